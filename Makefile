@@ -1,0 +1,38 @@
+# One command each. `make` alone lists them.
+.PHONY: help setup build quickstart test check bench soak fmt clean
+
+CARGO = cargo
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## check what is needed to build, get libtorch (once)
+	@scripts/setup.sh
+
+build: setup ## build the release program
+	@$(CARGO) build --release --locked
+
+quickstart: build ## annotate the example corpus and show how good the labels are
+	@scripts/quickstart.sh
+
+test: setup ## run all tests
+	$(CARGO) test --locked
+
+check: setup ## format, lints, tests, docs: what must hold before a commit
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
+	$(CARGO) test --locked
+
+bench: setup ## measure speed and memory (benches/)
+	@scripts/bench.sh
+
+soak: setup ## the kill tests with their full counts (minutes)
+	CANDIST_KILLS=20 $(CARGO) test --locked --release --test it -- kill --nocapture
+
+fmt: ## format the code
+	$(CARGO) fmt
+
+clean: ## remove what was built and run
+	$(CARGO) clean
+	rm -rf runs

@@ -1,0 +1,85 @@
+//! Messages to the user: on stderr, above the progress bar.
+
+use std::io::{self, Write};
+
+use candist::store::OPENING_THREAD;
+use indicatif::ProgressBar;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Sets up messages and gives the progress bar they keep clear of. CANDIST_LOG chooses what is said (default: info).
+pub(crate) fn start_messages() -> ProgressBar {
+    // Not drawn before a length or a style is set.
+    let bar = ProgressBar::hidden();
+    let filter = EnvFilter::try_from_env("CANDIST_LOG").unwrap_or_else(|_| EnvFilter::new("warn,candist=info"));
+    // Setting it twice is impossible here: main calls this once.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(AboveBar(bar.clone()))
+        .event_format(Plain)
+        .try_init();
+    quiet_expected_panics();
+    bar
+}
+
+/// Panics while a damaged store is opened are caught and reported as damage.
+fn quiet_expected_panics() {
+    let loud = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() == Some(OPENING_THREAD) {
+            tracing::debug!("while opening the store: {panic}");
+        } else {
+            loud(panic);
+        }
+    }));
+}
+
+/// `candist: message`, with the level where it matters.
+struct Plain;
+
+impl<S, N> FormatEvent<S, N> for Plain
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let level = match *event.metadata().level() {
+            Level::ERROR => "error: ",
+            Level::WARN => "warning: ",
+            _ => "",
+        };
+        write!(writer, "candist: {level}")?;
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+#[derive(Clone)]
+struct AboveBar(ProgressBar);
+
+impl Write for AboveBar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().lock().write_all(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for AboveBar {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

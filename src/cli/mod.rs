@@ -1,0 +1,169 @@
+//! The command line: one verb a file. Data goes to stdout, everything else to stderr.
+
+mod check;
+mod eval;
+mod exit;
+mod messages;
+mod reporter;
+mod run;
+mod schema;
+mod status;
+mod tail;
+
+use std::io;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use indicatif::ProgressBar;
+
+pub(crate) use exit::{Exit, report};
+pub(crate) use messages::start_messages;
+
+/// Annotates a text corpus with an LLM's candidate labels and distils them into one label per text.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 complete, 1 failed, 2 wrong usage, configuration or input, \
+3 incomplete but resumable (run the same command again), 130 stopped by Ctrl-C or SIGTERM (resumable).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Annotate the corpus; goes on where an earlier run stopped.
+    Run(RunArgs),
+    /// Print label events, one JSON line each, also while the run writes them.
+    Tail(TailArgs),
+    /// Show how far a run is.
+    Status(DirArgs),
+    /// Compare the labels of a run with gold labels.
+    Eval(EvalArgs),
+    /// Check a configuration without running it.
+    Check {
+        /// The configuration (TOML).
+        config: PathBuf,
+    },
+    /// Print a JSON schema.
+    Schema {
+        /// Of what.
+        #[arg(value_enum)]
+        of: SchemaOf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The configuration (TOML).
+    config: PathBuf,
+    /// The run directory, instead of the configuration's run.dir.
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// Say nothing but warnings and errors.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Debug, Args)]
+struct DirArgs {
+    /// The run directory.
+    dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct TailArgs {
+    /// The run directory.
+    dir: PathBuf,
+    /// Wait for more, also for a run that has not begun; ends by Ctrl-C.
+    #[arg(short, long)]
+    follow: bool,
+    /// Begin with this offset.
+    #[arg(long, value_name = "OFFSET", default_value_t = 0)]
+    from: u64,
+    /// Only final labels.
+    #[arg(long = "final")]
+    only_final: bool,
+    /// Only events with this label.
+    #[arg(long)]
+    label: Option<String>,
+    /// Only events with at least this confidence, 0 to 1.
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    min_confidence: f64,
+}
+
+#[derive(Debug, Args)]
+struct EvalArgs {
+    /// The run directory.
+    dir: PathBuf,
+    /// Gold labels: JSONL with id and label.
+    #[arg(long, value_name = "FILE")]
+    gold: PathBuf,
+    /// Texts that were not in the corpus, for the student alone: JSONL with text and label.
+    #[arg(long, value_name = "FILE")]
+    held_out: Option<PathBuf>,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SchemaOf {
+    /// The configuration.
+    Config,
+    /// A line of labels.jsonl.
+    Label,
+    /// A line of answers.jsonl.
+    Answer,
+}
+
+/// Runs the verb.
+pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
+    let done = match cli.command {
+        Command::Run(args) => return run::run(&args, bar),
+        Command::Tail(args) => tail::run(&args),
+        Command::Status(args) => status::run(&args.dir),
+        Command::Eval(args) => eval::run(&args),
+        Command::Check { config } => check::run(&config),
+        Command::Schema { of } => schema::run(of),
+    };
+    match done {
+        // Whoever read our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => Ok(Exit::Complete),
+        other => other.map(|()| Exit::Complete),
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_three() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,92 @@
+//! Shows a live run: a bar on a terminal, a line now and then elsewhere, and `status.json` for `candist status`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use candist::progress::{Phase, Progress};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+const REDRAW: Duration = Duration::from_millis(250);
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Reports until it is dropped; then a last time.
+pub(crate) struct Reporter {
+    end: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reporter {
+    /// Starts to report on `progress`, to `bar` and into the run directory `dir`.
+    pub(crate) fn start(progress: Arc<Progress>, bar: &ProgressBar, dir: PathBuf, quiet: bool) -> Self {
+        let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        if on_terminal && !quiet {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.set_style(
+                ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}")
+                    .unwrap_or(ProgressStyle::default_spinner()),
+            );
+        }
+        let bar = bar.clone();
+        let (end, ended) = mpsc::channel();
+        let work = move || {
+            let mut said = Instant::now();
+            loop {
+                let last = !matches!(ended.recv_timeout(REDRAW), Err(RecvTimeoutError::Timeout));
+                bar.set_message(line(&progress));
+                bar.tick();
+                if !on_terminal && !quiet && !last && said.elapsed() >= LINE_EVERY {
+                    tracing::info!("{}", line(&progress));
+                    said = Instant::now();
+                }
+                write_status(&progress, &dir);
+                if last {
+                    return;
+                }
+            }
+        };
+        // Without a thread to show it, the run goes on unseen.
+        let thread = std::thread::Builder::new().name("candist-report".to_owned()).spawn(work).ok();
+        Self { end: Some(end), thread }
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn line(progress: &Progress) -> String {
+    let (placed, consumed, events) = (progress.placed.get(), progress.consumed.get(), progress.events.get());
+    let mut line = format!(
+        "{} texts annotated, {} labelled, {} label events",
+        HumanCount(placed),
+        HumanCount(consumed),
+        HumanCount(events)
+    );
+    for (count, what) in [(progress.failed.get(), "failed"), (progress.bad_rows.get(), "bad rows")] {
+        if count > 0 {
+            line.push_str(&format!(", {} {what}", HumanCount(count)));
+        }
+    }
+    if progress.phase() == Phase::Settling {
+        line.push_str(&format!("; settling, pass {}", progress.pass.get() + 1));
+    }
+    line
+}
+
+/// For people and `candist status`: losing one costs nothing, so errors are passed over.
+fn write_status(progress: &Progress, dir: &Path) {
+    let (path, new) = (dir.join("status.json"), dir.join("status.json.new"));
+    let bytes = serde_json::to_vec(&progress.snapshot()).unwrap_or_default();
+    // Only where the run has made its directory.
+    if dir.is_dir() && std::fs::write(&new, bytes).is_ok() {
+        let _ = std::fs::rename(&new, &path);
+    }
+}

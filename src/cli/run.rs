@@ -1,0 +1,67 @@
+//! `candist run`
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use candist::progress::Progress;
+use candist::{Config, pipeline};
+use indicatif::{HumanCount, ProgressBar};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::RunArgs;
+use super::exit::{Exit, with_failures};
+use super::reporter::Reporter;
+
+pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
+    let config = Config::load(&args.config, args.run_dir.clone())?;
+    let dir = config.run.dir.clone();
+    let progress = Arc::new(Progress::default());
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
+    let reporter = Reporter::start(Arc::clone(&progress), bar, dir.clone(), args.quiet);
+    let outcome = runtime.block_on(async {
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        tokio::spawn(watch_signals(stop));
+        let stopped = async {
+            // An error means that signals cannot be watched: then nothing stops the run this way.
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        pipeline::run(config, stopped, Arc::clone(&progress)).await
+    });
+    drop(reporter);
+    bar.finish_and_clear();
+    let outcome = outcome?;
+    if !args.quiet {
+        let asked = progress.asked.get();
+        let work = if asked == 0 {
+            "nothing was left to ask".to_owned()
+        } else {
+            format!("{} answers asked for", HumanCount(asked))
+        };
+        tracing::info!(
+            "complete: {} texts, {work}; {} label events in {}",
+            HumanCount(progress.placed.get()),
+            HumanCount(progress.events.get()),
+            dir.join("labels.jsonl").display()
+        );
+    }
+    Ok(with_failures(outcome.failed_samples, outcome.failed_rows))
+}
+
+/// The first Ctrl-C or SIGTERM stops the run where nothing is lost, the second at once.
+async fn watch_signals(stop: tokio::sync::oneshot::Sender<()>) -> std::io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut next = async || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    next().await;
+    tracing::info!("stopping: waiting for answers on their way (again to stop at once)");
+    // The run may be over already.
+    let _ = stop.send(());
+    next().await;
+    std::process::exit(Exit::Interrupted as i32)
+}

@@ -1,0 +1,210 @@
+//! The configuration: raw (what was typed) → checked (no options left). All errors at once, each with its key.
+
+mod checked;
+mod raw;
+mod reader;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+pub use checked::{
+    Config, CorpusConfig, DistillConfig, OpenAiConfig, RecordedConfig, RefineryKind, RunConfig, StudentConfig, Task,
+    TeacherConfig,
+};
+pub use raw::RawConfig;
+
+use crate::error::{Error, Result};
+
+impl Config {
+    /// Reads and checks the file at `path`. `run_dir` takes the place of `run.dir`.
+    pub fn load(path: &Path, run_dir: Option<PathBuf>) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::ConfigFile { path: path.into(), source })?;
+        // An empty parent means the current folder; joining to it keeps paths as they were typed.
+        let base = path.parent().unwrap_or(Path::new(""));
+        Self::parse(&text, base, run_dir).map_err(|problems| Error::Config { path: path.into(), problems })
+    }
+
+    /// Reads and checks `text`; relative paths are relative to `base`.
+    pub fn parse(text: &str, base: &Path, run_dir: Option<PathBuf>) -> std::result::Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let raw = reader::read(text, &mut problems);
+        // After a syntax error everything would be missing: say only what is wrong.
+        if problems.0.iter().any(|problem| problem.key.is_none()) {
+            return Err(problems);
+        }
+        let checked = checked::check(raw, base, run_dir, &mut problems);
+        match checked {
+            Some(config) if problems.0.is_empty() => Ok(config),
+            _ => Err(problems),
+        }
+    }
+}
+
+/// One thing that is wrong with a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    key: Option<String>,
+    message: String,
+}
+
+impl Problem {
+    fn at(key: &str, message: impl Into<String>) -> Self {
+        // serde_ignored writes array indices as steps; TOML users know them as `[2]`.
+        let mut path = String::new();
+        for step in key.split('.') {
+            if step.parse::<usize>().is_ok() {
+                path.push_str(&format!("[{step}]"));
+            } else {
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(step);
+            }
+        }
+        Self { key: Some(path), message: message.into() }
+    }
+
+    fn whole_file(message: impl Into<String>) -> Self {
+        Self { key: None, message: message.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.key {
+            Some(key) => write!(f, "`{key}` {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration; never empty in an error.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn push(&mut self, problem: Problem) {
+        // A key of the wrong type is taken out and then missing as well: the first complaint is the true one.
+        if problem.key.is_none() || !self.0.iter().any(|other| other.key == problem.key) {
+            self.0.push(problem);
+        }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            write!(f, "{}  {problem}", if index == 0 { "" } else { "\n" })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const GOOD: &str = r#"
+        [task]
+        name = "t"
+        labels = ["a", { name = "b", aliases = ["bee"] }]
+        [corpus]
+        path = "pool.jsonl"
+        [[teachers]]
+        kind = "recorded"
+        path = "answers.jsonl"
+    "#;
+
+    fn problems(text: &str) -> String {
+        match Config::parse(text, Path::new(""), None) {
+            Ok(_) => String::new(),
+            Err(problems) => problems.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_short_configuration_is_filled_with_defaults() {
+        let config = Config::parse(GOOD, Path::new("conf"), None).unwrap();
+        assert_eq!(config.corpus.path, Path::new("conf/pool.jsonl"));
+        assert_eq!(config.run.dir, Path::new("conf/runs/t"));
+        assert_eq!(config.task.labels.len(), 2);
+        assert_eq!(config.distill.folds, 8);
+        assert_eq!(config.corpus.text_field, "text");
+    }
+
+    #[test]
+    fn all_errors_come_at_once_each_with_its_key() {
+        let text = r#"
+            [task]
+            labels = []
+            [corpus]
+            path = 3
+            text_feild = "body"
+            [[teachers]]
+            kind = "recorded"
+            model = "gpt"
+            [[teachers]]
+            kind = "openai"
+            base_url = "ftp://x"
+            max_in_flight = "many"
+            requests_per_minute = 0
+            [student]
+            dimension = -1
+            [distil]
+            folds = 1
+            [distill]
+            folds = 1
+        "#;
+        let problems = problems(text);
+        for expected in [
+            "`task.name` is missing",
+            "`task.labels` has 0 labels",
+            "`corpus.path` invalid type",
+            "`corpus.text_feild` is not a key candist knows; did you mean `text_field`?",
+            "`teachers[0].path` is missing",
+            "`teachers[0].model` belongs to kind \"openai\"",
+            "`teachers[1].model` is missing",
+            "`teachers[1].base_url` must begin with https:// or http://",
+            "`teachers[1].max_in_flight` invalid type",
+            "`teachers[1].requests_per_minute` must be",
+            "`student.dimension` invalid value",
+            "`distil` is not a key candist knows; did you mean `distill`?",
+            "`distill.folds` must be 2 to 32",
+        ] {
+            assert!(problems.contains(expected), "{expected:?} is not among\n{problems}");
+        }
+        assert_eq!(problems.lines().count(), 13, "{problems}");
+    }
+
+    #[test]
+    fn what_is_no_toml_is_said_once() {
+        let problems = problems("[task\nname = 1");
+        assert!(problems.contains("is not TOML") && !problems.contains("missing"), "{problems}");
+    }
+
+    #[test]
+    fn two_teachers_need_two_names() {
+        let text = format!("{GOOD}\n[[teachers]]\nkind = \"recorded\"\npath = \"other/answers.jsonl\"");
+        assert!(problems(&text).contains("`teachers[1].name` is \"answers\", as an earlier teacher's"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC{0,80}") {
+            let _ = problems(&text);
+        }
+
+        #[test]
+        fn wrong_types_never_hide_a_right_configuration(
+            key in prop::sample::select(vec!["student.dimension", "distill.folds", "corpus.path", "task.name"]),
+            value in prop::sample::select(vec!["true", "[1]", "1979-05-27", "{ a = 1 }"]),
+        ) {
+            let (table, key) = key.split_once('.').unwrap();
+            let text = format!("[{table}]\n{key} = {value}\n");
+            prop_assert!(!reader::reads(&text));
+            let expected = format!("`{table}.{key}` invalid type");
+            prop_assert!(problems(&text).contains(&expected));
+        }
+    }
+}

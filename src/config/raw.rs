@@ -1,0 +1,179 @@
+//! What the user typed: every key optional, nothing checked. The JSON schema is made from these types.
+//!
+//! Doc comments here are the schema's descriptions, so they speak to the user of the configuration.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Configuration of a candist run. Relative paths are relative to the folder of this file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("additionalProperties" = false))]
+pub struct RawConfig {
+    /// What to annotate with.
+    pub task: RawTask,
+    /// The texts to annotate.
+    pub corpus: RawCorpus,
+    /// Who names candidate labels. The answers of several teachers are merged in this order.
+    #[schemars(length(min = 1))]
+    pub teachers: Vec<RawTeacher>,
+    /// The small model that learns from the candidates.
+    pub student: RawStudent,
+    /// How candidates and student become one label.
+    pub distill: RawDistill,
+    /// Where and how to run.
+    pub run: RawRun,
+}
+
+/// The task: what the labels are and what they mean.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("additionalProperties" = false, "required" = ["name", "labels"]))]
+pub struct RawTask {
+    /// Name of the task. A run directory belongs to one task.
+    pub name: Option<String>,
+    /// What the teacher is asked to identify, e.g. "Identify the intent of this question of a bank's customer".
+    pub instruction: Option<String>,
+    /// The closed set of labels: names, or tables with name, description and aliases.
+    pub labels: Option<Vec<RawLabel>>,
+}
+
+/// A label: its name, or a table.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a label name, or { name = \"..\", description = \"..\", aliases = [\"..\"] }")]
+pub enum RawLabel {
+    /// The name alone.
+    Name(String),
+    /// Name, description and aliases.
+    Full(RawFullLabel),
+}
+
+/// A label with more than its name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawFullLabel {
+    /// The name, as it appears in the label log.
+    pub name: String,
+    /// What the label means, for the teacher.
+    pub description: Option<String>,
+    /// Other names under which it is recognised in answers.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+}
+
+/// The texts to annotate: a JSONL file.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("additionalProperties" = false, "required" = ["path"]))]
+pub struct RawCorpus {
+    /// A file with one JSON object a line.
+    pub path: Option<PathBuf>,
+    /// The field that holds the text. Default: "text".
+    pub text_field: Option<String>,
+    /// The field that holds the id (a string or a whole number). Default: "id". Rows without it go by the hash of their text.
+    pub id_field: Option<String>,
+    /// A longer line is a failed row. Default: 1048576.
+    #[schemars(range(min = 1))]
+    pub max_line_bytes: Option<u64>,
+}
+
+/// A teacher.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("additionalProperties" = false, "required" = ["kind"]))]
+pub struct RawTeacher {
+    /// "recorded" (a JSONL file of answers) or "openai" (any server with the OpenAI chat completions API).
+    pub kind: Option<String>,
+    /// The teacher's name in the journal. Default: the model, or the file's name.
+    pub name: Option<String>,
+    /// recorded: the file of answers, one {"id", "labels"} a line; the answers.jsonl of another run is one.
+    pub path: Option<PathBuf>,
+    /// openai: the API's address up to and with /v1, e.g. "http://127.0.0.1:8000/v1".
+    pub base_url: Option<String>,
+    /// openai: the model's name.
+    pub model: Option<String>,
+    /// openai: the environment variable that holds the API key. Without it, no key is sent.
+    pub api_key_env: Option<String>,
+    /// openai: requests per minute, at most. Default: no limit.
+    #[schemars(range(min = 1))]
+    pub requests_per_minute: Option<u32>,
+    /// openai: tokens per minute (prompt and answer), at most. Default: no limit.
+    #[schemars(range(min = 1))]
+    pub tokens_per_minute: Option<u32>,
+    /// openai: requests in flight at the same time. Default: 16.
+    #[schemars(range(min = 1, max = 4096))]
+    pub max_in_flight: Option<usize>,
+    /// openai: sampling temperature. Default: 0.3.
+    #[schemars(range(min = 0.0, max = 2.0))]
+    pub temperature: Option<f64>,
+    /// openai: tokens of an answer, at most. Default: 256.
+    #[schemars(range(min = 1))]
+    pub max_tokens: Option<u32>,
+    /// openai: seconds until a request counts as lost. Default: 60.
+    #[schemars(range(min = 0.001))]
+    pub timeout_s: Option<f64>,
+    /// openai: how often a request is sent again after a passing error. Default: 5.
+    pub max_retries: Option<u32>,
+}
+
+/// The student.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("additionalProperties" = false))]
+pub struct RawStudent {
+    /// "ngram": hashed word and character n-grams with a linear head. Default: "ngram".
+    pub kind: Option<String>,
+    /// Size of an n-gram's embedding. Default: 32.
+    #[schemars(range(min = 1, max = 4096))]
+    pub dimension: Option<u32>,
+    /// Number of hash buckets for n-grams. Default: 131072.
+    #[schemars(range(min = 16, max = 16_777_216))]
+    pub buckets: Option<u32>,
+    /// Step size of the Adagrad optimizer. Default: 0.05.
+    #[schemars(range(min = 0.0))]
+    pub learning_rate: Option<f64>,
+    /// Seed of everything random in student and distillation. Default: 0.
+    pub seed: Option<u64>,
+    /// Threads of libtorch. Default: 1. Labels are the same only for the same number.
+    #[schemars(range(min = 1, max = 256))]
+    pub threads: Option<u32>,
+}
+
+/// Distillation.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("additionalProperties" = false))]
+pub struct RawDistill {
+    /// "posterior", "renormalise" or "uniform". Default: "posterior".
+    pub refinery: Option<String>,
+    /// Copies of the student; each is trained without its own fold of the samples. Default: 8.
+    #[schemars(range(min = 2, max = 32))]
+    pub folds: Option<u32>,
+    /// New samples per training step. Default: 32.
+    #[schemars(range(min = 1, max = 65536))]
+    pub block: Option<u32>,
+    /// Batches of earlier samples trained on with every block of new ones. Default: 1.
+    pub replay: Option<u32>,
+    /// Samples kept in memory for replay and for the passes at the end. Default: 50000.
+    #[schemars(range(min = 1))]
+    pub memory: Option<u32>,
+    /// Passes over the memory at the end, at most; they stop when fewer than 0.1% of its labels change. Default: 16.
+    pub max_passes: Option<u32>,
+}
+
+/// The run.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("additionalProperties" = false))]
+pub struct RawRun {
+    /// The run directory. Default: "runs/NAME" beside the configuration, NAME being the task's name.
+    pub dir: Option<PathBuf>,
+    /// Samples between the first unanswered one and the last one sent. Default: four times the requests in flight.
+    #[schemars(range(min = 1, max = 65536))]
+    pub window: Option<usize>,
+    /// Seconds of work that a crash may make the student repeat. Default: 5.
+    #[schemars(range(min = 0.0))]
+    pub checkpoint_every_s: Option<f64>,
+}

@@ -1,0 +1,118 @@
+//! From TOML text to the raw configuration, with *all* wrong keys and types found in one go.
+
+use schemars::Schema;
+#[cfg(test)]
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::raw::RawConfig;
+use super::{Problem, Problems};
+use crate::label::nearest;
+
+/// Reads `text`; what is wrong with it is added to `problems`, and what is right is returned.
+pub(super) fn read(text: &str, problems: &mut Problems) -> RawConfig {
+    let table: toml::Table = match toml::from_str(text) {
+        Ok(table) => table,
+        Err(error) => {
+            problems.push(Problem::whole_file(format!("is not TOML: {}", error.to_string().trim())));
+            return RawConfig::default();
+        }
+    };
+    let mut value = toml::Value::Table(table);
+    // serde stops at the first wrong type: note it, take it out, read again.
+    loop {
+        let mut unknown = Vec::new();
+        let mut track = serde_path_to_error::Track::new();
+        let typed = serde_path_to_error::Deserializer::new(value.clone(), &mut track);
+        match serde_ignored::deserialize(typed, |path| unknown.push(path.to_string())) {
+            Ok(raw) => {
+                report_unknown(&unknown, problems);
+                return raw;
+            }
+            Err(error) => {
+                let path = track.path().to_string();
+                let message: toml::de::Error = error;
+                problems.push(Problem::at(&path, message.message().to_owned()));
+                if !remove(&mut value, &path) {
+                    return RawConfig::default();
+                }
+            }
+        }
+    }
+}
+
+/// Takes the value at `path` (as serde_path_to_error prints it: `a.b[2].c`) out of the tree.
+fn remove(value: &mut toml::Value, path: &str) -> bool {
+    let steps: Vec<&str> = path.split(['.', '[']).map(|step| step.trim_end_matches(']')).collect();
+    let Some((last, parents)) = steps.split_last() else {
+        return false;
+    };
+    let mut at = value;
+    for step in parents {
+        let next = match at {
+            toml::Value::Table(table) => table.get_mut(*step),
+            toml::Value::Array(array) => step.parse().ok().and_then(|index: usize| array.get_mut(index)),
+            _ => None,
+        };
+        match next {
+            Some(next) => at = next,
+            None => return false,
+        }
+    }
+    match at {
+        toml::Value::Table(table) => table.remove(*last).is_some(),
+        toml::Value::Array(array) => match last.parse::<usize>() {
+            Ok(index) if index < array.len() => {
+                array.remove(index);
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+fn report_unknown(unknown: &[String], problems: &mut Problems) {
+    let schema = schemars::schema_for!(RawConfig);
+    for path in unknown {
+        let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
+        let known = known_keys(&schema, parent);
+        let hint = match nearest(key, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the keys here are: {}", known.join(", ")),
+        };
+        problems.push(Problem::at(path, format!("is not a key candist knows; {hint}")));
+    }
+}
+
+/// The keys that the schema has at `path` (array indices in the path are passed over).
+fn known_keys(schema: &Schema, path: &str) -> Vec<String> {
+    let root = schema.as_value();
+    let mut at = root;
+    for step in path.split('.').filter(|step| !step.is_empty()) {
+        at = resolve(root, at);
+        at = if step.parse::<usize>().is_ok() {
+            at.get("items").unwrap_or(&Json::Null)
+        } else {
+            at.get("properties").and_then(|properties| properties.get(step)).unwrap_or(&Json::Null)
+        };
+    }
+    resolve(root, at)
+        .get("properties")
+        .and_then(Json::as_object)
+        .map(|properties| properties.keys().cloned().collect())
+        .unwrap_or_default()
+}
+
+fn resolve<'a>(root: &'a Json, at: &'a Json) -> &'a Json {
+    at.get("$ref")
+        .and_then(Json::as_str)
+        .and_then(|reference| root.pointer(reference.trim_start_matches('#')))
+        .unwrap_or(at)
+}
+
+/// Whether `text` reads as the raw configuration at all; used by the property test of the reader.
+#[cfg(test)]
+pub(super) fn reads(text: &str) -> bool {
+    toml::from_str::<toml::Table>(text).is_ok_and(|table| RawConfig::deserialize(toml::Value::Table(table)).is_ok())
+}

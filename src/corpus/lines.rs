@@ -1,0 +1,89 @@
+//! Lines of a file of any content, in bounded memory.
+
+use std::io::{self, BufRead, Read};
+
+/// One line, without its line ending.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Text.
+    Text(String),
+    /// Not UTF-8; the offset of the first wrong byte.
+    NotUtf8(usize),
+    /// Longer than allowed.
+    TooLong,
+}
+
+/// Reads lines of at most `max_bytes`; longer ones are passed over without being held.
+#[derive(Debug)]
+pub struct Lines<R> {
+    input: R,
+    max_bytes: usize,
+    number: u64,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// Reads lines from `input`.
+    pub fn new(input: R, max_bytes: usize) -> Self {
+        Self { input, max_bytes, number: 0 }
+    }
+
+    /// The next line with its number, from 1. A byte order mark at the start and a `\r` at the end are dropped.
+    pub fn next_line(&mut self) -> io::Result<Option<(u64, Line)>> {
+        let mut bytes = Vec::new();
+        // Two more than the most: the line feed, and one to tell "just fits" from "too long".
+        let limit = self.max_bytes as u64 + 2;
+        if (&mut self.input).take(limit).read_until(b'\n', &mut bytes)? == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        let complete = bytes.last() == Some(&b'\n');
+        if complete {
+            bytes.pop();
+        } else if bytes.len() as u64 == limit {
+            self.input.skip_until(b'\n')?;
+        }
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+        if self.number == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
+            bytes.drain(..3);
+        }
+        let line = if bytes.len() > self.max_bytes {
+            Line::TooLong
+        } else {
+            String::from_utf8(bytes).map_or_else(|error| Line::NotUtf8(error.utf8_error().valid_up_to()), Line::Text)
+        };
+        Ok(Some((self.number, line)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(input: &[u8], max: usize) -> Vec<Line> {
+        let mut lines = Lines::new(input, max);
+        std::iter::from_fn(|| lines.next_line().unwrap()).map(|(_, line)| line).collect()
+    }
+
+    #[test]
+    fn endings_marks_and_lengths() {
+        let text = |text: &str| Line::Text(text.to_owned());
+        assert_eq!(all(b"\xef\xbb\xbfa\r\n\nb", 3), [text("a"), text(""), text("b")]);
+        assert_eq!(
+            all(b"abc\nabcd\nabcde\nabcdefgh\nx\n", 3),
+            [text("abc"), Line::TooLong, Line::TooLong, Line::TooLong, text("x")]
+        );
+        assert_eq!(all(b"a\xffb\nc", 9), [Line::NotUtf8(1), text("c")]);
+        assert_eq!(all(b"", 9), []);
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_feed_ends_a_line(input in prop::collection::vec(prop::sample::select(vec![b'a', b'\n', b'\r', 0xff, 0]), 0..60), max in 1..9_usize) {
+            let expected = input.iter().filter(|&&b| b == b'\n').count() + usize::from(input.last().is_some_and(|&b| b != b'\n'));
+            prop_assert_eq!(all(&input, max).len(), expected);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The corpus: a stream of rows, read one at a time, never loaded whole.
+//!
+//! Formats are siblings of `jsonl`; each gives [`Corpus`]. A row that cannot be used is a value, not an error.
+
+mod jsonl;
+mod lines;
+
+use crate::config::CorpusConfig;
+use crate::error::Result;
+use crate::sample::Sample;
+
+pub use lines::{Line, Lines};
+
+/// One row of a corpus.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Where it stands, from 1.
+    pub line: u64,
+    /// The sample, or why there is none.
+    pub sample: Result<Sample, String>,
+}
+
+/// A source of rows. Reading may block, so it has a thread of its own.
+pub trait Corpus: Send {
+    /// The next row; `None` at the end. An error means that the source itself failed.
+    fn next_row(&mut self) -> Result<Option<Row>>;
+}
+
+/// Opens the configured corpus.
+pub fn open(config: &CorpusConfig) -> Result<Box<dyn Corpus>> {
+    Ok(Box::new(jsonl::Jsonl::open(config)?))
+}

@@ -1,0 +1,141 @@
+//! Calibration without labels: the temperature and the mix with the class prior that make the teacher's candidates
+//! likeliest, i.e. maximise mean_i log sum_c p~_i(c) L_i(c), p~ = (1 - mix) softmax(logits / T) + mix * prior.
+
+use serde::{Deserialize, Serialize};
+
+use super::likelihood::RankLikelihood;
+use super::refinery::Evidence;
+use crate::label::LabelId;
+
+const TEMPERATURES: [f64; 9] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0];
+const MIXES: [f64; 6] = [0.01, 0.05, 0.1, 0.2, 0.4, 0.7];
+/// Samples that are enough to choose by.
+const MOST_SAMPLES: usize = 4096;
+
+/// How the student's logits become probabilities.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Calibration {
+    temperature: f64,
+    mix: f64,
+    /// The labels' shares among the predictions, C values.
+    prior: Vec<f64>,
+}
+
+impl Calibration {
+    /// Before anything is known: logits as they are, and all labels alike.
+    pub(super) fn new(labels: usize) -> Self {
+        Self { temperature: 1.0, mix: 0.1, prior: vec![1.0 / labels as f64; labels] }
+    }
+
+    /// C.
+    pub(super) fn labels(&self) -> usize {
+        self.prior.len()
+    }
+
+    /// Whether it is for `labels` labels, and every number is usable.
+    pub(super) fn fits(&self, labels: usize) -> bool {
+        self.labels() == labels && self.temperature > 0.0 && (0.0..=1.0).contains(&self.mix)
+    }
+
+    /// p~ of one row of logits.
+    pub(super) fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
+        let mut row = softmax(logits, self.temperature);
+        row.iter_mut().zip(&self.prior).for_each(|(p, prior)| *p = (1.0 - self.mix) * *p + self.mix * prior);
+        row
+    }
+
+    /// The best temperature and mix for `evidence`, seen through `likelihood`.
+    pub(super) fn fit(evidence: &Evidence<'_>, likelihood: &RankLikelihood, labels: usize) -> Self {
+        let stride = evidence.candidates.len().div_ceil(MOST_SAMPLES).max(1);
+        let samples: Vec<_> =
+            evidence.iter().step_by(stride).filter(|(candidates, _)| !candidates.is_empty()).collect();
+        let prior = class_prior(&samples, labels);
+        if samples.is_empty() {
+            return Self::new(labels);
+        }
+        let prior_evidence: Vec<f64> =
+            samples.iter().map(|(candidates, _)| weigh(candidates, &prior, likelihood)).collect();
+        let mut best = (f64::NEG_INFINITY, 1.0, 0.1);
+        for temperature in TEMPERATURES {
+            let student_evidence: Vec<f64> = samples
+                .iter()
+                .map(|(candidates, logits)| weigh(candidates, &softmax(logits, temperature), likelihood))
+                .collect();
+            for mix in MIXES {
+                let mixed = student_evidence
+                    .iter()
+                    .zip(&prior_evidence)
+                    .map(|(student, prior)| ((1.0 - mix) * student + mix * prior).ln());
+                let evidence: f64 = mixed.sum();
+                if evidence > best.0 {
+                    best = (evidence, temperature, mix);
+                }
+            }
+        }
+        Self { temperature: best.1, mix: best.2, prior }
+    }
+}
+
+/// Mean prediction, smoothed by one sample that could be anything.
+fn class_prior(samples: &[(&[LabelId], &[f32])], labels: usize) -> Vec<f64> {
+    let mut prior = vec![1.0 / labels as f64; labels];
+    for (_, logits) in samples {
+        prior.iter_mut().zip(softmax(logits, 1.0)).for_each(|(sum, p)| *sum += p);
+    }
+    let sum: f64 = prior.iter().sum();
+    prior.iter_mut().for_each(|p| *p /= sum);
+    prior
+}
+
+/// sum_c p(c) L(c). Above zero: L is, for listed labels and with labels left over for the others too.
+fn weigh(candidates: &[LabelId], p: &[f64], likelihood: &RankLikelihood) -> f64 {
+    let l = likelihood.of(candidates.len(), p.len());
+    let listed: Vec<f64> = candidates.iter().map(|label| p.get(label.index()).copied().unwrap_or_default()).collect();
+    let inside: f64 = listed.iter().zip(&l.listed).map(|(p, l)| p * l).sum();
+    inside + (1.0 - listed.iter().sum::<f64>()).max(0.0) * l.each_other
+}
+
+fn softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut row: Vec<f64> = logits.iter().map(|logit| (f64::from(logit - top) / temperature).exp()).collect();
+    let sum: f64 = row.iter().sum();
+    row.iter_mut().for_each(|p| *p /= sum);
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::refinery::tests::ids;
+    use super::*;
+    use crate::student::Rows;
+
+    /// `right` of 100 samples whose candidate the student is sure of, the rest where it is sure of another label.
+    fn evidence(right: usize, candidate: &[LabelId]) -> Evidence<'_> {
+        let rows = (0..100).flat_map(|i| if i < right { [6.0, 0.0, 0.0] } else { [0.0, 6.0, 0.0] }).collect();
+        Evidence { candidates: vec![candidate; 100], logits: Rows::new(3, rows) }
+    }
+
+    #[test]
+    fn a_student_that_is_surer_than_right_is_cooled_and_one_that_is_right_is_not() {
+        let candidate = ids(&[0]);
+        let fit = |right| Calibration::fit(&evidence(right, &candidate), &RankLikelihood::prior(), 3);
+        let (good, poor) = (fit(100), fit(40));
+        let sure = |calibration: &Calibration| calibration.probabilities(&[6.0, 0.0, 0.0])[0];
+        assert!(sure(&good) > 0.95, "{good:?}");
+        assert!(sure(&poor) < 0.8, "{poor:?}");
+    }
+
+    #[test]
+    fn probabilities_by_hand() {
+        let calibration = Calibration { temperature: 2.0, mix: 0.5, prior: vec![0.25, 0.75] };
+        // softmax((2 ln 3, 0) / 2) = (3/4, 1/4); mixed half and half: (1/2, 1/2).
+        let p = calibration.probabilities(&[2.0 * 3.0_f32.ln(), 0.0]);
+        assert!((p[0] - 0.5).abs() < 1e-6 && (p[1] - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn nothing_seen_nothing_learned() {
+        let none = Evidence { candidates: vec![], logits: Rows::new(3, vec![]) };
+        assert_eq!(Calibration::fit(&none, &RankLikelihood::prior(), 3), Calibration::new(3));
+    }
+}

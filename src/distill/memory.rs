@@ -1,0 +1,50 @@
+//! The replay memory: a uniform sample of what was consumed, of bounded size (reservoir sampling, Vitter's algorithm R).
+//!
+//! Which positions are in it follows from the number consumed and the seed alone, so a restarted run finds the same.
+
+use rand::Rng;
+
+use crate::random::rng;
+use crate::sample::Position;
+
+/// Where the sample at `position` goes: a slot to put it in, or nowhere.
+pub(super) fn slot(seed: u64, position: Position, capacity: usize) -> Option<usize> {
+    let capacity = capacity as u64;
+    let slot = if position < capacity { position } else { rng(seed, "memory", &[position]).random_range(0..=position) };
+    (slot < capacity).then(|| usize::try_from(slot).unwrap_or(usize::MAX))
+}
+
+/// The positions in memory after `consumed` samples, by slot.
+pub(super) fn members(seed: u64, consumed: Position, capacity: usize) -> Vec<Position> {
+    let mut members: Vec<Position> = Vec::new();
+    for position in 0..consumed {
+        match slot(seed, position, capacity) {
+            Some(slot) if slot < members.len() => {
+                if let Some(member) = members.get_mut(slot) {
+                    *member = position;
+                }
+            }
+            Some(_) => members.push(position),
+            None => {}
+        }
+    }
+    members
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_corpus_is_kept_whole_and_in_order() {
+        assert_eq!(members(0, 5, 8), [0, 1, 2, 3, 4]);
+        assert_eq!(members(0, 0, 8), [0; 0]);
+    }
+
+    #[test]
+    fn a_large_one_is_kept_in_equal_shares() {
+        // 200 memories of 10 from 100 positions: each half of the corpus has half of the places.
+        let late = (0..200).flat_map(|seed| members(seed, 100, 10)).filter(|&position| position >= 50).count();
+        assert!((900..1100).contains(&late), "{late} of 2000");
+    }
+}

@@ -1,0 +1,91 @@
+//! The label event: one line of the label log, and its shape in the store.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::label::{LabelId, LabelSet};
+use crate::sample::{Position, SampleId};
+
+/// Where a label comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The student's prediction and the teacher's candidates together.
+    Posterior,
+    /// The student alone: the teacher named no label.
+    Student,
+}
+
+/// A label event as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StoredEvent {
+    /// Whose label.
+    pub position: Position,
+    /// The label.
+    pub label: LabelId,
+    /// Its probability, rounded to 4 digits.
+    pub confidence: f32,
+    /// Where it comes from.
+    pub by: By,
+    /// 0 for the first label of a sample, then 1, 2, ...
+    pub revision: u32,
+    /// Training steps of the student by then.
+    pub student: u64,
+    /// Whether the corpus had ended and the student settled.
+    pub is_final: bool,
+    /// The offset of this sample's event before.
+    pub previous: Option<u64>,
+}
+
+/// A label event: one line of labels.jsonl. Offsets count 0, 1, 2, ...; of several events with the same id the last holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LabelEvent {
+    /// Number of the event in the log, from 0.
+    pub offset: u64,
+    /// The sample's id.
+    pub id: String,
+    /// Its label.
+    pub label: String,
+    /// Probability of the label, 0 to 1.
+    pub confidence: f64,
+    /// What the teacher named, likeliest first.
+    pub candidates: Vec<String>,
+    /// Where the label comes from.
+    pub by: By,
+    /// 0 for the first label of a sample, then 1, 2, ...
+    pub revision: u32,
+    /// Training steps of the student by then.
+    pub student: u64,
+    /// Whether the corpus had ended and the student settled when this was written.
+    #[serde(rename = "final")]
+    pub is_final: bool,
+}
+
+impl LabelEvent {
+    /// The event as users see it.
+    #[must_use]
+    pub fn new(offset: u64, event: &StoredEvent, id: &SampleId, candidates: &[LabelId], labels: &LabelSet) -> Self {
+        let name = |label: LabelId| labels.name(label).to_owned();
+        Self {
+            offset,
+            id: id.0.clone(),
+            label: name(event.label),
+            // The shortest decimal of an f32 is short as an f64 only by way of its text.
+            confidence: event.confidence.to_string().parse().unwrap_or_default(),
+            candidates: candidates.iter().map(|&label| name(label)).collect(),
+            by: event.by,
+            revision: event.revision,
+            student: event.student,
+            is_final: event.is_final,
+        }
+    }
+
+    /// One JSON line, with its line feed.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        // Strings, numbers and flags: serialising them cannot fail.
+        let mut line = serde_json::to_string(self).unwrap_or_default();
+        line.push('\n');
+        line
+    }
+}

@@ -1,0 +1,179 @@
+//! Following the label log, from any process, while it is written.
+//!
+//! Reads whole lines only. The log may be cut back and written again by a restarted run; it is then written with the
+//! same bytes, so a reader that waits at its place misses and repeats nothing. Only a new log (moved into place for
+//! other settings) starts from 0 again.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::LabelEvent;
+
+/// What came next in a log.
+#[derive(Debug, PartialEq)]
+pub enum Follow {
+    /// An event, and its line without the line feed.
+    Event(Box<LabelEvent>, String),
+    /// Nothing yet.
+    Waiting,
+    /// Another log is in the old one's place; its events follow.
+    NewLog,
+}
+
+/// Why following a log ended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TailError {
+    /// It cannot be read.
+    #[error("cannot read {}", .0.display())]
+    Read(PathBuf, #[source] io::Error),
+    /// A line is no event.
+    #[error("{}: the line at byte {at} is no label event ({message}). `candist run` mends the log", path.display())]
+    Line {
+        /// The log.
+        path: PathBuf,
+        /// Where the line begins.
+        at: u64,
+        /// Why.
+        message: String,
+    },
+}
+
+/// A reader of a label log that may not exist yet.
+#[derive(Debug)]
+pub struct Tail {
+    path: PathBuf,
+    open: Option<Open>,
+    /// A line that has no line feed yet.
+    partial: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Open {
+    reader: BufReader<File>,
+    inode: u64,
+    /// Where the next unread line begins.
+    at: u64,
+}
+
+impl Tail {
+    /// Reads the log of the run directory `dir` from its start.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self { path: dir.join("labels.jsonl"), open: None, partial: Vec::new() }
+    }
+
+    /// The next event, if there is one yet.
+    pub fn poll(&mut self) -> Result<Follow, TailError> {
+        let read = |path: &Path| {
+            let path = path.to_owned();
+            move |error| TailError::Read(path, error)
+        };
+        if self.open.is_none() && !self.open_log().map_err(read(&self.path))? {
+            return Ok(Follow::Waiting);
+        }
+        let Some(open) = &mut self.open else { return Ok(Follow::Waiting) };
+        open.reader.read_until(b'\n', &mut self.partial).map_err(read(&self.path))?;
+        if self.partial.last() == Some(&b'\n') {
+            let at = open.at;
+            open.at += self.partial.len() as u64;
+            let line = std::mem::take(&mut self.partial);
+            return self.parse(line, at);
+        }
+        // At the end. Bytes of an unfinished line may be cut away by a restarted run: read them again next time.
+        self.partial.clear();
+        let at = open.at;
+        open.reader.seek(SeekFrom::Start(at)).map_err(read(&self.path))?;
+        match std::fs::metadata(&self.path) {
+            Ok(metadata) if metadata.ino() != open.inode => {
+                self.open = None;
+                Ok(Follow::NewLog)
+            }
+            _ => Ok(Follow::Waiting),
+        }
+    }
+
+    fn open_log(&mut self) -> io::Result<bool> {
+        match File::open(&self.path) {
+            Ok(file) => {
+                let inode = file.metadata()?.ino();
+                self.open = Some(Open { reader: BufReader::new(file), inode, at: 0 });
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn parse(&self, mut line: Vec<u8>, at: u64) -> Result<Follow, TailError> {
+        line.pop();
+        let wrong = |message: String| TailError::Line { path: self.path.clone(), at, message };
+        let line = String::from_utf8(line).map_err(|error| wrong(error.to_string()))?;
+        let event = serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
+        Ok(Follow::Event(Box::new(event), line))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::By;
+    use super::*;
+    use std::io::Write;
+
+    fn line(offset: u64) -> String {
+        LabelEvent {
+            offset,
+            id: format!("s{offset}"),
+            label: "a".into(),
+            confidence: 0.5,
+            candidates: vec!["a".into()],
+            by: By::Posterior,
+            revision: 0,
+            student: 0,
+            is_final: false,
+        }
+        .to_line()
+    }
+
+    fn drain(tail: &mut Tail) -> Vec<u64> {
+        std::iter::from_fn(|| match tail.poll().unwrap() {
+            Follow::Event(event, _) => Some(event.offset),
+            Follow::NewLog => Some(u64::MAX),
+            Follow::Waiting => None,
+        })
+        .collect()
+    }
+
+    #[test]
+    fn whole_lines_come_once_and_in_order_whatever_happens_to_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("labels.jsonl");
+        let mut tail = Tail::new(dir.path());
+        assert_eq!(drain(&mut tail), Vec::<u64>::new());
+        let mut file = File::create(&path).unwrap();
+        let torn = line(1);
+        write!(file, "{}{}", line(0), &torn[..10]).unwrap();
+        assert_eq!(drain(&mut tail), [0]);
+        // A restarted run cuts the log back, even behind the reader, and writes the same again.
+        file.set_len(0).unwrap();
+        file.rewind().unwrap();
+        assert_eq!(drain(&mut tail), Vec::<u64>::new());
+        write!(file, "{}{}{}", line(0), line(1), line(2)).unwrap();
+        assert_eq!(drain(&mut tail), [1, 2]);
+        // Other settings: another log.
+        std::fs::write(dir.path().join("new"), line(0)).unwrap();
+        std::fs::rename(dir.path().join("new"), &path).unwrap();
+        assert_eq!(drain(&mut tail), [u64::MAX, 0]);
+    }
+
+    #[test]
+    fn what_is_no_event_is_an_error_with_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("labels.jsonl"), format!("{}{{}}\n", line(0))).unwrap();
+        let mut tail = Tail::new(dir.path());
+        tail.poll().unwrap();
+        assert!(tail.poll().unwrap_err().to_string().contains(&format!("at byte {}", line(0).len())));
+    }
+}

@@ -1,0 +1,19 @@
+//! The `candist` program: parse, run one verb, exit with its code.
+
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let bar = cli::start_messages();
+    match cli::run(cli, &bar) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            bar.finish_and_clear();
+            cli::report(&error)
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The one place where the stages are joined: corpus → resume filter → teacher → store → student → label log.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::watch;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::annotate::Annotator;
+use crate::config::Config;
+use crate::distill::{self, Feed, Report};
+use crate::error::{Error, Result, panic_message};
+use crate::progress::{Phase, Progress};
+use crate::resume;
+use crate::sample::to_hex;
+use crate::store::{self, Manifest, RunLock, Store, StoreHandle};
+use crate::teacher::{self, Teacher};
+
+/// Samples that get their positions together, at most.
+const PLACE_TOGETHER: usize = 256;
+/// How long requests in flight may take to come back when the run stops.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Samples that no teacher named a label for.
+    pub failed_samples: u64,
+    /// Rows of the corpus that cannot be used.
+    pub failed_rows: u64,
+}
+
+/// Annotates the corpus in the run directory, from where the last run stopped, until it is complete or `stop` resolves.
+///
+/// Ends with [`Error::Interrupted`] after `stop`, and with [`Error::TeacherStopped`] when a teacher cannot go on; both
+/// leave a run that the same call continues.
+pub async fn run(
+    config: Config,
+    stop: impl Future<Output = ()> + Send + 'static,
+    progress: Arc<Progress>,
+) -> Result<Outcome> {
+    // ---- the run directory: ours alone, its parts in agreement --------------------------------------------------------
+    let teachers = teacher::open_all(&config)?;
+    let (config, lock, mut manifest, store) = blocking("store", {
+        let identities = teachers.iter().map(|teacher| teacher.identity()).collect();
+        move || open_run(config, identities)
+    })
+    .await?;
+    for repair in store.repairs() {
+        tracing::warn!("{repair}");
+    }
+    let reader = store.reader();
+    let (_, placed, events) = store.counts();
+    progress.placed.set(placed);
+    progress.events.set(events);
+    progress.failed.set(blocking("store", move || reader.failure_counts()).await?.0);
+
+    // ---- the threads: store, student, corpus -----------------------------------------------------------------------------
+    let (store, committer) = store.start()?;
+    let (feed, followed) = watch::channel(Feed { placed, ends: manifest.ends.clone(), ..Feed::default() });
+    let student = distill::start(&config, store.clone(), followed, Arc::clone(&progress))?;
+    let (questions, filter) = resume::start(&config.corpus, teachers.clone(), store.clone(), Arc::clone(&progress))?;
+
+    // ---- asking: many at a time, handed on in corpus order ---------------------------------------------------------------
+    let (stop_now, stopped) = watch::channel(false);
+    let watcher = tokio::spawn(watch_for_stop(stop, feed.clone(), stop_now.clone(), teachers.clone()));
+    let annotator = Annotator::new(teachers.clone(), store.clone(), Arc::clone(&progress));
+    let answers = ReceiverStream::new(questions)
+        .take_until(is_set(stopped.clone()))
+        .map(|question| annotator.clone().annotate(question))
+        .buffered(config.run.window)
+        .ready_chunks(PLACE_TOGETHER);
+    let asked = place_all(answers, &store, &feed, &progress, &stop_now, &teachers);
+    let asked = tokio::select! {
+        asked = asked => asked,
+        () = drained_too_long(stopped.clone()) => Err(Error::Interrupted),
+    };
+    let read_to_end = join("corpus reader", filter).await;
+
+    // ---- the end: settle the labels, or stop where nothing is lost ---------------------------------------------------------
+    let complete = matches!((&asked, &read_to_end), (Ok(()), Ok(true))) && !*stopped.borrow();
+    if complete {
+        let placed = feed.borrow().placed;
+        if manifest.ends.last() != Some(&placed) {
+            manifest.ends.push(placed);
+            let (manifest, dir) = (manifest.clone(), config.run.dir.clone());
+            // Before the student acts on it: a replay must find the same ends.
+            blocking("store", move || manifest.write(&dir)).await?;
+        }
+    }
+    feed.send_modify(|feed| {
+        feed.ends.clone_from(&manifest.ends);
+        feed.closed = true;
+    });
+    let settled = join("student", student).await;
+    watcher.abort();
+    let reader = store.reader().clone();
+    drop((store, annotator));
+    let committed = join("store", committer).await;
+    drop(lock);
+
+    // ---- what to tell: the first cause, not what followed from it --------------------------------------------------------
+    let report = first_cause(asked, read_to_end, settled, committed);
+    progress.set_phase(if matches!(report, Ok(Report { settled: true })) { Phase::Complete } else { Phase::Stopped });
+    if !report?.settled {
+        return Err(Error::Interrupted);
+    }
+    let (failed_samples, failed_rows) = blocking("store", move || reader.failure_counts()).await?;
+    Ok(Outcome { failed_samples, failed_rows })
+}
+
+/// Takes the run directory for this task and these settings.
+fn open_run(config: Config, identities: Vec<String>) -> Result<(Config, RunLock, Manifest, Store)> {
+    let dir = &config.run.dir;
+    std::fs::create_dir_all(dir).map_err(Error::run_file("create", dir))?;
+    let lock = RunLock::take(dir)?;
+    let wanted = manifest_of(&config, &identities);
+    let manifest = match Manifest::read(dir)? {
+        Some(found) => match found.difference(&wanted) {
+            Some(difference) => return Err(Error::OtherTask { path: dir.clone(), difference }),
+            None if found.labelling == wanted.labelling => found,
+            None => {
+                let moved = store::start_new_labels(dir)?;
+                let moved = moved.map(|path| format!("; the old log is {}", path.display())).unwrap_or_default();
+                tracing::warn!(
+                    "teachers, student or distillation changed: starting a new label log from the stored answers{moved}"
+                );
+                wanted.write(dir)?;
+                wanted
+            }
+        },
+        None => {
+            wanted.write(dir)?;
+            wanted
+        }
+    };
+    let store = Store::open(dir, &config.task.labels)?;
+    store.forget_bad_rows()?;
+    Ok((config, lock, manifest, store))
+}
+
+fn manifest_of(config: &Config, identities: &[String]) -> Manifest {
+    let student = serde_json::to_string(&(&config.student, &config.distill)).unwrap_or_default();
+    let parts: Vec<&[u8]> =
+        std::iter::once(student.as_bytes()).chain(identities.iter().map(String::as_bytes)).collect();
+    let labels = config.task.labels.iter().map(|label| label.name.clone()).collect();
+    Manifest::new(config.task.name.clone(), labels, to_hex(crate::sample::short_hash(&parts)))
+}
+
+type Answers = Result<(store::Annotated, Arc<crate::sample::TextHash>)>;
+
+/// Gives every annotated sample its position and tells the student. After an error nothing more is placed (it would
+/// leave a gap), but what is in flight still comes back and is stored.
+async fn place_all(
+    answers: impl futures::Stream<Item = Vec<Answers>>,
+    store: &StoreHandle,
+    feed: &watch::Sender<Feed>,
+    progress: &Progress,
+    stop_now: &watch::Sender<bool>,
+    teachers: &[Arc<dyn Teacher>],
+) -> Result<()> {
+    let mut answers = std::pin::pin!(answers);
+    let mut failed = None;
+    while let Some(chunk) = answers.next().await {
+        let (mut batch, mut claims) = (Vec::with_capacity(chunk.len()), Vec::with_capacity(chunk.len()));
+        for answer in chunk {
+            match answer {
+                Ok((annotated, claim)) if failed.is_none() => {
+                    progress.failed.add(u64::from(annotated.failure.is_some()));
+                    batch.push(annotated);
+                    claims.push(claim);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    failed.get_or_insert(error);
+                    stop_asking(stop_now, teachers);
+                }
+            }
+        }
+        if !batch.is_empty() {
+            let count = batch.len() as u64;
+            let first = store.place(batch).await?;
+            progress.placed.set(first + count);
+            feed.send_modify(|feed| feed.placed = first + count);
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+fn stop_asking(stop_now: &watch::Sender<bool>, teachers: &[Arc<dyn Teacher>]) {
+    stop_now.send_replace(true);
+    teachers.iter().for_each(|teacher| teacher.stop());
+}
+
+/// Stops asking when the user wants it or the student is gone; in the first case the student stops too.
+async fn watch_for_stop(
+    stop: impl Future<Output = ()>,
+    feed: watch::Sender<Feed>,
+    stop_now: watch::Sender<bool>,
+    teachers: Vec<Arc<dyn Teacher>>,
+) {
+    tokio::select! {
+        () = stop => feed.send_modify(|feed| feed.stop = true),
+        () = feed.closed() => {}
+    }
+    stop_asking(&stop_now, &teachers);
+}
+
+async fn is_set(mut flag: watch::Receiver<bool>) {
+    // An error means that nobody can set it any more.
+    if flag.wait_for(|&set| set).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn drained_too_long(stopped: watch::Receiver<bool>) {
+    is_set(stopped).await;
+    tokio::time::sleep(DRAIN).await;
+}
+
+async fn blocking<T: Send + 'static>(
+    stage: &'static str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(Error::Panicked { stage, message: error.to_string() }))
+}
+
+async fn join<T: Send + 'static>(stage: &'static str, thread: JoinHandle<Result<T>>) -> Result<T> {
+    blocking(stage, move || {
+        thread.join().unwrap_or_else(|panic| Err(Error::Panicked { stage, message: panic_message(panic.as_ref()) }))
+    })
+    .await
+}
+
+/// The report, or the error that caused the others: a stage that is gone or was interrupted says less than the one that
+/// failed first.
+fn first_cause(
+    asked: Result<()>,
+    read: Result<bool>,
+    settled: Result<Report>,
+    committed: Result<()>,
+) -> Result<Report> {
+    let mut report = Report { settled: false };
+    let settled = settled.map(|found| report = found);
+    let mut errors: Vec<Error> =
+        [committed, settled, asked, read.map(drop)].into_iter().filter_map(Result::err).collect();
+    errors.sort_by_key(|error| match error {
+        Error::Gone { .. } => 2,
+        Error::Interrupted => 1,
+        _ => 0,
+    });
+    errors.into_iter().next().map_or(Ok(report), Err)
+}

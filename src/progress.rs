@@ -1,0 +1,116 @@
+//! Counters of a live run, shared by all stages and read by whoever shows them.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Reading, asking, labelling.
+    Annotating,
+    /// Passes over the memory after the end of the corpus.
+    Settling,
+    /// Everything is done.
+    Complete,
+    /// Ended before it was complete.
+    Stopped,
+}
+
+const PHASES: [Phase; 4] = [Phase::Annotating, Phase::Settling, Phase::Complete, Phase::Stopped];
+
+/// A counter.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts `more`.
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Starts again from `value`.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// The count.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Rows read from the corpus by this process, blank lines apart.
+    pub rows: Counter,
+    /// Rows that repeat an id with the same text.
+    pub duplicates: Counter,
+    /// Rows that cannot be used.
+    pub bad_rows: Counter,
+    /// Samples that have a position: answered or failed, by this and earlier processes.
+    pub placed: Counter,
+    /// Of those, samples that no teacher named a label for.
+    pub failed: Counter,
+    /// Requests to teachers by this process.
+    pub asked: Counter,
+    /// Samples that the student has taken in.
+    pub consumed: Counter,
+    /// Label events written, by this and earlier processes.
+    pub events: Counter,
+    /// Training steps of the student.
+    pub steps: Counter,
+    /// Pass over the memory that is under way, from 1; 0 before.
+    pub pass: Counter,
+    phase: AtomicU8,
+}
+
+impl Progress {
+    /// What the run is doing.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        PHASES.get(usize::from(self.phase.load(Ordering::Relaxed))).copied().unwrap_or(Phase::Stopped)
+    }
+
+    /// Says what the run is doing now.
+    pub fn set_phase(&self, phase: Phase) {
+        let number = PHASES.iter().position(|&other| other == phase).and_then(|place| u8::try_from(place).ok());
+        self.phase.store(number.unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    /// All counters at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Status {
+        Status {
+            phase: self.phase(),
+            rows: self.rows.get(),
+            duplicates: self.duplicates.get(),
+            bad_rows: self.bad_rows.get(),
+            placed: self.placed.get(),
+            failed: self.failed.get(),
+            asked: self.asked.get(),
+            consumed: self.consumed.get(),
+            events: self.events.get(),
+            steps: self.steps.get(),
+        }
+    }
+}
+
+/// The counters at one moment, as `status.json` has them; see [`Progress`] for their meaning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are those of Progress")]
+pub struct Status {
+    pub phase: Phase,
+    pub rows: u64,
+    pub duplicates: u64,
+    pub bad_rows: u64,
+    pub placed: u64,
+    pub failed: u64,
+    pub asked: u64,
+    pub consumed: u64,
+    pub events: u64,
+    pub steps: u64,
+}

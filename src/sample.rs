@@ -1,0 +1,106 @@
+//! A sample: one text to be labelled, and the names it goes by. No I/O.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The user's name for a sample: the corpus' id field, or the hash of the text where there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SampleId(pub String);
+
+impl fmt::Display for SampleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// BLAKE3 of a text, cut to 128 bits: tells equal texts apart from different ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TextHash(pub [u8; 16]);
+
+impl TextHash {
+    /// The hash of `text`.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self(short_hash(&[text.as_bytes()]))
+    }
+
+    /// Lower-case hexadecimal, 32 characters.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        to_hex(self.0)
+    }
+
+    /// Reads what [`TextHash::to_hex`] wrote.
+    #[must_use]
+    pub fn from_hex(hex: &str) -> Option<Self> {
+        from_hex(hex).map(Self)
+    }
+}
+
+/// One text to be labelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The user's name for it; unique in a run.
+    pub id: SampleId,
+    /// The text, as read.
+    pub text: String,
+}
+
+/// The order in which a sample reached the store: 0, 1, 2, ... Labels depend on it, so it never changes.
+pub type Position = u64;
+
+/// BLAKE3 over `parts`, each preceded by its length (so that no two lists of parts collide), cut to 128 bits.
+#[must_use]
+pub fn short_hash(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    let mut short = [0; 16];
+    hasher.finalize_xof().fill(&mut short);
+    short
+}
+
+/// Lower-case hexadecimal of 16 bytes.
+#[must_use]
+pub fn to_hex(bytes: [u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(bytes))
+}
+
+/// Reads what [`to_hex`] wrote.
+#[must_use]
+pub fn from_hex(hex: &str) -> Option<[u8; 16]> {
+    if hex.len() != 32 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    u128::from_str_radix(hex, 16).ok().map(u128::to_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        assert_ne!(short_hash(&[b"ab", b"c"]), short_hash(&[b"a", b"bc"]));
+        assert_ne!(short_hash(&[b"a"]), short_hash(&[b"a", b""]));
+    }
+
+    #[test]
+    fn what_is_no_hash_is_refused() {
+        for wrong in ["", "+0000000000000000000000000000000", "g0000000000000000000000000000000"] {
+            assert_eq!(TextHash::from_hex(wrong), None, "{wrong:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn hex_round_trips(bytes: [u8; 16]) {
+            prop_assert_eq!(from_hex(&to_hex(bytes)), Some(bytes));
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The index: what resume and sweeps read. sled trees of encoded values; all of it can be rebuilt.
+
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::codec::{Undecodable, decode, encode};
+use super::journal::Extent;
+use crate::candidates::CandidateSet;
+use crate::error::{Error, Result};
+use crate::labels::StoredEvent;
+use crate::sample::{Position, Sample, SampleId, TextHash};
+use crate::teacher::{AnswerKey, AnswerRecord};
+
+/// sled's page cache; the part of memory that the store takes, whatever the corpus' size.
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// A sample at its position, with what came of asking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredSample {
+    /// Its id.
+    pub id: SampleId,
+    /// Its text.
+    pub text: String,
+    /// Ranked candidates; empty for a failure.
+    pub candidates: Vec<crate::label::LabelId>,
+}
+
+/// What is known of an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownSample {
+    /// Where it stands.
+    pub position: Position,
+    /// Its text, by hash.
+    pub text_hash: TextHash,
+}
+
+/// Why a sample or a row has no answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The sample's id, or file and line of a row.
+    pub id: String,
+    /// What happened.
+    pub reason: String,
+}
+
+/// Where the latest checkpoint is, and what it stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointPointer {
+    /// The file's name in `checkpoints/`.
+    pub file: String,
+    /// BLAKE3 of the file, hexadecimal.
+    pub hash: String,
+    /// Samples consumed by then.
+    pub position: Position,
+    /// Events emitted by then.
+    pub offset: u64,
+}
+
+/// Every tree, open.
+#[derive(Debug, Clone)]
+pub(super) struct Index {
+    db: sled::Db,
+    path: PathBuf,
+    meta: sled::Tree,
+    answers: sled::Tree,
+    samples: sled::Tree,
+    by_id: sled::Tree,
+    labels: sled::Tree,
+    latest: sled::Tree,
+    failures: sled::Tree,
+}
+
+/// How much an index holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) answers: u64,
+    pub(super) samples: u64,
+    pub(super) events: u64,
+    pub(super) failures: u64,
+}
+
+/// What of the journal the index holds for sure, and how many answers that made.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(super) struct Applied {
+    pub(super) journal: Extent,
+    pub(super) answers: u64,
+    pub(super) samples: u64,
+    pub(super) events: u64,
+}
+
+impl Index {
+    pub(super) fn open(path: &Path) -> Result<Self, sled::Error> {
+        let db = sled::Config::new()
+            .path(path)
+            .cache_capacity(CACHE_BYTES)
+            // The committer flushes when it must; this bounds what an idle run leaves unwritten.
+            .flush_every_ms(Some(500))
+            .open()?;
+        let tree = |name: &str| db.open_tree(name);
+        Ok(Self {
+            meta: tree("meta")?,
+            answers: tree("answers")?,
+            samples: tree("samples")?,
+            by_id: tree("by_id")?,
+            labels: tree("labels")?,
+            latest: tree("latest")?,
+            failures: tree("failures")?,
+            path: path.to_owned(),
+            db,
+        })
+    }
+
+    fn damaged(&self, what: impl std::fmt::Display) -> Error {
+        Error::StoreDamaged { path: self.path.clone(), message: what.to_string() }
+    }
+
+    fn get<T: DeserializeOwned>(&self, tree: &sled::Tree, key: &[u8]) -> Result<Option<T>> {
+        let bytes = tree.get(key).map_err(|error| self.damaged(error))?;
+        bytes.map(|bytes| decode(&bytes).map_err(|Undecodable(why)| self.damaged(why))).transpose()
+    }
+
+    fn put<T: Serialize>(&self, tree: &sled::Tree, key: &[u8], value: &T) -> Result<()> {
+        let bytes = encode(value).map_err(|Undecodable(why)| self.damaged(why))?;
+        tree.insert(key, bytes).map_err(|error| self.damaged(error))?;
+        Ok(())
+    }
+
+    pub(super) fn answer(&self, key: AnswerKey) -> Result<Option<AnswerRecord>> {
+        self.get(&self.answers, &key.0)
+    }
+
+    pub(super) fn known(&self, id: &SampleId) -> Result<Option<KnownSample>> {
+        self.get(&self.by_id, id.0.as_bytes())
+    }
+
+    pub(super) fn sample(&self, position: Position) -> Result<Option<StoredSample>> {
+        self.get(&self.samples, &position.to_be_bytes())
+    }
+
+    pub(super) fn event(&self, offset: u64) -> Result<Option<StoredEvent>> {
+        self.get(&self.labels, &offset.to_be_bytes())
+    }
+
+    /// The offset of the latest event of the sample at `position`.
+    pub(super) fn latest(&self, position: Position) -> Result<Option<u64>> {
+        self.get(&self.latest, &position.to_be_bytes())
+    }
+
+    pub(super) fn checkpoint(&self) -> Result<Option<CheckpointPointer>> {
+        self.get(&self.meta, b"checkpoint")
+    }
+
+    pub(super) fn applied(&self) -> Result<Applied> {
+        Ok(self.get(&self.meta, b"applied")?.unwrap_or_default())
+    }
+
+    pub(super) fn set_applied(&self, applied: &Applied) -> Result<()> {
+        self.put(&self.meta, b"applied", applied)
+    }
+
+    pub(super) fn set_checkpoint(&self, pointer: &CheckpointPointer) -> Result<()> {
+        self.put(&self.meta, b"checkpoint", pointer)
+    }
+
+    pub(super) fn forget_checkpoint(&self) -> Result<()> {
+        self.meta.remove(b"checkpoint").map_err(|error| self.damaged(error))?;
+        Ok(())
+    }
+
+    /// Whether the answer is new under its key.
+    pub(super) fn put_answer(&self, record: &AnswerRecord) -> Result<bool> {
+        let bytes = encode(record).map_err(|Undecodable(why)| self.damaged(why))?;
+        let before = self.answers.insert(record.key.0, bytes).map_err(|error| self.damaged(error))?;
+        Ok(before.is_none())
+    }
+
+    pub(super) fn put_sample(&self, position: Position, sample: &Sample, candidates: &CandidateSet) -> Result<()> {
+        let stored =
+            StoredSample { id: sample.id.clone(), text: sample.text.clone(), candidates: candidates.labels().to_vec() };
+        let known = KnownSample { position, text_hash: TextHash::of(&sample.text) };
+        self.put(&self.samples, &position.to_be_bytes(), &stored)?;
+        self.put(&self.by_id, sample.id.0.as_bytes(), &known)
+    }
+
+    pub(super) fn put_event(&self, offset: u64, event: &StoredEvent) -> Result<()> {
+        self.put(&self.labels, &offset.to_be_bytes(), event)?;
+        self.put(&self.latest, &event.position.to_be_bytes(), &offset)
+    }
+
+    pub(super) fn put_failure(&self, key: &str, failure: &Failure) -> Result<()> {
+        self.put(&self.failures, key.as_bytes(), failure)
+    }
+
+    pub(super) fn remove_failures(&self, prefix: &str) -> Result<()> {
+        for key in self.failures.scan_prefix(prefix).keys() {
+            self.failures.remove(key.map_err(|error| self.damaged(error))?).map_err(|error| self.damaged(error))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn failures(&self) -> Result<Vec<(String, Failure)>> {
+        self.failures
+            .iter()
+            .map(|entry| {
+                let (key, value) = entry.map_err(|error| self.damaged(error))?;
+                let failure = decode(&value).map_err(|Undecodable(why)| self.damaged(why))?;
+                Ok((String::from_utf8_lossy(&key).into_owned(), failure))
+            })
+            .collect()
+    }
+
+    /// Every answer.
+    pub(super) fn answers(&self) -> impl Iterator<Item = Result<AnswerRecord>> + '_ {
+        self.answers.iter().values().map(|value| {
+            let value = value.map_err(|error| self.damaged(error))?;
+            decode(&value).map_err(|Undecodable(why)| self.damaged(why))
+        })
+    }
+
+    pub(super) fn flush(&self) -> Result<()> {
+        self.db.flush().map_err(|error| self.damaged(error))?;
+        Ok(())
+    }
+
+    /// Reads everything there is and counts it: finds missing, torn and misplaced entries.
+    pub(super) fn verify(&self) -> Result<Counts> {
+        let mut counts = Counts::default();
+        for answer in self.answers() {
+            answer?;
+            counts.answers += 1;
+        }
+        for entry in &self.samples {
+            let (key, value) = entry.map_err(|error| self.damaged(error))?;
+            let sample: StoredSample = decode(&value).map_err(|Undecodable(why)| self.damaged(why))?;
+            let known = self.known(&sample.id)?;
+            if *key != counts.samples.to_be_bytes() || known.is_none_or(|known| known.position != counts.samples) {
+                return Err(self.damaged(format!("sample {} is missing", counts.samples)));
+            }
+            counts.samples += 1;
+        }
+        for entry in &self.labels {
+            let (key, value) = entry.map_err(|error| self.damaged(error))?;
+            let event: StoredEvent = decode(&value).map_err(|Undecodable(why)| self.damaged(why))?;
+            let latest = self.latest(event.position)?;
+            if *key != counts.events.to_be_bytes()
+                || latest.is_none_or(|latest| latest < counts.events)
+                || event.position >= counts.samples
+            {
+                return Err(self.damaged(format!("label event {} is missing", counts.events)));
+            }
+            counts.events += 1;
+        }
+        counts.failures = self.failures()?.len() as u64;
+        self.checkpoint()?;
+        Ok(counts)
+    }
+}

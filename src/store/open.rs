@@ -1,0 +1,167 @@
+//! Opening a store: mends what a crash or damage left, from the journal, and says so. Never asks a teacher for it.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::index::{Applied, Counts, Index};
+use super::journal::{Journal, JournalDamage};
+use super::label_log::LabelLog;
+use crate::error::{Error, Result, panic_message};
+use crate::label::LabelSet;
+
+/// The name of the threads that open a store: their panics are caught, and not worth a message of their own.
+pub const OPENING_THREAD: &str = "candist-open";
+
+/// A store whose parts agree with each other.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) index: Index,
+    pub(super) journal: Journal,
+    pub(super) log: LabelLog,
+    pub(super) applied: Applied,
+    /// What had to be mended, one sentence each.
+    pub(super) repairs: Vec<String>,
+}
+
+pub(super) fn open(dir: &Path, labels: &LabelSet) -> Result<Opened> {
+    let mut repairs = Vec::new();
+    let path = dir.join("store");
+    let (index, counts) = usable_index(dir, &path, &mut repairs)?;
+    let before = index.applied()?;
+    let mut answers = counts.answers;
+    let (mut journal, damage) = Journal::open(dir, labels, |record, extent| {
+        if extent.lines > before.journal.lines && index.put_answer(&record)? {
+            answers += 1;
+        }
+        Ok(())
+    })?;
+    report_journal(damage, &mut repairs);
+    if damage.lines > 0 || journal.extent().lines < before.journal.lines {
+        reconcile(dir, labels, &index, &mut journal, &mut answers, &mut repairs)?;
+    }
+    let mut log = LabelLog::open(dir, counts.events)?;
+    super::committer::catch_up(&index, &mut log, labels, counts.events)?;
+    let applied = Applied { journal: journal.extent(), answers, samples: counts.samples, events: counts.events };
+    index.set_applied(&applied)?;
+    index.flush()?;
+    Ok(Opened { index, journal, log, applied, repairs })
+}
+
+fn report_journal(damage: JournalDamage, repairs: &mut Vec<String>) {
+    if damage.torn_bytes > 0 {
+        repairs.push(format!("answers.jsonl: cut off an unfinished last line ({} bytes)", damage.torn_bytes));
+    }
+    if damage.lines > 0 {
+        repairs.push(format!("answers.jsonl: {} damaged line(s) moved to answers.damaged.jsonl", damage.lines));
+    }
+}
+
+/// The index as it is if it can be trusted, else an empty one in its place.
+fn usable_index(dir: &Path, path: &Path, repairs: &mut Vec<String>) -> Result<(Index, Counts)> {
+    let existed = path.exists();
+    remove_half_written_snapshots(path)?;
+    let why = match open_guarded(path.to_owned()) {
+        Ok((index, counts)) => {
+            let applied = index.applied()?;
+            let lost =
+                counts.answers < applied.answers || counts.samples < applied.samples || counts.events < applied.events;
+            if !lost {
+                if !existed && std::fs::metadata(dir.join("answers.jsonl")).is_ok_and(|file| file.len() > 0) {
+                    repairs.push("store/ was missing: rebuilt from answers.jsonl".to_owned());
+                }
+                return Ok((index, counts));
+            }
+            "entries are missing".to_owned()
+        }
+        Err(why) => why,
+    };
+    let aside = free_name(dir, "store.damaged");
+    std::fs::rename(path, &aside).map_err(Error::run_file("move away the damaged", path))?;
+    repairs.push(format!("store/ was damaged ({why}): moved to {}, rebuilt from answers.jsonl", aside.display()));
+    open_guarded(path.to_owned()).map_err(|message| Error::StoreDamaged { path: path.to_owned(), message })
+}
+
+/// Opens and reads all of an index on a thread of its own: sled panics, and may hang, on a damaged file.
+fn open_guarded(path: PathBuf) -> Result<(Index, Counts), String> {
+    let limit = Duration::from_secs(60) + Duration::from_micros(folder_bytes(&path) / 5);
+    let (sender, receiver) = mpsc::channel();
+    let open = move || {
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let index = Index::open(&path).map_err(|error| error.to_string())?;
+            let counts = index.verify().map_err(|error| match error {
+                Error::StoreDamaged { message, .. } => message,
+                other => other.to_string(),
+            })?;
+            Ok((index, counts))
+        }));
+        let opened = opened.unwrap_or_else(|panic| Err(panic_message(panic.as_ref())));
+        // Nobody waits any more after the time limit; then there is nothing to tell.
+        let _ = sender.send(opened);
+    };
+    std::thread::Builder::new()
+        .name(OPENING_THREAD.to_owned())
+        .spawn(open)
+        .map_err(|error| format!("cannot start a thread: {error}"))?;
+    receiver.recv_timeout(limit).unwrap_or_else(|_| Err("it does not open in time".to_owned()))
+}
+
+fn folder_bytes(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
+    entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
+}
+
+/// A kill while sled 0.34 writes a snapshot leaves `snap.*.generating`, which it then takes for the newest snapshot and
+/// fails on forever. Under the run's lock nobody is writing one now.
+fn remove_half_written_snapshots(path: &Path) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(path) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            std::fs::remove_file(entry.path()).map_err(Error::run_file("remove", &entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+/// `stem`, or `stem.2`, `stem.3`, ...: the first that is free in `dir`.
+pub(super) fn free_name(dir: &Path, stem: &str) -> PathBuf {
+    std::iter::once(dir.join(stem))
+        .chain((2_u32..).map(|number| dir.join(format!("{stem}.{number}"))))
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| dir.join(stem))
+}
+
+/// The journal lost lines that the index may still have, or the other way round: brings both to their union.
+fn reconcile(
+    dir: &Path,
+    labels: &LabelSet,
+    index: &Index,
+    journal: &mut Journal,
+    answers: &mut u64,
+    repairs: &mut Vec<String>,
+) -> Result<()> {
+    let mut journaled = HashSet::new();
+    Journal::open(dir, labels, |record, _| {
+        journaled.insert(record.key);
+        if index.answer(record.key)?.is_none() && index.put_answer(&record)? {
+            *answers += 1;
+        }
+        Ok(())
+    })?;
+    let mut missing = Vec::new();
+    for record in index.answers() {
+        let record = record?;
+        if !journaled.contains(&record.key) {
+            missing.push(record);
+        }
+    }
+    if !missing.is_empty() {
+        journal.append(missing.iter(), labels)?;
+        repairs.push(format!("answers.jsonl: {} lost answer(s) put back from store/", missing.len()));
+    }
+    Ok(())
+}

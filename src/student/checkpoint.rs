@@ -1,0 +1,100 @@
+//! Tensors to and from one safetensors file, with notes in its header.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use tch::{Kind, Tensor};
+
+use crate::error::{Error, Result};
+
+/// Tensors that are being gathered for a file.
+#[derive(Debug, Default)]
+pub(super) struct Saved {
+    tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
+}
+
+impl Saved {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a tensor of f32 or i64.
+    pub(super) fn add(&mut self, name: &str, tensor: &Tensor) {
+        let flat = tensor.contiguous().view([-1]);
+        let (dtype, width) = if tensor.kind() == Kind::Int64 { (Dtype::I64, 8) } else { (Dtype::F32, 4) };
+        let mut bytes = vec![0; flat.numel() * width];
+        flat.copy_data_u8(&mut bytes, flat.numel());
+        let shape = tensor.size().into_iter().map(|size| usize::try_from(size).unwrap_or(0)).collect();
+        self.tensors.push((name.to_owned(), dtype, shape, bytes));
+    }
+
+    /// Writes the file at `path`, on disk when this returns.
+    pub(super) fn write(&self, path: &Path, notes: HashMap<String, String>) -> Result<()> {
+        let failed = |message: String| Error::Checkpoint { path: path.to_owned(), message };
+        let views = self
+            .tensors
+            .iter()
+            .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)))
+            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+            .map_err(|error| failed(error.to_string()))?;
+        safetensors::serialize_to_file(views, Some(notes), path).map_err(|error| failed(error.to_string()))?;
+        File::open(path).and_then(|file| file.sync_all()).map_err(Error::run_file("write", path))
+    }
+}
+
+/// Tensors of a file, checked as they are taken.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    pub(super) notes: HashMap<String, String>,
+}
+
+impl Loaded {
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::run_file("read", path))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes)
+            .map_err(|error| Error::Checkpoint { path: path.to_owned(), message: error.to_string() })?;
+        let notes = header.metadata().clone().unwrap_or_default();
+        Ok(Self { path: path.to_owned(), bytes, notes })
+    }
+
+    fn wrong(&self, message: impl std::fmt::Display) -> Error {
+        Error::Checkpoint { path: self.path.clone(), message: message.to_string() }
+    }
+
+    fn bytes_of(&self, name: &str, dtype: Dtype) -> Result<(Vec<i64>, Vec<u8>)> {
+        let tensors = SafeTensors::deserialize(&self.bytes).map_err(|error| self.wrong(error))?;
+        let view = tensors.tensor(name).map_err(|error| self.wrong(format!("{name}: {error}")))?;
+        if view.dtype() != dtype {
+            return Err(self.wrong(format!("{name} has type {:?}, not {dtype:?}", view.dtype())));
+        }
+        let shape = view.shape().iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)).collect();
+        Ok((shape, view.data().to_vec()))
+    }
+
+    /// The tensor of f32 `name`, which must have this shape.
+    pub(super) fn floats(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
+        let (found, bytes) = self.bytes_of(name, Dtype::F32)?;
+        if found != shape {
+            return Err(
+                self.wrong(format!("{name} has shape {found:?}, not {shape:?}: it belongs to other student settings"))
+            );
+        }
+        Tensor::f_from_data_size(&bytes, shape, Kind::Float).map_err(|error| self.wrong(error))
+    }
+
+    /// The vector of i64 `name`, whose values must be in 0..`below`.
+    pub(super) fn rows(&self, name: &str, below: i64) -> Result<Tensor> {
+        let (shape, bytes) = self.bytes_of(name, Dtype::I64)?;
+        let values = bytes.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok()).map(i64::from_le_bytes);
+        if shape.len() != 1 || !values.into_iter().all(|value| (0..below).contains(&value)) {
+            return Err(
+                self.wrong(format!("{name} names rows that are not there: it belongs to other student settings"))
+            );
+        }
+        Tensor::f_from_data_size(&bytes, &shape, Kind::Int64).map_err(|error| self.wrong(error))
+    }
+}

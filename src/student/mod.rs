@@ -1,0 +1,123 @@
+//! Students: small models that learn from candidates. The only module that names tch and tokenizers.
+//!
+//! A student is trained in `folds` copies ([`Fold`]): copy k never sees a sample of fold k, so what it says about such a
+//! sample is out of sample.
+
+mod checkpoint;
+mod ngram;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+pub use ngram::features::encode as encode_ngrams;
+
+use crate::config::{DistillConfig, StudentConfig};
+use crate::error::Result;
+
+/// Which copy of the student; a sample belongs to the fold whose copy never trains on it.
+pub type Fold = usize;
+
+/// A text as a student reads it: feature ids with weights, each id once.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Encoded {
+    /// Feature ids.
+    pub ids: Vec<u32>,
+    /// One weight per id.
+    pub weights: Vec<f32>,
+}
+
+/// Rows of numbers, all of one length: logits or probabilities, one row per text, one column per label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rows {
+    columns: usize,
+    values: Vec<f32>,
+}
+
+impl Rows {
+    /// Rows of `columns` values each, one after the other.
+    #[must_use]
+    pub fn new(columns: usize, values: Vec<f32>) -> Self {
+        debug_assert!(columns > 0 && values.len().is_multiple_of(columns));
+        Self { columns, values }
+    }
+
+    /// The rows.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+        self.values.chunks_exact(self.columns)
+    }
+}
+
+/// A text with the distribution it shall be given: one probability per label.
+pub type Example<'a> = (&'a Encoded, &'a [f32]);
+
+/// A small model in several copies, with its optimizer.
+pub trait Student: Send {
+    /// Reads a text. Pure.
+    fn encode(&self, text: &str) -> Encoded;
+
+    /// Logits of `texts` from the copy `fold`: one row per text, C columns.
+    fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows;
+
+    /// One training step of the copy `fold` on the mean cross-entropy of `batch`, at `rate` times the learning rate.
+    fn train(&mut self, fold: Fold, batch: &[Example<'_>], rate: f64);
+
+    /// Forgets everything: as new.
+    fn reset(&mut self);
+
+    /// Writes weights, optimizer state and `notes` to a safetensors file at `path`, on disk when this returns.
+    fn save(&self, path: &Path, notes: HashMap<String, String>) -> Result<()>;
+
+    /// Reads what [`Student::save`] wrote, for the same settings; returns the notes.
+    fn load(&mut self, path: &Path) -> Result<HashMap<String, String>>;
+}
+
+/// Probabilities of a new text, by label: the mean over all copies.
+#[must_use]
+pub fn predict(student: &dyn Student, folds: u32, texts: &[&Encoded]) -> Vec<Vec<f32>> {
+    let mut means: Vec<Vec<f32>> = vec![Vec::new(); texts.len()];
+    for fold in 0..folds as usize {
+        for (mean, logits) in means.iter_mut().zip(student.logits(fold, texts).iter()) {
+            let probabilities = softmax(logits);
+            if mean.is_empty() {
+                *mean = vec![0.0; probabilities.len()];
+            }
+            for (sum, p) in mean.iter_mut().zip(probabilities) {
+                *sum += p / folds as f32;
+            }
+        }
+    }
+    means
+}
+
+/// softmax of one row.
+#[must_use]
+pub fn softmax(logits: &[f32]) -> Vec<f32> {
+    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut row: Vec<f32> = logits.iter().map(|logit| (logit - top).exp()).collect();
+    let sum: f32 = row.iter().sum();
+    row.iter_mut().for_each(|p| *p /= sum);
+    row
+}
+
+/// The column with the largest value, the first of equals; `None` for an empty row.
+#[must_use]
+pub fn argmax(row: &[f32]) -> Option<usize> {
+    let mut best: Option<(usize, f32)> = None;
+    for (column, &value) in row.iter().enumerate() {
+        if best.is_none_or(|(_, top)| value > top) {
+            best = Some((column, value));
+        }
+    }
+    best.map(|(column, _)| column)
+}
+
+/// The notes in the header of a file that [`Student::save`] wrote.
+pub fn notes(path: &Path) -> Result<HashMap<String, String>> {
+    Ok(checkpoint::Loaded::read(path)?.notes)
+}
+
+/// A new student as configured, for `labels` labels.
+#[must_use]
+pub fn new(config: &StudentConfig, distill: &DistillConfig, labels: usize) -> Box<dyn Student> {
+    Box::new(ngram::Ngram::new(config, distill.folds as usize, labels))
+}

@@ -1,0 +1,171 @@
+//! The `ngram` student: hashed word and character n-grams, their weighted sum as the text's embedding, a linear head.
+//!
+//! `features` turns a text into ids and weights; `model` is one copy with its optimizer; this file keeps the copies.
+
+pub(super) mod features;
+mod model;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use self::model::Model;
+use super::checkpoint::{Loaded, Saved};
+use super::{Encoded, Example, Fold, Rows, Student};
+use crate::config::StudentConfig;
+use crate::error::Result;
+
+pub(super) struct Ngram {
+    config: StudentConfig,
+    labels: usize,
+    copies: Vec<Model>,
+}
+
+impl Ngram {
+    pub(super) fn new(config: &StudentConfig, folds: usize, labels: usize) -> Self {
+        // Small operations: more threads cost more than they give, and the number of threads changes the last bits.
+        tch::set_num_threads(i32::try_from(config.threads).unwrap_or(1));
+        let copies = (0..folds).map(|fold| Model::new(config, labels, fold)).collect();
+        Self { config: config.clone(), labels, copies }
+    }
+}
+
+impl Student for Ngram {
+    fn encode(&self, text: &str) -> Encoded {
+        features::encode(text, self.config.buckets)
+    }
+
+    fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows {
+        let values = match self.copies.get(fold) {
+            Some(copy) if !texts.is_empty() => copy.logits(texts),
+            _ => Vec::new(),
+        };
+        Rows::new(self.labels, values)
+    }
+
+    fn train(&mut self, fold: Fold, batch: &[Example<'_>], rate: f64) {
+        if let Some(copy) = self.copies.get_mut(fold)
+            && !batch.is_empty()
+        {
+            copy.train(batch, rate * self.config.learning_rate);
+        }
+    }
+
+    fn reset(&mut self) {
+        // One after the other: two of all copies would take twice the memory.
+        for (fold, copy) in self.copies.iter_mut().enumerate() {
+            *copy = Model::new(&self.config, self.labels, fold);
+        }
+    }
+
+    fn save(&self, path: &Path, notes: HashMap<String, String>) -> Result<()> {
+        let mut saved = Saved::new();
+        for (fold, copy) in self.copies.iter().enumerate() {
+            copy.save(&format!("fold.{fold}"), &mut saved);
+        }
+        saved.write(path, notes)
+    }
+
+    fn load(&mut self, path: &Path) -> Result<HashMap<String, String>> {
+        let loaded = Loaded::read(path)?;
+        for (fold, copy) in self.copies.iter_mut().enumerate() {
+            copy.load(&format!("fold.{fold}"), &loaded)?;
+        }
+        Ok(loaded.notes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{argmax, predict};
+    use super::*;
+
+    fn student(learning_rate: f64, seed: u64) -> Ngram {
+        let config = StudentConfig { dimension: 8, buckets: 1 << 12, learning_rate, seed, threads: 1 };
+        Ngram::new(&config, 2, 2)
+    }
+
+    const TEXTS: [(&str, [f32; 2]); 4] = [
+        ("my card has not arrived", [1.0, 0.0]),
+        ("where is the card I ordered", [1.0, 0.0]),
+        ("I want my money back", [0.0, 1.0]),
+        ("please refund this payment", [0.0, 1.0]),
+    ];
+
+    fn fit(student: &mut Ngram, steps: usize) {
+        let encoded: Vec<Encoded> = TEXTS.iter().map(|(text, _)| student.encode(text)).collect();
+        let batch: Vec<Example<'_>> =
+            encoded.iter().zip(&TEXTS).map(|(text, (_, target))| (text, target.as_slice())).collect();
+        for _ in 0..steps {
+            student.train(0, &batch, 1.0);
+            student.train(1, &batch, 1.0);
+        }
+    }
+
+    fn all_logits(student: &Ngram, fold: Fold) -> Rows {
+        let encoded: Vec<Encoded> = TEXTS.iter().map(|(text, _)| student.encode(text)).collect();
+        student.logits(fold, &encoded.iter().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn it_learns_and_generalises() {
+        let mut student = student(0.1, 0);
+        assert!(all_logits(&student, 0).iter().flatten().all(|&logit| logit == 0.0), "untrained, it knows nothing");
+        fit(&mut student, 30);
+        for (logits, (text, target)) in all_logits(&student, 0).iter().zip(&TEXTS) {
+            assert_eq!(argmax(logits), argmax(target), "{text}");
+        }
+        let new = student.encode("the card never arrived");
+        let p = predict(&student, 2, &[&new]);
+        assert!(p[0][0] > 0.8 && (p[0][0] + p[0][1] - 1.0).abs() < 1e-6, "{p:?}");
+    }
+
+    #[test]
+    fn same_seed_same_bits_other_seed_other_bits_no_rate_no_change() {
+        let trained = |rate, seed| {
+            let mut student = student(rate, seed);
+            fit(&mut student, 5);
+            all_logits(&student, 1)
+        };
+        assert_eq!(trained(0.1, 3), trained(0.1, 3));
+        assert_ne!(trained(0.1, 3), trained(0.1, 4));
+        assert!(trained(0.0, 3).iter().flatten().all(|&logit| logit == 0.0));
+    }
+
+    #[test]
+    fn copies_learn_apart() {
+        let mut student = student(0.1, 0);
+        let text = student.encode(TEXTS[0].0);
+        student.train(0, &[(&text, &[1.0, 0.0])], 1.0);
+        assert!(student.logits(1, &[&text]).iter().flatten().all(|&logit| logit == 0.0));
+        assert!(student.logits(0, &[&text]).iter().flatten().any(|&logit| logit != 0.0));
+    }
+
+    #[test]
+    fn a_saved_student_goes_on_as_if_never_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("student.safetensors");
+        let mut kept = student(0.1, 1);
+        fit(&mut kept, 4);
+        kept.save(&path, HashMap::from([("step".to_owned(), "4".to_owned())])).unwrap();
+        let mut loaded = student(0.1, 1);
+        // What it had learned itself must be gone after loading.
+        let other = loaded.encode("something else entirely");
+        loaded.train(0, &[(&other, &[0.0, 1.0])], 1.0);
+        assert_eq!(loaded.load(&path).unwrap().get("step").unwrap(), "4");
+        fit(&mut kept, 4);
+        fit(&mut loaded, 4);
+        assert_eq!((all_logits(&kept, 0), all_logits(&kept, 1)), (all_logits(&loaded, 0), all_logits(&loaded, 1)));
+        assert_eq!(kept.logits(0, &[&other]), loaded.logits(0, &[&other]));
+    }
+
+    #[test]
+    fn a_file_of_another_shape_or_of_junk_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("student.safetensors");
+        student(0.1, 1).save(&path, HashMap::new()).unwrap();
+        let config = StudentConfig { dimension: 9, buckets: 1 << 12, learning_rate: 0.1, seed: 1, threads: 1 };
+        assert!(Ngram::new(&config, 2, 2).load(&path).is_err());
+        std::fs::write(&path, b"junk").unwrap();
+        assert!(student(0.1, 1).load(&path).is_err());
+    }
+}
