@@ -11,6 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::annotate::Annotator;
 use crate::config::Config;
+use crate::corpus;
 use crate::distill::{self, Feed, Report};
 use crate::error::{Error, Result, panic_message};
 use crate::progress::{Phase, Progress};
@@ -31,6 +32,8 @@ pub struct Outcome {
     pub failed_samples: u64,
     /// Rows of the corpus that cannot be used.
     pub failed_rows: u64,
+    /// Label events that this call added.
+    pub new_events: u64,
 }
 
 /// Annotates the corpus in the run directory, from where the last run stopped, until it is complete or `stop` resolves.
@@ -42,7 +45,8 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + 'static,
     progress: Arc<Progress>,
 ) -> Result<Outcome> {
-    // ---- the run directory: ours alone, its parts in agreement --------------------------------------------------------
+    // ---- the inputs, then the run directory: ours alone, its parts in agreement --------------------------------------------------------
+    let corpus = corpus::open(&config.corpus)?;
     let teachers = teacher::open_all(&config)?;
     let (config, lock, mut manifest, store) = blocking("store", {
         let identities = teachers.iter().map(|teacher| teacher.identity()).collect();
@@ -62,7 +66,8 @@ pub async fn run(
     let (store, committer) = store.start()?;
     let (feed, followed) = watch::channel(Feed { placed, ends: manifest.ends.clone(), ..Feed::default() });
     let student = distill::start(&config, store.clone(), followed, Arc::clone(&progress))?;
-    let (questions, filter) = resume::start(&config.corpus, teachers.clone(), store.clone(), Arc::clone(&progress))?;
+    let (questions, filter) =
+        resume::start(&config.corpus, corpus, teachers.clone(), store.clone(), Arc::clone(&progress))?;
 
     // ---- asking: many at a time, handed on in corpus order ---------------------------------------------------------------
     let (stop_now, stopped) = watch::channel(false);
@@ -109,7 +114,7 @@ pub async fn run(
         return Err(Error::Interrupted);
     }
     let (failed_samples, failed_rows) = blocking("store", move || reader.failure_counts()).await?;
-    Ok(Outcome { failed_samples, failed_rows })
+    Ok(Outcome { failed_samples, failed_rows, new_events: progress.events.get().saturating_sub(events) })
 }
 
 /// Takes the run directory for this task and these settings.

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{OnceCell, mpsc};
 
 use crate::config::CorpusConfig;
-use crate::corpus::{self, Corpus};
+use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::sample::{Sample, SampleId, TextHash};
@@ -97,15 +97,16 @@ enum Seen {
     Clash,
 }
 
-/// Starts the filter's thread. It gives whether the corpus was read to its end.
+/// Starts the filter's thread on `corpus`, which is the one of `config`. It gives whether the corpus was read to its end.
 pub fn start(
     config: &CorpusConfig,
+    corpus: Box<dyn Corpus>,
     teachers: Vec<Arc<dyn Teacher>>,
     store: StoreHandle,
     progress: Arc<Progress>,
 ) -> Result<(mpsc::Receiver<Question>, JoinHandle<Result<bool>>)> {
     let filter = Filter {
-        corpus: corpus::open(config)?,
+        corpus,
         file: config.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         teachers,
         store,

@@ -33,14 +33,13 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
     bar.finish_and_clear();
     let outcome = outcome?;
     if !args.quiet {
-        let asked = progress.asked.get();
-        let work = if asked == 0 {
-            "nothing was left to ask".to_owned()
-        } else {
-            format!("{} answers asked for", HumanCount(asked))
+        let work = match (progress.asked.get(), outcome.new_events) {
+            (0, 0) => "already complete, nothing was left to do".to_owned(),
+            (0, _) => "complete, nothing was left to ask".to_owned(),
+            (asked, _) => format!("complete, {} answers asked for", HumanCount(asked)),
         };
         tracing::info!(
-            "complete: {} texts, {work}; {} label events in {}",
+            "{work}: {} texts, {} label events in {}",
             HumanCount(progress.placed.get()),
             HumanCount(progress.events.get()),
             dir.join("labels.jsonl").display()

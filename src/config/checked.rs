@@ -1,7 +1,7 @@
 //! The checked configuration: every value present, in range, and of its own type.
 
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use super::raw::{RawConfig, RawCorpus, RawDistill, RawLabel, RawRun, RawStudent, RawTask, RawTeacher};
@@ -170,6 +170,20 @@ pub struct RunConfig {
     pub checkpoint_every: Duration,
 }
 
+/// `path` as seen from `base`, with `folder/..` taken out where that names the same place.
+fn resolve(base: &Path, path: PathBuf) -> PathBuf {
+    let mut resolved = PathBuf::new();
+    for part in base.join(path).components() {
+        let ends_in_folder = matches!(resolved.components().next_back(), Some(Component::Normal(_)));
+        if part == Component::ParentDir && ends_in_folder && !resolved.is_symlink() {
+            resolved.pop();
+        } else {
+            resolved.push(part);
+        }
+    }
+    resolved
+}
+
 /// Checks `raw`. `None` only when `problems` says why.
 pub(super) fn check(raw: RawConfig, base: &Path, run_dir: Option<PathBuf>, problems: &mut Problems) -> Option<Config> {
     let task = task(raw.task, problems);
@@ -206,7 +220,7 @@ fn task(raw: RawTask, problems: &mut Problems) -> Option<Task> {
 fn corpus(raw: RawCorpus, base: &Path, problems: &mut Problems) -> Option<CorpusConfig> {
     let path = required("corpus.path", raw.path, "the JSONL file of texts", problems)?;
     Some(CorpusConfig {
-        path: base.join(path),
+        path: resolve(base, path),
         text_field: raw.text_field.unwrap_or_else(|| "text".to_owned()),
         id_field: raw.id_field.unwrap_or_else(|| "id".to_owned()),
         max_line_bytes: usize::try_from(raw.max_line_bytes.unwrap_or(1 << 20)).unwrap_or(usize::MAX),
@@ -269,7 +283,7 @@ fn recorded(
     }
     let path = required(&key("path"), raw.path, "the file of answers", problems)?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    Some(TeacherConfig::Recorded(RecordedConfig { name: raw.name.or(stem)?, path: base.join(path) }))
+    Some(TeacherConfig::Recorded(RecordedConfig { name: raw.name.or(stem)?, path: resolve(base, path) }))
 }
 
 fn openai(raw: RawTeacher, key: &dyn Fn(&str) -> String, problems: &mut Problems) -> Option<TeacherConfig> {
@@ -344,7 +358,7 @@ fn run(
     let folder: String = task.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
     let every = number("run.checkpoint_every_s", raw.checkpoint_every_s, 5.0, 0.0..=86_400.0, problems);
     RunConfig {
-        dir: run_dir.unwrap_or_else(|| base.join(raw.dir.unwrap_or_else(|| Path::new("runs").join(folder)))),
+        dir: run_dir.unwrap_or_else(|| resolve(base, raw.dir.unwrap_or_else(|| Path::new("runs").join(folder)))),
         window: number("run.window", raw.window, 4 * in_flight, 1..=65_536, problems).max(in_flight),
         checkpoint_every: Duration::from_secs_f64(every),
     }

@@ -195,7 +195,7 @@ mod tests {
             let likelihood = RankLikelihood::fit(&samples, 9).of(size, 9);
             let sum: f64 = likelihood.listed.iter().sum::<f64>() + likelihood.each_other * (9 - size) as f64;
             prop_assert!((sum - 1.0).abs() < 1e-9, "{}", sum);
-            prop_assert!(likelihood.listed.iter().take(3).is_sorted_by(|a, b| *a >= b - 1e-12));
+            prop_assert!(likelihood.listed.iter().take(3).is_sorted_by(|a, b| **a >= **b - 1e-12));
         }
 
         #[test]

@@ -216,6 +216,8 @@ pub fn start_new_labels(dir: &Path) -> Result<Option<PathBuf>> {
         if path.exists() {
             std::fs::remove_dir_all(&path).map_err(Error::run_file("remove", &path))?;
         }
+        // Empty, not missing: what is rebuilt then is no repair.
+        std::fs::create_dir(&path).map_err(Error::run_file("create", &path))?;
     }
     Ok(moved)
 }

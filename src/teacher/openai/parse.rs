@@ -101,7 +101,8 @@ mod tests {
             ("[x]", vec![LabelId(3)]),
             ("I cannot help with that.", vec![]),
             ("", vec![]),
-            ("[\"refund\"", vec![]),
+            // Cut off at max_tokens.
+            ("[\"refund\", \"card", vec![refund]),
         ] {
             assert_eq!(labels_in(reply, &set()).ranked, expected, "{reply:?}");
         }

@@ -1,0 +1,113 @@
+//! Damage to the run directory: repaired from what is left, said, and never paid for again.
+
+use std::path::Path;
+
+use candist::random::rng;
+use rand::Rng;
+
+use crate::server::Behaviour;
+use crate::support::{Project, Server, copy_folder, openai};
+
+/// A finished run against a server that must not be asked again, and its labels.
+fn finished() -> (Project, Server, String, u64) {
+    let project = Project::new(16);
+    let server = Server::start(&project, Behaviour::default());
+    project.configure(&openai(&["all-merged"], &server.url, ""), "");
+    project.run();
+    let (labels, requests) = (project.labels(), server.replay.stats().requests);
+    copy_folder(&project.path("run"), &project.path("kept"));
+    (project, server, labels, requests)
+}
+
+fn restore(project: &Project) {
+    project.remove_run();
+    copy_folder(&project.path("kept"), &project.path("run"));
+}
+
+/// Overwrites 100 bytes at a random place.
+fn scribble(path: &Path, seed: u64) {
+    let mut rng = rng(seed, "scribble", &[]);
+    let mut content = std::fs::read(path).unwrap();
+    if content.is_empty() {
+        return;
+    }
+    let at = rng.random_range(0..content.len());
+    let end = content.len().min(at + 100);
+    rng.fill(&mut content[at..end]);
+    std::fs::write(path, content).unwrap();
+}
+
+#[test]
+fn a_deleted_store_is_rebuilt_without_asking() {
+    let (project, server, labels, requests) = finished();
+    std::fs::remove_dir_all(project.path("run/store")).unwrap();
+    project.run().expect_said("store/ was missing or empty: rebuilt from answers.jsonl");
+    assert_eq!((project.labels(), server.replay.stats().requests), (labels.clone(), requests));
+    // With the label log gone as well, it is written again.
+    restore(&project);
+    std::fs::remove_dir_all(project.path("run/store")).unwrap();
+    std::fs::remove_file(project.path("run/labels.jsonl")).unwrap();
+    std::fs::remove_dir_all(project.path("run/checkpoints")).unwrap();
+    project.run();
+    assert_eq!((project.labels(), server.replay.stats().requests), (labels, requests));
+}
+
+#[test]
+fn random_bytes_in_any_file_of_the_store_are_repaired_without_asking() {
+    let (project, server, labels, requests) = finished();
+    for seed in 0..6 {
+        let mut files: Vec<_> = std::fs::read_dir(project.path("kept/store"))
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.file_type().unwrap().is_file())
+            .map(|entry| entry.file_name())
+            .collect();
+        files.sort();
+        for file in files {
+            restore(&project);
+            scribble(&project.path("run/store").join(&file), seed);
+            let run = project.candist(&["run", "config.toml"]);
+            assert_eq!(run.exit, Some(0), "{file:?} {seed}: {}", run.err);
+            assert!(!run.err.contains("panicked"), "{file:?} {seed}: {}", run.err);
+            assert_eq!(project.labels(), labels, "{file:?} {seed}: {}", run.err);
+            assert_eq!(server.replay.stats().requests, requests, "{file:?} {seed}: {}", run.err);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_or_lost_checkpoint_costs_time_alone() {
+    let (project, server, labels, requests) = finished();
+    // Interrupted before the end: the checkpoint is needed.
+    let pool = project.read("pool.jsonl");
+    project.remove_run();
+    let half: Vec<&str> = pool.lines().take(100).collect();
+    project.write("pool.jsonl", &(half.join("\n") + "\n"));
+    project.run();
+    project.write("pool.jsonl", &pool);
+    let checkpoint = std::fs::read_dir(project.path("run/checkpoints")).unwrap().next().unwrap().unwrap().path();
+    scribble(&checkpoint, 1);
+    project.run().expect_said("labels are replayed from the stored answers");
+    let grown = project.labels();
+    // The same history without damage: the same labels.
+    project.remove_run();
+    project.write("pool.jsonl", &(half.join("\n") + "\n"));
+    project.run();
+    project.write("pool.jsonl", &pool);
+    project.run();
+    assert_eq!(project.labels(), grown);
+    assert_ne!(grown, labels, "a corpus that ended twice has final labels twice");
+    assert!(server.replay.stats().requests > requests);
+}
+
+#[test]
+fn an_edited_label_log_is_an_error_that_says_what_to_do() {
+    let (project, ..) = finished();
+    let labels = project.labels();
+    std::fs::remove_dir_all(project.path("run/store")).unwrap();
+    project.write("run/labels.jsonl", &labels.replacen("\"revision\":0", "\"revision\":7", 1));
+    project.candist(&["run", "config.toml"]).expect_exit(1).expect_said("came out differently");
+    std::fs::remove_file(project.path("run/labels.jsonl")).unwrap();
+    project.run();
+    assert_eq!(project.labels(), labels);
+}

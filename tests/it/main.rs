@@ -1,0 +1,30 @@
+//! Integration tests: the real program in real run directories, against real servers on loopback.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on says where"
+)]
+
+// The loopback server of examples/replay_server.
+#[path = "../../examples/replay_server/server.rs"]
+mod server;
+// A project in a folder of its own, and the program run in it.
+mod support;
+
+// What came once stays: kills, and the same bytes in the end.
+mod kill;
+// A damaged, lost or junk store, journal, label log or checkpoint.
+mod damage;
+// A corpus that grows, settings that change, a task that is another.
+mod change;
+// Everything that goes wrong says what to do, with the right exit code.
+mod mistakes;
+// The openai teacher against the loopback server.
+mod openai;
+// Following the labels while they are written.
+mod tail;
+// configs/, schemas/ and examples/ are what the program says they are.
+mod shipped;
