@@ -1,11 +1,6 @@
 //! Integration tests: the real program in real run directories, against real servers on loopback.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that cannot go on says where"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that cannot go on says where")]
 
 // The loopback server of examples/replay_server.
 #[path = "../../examples/replay_server/server.rs"]
