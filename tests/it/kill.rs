@@ -12,6 +12,11 @@ fn rounds() -> u64 {
     std::env::var("CANDIST_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(4)
 }
 
+/// All of the corpus where there is time for it.
+fn project() -> Project {
+    Project::new(if rounds() > 10 { 1 } else { 8 })
+}
+
 /// Kills the run a few times at moments within `usual`, then lets it end. How often it was killed.
 fn run_with_kills(project: &Project, round: u64, usual: Duration) -> u64 {
     let mut rng = rng(round, "kill", &[]);
@@ -28,7 +33,7 @@ fn run_with_kills(project: &Project, round: u64, usual: Duration) -> u64 {
 
 #[test]
 fn a_killed_run_ends_with_the_same_bytes() {
-    let project = Project::new(8);
+    let project = project();
     let start = Instant::now();
     project.run();
     let (usual, expected) = (start.elapsed(), project.labels());
@@ -43,7 +48,7 @@ fn a_killed_run_ends_with_the_same_bytes() {
 
 #[test]
 fn a_killed_run_repeats_at_most_what_was_in_flight() {
-    let project = Project::new(8);
+    let project = project();
     let behaviour = || Behaviour { latency: Duration::from_millis(20), ..Behaviour::default() };
     let server = Server::start(&project, behaviour());
     // One teacher: 64 in flight is then 64 requests.

@@ -1,0 +1,116 @@
+//! Throughput of the stages on one core each: `make bench`, or `cargo bench --bench stages`.
+//!
+//! Texts are those of the quickstart. `items/s` are texts, answers or samples per second.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark")]
+
+use candist::Config;
+use candist::label::LabelId;
+use candist::sample::{Sample, SampleId, TextHash};
+use candist::store::Store;
+use candist::student::{Encoded, Example, Student, encode_ngrams, new};
+use candist::teacher::{Answer, AnswerKey, AnswerRecord};
+use divan::Bencher;
+use divan::counter::ItemsCount;
+
+fn main() {
+    divan::main();
+}
+
+fn config() -> Config {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/configs/quickstart.toml");
+    Config::load(path.as_ref(), None).unwrap()
+}
+
+fn samples() -> Vec<Sample> {
+    let mut corpus = candist::corpus::open(&config().corpus).unwrap();
+    std::iter::from_fn(|| corpus.next_row().unwrap()).map(|row| row.sample.unwrap()).collect()
+}
+
+fn encoded(student: &dyn Student) -> Vec<Encoded> {
+    samples().iter().map(|sample| student.encode(&sample.text)).collect()
+}
+
+fn student() -> Box<dyn Student> {
+    let config = config();
+    new(&config.student, &config.distill, config.task.labels.len())
+}
+
+/// A text to n-gram ids.
+#[divan::bench]
+fn encode(bencher: Bencher<'_, '_>) {
+    let samples = samples();
+    bencher
+        .counter(ItemsCount::new(samples.len()))
+        .bench(|| samples.iter().map(|sample| encode_ngrams(&sample.text, 1 << 17).ids.len()).sum::<usize>());
+}
+
+/// Training steps of one copy of the student on batches of 32.
+#[divan::bench]
+fn train(bencher: Bencher<'_, '_>) {
+    let mut student = student();
+    let texts = encoded(student.as_ref());
+    let labels = config().task.labels.len();
+    let mut target = vec![0.0; labels];
+    target[3] = 1.0;
+    bencher.counter(ItemsCount::new(texts.len())).bench_local(|| {
+        for batch in texts.chunks(32) {
+            let batch: Vec<Example<'_>> = batch.iter().map(|text| (text, target.as_slice())).collect();
+            student.train(0, &batch, 1.0);
+        }
+    });
+}
+
+/// Logits from one copy of the student, 256 encoded texts at a time.
+#[divan::bench]
+fn predict(bencher: Bencher<'_, '_>) {
+    let student = student();
+    let texts = encoded(student.as_ref());
+    bencher.counter(ItemsCount::new(texts.len())).bench_local(|| {
+        for batch in texts.chunks(256) {
+            divan::black_box(student.logits(0, &batch.iter().collect::<Vec<_>>()));
+        }
+    });
+}
+
+/// Answers made durable, 512 waiting at a time.
+#[divan::bench(sample_count = 5)]
+fn record(bencher: Bencher<'_, '_>) {
+    const ANSWERS: u64 = 10_000;
+    let labels = config().task.labels;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    bencher.counter(ItemsCount::new(ANSWERS)).with_inputs(|| tempfile::tempdir().unwrap()).bench_local_values(|dir| {
+        let (store, thread) = Store::open(dir.path(), &labels).unwrap().start().unwrap();
+        runtime.block_on(async {
+            use futures::StreamExt;
+            futures::stream::iter(0..ANSWERS)
+                .map(|number| store.record(answer(number)))
+                .buffer_unordered(512)
+                .for_each(|stored| {
+                    stored.unwrap();
+                    std::future::ready(())
+                })
+                .await;
+        });
+        drop(store);
+        thread.join().unwrap().unwrap();
+        dir
+    });
+}
+
+fn answer(number: u64) -> AnswerRecord {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&number.to_be_bytes());
+    AnswerRecord {
+        key: AnswerKey(key),
+        id: SampleId(format!("sample-{number}")),
+        text_hash: TextHash(key),
+        teacher: "teacher".to_owned(),
+        attempt: 1,
+        answer: Answer {
+            labels: vec![LabelId(1)],
+            raw: Some("[\"activate_my_card\"]".to_owned()),
+            ..Answer::default()
+        },
+    }
+}
