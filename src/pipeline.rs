@@ -59,6 +59,7 @@ pub async fn run(
     let reader = store.reader();
     let (_, placed, events) = store.counts();
     progress.placed.set(placed);
+    progress.placed_before.set(placed);
     progress.events.set(events);
     progress.failed.set(blocking("store", move || reader.failure_counts()).await?.0);
 

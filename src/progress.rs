@@ -47,10 +47,12 @@ impl Counter {
 pub struct Progress {
     /// Rows read from the corpus by this process, blank lines apart.
     pub rows: Counter,
-    /// Rows that repeat an id with the same text.
-    pub duplicates: Counter,
+    /// Of those, rows that are not known yet: passed on to be answered.
+    pub new_rows: Counter,
     /// Rows that cannot be used.
     pub bad_rows: Counter,
+    /// Samples that had a position before this process began.
+    pub placed_before: Counter,
     /// Samples that have a position: answered or failed, by this and earlier processes.
     pub placed: Counter,
     /// Of those, samples that no teacher named a label for.
@@ -87,7 +89,7 @@ impl Progress {
         Status {
             phase: self.phase(),
             rows: self.rows.get(),
-            duplicates: self.duplicates.get(),
+            pending: (self.new_rows.get() + self.placed_before.get()).saturating_sub(self.placed.get()),
             bad_rows: self.bad_rows.get(),
             placed: self.placed.get(),
             failed: self.failed.get(),
@@ -101,11 +103,12 @@ impl Progress {
 
 /// The counters at one moment, as `status.json` has them; see [`Progress`] for their meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are those of Progress")]
+#[expect(missing_docs, reason = "the other fields are those of Progress")]
 pub struct Status {
     pub phase: Phase,
     pub rows: u64,
-    pub duplicates: u64,
+    /// Samples that were read and have no position yet.
+    pub pending: u64,
     pub bad_rows: u64,
     pub placed: u64,
     pub failed: u64,

@@ -135,7 +135,7 @@ impl Filter {
             };
             let hash = TextHash::of(&sample.text);
             match self.seen(&sample.id, hash)? {
-                Seen::Before => self.progress.duplicates.add(1),
+                Seen::Before => {}
                 Seen::Clash => {
                     let reason = format!(
                         "the id {:?} was used for another text before: give every text an id of its own",
@@ -145,6 +145,7 @@ impl Filter {
                 }
                 Seen::New => {
                     let question = self.question(sample, hash)?;
+                    self.progress.new_rows.add(1);
                     if questions.blocking_send(question).is_err() {
                         return Ok(false);
                     }

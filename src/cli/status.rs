@@ -32,16 +32,14 @@ fn live(manifest: &Manifest, status: Option<Status>, out: &mut dyn Write) -> Res
     let status = status.context("the run has only just begun; ask again in a second")?;
     let doing = if status.phase == Phase::Settling { "settling its labels" } else { "running" };
     writeln!(out, "{}: {doing}", manifest.task)?;
-    let read = status.rows - status.duplicates.min(status.rows);
-    let settled = status.placed + status.bad_rows;
     table(
         out,
         &[
-            ("texts read so far", status.rows, "this process; repeated rows count"),
-            ("annotated", status.placed - status.failed.min(status.placed), "stored, with candidates"),
-            ("failed", status.failed + status.bad_rows, "no candidate, or a bad row"),
-            ("pending", read.saturating_sub(settled), "read, not yet answered"),
-            ("labelled", status.consumed, "seen by the student"),
+            ("rows read", status.rows, "by this process; known ones are passed over"),
+            ("annotated", status.placed - status.failed.min(status.placed), "texts with candidates"),
+            ("failed", status.failed + status.bad_rows, "texts without candidates, and bad rows"),
+            ("pending", status.pending, "read, not yet answered"),
+            ("labelled", status.consumed, "texts that the student has taken in"),
             ("label events", status.events, "in labels.jsonl"),
         ],
     )
