@@ -16,13 +16,14 @@ quickstart: build ## annotate the example corpus and show how good the labels ar
 	@scripts/quickstart.sh
 
 test: setup ## run all tests
-	$(CARGO) test --locked
+	$(CARGO) test --locked --doc
+	$(CARGO) test --locked --lib --bins --tests
 
 check: setup ## format, lints, tests, docs: what must hold before a commit
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
-	$(CARGO) test --locked
+	@$(MAKE) --no-print-directory test
 
 bench: setup ## measure speed and memory (benches/)
 	@scripts/bench.sh
