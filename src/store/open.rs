@@ -61,6 +61,7 @@ fn report_journal(damage: JournalDamage, repairs: &mut Vec<String>) {
 
 /// The index as it is if it can be trusted, else an empty one in its place.
 fn usable_index(dir: &Path, path: &Path, repairs: &mut Vec<String>) -> Result<(Index, Counts)> {
+    let existed = path.exists();
     // An empty folder is made where the index is to be rebuilt on purpose: see `start_new_labels`.
     let new_on_purpose = path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
     remove_half_written_snapshots(path)?;
@@ -70,8 +71,10 @@ fn usable_index(dir: &Path, path: &Path, repairs: &mut Vec<String>) -> Result<(I
             let lost =
                 counts.answers < applied.answers || counts.samples < applied.samples || counts.events < applied.events;
             if !lost {
-                let journaled = std::fs::metadata(dir.join("answers.jsonl")).is_ok_and(|file| file.len() > 0);
-                if journaled && applied.journal.lines == 0 && !new_on_purpose {
+                let has_content = |name: &str| std::fs::metadata(dir.join(name)).is_ok_and(|file| file.len() > 0);
+                // A run that was killed before the index was first flushed has an empty one, and no label yet.
+                let was_filled = !existed || has_content("labels.jsonl");
+                if applied.journal.lines == 0 && !new_on_purpose && was_filled && has_content("answers.jsonl") {
                     repairs.push("store/ was missing or empty: rebuilt from answers.jsonl".to_owned());
                 }
                 return Ok((index, counts));
