@@ -225,35 +225,117 @@ impl Index {
     }
 
     /// Reads everything there is and counts it: finds missing, torn and misplaced entries.
+    ///
+    /// A crash may part the last sample, or the last event, from its entry in the other tree; that one is put there.
     pub(super) fn verify(&self) -> Result<Counts> {
         let mut counts = Counts::default();
         for answer in self.answers() {
             answer?;
             counts.answers += 1;
         }
-        for entry in &self.samples {
-            let (key, value) = entry.map_err(|error| self.damaged(error))?;
-            let sample: StoredSample = decode(&value).map_err(|Undecodable(why)| self.damaged(why))?;
-            let known = self.known(&sample.id)?;
-            if *key != counts.samples.to_be_bytes() || known.is_none_or(|known| known.position != counts.samples) {
-                return Err(self.damaged(format!("sample {} is missing", counts.samples)));
-            }
-            counts.samples += 1;
-        }
-        for entry in &self.labels {
-            let (key, value) = entry.map_err(|error| self.damaged(error))?;
-            let event: StoredEvent = decode(&value).map_err(|Undecodable(why)| self.damaged(why))?;
-            let latest = self.latest(event.position)?;
-            if *key != counts.events.to_be_bytes()
-                || latest.is_none_or(|latest| latest < counts.events)
-                || event.position >= counts.samples
-            {
-                return Err(self.damaged(format!("label event {} is missing", counts.events)));
-            }
-            counts.events += 1;
-        }
+        counts.samples = self.verify_samples()?;
+        counts.events = self.verify_events(counts.samples)?;
         counts.failures = self.failures()?.len() as u64;
         self.checkpoint()?;
         Ok(counts)
+    }
+
+    fn verify_samples(&self) -> Result<u64> {
+        let mut count: u64 = 0;
+        let mut parted: Option<(SampleId, KnownSample)> = None;
+        for entry in &self.samples {
+            let (key, value) = entry.map_err(|error| self.damaged(error))?;
+            let sample: StoredSample = decode(&value).map_err(|Undecodable(why)| self.damaged(why))?;
+            let expected = KnownSample { position: count, text_hash: TextHash::of(&sample.text) };
+            let known = self.known(&sample.id)?;
+            if *key != count.to_be_bytes() || known.is_some_and(|known| known != expected) || parted.is_some() {
+                return Err(self.damaged(format!("sample {count} is not as it was written")));
+            }
+            if known.is_none() {
+                parted = Some((sample.id, expected));
+            }
+            count += 1;
+        }
+        if let Some((id, known)) = parted {
+            self.put(&self.by_id, id.0.as_bytes(), &known)?;
+        }
+        Ok(count)
+    }
+
+    fn verify_events(&self, samples: u64) -> Result<u64> {
+        let mut count: u64 = 0;
+        let mut parted: Option<(Position, u64)> = None;
+        for entry in &self.labels {
+            let (key, value) = entry.map_err(|error| self.damaged(error))?;
+            let event: StoredEvent = decode(&value).map_err(|Undecodable(why)| self.damaged(why))?;
+            if *key != count.to_be_bytes() || event.position >= samples || parted.is_some() {
+                return Err(self.damaged(format!("label event {count} is not as it was written")));
+            }
+            if self.latest(event.position)?.is_none_or(|latest| latest < count) {
+                parted = Some((event.position, count));
+            }
+            count += 1;
+        }
+        if let Some((position, offset)) = parted {
+            self.put(&self.latest, &position.to_be_bytes(), &offset)?;
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::LabelId;
+    use crate::labels::By;
+
+    /// Three samples with an event each.
+    fn filled(dir: &Path) -> Index {
+        let index = Index::open(dir).unwrap();
+        for position in 0..3 {
+            let sample = Sample { id: SampleId(format!("id-{position}")), text: format!("text {position}") };
+            index.put_sample(position, &sample, &CandidateSet::merge([[LabelId(0)].as_slice()])).unwrap();
+            let event = StoredEvent {
+                position,
+                label: LabelId(0),
+                confidence: 1.0,
+                by: By::Posterior,
+                revision: 0,
+                student: 0,
+                is_final: false,
+                previous: None,
+            };
+            index.put_event(position, &event).unwrap();
+        }
+        index
+    }
+
+    #[test]
+    fn what_a_crash_parted_at_the_end_is_put_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let index = filled(dir.path());
+        index.by_id.remove("id-2").unwrap();
+        index.latest.remove(2_u64.to_be_bytes()).unwrap();
+        let counts = index.verify().unwrap();
+        assert_eq!((counts.samples, counts.events), (3, 3));
+        assert_eq!(index.known(&SampleId("id-2".into())).unwrap().unwrap().position, 2);
+        assert_eq!(index.latest(2).unwrap(), Some(2));
+    }
+
+    #[test]
+    fn what_is_missing_before_the_end_is_damage() {
+        let cases: [fn(&Index); 5] = [
+            |index| drop(index.by_id.remove("id-0").unwrap()),
+            |index| drop(index.samples.remove(1_u64.to_be_bytes()).unwrap()),
+            |index| drop(index.latest.remove(1_u64.to_be_bytes()).unwrap()),
+            |index| drop(index.labels.remove(0_u64.to_be_bytes()).unwrap()),
+            |index| drop(index.samples.insert(2_u64.to_be_bytes(), b"junk").unwrap()),
+        ];
+        for damage in cases {
+            let dir = tempfile::tempdir().unwrap();
+            let index = filled(dir.path());
+            damage(&index);
+            assert!(matches!(index.verify(), Err(Error::StoreDamaged { .. })));
+        }
     }
 }
