@@ -8,9 +8,37 @@ use crate::candidates::CandidateSet;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::resume::{AnswerCell, Question, Slot};
-use crate::sample::{Sample, TextHash};
+use crate::sample::{Sample, SampleId, TextHash};
 use crate::store::{Annotated, StoreHandle};
-use crate::teacher::{Answer, AnswerRecord, AskError, Teacher};
+use crate::teacher::{AnswerRecord, AskError, Teacher};
+
+/// What came of one sample.
+#[derive(Debug)]
+pub enum Reply {
+    /// All teachers answered. The claim is to be held until the sample has its position.
+    Annotated(Annotated, Arc<TextHash>),
+    /// A teacher could not be made to answer it; the next run asks again.
+    Unanswered {
+        /// The sample.
+        id: SampleId,
+        /// What happened.
+        reason: String,
+    },
+}
+
+/// Why a teacher's slot stays empty.
+enum NoAnswer {
+    /// This sample cannot be answered now.
+    Unanswered(String),
+    /// The run ends.
+    Ends(Error),
+}
+
+impl From<Error> for NoAnswer {
+    fn from(error: Error) -> Self {
+        Self::Ends(error)
+    }
+}
 
 /// See the module.
 #[derive(Clone)]
@@ -27,17 +55,21 @@ impl Annotator {
         Self { teachers: teachers.into(), store, progress }
     }
 
-    /// Candidates for one sample, or why there are none. The claim is to be held until the sample has its position.
-    pub async fn annotate(self, question: Question) -> Result<(Annotated, Arc<TextHash>)> {
+    /// Candidates for one sample, or why there are none.
+    pub async fn annotate(self, question: Question) -> Result<Reply> {
         let Question { sample, slots, claim } = question;
         let asked = self.teachers.iter().zip(&slots).map(|(teacher, slot)| self.fill(teacher.as_ref(), slot, &sample));
-        let answers = try_join_all(asked).await?;
+        let answers = match try_join_all(asked).await {
+            Ok(answers) => answers,
+            Err(NoAnswer::Unanswered(reason)) => return Ok(Reply::Unanswered { id: sample.id, reason }),
+            Err(NoAnswer::Ends(error)) => return Err(error),
+        };
         let candidates = CandidateSet::merge(answers.iter().map(|record| record.answer.labels.as_slice()));
         let failure = candidates.is_empty().then(|| why(&answers));
-        Ok((Annotated { sample, candidates, failure }, claim))
+        Ok(Reply::Annotated(Annotated { sample, candidates, failure }, claim))
     }
 
-    async fn fill(&self, teacher: &dyn Teacher, slot: &Slot, sample: &Sample) -> Result<AnswerRecord> {
+    async fn fill(&self, teacher: &dyn Teacher, slot: &Slot, sample: &Sample) -> Result<AnswerRecord, NoAnswer> {
         match slot {
             Slot::Stored(record) => Ok(record.clone()),
             Slot::Open(cell) => cell.record.get_or_try_init(|| self.ask(teacher, cell, sample)).await.cloned(),
@@ -45,28 +77,28 @@ impl Annotator {
     }
 
     /// Asks until the answer names a label or the teacher's tries are used up. Every answer is stored.
-    async fn ask(&self, teacher: &dyn Teacher, cell: &AnswerCell, sample: &Sample) -> Result<AnswerRecord> {
+    async fn ask(&self, teacher: &dyn Teacher, cell: &AnswerCell, sample: &Sample) -> Result<AnswerRecord, NoAnswer> {
         let mut attempt = cell.attempts;
         loop {
             attempt += 1;
             self.progress.asked.add(1);
-            let (answer, attempt_counted) = match teacher.ask(sample).await {
-                Ok(answer) => (answer, attempt),
-                // It is not asked again, so it counts as its last try.
+            let answer = match teacher.ask(sample).await {
+                Ok(answer) => answer,
+                // No answer is not an answer: nothing is stored, so the next run asks again.
                 Err(AskError::Failed(reason)) => {
-                    (Answer { problem: Some(reason), ..Answer::default() }, teacher.attempts())
+                    return Err(NoAnswer::Unanswered(format!("{}: {reason}", teacher.name())));
                 }
                 Err(AskError::Stop(reason)) => {
-                    return Err(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason });
+                    return Err(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }.into());
                 }
-                Err(AskError::Cancelled) => return Err(Error::Interrupted),
+                Err(AskError::Cancelled) => return Err(Error::Interrupted.into()),
             };
             let record = AnswerRecord {
                 key: cell.key,
                 id: sample.id.clone(),
                 text_hash: TextHash::of(&sample.text),
                 teacher: teacher.name().to_owned(),
-                attempt: attempt_counted,
+                attempt,
                 answer,
             };
             self.store.record(record.clone()).await?;

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::annotate::Annotator;
+use crate::annotate::{Annotator, Reply};
 use crate::config::Config;
 use crate::corpus;
 use crate::distill::{self, Feed, Report};
@@ -30,6 +30,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub struct Outcome {
     /// Samples that no teacher named a label for.
     pub failed_samples: u64,
+    /// Samples that a teacher could not be made to answer.
+    pub unanswered: u64,
     /// Rows of the corpus that cannot be used.
     pub failed_rows: u64,
     /// Label events that this call added.
@@ -115,7 +117,8 @@ pub async fn run(
         return Err(Error::Interrupted);
     }
     let (failed_samples, failed_rows) = blocking("store", move || reader.failure_counts()).await?;
-    Ok(Outcome { failed_samples, failed_rows, new_events: progress.events.get().saturating_sub(events) })
+    let unanswered = progress.unanswered.get();
+    Ok(Outcome { failed_samples, unanswered, failed_rows, new_events: progress.events.get().saturating_sub(events) })
 }
 
 /// Takes the run directory for this task and these settings.
@@ -129,6 +132,10 @@ fn open_run(config: Config, identities: Vec<String>) -> Result<(Config, RunLock,
             Some(difference) => return Err(Error::OtherTask { path: dir.clone(), difference }),
             None if found.labelling == wanted.labelling => found,
             None => {
+                // Answers that only the store still has are put back into the journal first.
+                for repair in Store::open(dir, &config.task.labels)?.repairs() {
+                    tracing::warn!("{repair}");
+                }
                 let moved = store::start_new_labels(dir)?;
                 let moved = moved.map(|path| format!("; the old log is {}", path.display())).unwrap_or_default();
                 tracing::warn!(
@@ -144,7 +151,7 @@ fn open_run(config: Config, identities: Vec<String>) -> Result<(Config, RunLock,
         }
     };
     let store = Store::open(dir, &config.task.labels)?;
-    store.forget_bad_rows()?;
+    store.forget_passing_failures()?;
     Ok((config, lock, manifest, store))
 }
 
@@ -156,12 +163,10 @@ fn manifest_of(config: &Config, identities: &[String]) -> Manifest {
     Manifest::new(config.task.name.clone(), labels, to_hex(crate::sample::short_hash(&parts)))
 }
 
-type Answers = Result<(store::Annotated, Arc<crate::sample::TextHash>)>;
-
 /// Gives every annotated sample its position and tells the student. After an error nothing more is placed (it would
 /// leave a gap), but what is in flight still comes back and is stored.
 async fn place_all(
-    answers: impl futures::Stream<Item = Vec<Answers>>,
+    answers: impl futures::Stream<Item = Vec<Result<Reply>>>,
     store: &StoreHandle,
     feed: &watch::Sender<Feed>,
     progress: &Progress,
@@ -174,12 +179,17 @@ async fn place_all(
         let (mut batch, mut claims) = (Vec::with_capacity(chunk.len()), Vec::with_capacity(chunk.len()));
         for answer in chunk {
             match answer {
-                Ok((annotated, claim)) if failed.is_none() => {
+                Ok(Reply::Unanswered { id, reason }) => {
+                    progress.unanswered.add(1);
+                    tracing::warn!("{id} is not answered: {reason}");
+                    store.unanswered(id, reason).await?;
+                }
+                Ok(Reply::Annotated(annotated, claim)) if failed.is_none() => {
                     progress.failed.add(u64::from(annotated.failure.is_some()));
                     batch.push(annotated);
                     claims.push(claim);
                 }
-                Ok(_) => {}
+                Ok(Reply::Annotated(..)) => {}
                 Err(error) => {
                     failed.get_or_insert(error);
                     stop_asking(stop_now, teachers);

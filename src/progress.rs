@@ -57,6 +57,8 @@ pub struct Progress {
     pub placed: Counter,
     /// Of those, samples that no teacher named a label for.
     pub failed: Counter,
+    /// Samples that a teacher could not be made to answer, by this process.
+    pub unanswered: Counter,
     /// Requests to teachers by this process.
     pub asked: Counter,
     /// Samples that the student has taken in.

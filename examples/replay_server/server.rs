@@ -74,6 +74,10 @@ pub(crate) struct Behaviour {
     pub(crate) latency: Duration,
     /// So many requests are refused first, with 429 and `Retry-After: 1`.
     pub(crate) refuse_first: u64,
+    /// So many requests are answered first with a page that is no chat completion.
+    pub(crate) garble_first: u64,
+    /// Texts with this in them are refused with 413.
+    pub(crate) refuse_texts_with: Option<String>,
     /// Requests need this key.
     pub(crate) key: Option<String>,
 }
@@ -95,7 +99,7 @@ pub(crate) struct Replay {
     answers: Answers,
     behaviour: Behaviour,
     seen: Mutex<HashMap<(String, String), u64>>,
-    refused: AtomicU64,
+    received: AtomicU64,
     in_flight: AtomicU64,
     most_in_flight: AtomicU64,
 }
@@ -133,7 +137,11 @@ async fn complete(State(replay): State<Arc<Replay>>, headers: HeaderMap, Json(re
     {
         return (StatusCode::UNAUTHORIZED, Json(json!({"error": {"message": "wrong API key"}}))).into_response();
     }
-    if replay.refused.fetch_add(1, Ordering::Relaxed) < replay.behaviour.refuse_first {
+    let number = replay.received.fetch_add(1, Ordering::Relaxed);
+    if number < replay.behaviour.garble_first {
+        return "<html>It works!</html>".into_response();
+    }
+    if number < replay.behaviour.refuse_first {
         let body = json!({"error": {"message": "slow down"}});
         return (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], Json(body)).into_response();
     }
@@ -147,6 +155,10 @@ async fn complete(State(replay): State<Arc<Replay>>, headers: HeaderMap, Json(re
 fn answer(replay: &Replay, request: &Value) -> Response {
     let model = request.pointer("/model").and_then(Value::as_str).unwrap_or_default();
     let text = request.pointer("/messages/1/content").and_then(Value::as_str).unwrap_or_default();
+    if replay.behaviour.refuse_texts_with.as_ref().is_some_and(|part| text.contains(part)) {
+        let body = json!({"error": {"message": "the text is too long"}});
+        return (StatusCode::PAYLOAD_TOO_LARGE, Json(body)).into_response();
+    }
     let Some(labels) = replay.answers.labels(model, text) else {
         let body = json!({"error": {"message": format!("no recorded answer to {text:?}")}});
         return (StatusCode::NOT_FOUND, Json(body)).into_response();

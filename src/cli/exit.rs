@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use candist::Error;
+use candist::pipeline::Outcome;
 use indicatif::HumanCount;
 
 /// How the program ends.
@@ -56,20 +57,20 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     exit.into()
 }
 
-/// The exit of a finished run with failures.
-pub(crate) fn with_failures(samples: u64, rows: u64) -> Exit {
-    if samples + rows == 0 {
-        return Exit::Complete;
-    }
+/// The exit of a run that came to the end of its corpus.
+pub(crate) fn with_failures(outcome: &Outcome) -> Exit {
     let mut parts = Vec::new();
-    if samples > 0 {
-        parts.push(format!(
-            "{} text(s) got no candidate from any teacher (labelled by the student alone)",
-            HumanCount(samples)
-        ));
+    for (count, what) in [
+        (outcome.failed_samples, "text(s) got no candidate from any teacher (labelled by the student alone)"),
+        (outcome.unanswered, "text(s) could not be answered (run again to ask again)"),
+        (outcome.failed_rows, "row(s) of the corpus could not be read (mend them and run again)"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{} {what}", HumanCount(count)));
+        }
     }
-    if rows > 0 {
-        parts.push(format!("{} row(s) of the corpus could not be read (mend them and run again)", HumanCount(rows)));
+    if parts.is_empty() {
+        return Exit::Complete;
     }
     tracing::warn!("{}; `candist status DIR` lists them", parts.join(", and "));
     Exit::Incomplete

@@ -45,7 +45,7 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
             dir.join("labels.jsonl").display()
         );
     }
-    Ok(with_failures(outcome.failed_samples, outcome.failed_rows))
+    Ok(with_failures(&outcome))
 }
 
 /// The first Ctrl-C or SIGTERM stops the run where nothing is lost, the second at once.
@@ -62,5 +62,6 @@ async fn watch_signals(stop: tokio::sync::oneshot::Sender<()>) -> std::io::Resul
     // The run may be over already.
     let _ = stop.send(());
     next().await;
-    std::process::exit(Exit::Interrupted as i32)
+    // Without the C library's clean-up, which would pull libtorch away from under the student's thread.
+    signal_hook::low_level::exit(Exit::Interrupted as i32)
 }

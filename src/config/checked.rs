@@ -293,20 +293,21 @@ fn openai(raw: RawTeacher, key: &dyn Fn(&str) -> String, problems: &mut Problems
     let model = required(&key("model"), raw.model, "the model to ask", problems);
     let base_url =
         required(&key("base_url"), raw.base_url, "the API's address, e.g. \"https://api.openai.com/v1\"", problems);
-    if base_url.as_ref().is_some_and(|url| !url.starts_with("https://") && !url.starts_with("http://")) {
+    if base_url.as_ref().is_some_and(|url| !["https://", "http://"].iter().any(|scheme| has_prefix(url, scheme))) {
         problems.push(Problem::at(&key("base_url"), "must begin with https:// or http://"));
     }
     let timeout = number(&key("timeout_s"), raw.timeout_s, 60.0, 0.001..=86_400.0, problems);
+    let max_tokens = number(&key("max_tokens"), raw.max_tokens, 256, 1..=u32::MAX, problems);
     let config = OpenAiConfig {
         requests_per_minute: raw
             .requests_per_minute
             .map(|rpm| number(&key("requests_per_minute"), Some(rpm), rpm, 1..=u32::MAX, problems)),
         tokens_per_minute: raw
             .tokens_per_minute
-            .map(|tpm| number(&key("tokens_per_minute"), Some(tpm), tpm, 1..=u32::MAX, problems)),
+            .map(|tpm| number(&key("tokens_per_minute"), Some(tpm), tpm, max_tokens..=u32::MAX, problems)),
         max_in_flight: number(&key("max_in_flight"), raw.max_in_flight, 16, 1..=4096, problems),
         temperature: number(&key("temperature"), raw.temperature, 0.3, 0.0..=2.0, problems),
-        max_tokens: number(&key("max_tokens"), raw.max_tokens, 256, 1..=u32::MAX, problems),
+        max_tokens,
         timeout: Duration::from_secs_f64(timeout),
         max_retries: raw.max_retries.unwrap_or(5),
         api_key_env: raw.api_key_env,
@@ -317,11 +318,21 @@ fn openai(raw: RawTeacher, key: &dyn Fn(&str) -> String, problems: &mut Problems
     Some(TeacherConfig::OpenAi(config))
 }
 
+/// Weights of one copy of a student, at most: 1 GiB.
+const MOST_WEIGHTS: u64 = 1 << 28;
+
 fn student(raw: &RawStudent, problems: &mut Problems) -> Option<StudentConfig> {
     one_of("student.kind", raw.kind.as_deref().unwrap_or("ngram"), &[("ngram", ())], problems)?;
+    let dimension = number("student.dimension", raw.dimension, 32, 1..=4096, problems);
+    let buckets = number("student.buckets", raw.buckets, 1 << 17, 16..=1 << 24, problems);
+    if u64::from(dimension) * u64::from(buckets) > MOST_WEIGHTS {
+        let message =
+            format!("times student.buckets ({buckets}) makes more than {MOST_WEIGHTS} weights: choose less of one");
+        problems.push(Problem::at("student.dimension", message));
+    }
     Some(StudentConfig {
-        dimension: number("student.dimension", raw.dimension, 32, 1..=4096, problems),
-        buckets: number("student.buckets", raw.buckets, 1 << 17, 16..=1 << 24, problems),
+        dimension,
+        buckets,
         learning_rate: number("student.learning_rate", raw.learning_rate, 0.05, 0.0..=1e3, problems),
         seed: raw.seed.unwrap_or(0),
         threads: number("student.threads", raw.threads, 1, 1..=256, problems),
@@ -362,6 +373,11 @@ fn run(
         window: number("run.window", raw.window, 4 * in_flight, 1..=65_536, problems).max(in_flight),
         checkpoint_every: Duration::from_secs_f64(every),
     }
+}
+
+/// Whether `text` begins with `prefix`, in whatever case.
+fn has_prefix(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 fn required<T>(key: &str, value: Option<T>, what: &str, problems: &mut Problems) -> Option<T> {

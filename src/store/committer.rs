@@ -36,8 +36,8 @@ pub(super) enum Command {
     Record(Box<AnswerRecord>, oneshot::Sender<()>),
     /// Give samples the next positions; answers with the first.
     Place(Vec<Annotated>, oneshot::Sender<Position>),
-    /// Keep why a row of the corpus cannot be used.
-    BadRow { place: String, reason: String },
+    /// Keep a failure that the next run looks at anew.
+    Fail { kind: &'static str, failure: Failure },
     /// Keep events and write them to the label log; the first has this offset.
     Emit(u64, Vec<StoredEvent>),
     /// Remember a checkpoint whose file is in place.
@@ -86,8 +86,8 @@ impl Committer {
                         let _ = ack.send(first);
                     }));
                 }
-                Command::BadRow { place, reason } => {
-                    self.index.put_failure(&format!("row:{place}"), &Failure { id: place, reason })?;
+                Command::Fail { kind, failure } => {
+                    self.index.put_failure(&format!("{kind}:{}", failure.id), &failure)?;
                 }
                 Command::Emit(offset, emitted) => {
                     self.store_events(offset, &emitted)?;

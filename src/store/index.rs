@@ -169,8 +169,12 @@ impl Index {
         Ok(())
     }
 
-    /// Whether the answer is new under its key.
+    /// Keeps an answer, unless there is one of a later attempt. Whether it is the first under its key.
     pub(super) fn put_answer(&self, record: &AnswerRecord) -> Result<bool> {
+        let known = self.answer(record.key)?;
+        if known.is_some_and(|known| known.attempt > record.attempt) {
+            return Ok(false);
+        }
         let bytes = encode(record).map_err(|Undecodable(why)| self.damaged(why))?;
         let before = self.answers.insert(record.key.0, bytes).map_err(|error| self.damaged(error))?;
         Ok(before.is_none())

@@ -110,11 +110,24 @@ fn open_line(line: &Line, labels: &LabelSet) -> Option<AnswerRecord> {
     serde_json::from_str::<JournalLine>(line).ok()?.into_record(labels)
 }
 
-/// How far a journal goes.
+/// How far a journal goes, and what it holds up to there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Extent {
     pub(super) bytes: u64,
     pub(super) lines: u64,
+    /// CRC-32 of all bytes.
+    pub(super) crc: u32,
+}
+
+impl Extent {
+    /// Goes on by `bytes`, which are `lines` lines.
+    fn extend(&mut self, bytes: &[u8], lines: u64) {
+        let mut hasher = crc32fast::Hasher::new_with_initial_len(self.crc, self.bytes);
+        hasher.update(bytes);
+        self.crc = hasher.finalize();
+        self.bytes += bytes.len() as u64;
+        self.lines += lines;
+    }
 }
 
 /// The journal, open for appending.
@@ -177,9 +190,10 @@ impl Journal {
         while let Some((number, line)) = reader.next_line().map_err(unreadable())? {
             match open_line(&line, labels) {
                 Some(record) => {
-                    let length = if let Line::Text(text) = &line { text.len() as u64 + 1 } else { 0 };
-                    self.extent.lines += 1;
-                    self.extent.bytes += length;
+                    if let Line::Text(text) = &line {
+                        self.extent.extend(text.as_bytes(), 0);
+                    }
+                    self.extent.extend(b"\n", 1);
                     each(record, self.extent)?;
                 }
                 None => damaged.push(number),
@@ -234,8 +248,7 @@ impl Journal {
             let _ = self.file.set_len(self.extent.bytes);
             return Err(Error::run_file("write", &self.path)(source));
         }
-        self.extent.bytes += lines.len() as u64;
-        self.extent.lines += count;
+        self.extent.extend(lines.as_bytes(), count);
         Ok(self.extent)
     }
 

@@ -65,9 +65,10 @@ impl Store {
         (applied.answers, applied.samples, applied.events)
     }
 
-    /// Forgets the bad rows of earlier runs: the corpus is read anew and says which there are now.
-    pub fn forget_bad_rows(&self) -> Result<()> {
-        self.opened.index.remove_failures("row:")
+    /// Forgets the bad rows and unanswered samples of earlier runs: this one finds out which there are now.
+    pub fn forget_passing_failures(&self) -> Result<()> {
+        self.opened.index.remove_failures("row:")?;
+        self.opened.index.remove_failures("unanswered:")
     }
 
     /// Forgets the checkpoint: labels are replayed from the first answer.
@@ -126,7 +127,12 @@ impl StoreHandle {
 
     /// Keeps why a row cannot be used. `place` is its file and line. Not on a tokio worker.
     pub fn bad_row(&self, place: String, reason: String) -> Result<()> {
-        self.send_blocking(Command::BadRow { place, reason })
+        self.send_blocking(Command::Fail { kind: "row", failure: Failure { id: place, reason } })
+    }
+
+    /// Keeps why a sample has no answer yet.
+    pub async fn unanswered(&self, id: SampleId, reason: String) -> Result<()> {
+        self.send(Command::Fail { kind: "unanswered", failure: Failure { id: id.0, reason } }).await
     }
 
     /// Keeps events, the first of which has `offset`, and writes them to the label log. Not on a tokio worker.
@@ -187,16 +193,16 @@ impl StoreReader {
         self.index.checkpoint()
     }
 
-    /// Failed samples and rows, in that order, each with its key (`sample:` or `row:` first).
+    /// Failed rows and samples, unanswered ones.
     pub fn failures(&self) -> Result<Vec<Failure>> {
         Ok(self.index.failures()?.into_iter().map(|(_, failure)| failure).collect())
     }
 
-    /// The numbers of failed samples and of failed rows.
+    /// The numbers of failed samples and of failed rows; unanswered samples are neither.
     pub fn failure_counts(&self) -> Result<(u64, u64)> {
         let failures = self.index.failures()?;
-        let rows = failures.iter().filter(|(key, _)| key.starts_with("row:")).count() as u64;
-        Ok((failures.len() as u64 - rows, rows))
+        let count = |prefix: &str| failures.iter().filter(|(key, _)| key.starts_with(prefix)).count() as u64;
+        Ok((count("sample:"), count("row:")))
     }
 }
 
@@ -346,6 +352,43 @@ mod tests {
             std::fs::remove_dir_all(dir.path().join("store")).unwrap();
             assert_eq!(reopen(dir.path()).0.counts().0, 3, "{damage}");
         }
+    }
+
+    #[test]
+    fn a_line_that_took_anothers_place_in_the_journal_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        fill(dir.path());
+        let path = dir.path().join("answers.jsonl");
+        let content = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = content.split_inclusive('\n').collect();
+        std::fs::write(&path, [lines[0], lines[0], lines[2]].concat()).unwrap();
+        let (_, repairs) = reopen(dir.path());
+        assert!(repairs.iter().any(|repair| repair.contains("1 lost answer(s) put back")), "{repairs:?}");
+    }
+
+    #[test]
+    fn the_later_attempt_is_the_answer_whatever_the_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let late = AnswerRecord { attempt: 2, ..record(1) };
+        for order in [[record(1), late.clone()], [late.clone(), record(1)]] {
+            let (store, thread) = Store::open(dir.path(), &labels()).unwrap().start().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(async {
+                for record in order {
+                    store.record(record).await.unwrap();
+                }
+            });
+            drop(store);
+            thread.join().unwrap().unwrap();
+            assert_eq!(reopen(dir.path()).0.reader().answer(late.key).unwrap(), Some(late.clone()));
+        }
+        // Lost from the journal, it comes back from the store.
+        let path = dir.path().join("answers.jsonl");
+        let content = std::fs::read_to_string(&path).unwrap();
+        let first: String = content.split_inclusive('\n').filter(|line| line.contains("\"attempt\":1")).collect();
+        std::fs::write(&path, first).unwrap();
+        drop(reopen(dir.path()));
+        assert!(std::fs::read_to_string(&path).unwrap().contains("\"attempt\":2"));
     }
 
     #[test]

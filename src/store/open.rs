@@ -1,16 +1,17 @@
 //! Opening a store: mends what a crash or damage left, from the journal, and says so. Never asks a teacher for it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
 use super::index::{Applied, Counts, Index};
-use super::journal::{Journal, JournalDamage};
+use super::journal::{Extent, Journal, JournalDamage};
 use super::label_log::LabelLog;
 use crate::error::{Error, Result, panic_message};
 use crate::label::LabelSet;
+use crate::teacher::AnswerKey;
 
 /// The name of the threads that open a store: their panics are caught, and not worth a message of their own.
 pub const OPENING_THREAD: &str = "candist-open";
@@ -32,14 +33,17 @@ pub(super) fn open(dir: &Path, labels: &LabelSet) -> Result<Opened> {
     let (index, counts) = usable_index(dir, &path, &mut repairs)?;
     let before = index.applied()?;
     let mut answers = counts.answers;
+    // Whether the journal still begins with what the index was made from.
+    let mut as_before = before.journal == Extent::default();
     let (mut journal, damage) = Journal::open(dir, labels, |record, extent| {
+        as_before |= extent == before.journal;
         if extent.lines > before.journal.lines && index.put_answer(&record)? {
             answers += 1;
         }
         Ok(())
     })?;
     report_journal(damage, &mut repairs);
-    if damage.lines > 0 || journal.extent().lines < before.journal.lines {
+    if damage.lines > 0 || !as_before {
         reconcile(dir, labels, &index, &mut journal, &mut answers, &mut repairs)?;
     }
     let mut log = LabelLog::open(dir, counts.events)?;
@@ -149,18 +153,18 @@ fn reconcile(
     answers: &mut u64,
     repairs: &mut Vec<String>,
 ) -> Result<()> {
-    let mut journaled = HashSet::new();
+    // The latest attempt of each answer that the journal has.
+    let mut journaled: HashMap<AnswerKey, u32> = HashMap::new();
     Journal::open(dir, labels, |record, _| {
-        journaled.insert(record.key);
-        if index.answer(record.key)?.is_none() && index.put_answer(&record)? {
-            *answers += 1;
-        }
+        let attempt = journaled.entry(record.key).or_default();
+        *attempt = record.attempt.max(*attempt);
+        *answers += u64::from(index.put_answer(&record)?);
         Ok(())
     })?;
     let mut missing = Vec::new();
     for record in index.answers() {
         let record = record?;
-        if !journaled.contains(&record.key) {
+        if journaled.get(&record.key).is_none_or(|&attempt| attempt < record.attempt) {
             missing.push(record);
         }
     }

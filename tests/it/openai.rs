@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::server::Behaviour;
-use crate::support::{Finished, Project, Server, TEACHERS, openai};
+use crate::support::{Finished, Project, Server, TEACHERS, latest, openai};
 
 #[test]
 fn a_server_gives_the_same_labels_as_the_recordings_it_answers_from() {
@@ -32,6 +32,48 @@ fn refused_requests_wait_and_are_sent_again() {
     project.configure(&openai(&["all-merged"], &server.url, ""), "");
     project.run().expect_said("HTTP 429 Too Many Requests; trying again");
     assert_eq!(server.replay.stats().requests, project.read("pool.jsonl").lines().count() as u64);
+}
+
+#[test]
+fn replies_that_are_no_answers_spoil_nothing() {
+    let project = Project::new(32);
+    let texts = project.read("pool.jsonl").lines().count() as u64;
+    let broken = Server::start(&project, Behaviour { garble_first: u64::MAX, ..Behaviour::default() });
+    project.configure(&openai(&["all-merged"], &broken.url, "max_retries = 0"), "");
+    for _ in 0..3 {
+        project.candist(&["run", "config.toml"]).expect_exit(3).expect_said("the reply is no chat completion");
+    }
+    let good = Server::start(&project, Behaviour::default());
+    project.configure(&openai(&["all-merged"], &good.url, ""), "");
+    project.run();
+    assert_eq!(good.replay.stats().requests, texts);
+    assert!(latest(&project.events()).values().all(|event| event.is_final && !event.candidates.is_empty()));
+}
+
+#[test]
+fn a_text_that_is_refused_holds_up_no_other() {
+    let project = Project::new(16);
+    let pool = project.read("pool.jsonl");
+    project.write("pool.jsonl", &pool.replacen("\"text\": \"", "\"text\": \"Long: ", 80).replacen("Long: ", "", 79));
+    let server = |refuse: Option<&str>| {
+        let refuse_texts_with = refuse.map(str::to_owned);
+        let server = Server::start(&project, Behaviour { refuse_texts_with, ..Behaviour::default() });
+        project.configure(&openai(&["all-merged"], &server.url, ""), "");
+        server
+    };
+    let _refusing = server(Some("Long: "));
+    let run = project.candist(&["run", "config.toml"]).expect_exit(3);
+    run.expect_said("1 text(s) could not be answered (run again to ask again)").expect_said("HTTP 413");
+    let status = project.candist(&["status", "run"]).expect_exit(0);
+    assert!(status.out.contains("all-merged: HTTP 413"), "{}", status.out);
+    let events = latest(&project.events());
+    assert_eq!(events.len(), pool.lines().count() - 1);
+    assert!(events.values().all(|event| event.is_final));
+    // Asked again, and nothing else is.
+    let accepting = server(None);
+    project.run();
+    assert_eq!(accepting.replay.stats().requests, 1);
+    assert_eq!(latest(&project.events()).len(), pool.lines().count());
 }
 
 #[test]

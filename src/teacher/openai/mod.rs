@@ -6,7 +6,7 @@ mod prompt;
 mod retry;
 mod wire;
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -39,12 +39,16 @@ pub(super) struct OpenAi {
     limits: Limits,
     /// Samples given up since the last one that was answered.
     failed_in_a_row: AtomicU32,
+    /// Whether any sample was answered.
+    answered: AtomicBool,
 }
 
 /// How one request ended without an answer.
 enum Trouble {
     /// Worth another try, perhaps after a pause of the endpoint.
     Passing { message: String, pause: Option<Duration>, unreachable: bool },
+    /// Not worth another try, for this sample.
+    Refused(String),
     /// Not worth another try, for any sample.
     Lasting(String),
     /// Nothing was sent: the run stops.
@@ -79,6 +83,8 @@ impl OpenAi {
             .pool_max_idle_per_host(config.max_in_flight)
             .build()
             .map_err(|error| wrong(format!("cannot set up HTTP: {error}")))?;
+        reqwest::Url::parse(&config.base_url)
+            .map_err(|error| wrong(format!("base_url {:?} is no address: {error}", config.base_url)))?;
         let system = prompt::system_message(task);
         let key_prefix = short_hash(&[
             b"openai",
@@ -95,6 +101,7 @@ impl OpenAi {
             system,
             client,
             failed_in_a_row: AtomicU32::new(0),
+            answered: AtomicBool::new(false),
         })
     }
 
@@ -105,10 +112,16 @@ impl OpenAi {
             match self.request(sample).await {
                 Ok(answer) => {
                     self.failed_in_a_row.store(0, Ordering::Relaxed);
+                    self.answered.store(true, Ordering::Relaxed);
                     return Ok(answer);
                 }
                 Err(Trouble::Stopped) => return Err(AskError::Cancelled),
                 Err(Trouble::Lasting(message)) => return Err(AskError::Stop(message)),
+                // Before the first answer it is more likely the settings than the text.
+                Err(Trouble::Refused(message)) if !self.answered.load(Ordering::Relaxed) => {
+                    return Err(AskError::Stop(message));
+                }
+                Err(Trouble::Refused(message)) => break (message, false),
                 Err(Trouble::Passing { message, unreachable, .. }) if tries > self.config.max_retries => {
                     break (message, unreachable);
                 }
@@ -162,8 +175,9 @@ impl OpenAi {
             Verdict::Retry(pause) => {
                 Err(Trouble::Passing { message: format!("HTTP {status}"), pause, unreachable: false })
             }
-            Verdict::Stop => {
-                Err(Trouble::Lasting(format!("HTTP {status}: {}. {}", excerpt.trim(), self.advice(status.as_u16()))))
+            verdict => {
+                let message = format!("HTTP {status}: {}. {}", excerpt.trim(), self.advice(status.as_u16()));
+                Err(if verdict == Verdict::Stop { Trouble::Lasting(message) } else { Trouble::Refused(message) })
             }
         }
     }
@@ -189,12 +203,12 @@ impl OpenAi {
     fn read(&self, body: &[u8]) -> Result<Answer, Trouble> {
         let reply: Reply = serde_json::from_slice(body)
             .map_err(|error| Trouble::passing(format!("the reply is no chat completion ({error})")))?;
-        let Some(choice) = reply.choices.into_iter().next() else {
+        let Some(choice) = reply.choices.first() else {
             return Err(Trouble::passing("the reply has no choices"));
         };
-        let content = choice.message.content.unwrap_or_default();
+        let content = choice.message.text();
         let found = parse::labels_in(&content, &self.labels);
-        let problem = if let Some(refusal) = choice.message.refusal {
+        let problem = if let Some(refusal) = &choice.message.refusal {
             Some(format!("the model refused: {refusal}"))
         } else if !found.off_list.is_empty() {
             Some(format!("named what is no label of the task: {}", found.off_list.join(" | ")))
@@ -207,7 +221,13 @@ impl OpenAi {
             Some("length") => Some(format!("{} (cut off at max_tokens)", problem.as_deref().unwrap_or("the answer"))),
             _ => problem,
         };
-        Ok(Answer { labels: found.ranked, raw: Some(content), model: reply.model, usage: reply.usage, problem })
+        Ok(Answer {
+            labels: found.ranked,
+            raw: Some(content),
+            model: reply.model.clone(),
+            usage: reply.usage(),
+            problem,
+        })
     }
 }
 

@@ -13,6 +13,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 pub(super) enum Verdict {
     /// Send it again; with a length, after nothing was sent to the endpoint for so long.
     Retry(Option<Duration>),
+    /// Nothing will come of sending this one again.
+    Refused,
     /// Nothing will come of any request.
     Stop,
 }
@@ -24,7 +26,9 @@ pub(super) fn judge(status: StatusCode, headers: &HeaderMap, body: &str) -> Verd
         429 if body.contains("insufficient_quota") => Verdict::Stop,
         429 | 503 | 529 => Verdict::Retry(Some(retry_after(headers).unwrap_or(Duration::from_secs(1)))),
         408 | 409 | 500..=599 => Verdict::Retry(retry_after(headers)),
-        _ => Verdict::Stop,
+        401..=404 => Verdict::Stop,
+        // A text may be too long for the model, or caught by a filter.
+        _ => Verdict::Refused,
     }
 }
 
@@ -59,8 +63,11 @@ mod tests {
         for status in [408, 409, 500, 502, 504] {
             assert_eq!(judge(status, &none, ""), Verdict::Retry(None), "{status}");
         }
-        for status in [400, 401, 402, 403, 404, 422] {
+        for status in [401, 402, 403, 404] {
             assert_eq!(judge(status, &none, ""), Verdict::Stop, "{status}");
+        }
+        for status in [400, 413, 422] {
+            assert_eq!(judge(status, &none, ""), Verdict::Refused, "{status}");
         }
         assert_eq!(judge(429, &none, "{\"code\":\"insufficient_quota\"}"), Verdict::Stop);
         assert_eq!(judge(429, &headers(&[("retry-after", "8")]), ""), Verdict::Retry(Some(Duration::from_secs(8))));
