@@ -66,7 +66,7 @@ pub enum Error {
         reason: String,
     },
     /// A file of the run directory cannot be written or read.
-    #[error("cannot {action} {}: check that the disk has room and the folder is writable", path.display())]
+    #[error("cannot {action} {}: see that nothing else is in its place, the disk has room and the folder is writable", path.display())]
     RunFile {
         /// What was tried.
         action: &'static str,
@@ -74,6 +74,26 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// A file of the run directory was removed or replaced during the run.
+    #[error(
+        "{} was removed or replaced while the run was writing it: leave the run directory alone while candist runs, and \
+         run the same command again. What was written to it since may be asked or labelled again.", path.display()
+    )]
+    TakenAway {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The manifest cannot be read.
+    #[error(
+        "{} is damaged ({message}). Delete it and run again: it is made anew, answers are kept, and labels are compared \
+         with those in labels.jsonl", path.display()
+    )]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        message: String,
     },
     /// Another process has the run directory.
     #[error("another candist runs in {}: wait for it or stop it (`candist tail` and `candist status` work beside it)", path.display())]
@@ -118,7 +138,9 @@ pub enum Error {
     /// Replaying the answers gave another label than before.
     #[error(
         "label event {offset} came out differently than it was written before:\n  before: {before}\n  now:    {now}\n\
-         Was labels.jsonl edited, or written by another build? Move it away to have it written anew; no answer is asked again."
+         This happens when labels.jsonl was edited, when the corpus was reordered since and store/ then lost, when \
+         manifest.json was lost, or with another build. Move labels.jsonl and store/ away and run again: the labels are \
+         written anew from answers.jsonl, and no answer is asked again."
     )]
     Replay {
         /// The event.

@@ -8,7 +8,7 @@
 //! # async fn example() -> candist::Result<()> {
 //! let config = candist::Config::load("configs/quickstart.toml".as_ref(), None)?;
 //! let outcome = candist::pipeline::run(config, std::future::pending(), Default::default()).await?;
-//! println!("{} texts could not be annotated", outcome.failed_samples);
+//! println!("{} texts could not be annotated", outcome.failures.samples);
 //! # Ok(())
 //! # }
 //! ```

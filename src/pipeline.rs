@@ -17,7 +17,7 @@ use crate::error::{Error, Result, panic_message};
 use crate::progress::{Phase, Progress};
 use crate::resume;
 use crate::sample::to_hex;
-use crate::store::{self, Manifest, RunLock, Store, StoreHandle};
+use crate::store::{self, FailureCounts, Manifest, RunLock, Store, StoreHandle};
 use crate::teacher::{self, Teacher};
 
 /// Samples that get their positions together, at most.
@@ -28,12 +28,8 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
-    /// Samples that no teacher named a label for.
-    pub failed_samples: u64,
-    /// Samples that a teacher could not be made to answer.
-    pub unanswered: u64,
-    /// Rows of the corpus that cannot be used.
-    pub failed_rows: u64,
+    /// What was not labelled by a teacher, and what could not be read.
+    pub failures: FailureCounts,
     /// Label events that this call added.
     pub new_events: u64,
 }
@@ -63,7 +59,7 @@ pub async fn run(
     progress.placed.set(placed);
     progress.placed_before.set(placed);
     progress.events.set(events);
-    progress.failed.set(blocking("store", move || reader.failure_counts()).await?.0);
+    progress.failed.set(blocking("store", move || reader.failure_counts()).await?.samples);
 
     // ---- the threads: store, student, corpus -----------------------------------------------------------------------------
     let (store, committer) = store.start()?;
@@ -116,9 +112,9 @@ pub async fn run(
     if !report?.settled {
         return Err(Error::Interrupted);
     }
-    let (failed_samples, failed_rows) = blocking("store", move || reader.failure_counts()).await?;
-    let unanswered = progress.unanswered.get();
-    Ok(Outcome { failed_samples, unanswered, failed_rows, new_events: progress.events.get().saturating_sub(events) })
+    let failures = blocking("store", move || reader.failure_counts()).await?;
+    let new_events = progress.events.get().saturating_sub(events);
+    Ok(Outcome { failures, new_events })
 }
 
 /// Takes the run directory for this task and these settings.

@@ -61,9 +61,9 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 pub(crate) fn with_failures(outcome: &Outcome) -> Exit {
     let mut parts = Vec::new();
     for (count, what) in [
-        (outcome.failed_samples, "text(s) got no candidate from any teacher (labelled by the student alone)"),
-        (outcome.unanswered, "text(s) could not be answered (run again to ask again)"),
-        (outcome.failed_rows, "row(s) of the corpus could not be read (mend them and run again)"),
+        (outcome.failures.samples, "text(s) got no candidate from any teacher (labelled by the student alone)"),
+        (outcome.failures.unanswered, "text(s) could not be answered (run again to ask again)"),
+        (outcome.failures.rows, "row(s) of the corpus could not be read (mend them and run again)"),
     ] {
         if count > 0 {
             parts.push(format!("{} {what}", HumanCount(count)));

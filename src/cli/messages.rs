@@ -37,6 +37,19 @@ fn quiet_expected_panics() {
     }));
 }
 
+/// `text` without what would steer a terminal: ids, paths and replies come from elsewhere.
+pub(super) fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && character != '\n' {
+            printable.extend(character.escape_default());
+        } else {
+            printable.push(character);
+        }
+    }
+    printable
+}
+
 /// `candist: message`, with the level where it matters.
 struct Plain;
 
@@ -56,9 +69,9 @@ where
             Level::WARN => "warning: ",
             _ => "",
         };
-        write!(writer, "candist: {level}")?;
-        context.field_format().format_fields(writer.by_ref(), event)?;
-        writeln!(writer)
+        let mut message = String::new();
+        context.field_format().format_fields(Writer::new(&mut message), event)?;
+        writeln!(writer, "candist: {level}{}", printable(&message))
     }
 }
 
@@ -81,5 +94,15 @@ impl<'a> MakeWriter<'a> for AboveBar {
 
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jé\tb\nc"), "a\\u{1b}[2Jé\\tb\nc");
     }
 }

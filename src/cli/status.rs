@@ -10,6 +10,7 @@ use candist::progress::{Phase, Status};
 use candist::store::{Failure, Manifest, RunLock, Store};
 
 use super::grouped;
+use super::messages::printable;
 
 /// Failures that are listed, at most.
 const LISTED: usize = 10;
@@ -31,7 +32,7 @@ pub(super) fn run(dir: &Path) -> Result<()> {
 fn live(manifest: &Manifest, status: Option<Status>, out: &mut dyn Write) -> Result<()> {
     let status = status.context("the run has only just begun; ask again in a second")?;
     let doing = if status.phase == Phase::Settling { "settling its labels" } else { "running" };
-    writeln!(out, "{}: {doing}", manifest.task)?;
+    writeln!(out, "{}: {doing}", printable(&manifest.task))?;
     table(
         out,
         &[
@@ -61,30 +62,49 @@ fn at_rest(
         tracing::warn!("{repair}");
     }
     let (answers, samples, events) = store.counts();
-    let failures = store.reader().failures()?;
-    let (failed, bad_rows) = store.reader().failure_counts()?;
-    let complete = status.as_ref().is_some_and(|status| status.phase == Phase::Complete);
-    writeln!(
-        out,
-        "{}: {}",
-        manifest.task,
-        if complete { "complete" } else { "stopped; run the same command again to go on" }
-    )?;
+    let reader = store.reader();
+    let counts = reader.failure_counts()?;
+    writeln!(out, "{}: {}", printable(&manifest.task), state(manifest, status.as_ref(), &store)?)?;
     table(
         out,
         &[
             ("answers", answers, "paid or recorded, in answers.jsonl"),
-            ("annotated", samples - failed.min(samples), "texts with candidates"),
-            ("failed", failed + bad_rows, "texts without candidates, and bad rows"),
+            ("annotated", samples - counts.samples.min(samples), "texts with candidates"),
+            ("failed", counts.samples + counts.rows, "texts without candidates, and bad rows"),
+            ("unanswered", counts.unanswered, "texts to be asked about again by the next run"),
             ("label events", events, "in labels.jsonl"),
         ],
     )?;
-    list(&failures, out)
+    list(&reader.failures()?, out)
 }
+
+/// How the last run ended, by what it left.
+fn state(manifest: &Manifest, status: Option<&Status>, store: &Store) -> Result<&'static str> {
+    let (_, samples, events) = store.counts();
+    let reader = store.reader();
+    let labels_are_final = match samples.checked_sub(1) {
+        Some(last) => reader.latest_before(last, events)?.is_some_and(|(_, event)| event.is_final),
+        None => true,
+    };
+    let stopped = status.is_some_and(|status| status.phase == Phase::Stopped);
+    let at_end = manifest.ends.last() == Some(&samples) && labels_are_final && !stopped;
+    Ok(match (at_end, reader.failure_counts()?.unanswered) {
+        (true, 0) => "complete",
+        (true, _) => "complete but for the unanswered texts; run the same command again to ask about them",
+        (false, _) => "stopped; run the same command again to go on",
+    })
+}
+
+/// Ids may be long.
+const MAX_ID: usize = 60;
 
 fn list(failures: &[Failure], out: &mut dyn Write) -> Result<()> {
     for Failure { id, reason } in failures.iter().take(LISTED) {
-        writeln!(out, "  failed {id}: {reason}")?;
+        let mut shown: String = id.chars().take(MAX_ID).collect();
+        if shown.len() < id.len() {
+            shown.push('…');
+        }
+        writeln!(out, "  failed {}: {}", printable(&shown), printable(reason))?;
     }
     if failures.len() > LISTED {
         writeln!(out, "  ... and {} more", failures.len() - LISTED)?;

@@ -110,7 +110,7 @@ impl Checkpoints {
         };
         let text = serde_json::to_string(&header).map_err(|error| wrong(&path, error))?;
         student.save(&new, HashMap::from([(KEY.to_owned(), text)]))?;
-        let hash = hash_file(&new)?;
+        let hash = hash_file(&new).map_err(Error::run_file("read", &new))?;
         let rename = || {
             std::fs::rename(&new, &path)?;
             std::fs::File::open(&self.folder)?.sync_all()
@@ -142,7 +142,7 @@ impl Checkpoints {
     /// Loads what `pointer` points to into `student`; gives the state and what the refinery had learned.
     pub(super) fn load(&self, pointer: &CheckpointPointer, student: &mut dyn Student) -> Result<(State, Value)> {
         let path = self.folder.join(&pointer.file);
-        if hash_file(&path)? != pointer.hash {
+        if hash_file(&path).map_err(|error| wrong(&path, error))? != pointer.hash {
             return Err(wrong(&path, "it was changed or damaged"));
         }
         let header = header(&path, &student.load(&path)?)?;
@@ -153,11 +153,10 @@ impl Checkpoints {
     }
 }
 
-fn hash_file(path: &Path) -> Result<String> {
+fn hash_file(path: &Path) -> std::io::Result<String> {
     let mut hasher = blake3::Hasher::new();
-    let mut hash =
-        || hasher.update_reader(std::fs::File::open(path)?).map(|hasher| hasher.finalize().to_hex().to_string());
-    hash().map_err(Error::run_file("read", path))
+    hasher.update_reader(std::fs::File::open(path)?)?;
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// The student of the latest checkpoint in `run_dir`, and its number of copies.

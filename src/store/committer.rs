@@ -66,13 +66,15 @@ impl Committer {
             self.commit(&mut group)?;
         }
         self.index.set_applied(&self.applied)?;
-        self.index.flush()
+        self.index.flush()?;
+        self.journal.check_in_place()?;
+        self.log.check_in_place()
     }
 
     fn commit(&mut self, group: &mut Vec<Command>) -> Result<()> {
         self.journal_answers(group)?;
         let mut acknowledge: Vec<Box<dyn FnOnce()>> = Vec::new();
-        let mut events: Vec<(u64, Vec<StoredEvent>)> = Vec::new();
+        let mut events: Vec<(u64, Vec<String>)> = Vec::new();
         for command in group.drain(..) {
             match command {
                 // Nobody may wait for an acknowledgement any more; then there is nobody to tell.
@@ -90,8 +92,11 @@ impl Committer {
                     self.index.put_failure(&format!("{kind}:{}", failure.id), &failure)?;
                 }
                 Command::Emit(offset, emitted) => {
+                    let lines = render(&self.index, &self.labels, offset, &emitted)?;
+                    // Before the store has them: a difference must be found again by the next run.
+                    self.log.compare(offset, &lines)?;
                     self.store_events(offset, &emitted)?;
-                    events.push((offset, emitted));
+                    events.push((offset, lines));
                 }
                 Command::Checkpoint(pointer) => self.index.set_checkpoint(&pointer)?,
             }
@@ -100,8 +105,8 @@ impl Committer {
         if !events.is_empty() {
             // The store first: the log must never be ahead of it.
             self.index.flush()?;
-            for (offset, events) in events {
-                let lines = render(&self.index, &self.labels, offset, &events)?;
+            self.log.check_in_place()?;
+            for (offset, lines) in events {
                 self.log.append(offset, &lines)?;
             }
         }
@@ -120,6 +125,7 @@ impl Committer {
         if records().next().is_none() {
             return Ok(());
         }
+        self.journal.check_in_place()?;
         self.applied.journal = self.journal.append(records(), &self.labels)?;
         for record in records() {
             self.applied.answers += u64::from(self.index.put_answer(record)?);
@@ -164,7 +170,7 @@ impl Committer {
 }
 
 /// The lines of `events`, the first of which has `offset`.
-fn render(index: &Index, labels: &LabelSet, offset: u64, events: &[StoredEvent]) -> Result<Vec<String>> {
+pub(super) fn render(index: &Index, labels: &LabelSet, offset: u64, events: &[StoredEvent]) -> Result<Vec<String>> {
     (offset..)
         .zip(events)
         .map(|(offset, event)| {

@@ -81,17 +81,23 @@ pub(super) struct Counts {
     pub(super) failures: u64,
 }
 
-/// What of the journal the index holds for sure, and how many answers that made.
+/// What the index holds for sure.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Applied {
     pub(super) journal: Extent,
     pub(super) answers: u64,
     pub(super) samples: u64,
     pub(super) events: u64,
+    /// Lines that the label log had when the index was made: more than `events` while these come again.
+    pub(super) log_lines: u64,
 }
 
 impl Index {
-    pub(super) fn open(path: &Path) -> Result<Self, sled::Error> {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        Self::open_trees(path).map_err(|error| failed(path, error))
+    }
+
+    fn open_trees(path: &Path) -> Result<Self, sled::Error> {
         let db = sled::Config::new()
             .path(path)
             .cache_capacity(CACHE_BYTES)
@@ -117,13 +123,13 @@ impl Index {
     }
 
     fn get<T: DeserializeOwned>(&self, tree: &sled::Tree, key: &[u8]) -> Result<Option<T>> {
-        let bytes = tree.get(key).map_err(|error| self.damaged(error))?;
+        let bytes = tree.get(key).map_err(|error| failed(&self.path, error))?;
         bytes.map(|bytes| decode(&bytes).map_err(|Undecodable(why)| self.damaged(why))).transpose()
     }
 
     fn put<T: Serialize>(&self, tree: &sled::Tree, key: &[u8], value: &T) -> Result<()> {
         let bytes = encode(value).map_err(|Undecodable(why)| self.damaged(why))?;
-        tree.insert(key, bytes).map_err(|error| self.damaged(error))?;
+        tree.insert(key, bytes).map_err(|error| failed(&self.path, error))?;
         Ok(())
     }
 
@@ -165,7 +171,7 @@ impl Index {
     }
 
     pub(super) fn forget_checkpoint(&self) -> Result<()> {
-        self.meta.remove(b"checkpoint").map_err(|error| self.damaged(error))?;
+        self.meta.remove(b"checkpoint").map_err(|error| failed(&self.path, error))?;
         Ok(())
     }
 
@@ -176,7 +182,7 @@ impl Index {
             return Ok(false);
         }
         let bytes = encode(record).map_err(|Undecodable(why)| self.damaged(why))?;
-        let before = self.answers.insert(record.key.0, bytes).map_err(|error| self.damaged(error))?;
+        let before = self.answers.insert(record.key.0, bytes).map_err(|error| failed(&self.path, error))?;
         Ok(before.is_none())
     }
 
@@ -199,7 +205,9 @@ impl Index {
 
     pub(super) fn remove_failures(&self, prefix: &str) -> Result<()> {
         for key in self.failures.scan_prefix(prefix).keys() {
-            self.failures.remove(key.map_err(|error| self.damaged(error))?).map_err(|error| self.damaged(error))?;
+            self.failures
+                .remove(key.map_err(|error| failed(&self.path, error))?)
+                .map_err(|error| failed(&self.path, error))?;
         }
         Ok(())
     }
@@ -208,7 +216,7 @@ impl Index {
         self.failures
             .iter()
             .map(|entry| {
-                let (key, value) = entry.map_err(|error| self.damaged(error))?;
+                let (key, value) = entry.map_err(|error| failed(&self.path, error))?;
                 let failure = decode(&value).map_err(|Undecodable(why)| self.damaged(why))?;
                 Ok((String::from_utf8_lossy(&key).into_owned(), failure))
             })
@@ -218,13 +226,13 @@ impl Index {
     /// Every answer.
     pub(super) fn answers(&self) -> impl Iterator<Item = Result<AnswerRecord>> + '_ {
         self.answers.iter().values().map(|value| {
-            let value = value.map_err(|error| self.damaged(error))?;
+            let value = value.map_err(|error| failed(&self.path, error))?;
             decode(&value).map_err(|Undecodable(why)| self.damaged(why))
         })
     }
 
     pub(super) fn flush(&self) -> Result<()> {
-        self.db.flush().map_err(|error| self.damaged(error))?;
+        self.db.flush().map_err(|error| failed(&self.path, error))?;
         Ok(())
     }
 
@@ -248,7 +256,7 @@ impl Index {
         let mut count: u64 = 0;
         let mut parted: Option<(SampleId, KnownSample)> = None;
         for entry in &self.samples {
-            let (key, value) = entry.map_err(|error| self.damaged(error))?;
+            let (key, value) = entry.map_err(|error| failed(&self.path, error))?;
             let sample: StoredSample = decode(&value).map_err(|Undecodable(why)| self.damaged(why))?;
             let expected = KnownSample { position: count, text_hash: TextHash::of(&sample.text) };
             let known = self.known(&sample.id)?;
@@ -270,7 +278,7 @@ impl Index {
         let mut count: u64 = 0;
         let mut parted: Option<(Position, u64)> = None;
         for entry in &self.labels {
-            let (key, value) = entry.map_err(|error| self.damaged(error))?;
+            let (key, value) = entry.map_err(|error| failed(&self.path, error))?;
             let event: StoredEvent = decode(&value).map_err(|Undecodable(why)| self.damaged(why))?;
             if *key != count.to_be_bytes() || event.position >= samples || parted.is_some() {
                 return Err(self.damaged(format!("label event {count} is not as it was written")));
@@ -284,6 +292,22 @@ impl Index {
             self.put(&self.latest, &position.to_be_bytes(), &offset)?;
         }
         Ok(count)
+    }
+}
+
+/// What sled's error means: the machine refuses, another program has the files, or they are damaged.
+fn failed(path: &Path, error: sled::Error) -> Error {
+    /// Operation not permitted, I/O error, out of memory, permission denied, too many files (two), file too large, no
+    /// space, read-only, quota; see errno(3). Any other may come of reading at a damaged offset.
+    const REFUSALS: [i32; 10] = [1, 5, 12, 13, 23, 24, 27, 28, 30, 122];
+    match error {
+        sled::Error::Io(source) if source.raw_os_error().is_some_and(|code| REFUSALS.contains(&code)) => {
+            Error::RunFile { action: "use", path: path.to_owned(), source }
+        }
+        sled::Error::Io(source) if source.to_string().contains("could not acquire lock") => {
+            Error::Busy { path: path.to_owned() }
+        }
+        other => Error::StoreDamaged { path: path.to_owned(), message: other.to_string() },
     }
 }
 
@@ -324,6 +348,17 @@ mod tests {
         assert_eq!((counts.samples, counts.events), (3, 3));
         assert_eq!(index.known(&SampleId("id-2".into())).unwrap().unwrap().position, 2);
         assert_eq!(index.latest(2).unwrap(), Some(2));
+    }
+
+    #[test]
+    fn what_the_machine_refuses_is_no_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = failed(dir.path(), sled::Error::Io(std::io::Error::from_raw_os_error(28)));
+        assert!(matches!(refused, Error::RunFile { .. }), "{refused}");
+        let invalid = failed(dir.path(), sled::Error::Io(std::io::Error::from_raw_os_error(22)));
+        assert!(matches!(invalid, Error::StoreDamaged { .. }), "{invalid}");
+        let _held = Index::open(dir.path()).unwrap();
+        assert!(matches!(Index::open(dir.path()), Err(Error::Busy { .. })));
     }
 
     #[test]

@@ -252,8 +252,23 @@ impl Journal {
         Ok(self.extent)
     }
 
+    /// Whether the file is still where it was opened.
+    pub(super) fn check_in_place(&self) -> Result<()> {
+        check_in_place(&self.file, &self.path)
+    }
+
     pub(super) fn extent(&self) -> Extent {
         self.extent
+    }
+}
+
+/// Whether `path` still leads to `file`: what is written to a file that was removed is lost.
+pub(super) fn check_in_place(file: &File, path: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let ours = file.metadata().map_err(Error::run_file("read", path))?;
+    match std::fs::metadata(path) {
+        Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+        _ => Err(Error::TakenAway { path: path.to_owned() }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The manifest: whose run directory this is, which settings its labels come from, and where the corpus ended so far.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,14 @@ pub struct Manifest {
     pub labelling: String,
     /// Where the corpus ended, each time it did: the number of samples then. Labels were made final there.
     pub ends: Vec<Position>,
+}
+
+/// The file: the manifest and the CRC-32 of its compact JSON.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sealed {
+    #[serde(flatten)]
+    manifest: Manifest,
+    crc: String,
 }
 
 impl Manifest {
@@ -54,21 +62,29 @@ impl Manifest {
         let path = dir.join(FILE);
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(source) => return Err(Error::run_file("read", &path)(source)),
         };
-        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| {
-            Error::run_file("read", &path)(std::io::Error::new(std::io::ErrorKind::InvalidData, error))
-        })?;
+        let damaged = |message: String| Error::Manifest { path: path.clone(), message };
+        let Sealed { manifest, crc } = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
         if manifest.format != FORMAT {
             return Err(Error::Format { path, found: manifest.format, known: FORMAT });
+        }
+        if crc != manifest.crc() {
+            return Err(damaged("it is not as it was written".to_owned()));
         }
         Ok(Some(manifest))
     }
 
+    fn crc(&self) -> String {
+        // Strings and numbers: serialising them cannot fail.
+        format!("{:08x}", crc32fast::hash(&serde_json::to_vec(self).unwrap_or_default()))
+    }
+
     /// Puts the manifest in `dir` in one step, on disk when this returns.
     pub fn write(&self, dir: &Path) -> Result<()> {
-        let bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        let sealed = Sealed { manifest: self.clone(), crc: self.crc() };
+        let bytes = serde_json::to_vec_pretty(&sealed).unwrap_or_default();
         replace_file(&dir.join(FILE), &bytes)
     }
 }
@@ -101,5 +117,20 @@ mod tests {
         manifest.format = 2;
         manifest.write(dir.path()).unwrap();
         assert!(matches!(Manifest::read(dir.path()), Err(Error::Format { found: 2, .. })));
+    }
+
+    #[test]
+    fn a_changed_manifest_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        for (from, to) in [("\"t\"", "\"u\""), ("3", "4"), ("{", "["), ("crc", "src")] {
+            let mut manifest = Manifest::new("t".into(), vec!["a".into()], "x".into());
+            manifest.ends.push(3);
+            manifest.write(dir.path()).unwrap();
+            let content = std::fs::read_to_string(&path).unwrap();
+            assert!(content.contains(from));
+            std::fs::write(&path, content.replacen(from, to, 1)).unwrap();
+            assert!(matches!(Manifest::read(dir.path()), Err(Error::Manifest { .. })), "{from}");
+        }
     }
 }

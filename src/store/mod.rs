@@ -198,12 +198,23 @@ impl StoreReader {
         Ok(self.index.failures()?.into_iter().map(|(_, failure)| failure).collect())
     }
 
-    /// The numbers of failed samples and of failed rows; unanswered samples are neither.
-    pub fn failure_counts(&self) -> Result<(u64, u64)> {
+    /// How many failures there are of each kind.
+    pub fn failure_counts(&self) -> Result<FailureCounts> {
         let failures = self.index.failures()?;
         let count = |prefix: &str| failures.iter().filter(|(key, _)| key.starts_with(prefix)).count() as u64;
-        Ok((count("sample:"), count("row:")))
+        Ok(FailureCounts { samples: count("sample:"), rows: count("row:"), unanswered: count("unanswered:") })
     }
+}
+
+/// Numbers of failures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailureCounts {
+    /// Samples that no teacher named a label for.
+    pub samples: u64,
+    /// Rows of the corpus that cannot be used.
+    pub rows: u64,
+    /// Samples that the last run could not get an answer for.
+    pub unanswered: u64,
 }
 
 /// Moves the label log of other settings away and drops what was derived for it; answers stay.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::committer::{catch_up, render};
 use super::index::{Applied, Counts, Index};
 use super::journal::{Extent, Journal, JournalDamage};
 use super::label_log::LabelLog;
@@ -46,9 +47,22 @@ pub(super) fn open(dir: &Path, labels: &LabelSet) -> Result<Opened> {
     if damage.lines > 0 || !as_before {
         reconcile(dir, labels, &index, &mut journal, &mut answers, &mut repairs)?;
     }
-    let mut log = LabelLog::open(dir, counts.events)?;
-    super::committer::catch_up(&index, &mut log, labels, counts.events)?;
-    let applied = Applied { journal: journal.extent(), answers, samples: counts.samples, events: counts.events };
+    // Lines that are not in an index made anew come again; to one that has events none can be added but by it.
+    let ahead = if counts.events == 0 { u64::MAX } else { before.log_lines };
+    let (mut log, lost) = LabelLog::open(dir, ahead, |offset| match index.event(offset)? {
+        Some(event) => Ok(Some(render(&index, labels, offset, &[event])?.concat())),
+        None => Ok(None),
+    })?;
+    if lost > 0 {
+        repairs.push(format!(
+            "labels.jsonl: {lost} line(s) from line {} on were not as written: written anew",
+            log.lines() + 1
+        ));
+    }
+    let log_lines = if counts.events == 0 { log.lines() } else { before.log_lines };
+    catch_up(&index, &mut log, labels, counts.events)?;
+    let applied =
+        Applied { journal: journal.extent(), answers, samples: counts.samples, events: counts.events, log_lines };
     index.set_applied(&applied)?;
     index.flush()?;
     Ok(Opened { index, journal, log, applied, repairs })
@@ -85,36 +99,51 @@ fn usable_index(dir: &Path, path: &Path, repairs: &mut Vec<String>) -> Result<(I
             }
             "entries are missing".to_owned()
         }
-        Err(why) => why,
+        Err(Unusable::Damaged(why)) => why,
+        Err(Unusable::Refused(error)) => return Err(error),
     };
     let aside = free_name(dir, "store.damaged");
     std::fs::rename(path, &aside).map_err(Error::run_file("move away the damaged", path))?;
     repairs.push(format!("store/ was damaged ({why}): moved to {}, rebuilt from answers.jsonl", aside.display()));
-    open_guarded(path.to_owned()).map_err(|message| Error::StoreDamaged { path: path.to_owned(), message })
+    open_guarded(path.to_owned()).map_err(|unusable| match unusable {
+        Unusable::Damaged(message) => Error::StoreDamaged { path: path.to_owned(), message },
+        Unusable::Refused(error) => error,
+    })
+}
+
+/// Why an index cannot be used.
+#[derive(Debug)]
+enum Unusable {
+    /// It is damaged; how.
+    Damaged(String),
+    /// The machine refuses; a rebuilt one would fare no better.
+    Refused(Error),
 }
 
 /// Opens and reads all of an index on a thread of its own: sled panics, and may hang, on a damaged file.
-fn open_guarded(path: PathBuf) -> Result<(Index, Counts), String> {
+fn open_guarded(path: PathBuf) -> Result<(Index, Counts), Unusable> {
     let limit = Duration::from_secs(60) + Duration::from_micros(folder_bytes(&path) / 5);
     let (sender, receiver) = mpsc::channel();
+    let store = path.clone();
     let open = move || {
         let opened = catch_unwind(AssertUnwindSafe(|| {
-            let index = Index::open(&path).map_err(|error| error.to_string())?;
-            let counts = index.verify().map_err(|error| match error {
-                Error::StoreDamaged { message, .. } => message,
-                other => other.to_string(),
-            })?;
+            let index = Index::open(&path)?;
+            let counts = index.verify()?;
             Ok((index, counts))
         }));
-        let opened = opened.unwrap_or_else(|panic| Err(panic_message(panic.as_ref())));
+        let opened = match opened {
+            Ok(Err(Error::StoreDamaged { message, .. })) => Err(Unusable::Damaged(message)),
+            Ok(opened) => opened.map_err(Unusable::Refused),
+            Err(panic) => Err(Unusable::Damaged(panic_message(panic.as_ref()))),
+        };
         // Nobody waits any more after the time limit; then there is nothing to tell.
         let _ = sender.send(opened);
     };
     std::thread::Builder::new()
         .name(OPENING_THREAD.to_owned())
         .spawn(open)
-        .map_err(|error| format!("cannot start a thread: {error}"))?;
-    receiver.recv_timeout(limit).unwrap_or_else(|_| Err("it does not open in time".to_owned()))
+        .map_err(|source| Unusable::Refused(Error::run_file("start the thread that opens", &store)(source)))?;
+    receiver.recv_timeout(limit).unwrap_or_else(|_| Err(Unusable::Damaged("it does not open in time".to_owned())))
 }
 
 fn folder_bytes(path: &Path) -> u64 {

@@ -1,12 +1,13 @@
 //! Damage to the run directory: repaired from what is left, said, and never paid for again.
 
 use std::path::Path;
+use std::time::Duration;
 
 use candist::random::rng;
 use rand::Rng;
 
 use crate::server::Behaviour;
-use crate::support::{Project, Server, copy_folder, openai};
+use crate::support::{Finished, Project, Server, copy_folder, openai};
 
 /// A finished run against a server that must not be asked again, and its labels.
 fn finished() -> (Project, Server, String, u64) {
@@ -101,13 +102,69 @@ fn a_damaged_or_lost_checkpoint_costs_time_alone() {
 }
 
 #[test]
-fn an_edited_label_log_is_an_error_that_says_what_to_do() {
-    let (project, ..) = finished();
-    let labels = project.labels();
+fn scribbles_in_the_label_log_are_written_over() {
+    let (project, server, labels, requests) = finished();
+    for (from, to) in [("\"revision\":0", "\"revision\":7"), ("\"label\":", "\"\u{0}abel\":")] {
+        restore(&project);
+        project.write("run/labels.jsonl", &labels.replacen(from, to, 1));
+        project.run().expect_said("labels.jsonl: ").expect_said("not as written: written anew");
+        assert_eq!((project.labels(), server.replay.stats().requests), (labels.clone(), requests));
+    }
+    restore(&project);
+    let foreign = labels.lines().last().unwrap().replacen("\"offset\":", "\"offset\":1", 1);
+    project.write("run/labels.jsonl", &format!("{labels}{foreign}\n"));
+    project.run().expect_said("labels.jsonl: 1 line(s)");
+    assert_eq!(project.labels(), labels);
+}
+
+#[test]
+fn an_edited_label_log_of_a_lost_store_is_an_error_whose_advice_works() {
+    let (project, server, labels, requests) = finished();
     std::fs::remove_dir_all(project.path("run/store")).unwrap();
     project.write("run/labels.jsonl", &labels.replacen("\"revision\":0", "\"revision\":7", 1));
-    project.candist(&["run", "config.toml"]).expect_exit(1).expect_said("came out differently");
+    // The error stays until the advice is followed.
+    for _ in 0..3 {
+        let run = project.candist(&["run", "config.toml"]);
+        run.expect_exit(1).expect_said("came out differently").expect_said("Move labels.jsonl and store/ away");
+    }
     std::fs::remove_file(project.path("run/labels.jsonl")).unwrap();
+    std::fs::remove_dir_all(project.path("run/store")).unwrap();
     project.run();
-    assert_eq!(project.labels(), labels);
+    assert_eq!((project.labels(), server.replay.stats().requests), (labels, requests));
+}
+
+#[test]
+fn a_damaged_manifest_is_an_error_whose_advice_works() {
+    let (project, server, labels, requests) = finished();
+    let manifest = project.read("run/manifest.json");
+    for damaged in [manifest.replace("banking77", "banking78"), manifest.replace('{', "["), String::new()] {
+        project.write("run/manifest.json", &damaged);
+        project.candist(&["run", "config.toml"]).expect_exit(1).expect_said("Delete it and run again");
+    }
+    std::fs::remove_file(project.path("run/manifest.json")).unwrap();
+    project.run();
+    assert_eq!((project.labels(), server.replay.stats().requests), (labels, requests));
+}
+
+#[test]
+fn a_run_directory_that_is_taken_away_fails_the_run() {
+    for taken in ["run", "run/answers.jsonl", "run/labels.jsonl"] {
+        let project = Project::new(16);
+        let slow = Behaviour { latency: Duration::from_millis(20), ..Behaviour::default() };
+        let server = Server::start(&project, slow);
+        project.configure(&openai(&["all-merged"], &server.url, ""), "");
+        let undisturbed = project.run();
+        assert_eq!(undisturbed.exit, Some(0));
+        let labels = project.labels();
+        project.remove_run();
+        let running = project.start(&["run", "config.toml"]);
+        while !std::fs::read(project.path("run/labels.jsonl")).is_ok_and(|labels| !labels.is_empty()) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::fs::rename(project.path(taken), project.path("taken")).unwrap();
+        let run = Finished::of(running.wait_with_output().unwrap());
+        run.expect_exit(1).expect_said("was removed or replaced while the run was writing it");
+        project.run();
+        assert_eq!(project.labels(), labels, "{taken}");
+    }
 }

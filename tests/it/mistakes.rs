@@ -90,7 +90,7 @@ fn a_run_directory_that_cannot_be_written_is_named() {
     // A file where the folder should be: refused for root too.
     project.write("run", "");
     let run = project.candist(&["run", "config.toml"]).expect_exit(1);
-    run.expect_said("cannot create").expect_said("check that the disk has room and the folder is writable");
+    run.expect_said("cannot create").expect_said("the disk has room and the folder is writable");
 }
 
 #[test]
