@@ -32,8 +32,8 @@ for in_flight in 64 256; do
   seconds=$(python3 - "$work/run-$in_flight" <<'PYTHON'
 import os, sys
 run = sys.argv[1]
-print(f"{os.stat(run + '/answers.jsonl').st_mtime - os.stat(run + '/manifest.json').st_mtime:.2f}")
+print(f"{os.stat(run + '/answers.jsonl').st_mtime - os.stat(run + '/lock').st_mtime:.2f}")
 PYTHON
   )
-  echo "  of which asking: about $seconds s (manifest's last change to the last answer)"
+  echo "  of which asking: about $seconds s (from taking the lock to the last answer)"
 done
