@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 
 use crate::candidates::CandidateSet;
+use crate::config::Combine;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::resume::{AnswerCell, Question, Slot};
@@ -44,45 +45,96 @@ impl From<Error> for NoAnswer {
 #[derive(Clone)]
 pub struct Annotator {
     teachers: Arc<[Arc<dyn Teacher>]>,
+    combine: Combine,
     store: StoreHandle,
     progress: Arc<Progress>,
 }
 
 impl Annotator {
-    /// Asks `teachers`, keeps answers in `store`.
+    /// Asks `teachers` in the way of `combine`, keeps answers in `store`.
     #[must_use]
-    pub fn new(teachers: Vec<Arc<dyn Teacher>>, store: StoreHandle, progress: Arc<Progress>) -> Self {
-        Self { teachers: teachers.into(), store, progress }
+    pub fn new(teachers: Vec<Arc<dyn Teacher>>, combine: Combine, store: StoreHandle, progress: Arc<Progress>) -> Self {
+        Self { teachers: teachers.into(), combine, store, progress }
     }
 
     /// Candidates for one sample, or why there are none.
     pub async fn annotate(self, question: Question) -> Result<Reply> {
         let Question { sample, slots, claim } = question;
-        let asked = self.teachers.iter().zip(&slots).map(|(teacher, slot)| self.fill(teacher.as_ref(), slot, &sample));
-        let answers = match try_join_all(asked).await {
-            Ok(answers) => answers,
+        let answered = match self.combine {
+            Combine::Union => self.union(&sample, &slots).await,
+            Combine::Cascade => self.cascade(&sample, &slots).await,
+        };
+        let (candidates, answers) = match answered {
+            Ok(answered) => answered,
             Err(NoAnswer::Unanswered(reason)) => return Ok(Reply::Unanswered { id: sample.id, reason }),
             Err(NoAnswer::Ends(error)) => return Err(error),
         };
-        let candidates = CandidateSet::merge(answers.iter().map(|record| record.answer.labels.as_slice()));
         let failure = candidates.is_empty().then(|| why(&answers));
         Ok(Reply::Annotated(Annotated { sample, candidates, failure }, claim))
     }
 
-    async fn fill(&self, teacher: &dyn Teacher, slot: &Slot, sample: &Sample) -> Result<AnswerRecord, NoAnswer> {
+    /// All teachers at the same time; labels rank in the order of the teachers.
+    async fn union(&self, sample: &Sample, slots: &[Vec<Slot>]) -> Result<(CandidateSet, Vec<AnswerRecord>), NoAnswer> {
+        let asked = self.teachers.iter().zip(slots).map(|(teacher, draws)| self.draw(teacher.as_ref(), draws, sample));
+        let answers = try_join_all(asked).await?;
+        let ranked: Vec<CandidateSet> = answers.iter().map(|draws| ranked(draws)).collect();
+        Ok((CandidateSet::merge(ranked.iter().map(CandidateSet::labels)), answers.into_iter().flatten().collect()))
+    }
+
+    /// One teacher after the other, until they name one label; the last one asked ranks first.
+    async fn cascade(
+        &self,
+        sample: &Sample,
+        slots: &[Vec<Slot>],
+    ) -> Result<(CandidateSet, Vec<AnswerRecord>), NoAnswer> {
+        let (mut candidates, mut answers) = (CandidateSet::default(), Vec::new());
+        for (teacher, draws) in self.teachers.iter().zip(slots) {
+            let drawn = self.draw(teacher.as_ref(), draws, sample).await?;
+            candidates = CandidateSet::merge([ranked(&drawn).labels(), candidates.labels()]);
+            answers.extend(drawn);
+            if candidates.len() == 1 {
+                break;
+            }
+        }
+        Ok((candidates, answers))
+    }
+
+    /// All answers of one teacher.
+    async fn draw(
+        &self,
+        teacher: &dyn Teacher,
+        slots: &[Slot],
+        sample: &Sample,
+    ) -> Result<Vec<AnswerRecord>, NoAnswer> {
+        try_join_all((0..).zip(slots).map(|(draw, slot)| self.fill(teacher, slot, sample, draw))).await
+    }
+
+    async fn fill(
+        &self,
+        teacher: &dyn Teacher,
+        slot: &Slot,
+        sample: &Sample,
+        draw: u32,
+    ) -> Result<AnswerRecord, NoAnswer> {
         match slot {
-            Slot::Stored(record) => Ok(record.clone()),
-            Slot::Open(cell) => cell.record.get_or_try_init(|| self.ask(teacher, cell, sample)).await.cloned(),
+            Slot::Stored(record) => Ok(record.as_ref().clone()),
+            Slot::Open(cell) => cell.record.get_or_try_init(|| self.ask(teacher, cell, sample, draw)).await.cloned(),
         }
     }
 
     /// Asks until the answer names a label or the teacher's tries are used up. Every answer is stored.
-    async fn ask(&self, teacher: &dyn Teacher, cell: &AnswerCell, sample: &Sample) -> Result<AnswerRecord, NoAnswer> {
+    async fn ask(
+        &self,
+        teacher: &dyn Teacher,
+        cell: &AnswerCell,
+        sample: &Sample,
+        draw: u32,
+    ) -> Result<AnswerRecord, NoAnswer> {
         let mut attempt = cell.attempts;
         loop {
             attempt += 1;
             self.progress.asked.add(1);
-            let answer = match teacher.ask(sample).await {
+            let answer = match teacher.ask(sample, draw).await {
                 Ok(answer) => answer,
                 // No answer is not an answer: nothing is stored, so the next run asks again.
                 Err(AskError::Failed(reason)) => {
@@ -109,12 +161,23 @@ impl Annotator {
     }
 }
 
+/// The labels of one teacher: as its answer ranks them, or by the votes of several.
+fn ranked(draws: &[AnswerRecord]) -> CandidateSet {
+    match draws {
+        [one] => CandidateSet::merge([one.answer.labels.as_slice()]),
+        several => CandidateSet::vote(several.iter().map(|record| {
+            let answer = &record.answer;
+            (answer.labels.as_slice(), answer.weights.as_slice())
+        })),
+    }
+}
+
 fn why(answers: &[AnswerRecord]) -> String {
-    let reasons: Vec<String> = answers
-        .iter()
-        .map(|record| {
-            format!("{}: {}", record.teacher, record.answer.problem.as_deref().unwrap_or("the answer names no label"))
-        })
-        .collect();
+    let reason = |record: &AnswerRecord| {
+        let problem = record.answer.problem.as_ref().map_or("the answer names no label", |problem| &problem.message);
+        format!("{}: {problem}", record.teacher)
+    };
+    let mut reasons: Vec<String> = answers.iter().map(reason).collect();
+    reasons.dedup();
     reasons.join("; ")
 }

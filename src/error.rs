@@ -95,6 +95,17 @@ pub enum Error {
         /// What was found.
         message: String,
     },
+    /// The record of what was spent cannot be read.
+    #[error(
+        "{} is damaged ({message}). Put {{\"at_most\": \"AMOUNT\"}} there, AMOUNT being all that this run may have cost so \
+         far, or delete it to count stored answers alone", path.display()
+    )]
+    Spend {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        message: String,
+    },
     /// Another process has the run directory.
     #[error("another candist runs in {}: wait for it or stop it (`candist tail` and `candist status` work beside it)", path.display())]
     Busy {

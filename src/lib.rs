@@ -22,6 +22,7 @@ pub mod error;
 pub mod evaluate;
 pub mod label;
 pub mod labels;
+pub mod ledger;
 pub mod pipeline;
 pub mod progress;
 pub mod random;

@@ -10,10 +10,11 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::annotate::{Annotator, Reply};
-use crate::config::Config;
+use crate::config::{Combine, Config};
 use crate::corpus;
 use crate::distill::{self, Feed, Report};
 use crate::error::{Error, Result, panic_message};
+use crate::ledger::Ledger;
 use crate::progress::{Phase, Progress};
 use crate::resume;
 use crate::sample::to_hex;
@@ -45,10 +46,11 @@ pub async fn run(
 ) -> Result<Outcome> {
     // ---- the inputs, then the run directory: ours alone, its parts in agreement --------------------------------------------------------
     let corpus = corpus::open(&config.corpus)?;
-    let teachers = teacher::open_all(&config)?;
+    let ledger = Ledger::new(config.run.max_cost);
+    let teachers = teacher::open_all(&config, &ledger)?;
     let (config, lock, mut manifest, store) = blocking("store", {
-        let identities = teachers.iter().map(|teacher| teacher.identity()).collect();
-        move || open_run(config, identities)
+        let (teachers, ledger) = (teachers.clone(), Arc::clone(&ledger));
+        move || open_run(config, &teachers, &ledger)
     })
     .await?;
     for repair in store.repairs() {
@@ -71,7 +73,7 @@ pub async fn run(
     // ---- asking: many at a time, handed on in corpus order ---------------------------------------------------------------
     let (stop_now, stopped) = watch::channel(false);
     let watcher = tokio::spawn(watch_for_stop(stop, feed.clone(), stop_now.clone(), teachers.clone()));
-    let annotator = Annotator::new(teachers.clone(), store.clone(), Arc::clone(&progress));
+    let annotator = Annotator::new(teachers.clone(), config.combine, store.clone(), Arc::clone(&progress));
     let answers = ReceiverStream::new(questions)
         .take_until(is_set(stopped.clone()))
         .map(|question| annotator.clone().annotate(question))
@@ -104,10 +106,11 @@ pub async fn run(
     let reader = store.reader().clone();
     drop((store, annotator));
     let committed = join("store", committer).await;
+    let balanced = blocking("store", move || ledger.close()).await;
     drop(lock);
 
     // ---- what to tell: the first cause, not what followed from it --------------------------------------------------------
-    let report = first_cause(asked, read_to_end, settled, committed);
+    let report = first_cause(asked, read_to_end, settled, committed.and(balanced));
     progress.set_phase(if matches!(report, Ok(Report { settled: true })) { Phase::Complete } else { Phase::Stopped });
     if !report?.settled {
         return Err(Error::Interrupted);
@@ -118,25 +121,24 @@ pub async fn run(
 }
 
 /// Takes the run directory for this task and these settings.
-fn open_run(config: Config, identities: Vec<String>) -> Result<(Config, RunLock, Manifest, Store)> {
+fn open_run(
+    config: Config,
+    teachers: &[Arc<dyn Teacher>],
+    ledger: &Ledger,
+) -> Result<(Config, RunLock, Manifest, Store)> {
     let dir = &config.run.dir;
     std::fs::create_dir_all(dir).map_err(Error::run_file("create", dir))?;
     let lock = RunLock::take(dir)?;
-    let wanted = manifest_of(&config, &identities);
+    let wanted = manifest_of(&config, teachers);
     let manifest = match Manifest::read(dir)? {
         Some(found) => match found.difference(&wanted) {
             Some(difference) => return Err(Error::OtherTask { path: dir.clone(), difference }),
             None if found.labelling == wanted.labelling => found,
             None => {
-                // Answers that only the store still has are put back into the journal first.
-                for repair in Store::open(dir, &config.task.labels)?.repairs() {
-                    tracing::warn!("{repair}");
-                }
-                let moved = store::start_new_labels(dir)?;
-                let moved = moved.map(|path| format!("; the old log is {}", path.display())).unwrap_or_default();
                 tracing::warn!(
-                    "teachers, student or distillation changed: starting a new label log from the stored answers{moved}"
+                    "teachers, student or distillation changed: labels are written anew from the stored answers"
                 );
+                start_new_labels(&config)?;
                 wanted.write(dir)?;
                 wanted
             }
@@ -148,10 +150,27 @@ fn open_run(config: Config, identities: Vec<String>) -> Result<(Config, RunLock,
     };
     let store = Store::open(dir, &config.task.labels)?;
     store.forget_passing_failures()?;
+    ledger.take_up(dir, store.totals().cost)?;
     Ok((config, lock, manifest, store))
 }
 
-fn manifest_of(config: &Config, identities: &[String]) -> Manifest {
+/// Moves the label log aside, and all that was derived for it.
+fn start_new_labels(config: &Config) -> Result<()> {
+    // Answers that only the store still has are put back into the journal first.
+    for repair in Store::open(&config.run.dir, &config.task.labels)?.repairs() {
+        tracing::warn!("{repair}");
+    }
+    if let Some(moved) = store::start_new_labels(&config.run.dir)? {
+        tracing::info!("the old label log is {}", moved.display());
+    }
+    Ok(())
+}
+
+fn manifest_of(config: &Config, teachers: &[Arc<dyn Teacher>]) -> Manifest {
+    let mut identities: Vec<String> = teachers.iter().map(|teacher| teacher.identity()).collect();
+    if config.combine != Combine::Union {
+        identities.push(format!("combine:{:?}", config.combine));
+    }
     let student = serde_json::to_string(&(&config.student, &config.distill)).unwrap_or_default();
     let parts: Vec<&[u8]> =
         std::iter::once(student.as_bytes()).chain(identities.iter().map(String::as_bytes)).collect();

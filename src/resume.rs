@@ -36,18 +36,18 @@ pub struct AnswerCell {
 #[derive(Debug)]
 pub enum Slot {
     /// It is stored.
-    Stored(AnswerRecord),
+    Stored(Box<AnswerRecord>),
     /// It is to be asked, or being asked.
     Open(Arc<AnswerCell>),
 }
 
-/// A sample on its way, with one slot per teacher.
+/// A sample on its way, with one slot per teacher and draw.
 #[derive(Debug)]
 pub struct Question {
     /// The sample.
     pub sample: Sample,
-    /// In the order of the teachers.
-    pub slots: Vec<Slot>,
+    /// In the order of the teachers, each with its draws.
+    pub slots: Vec<Vec<Slot>>,
     /// Held until the sample has its position: marks its id as taken.
     pub claim: Arc<TextHash>,
 }
@@ -174,28 +174,31 @@ impl Filter {
     }
 
     fn question(&mut self, sample: Sample, hash: TextHash) -> Result<Question> {
-        let mut slots = Vec::with_capacity(self.teachers.len());
-        for teacher in &self.teachers {
-            let key = teacher.key(&sample);
-            // The same order as above: a cell is dropped only after its answer is stored.
-            if let Some(cell) = self.cells.get(&key) {
-                slots.push(Slot::Open(cell));
-                continue;
-            }
-            let stored = self.store.reader().answer(key)?;
-            match stored {
-                Some(record) if record.is_settled(teacher.as_ref()) => slots.push(Slot::Stored(record)),
-                unsettled => {
-                    let attempts = unsettled.map_or(0, |record| record.attempt);
-                    let cell = Arc::new(AnswerCell { key, attempts, record: OnceCell::new() });
-                    self.cells.insert(key, &cell);
-                    slots.push(Slot::Open(cell));
-                }
-            }
-        }
+        let teachers = self.teachers.clone();
+        let mut draws = |teacher: &Arc<dyn Teacher>| {
+            (0..teacher.draws()).map(|draw| self.slot(teacher.as_ref(), teacher.key(&sample, draw))).collect()
+        };
+        let slots = teachers.iter().map(&mut draws).collect::<Result<_>>()?;
         let claim = Arc::new(hash);
         self.ids.insert(sample.id.clone(), &claim);
         Ok(Question { sample, slots, claim })
+    }
+
+    fn slot(&mut self, teacher: &dyn Teacher, key: AnswerKey) -> Result<Slot> {
+        // The same order as above: a cell is dropped only after its answer is stored.
+        if let Some(cell) = self.cells.get(&key) {
+            return Ok(Slot::Open(cell));
+        }
+        let stored = self.store.reader().answer(key)?;
+        Ok(match stored {
+            Some(record) if record.is_settled(teacher) => Slot::Stored(Box::new(record)),
+            unsettled => {
+                let attempts = unsettled.map_or(0, |record| record.attempt);
+                let cell = Arc::new(AnswerCell { key, attempts, record: OnceCell::new() });
+                self.cells.insert(key, &cell);
+                Slot::Open(cell)
+            }
+        })
     }
 }
 

@@ -4,7 +4,10 @@ use std::ops::RangeInclusive;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use super::raw::{RawConfig, RawCorpus, RawDistill, RawLabel, RawRun, RawStudent, RawTask, RawTeacher};
+use rust_decimal::Decimal;
+
+use super::raw::{RawCandidates, RawConfig, RawCorpus, RawDistill, RawLabel, RawRun, RawStudent, RawTask};
+use super::teacher::{TeacherConfig, decimal, teachers};
 use super::{Problem, Problems};
 use crate::label::{Label, LabelSet, nearest};
 
@@ -15,8 +18,10 @@ pub struct Config {
     pub task: Task,
     /// The texts.
     pub corpus: CorpusConfig,
-    /// Who is asked; their answers are merged in this order. Never empty.
+    /// Who is asked. Never empty.
     pub teachers: Vec<TeacherConfig>,
+    /// How their answers make one candidate set.
+    pub combine: Combine,
     /// The student.
     pub student: StudentConfig,
     /// The distillation.
@@ -49,72 +54,6 @@ pub struct CorpusConfig {
     pub max_line_bytes: usize,
 }
 
-/// A teacher.
-#[derive(Debug, Clone)]
-pub enum TeacherConfig {
-    /// A file of answers.
-    Recorded(RecordedConfig),
-    /// An OpenAI-compatible server.
-    OpenAi(OpenAiConfig),
-}
-
-impl TeacherConfig {
-    /// The teacher's name in the journal.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Recorded(recorded) => &recorded.name,
-            Self::OpenAi(openai) => &openai.name,
-        }
-    }
-
-    fn max_in_flight(&self) -> usize {
-        match self {
-            Self::Recorded(_) => RECORDED_IN_FLIGHT,
-            Self::OpenAi(openai) => openai.max_in_flight,
-        }
-    }
-}
-
-/// A recording costs nothing to ask; what is in flight are journal writes, which go to disk in groups.
-const RECORDED_IN_FLIGHT: usize = 64;
-
-/// A file of answers.
-#[derive(Debug, Clone)]
-pub struct RecordedConfig {
-    /// The teacher's name.
-    pub name: String,
-    /// The file.
-    pub path: PathBuf,
-}
-
-/// An OpenAI-compatible server.
-#[derive(Debug, Clone)]
-pub struct OpenAiConfig {
-    /// The teacher's name.
-    pub name: String,
-    /// The API's address, without a slash at the end.
-    pub base_url: String,
-    /// The model.
-    pub model: String,
-    /// The environment variable of the key, if one is to be sent.
-    pub api_key_env: Option<String>,
-    /// Requests per minute.
-    pub requests_per_minute: Option<u32>,
-    /// Tokens per minute.
-    pub tokens_per_minute: Option<u32>,
-    /// Requests in flight.
-    pub max_in_flight: usize,
-    /// Sampling temperature.
-    pub temperature: f64,
-    /// Tokens of an answer.
-    pub max_tokens: u32,
-    /// When a request counts as lost.
-    pub timeout: Duration,
-    /// How often a request is sent again.
-    pub max_retries: u32,
-}
-
 /// The student.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct StudentConfig {
@@ -128,6 +67,16 @@ pub struct StudentConfig {
     pub seed: u64,
     /// libtorch's threads.
     pub threads: u32,
+}
+
+/// How the answers of several teachers make one candidate set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Combine {
+    /// All are asked; labels rank in the order of the teachers.
+    Union,
+    /// The next is asked when those before are unsure; the labels of the last one asked rank first.
+    Cascade,
 }
 
 /// Which refinery.
@@ -166,12 +115,14 @@ pub struct RunConfig {
     pub dir: PathBuf,
     /// Samples between the first unanswered and the last sent one.
     pub window: usize,
+    /// What all requests may cost.
+    pub max_cost: Option<Decimal>,
     /// Work that a crash may make the student repeat.
     pub checkpoint_every: Duration,
 }
 
 /// `path` as seen from `base`, with `folder/..` taken out where that names the same place.
-fn resolve(base: &Path, path: PathBuf) -> PathBuf {
+pub(super) fn resolve(base: &Path, path: PathBuf) -> PathBuf {
     let mut resolved = PathBuf::new();
     for part in base.join(path).components() {
         let ends_in_folder = matches!(resolved.components().next_back(), Some(Component::Normal(_)));
@@ -191,8 +142,10 @@ pub(super) fn check(raw: RawConfig, base: &Path, run_dir: Option<PathBuf>, probl
     let teachers = teachers(raw.teachers, base, problems);
     let student = student(&raw.student, problems);
     let distill = distill(&raw.distill, problems);
+    let combine = combine(&raw.candidates, problems);
     let run = run(raw.run, base, run_dir, task.as_ref().map_or("", |task| &task.name), &teachers, problems);
-    Some(Config { task: task?, corpus: corpus?, teachers, student: student?, distill: distill?, run })
+    let combine = combine?;
+    Some(Config { task: task?, corpus: corpus?, teachers, combine, student: student?, distill: distill?, run })
 }
 
 fn task(raw: RawTask, problems: &mut Problems) -> Option<Task> {
@@ -227,95 +180,9 @@ fn corpus(raw: RawCorpus, base: &Path, problems: &mut Problems) -> Option<Corpus
     })
 }
 
-fn teachers(raw: Vec<RawTeacher>, base: &Path, problems: &mut Problems) -> Vec<TeacherConfig> {
-    if raw.is_empty() {
-        problems.push(Problem::at(
-            "teachers",
-            "is missing: add a [[teachers]] table with kind = \"recorded\" or \"openai\"",
-        ));
-    }
-    let mut teachers: Vec<TeacherConfig> = Vec::new();
-    for (index, raw) in raw.into_iter().enumerate() {
-        let key = |name: &str| format!("teachers.{index}.{name}");
-        let teacher = match raw.kind.as_deref() {
-            Some("recorded") => recorded(raw, base, &key, problems),
-            Some("openai") => openai(raw, &key, problems),
-            other => {
-                let message = match other {
-                    None => "is missing: \"recorded\" or \"openai\"".to_owned(),
-                    Some(kind) => format!("is {kind:?}: \"recorded\" and \"openai\" are the kinds there are"),
-                };
-                problems.push(Problem::at(&key("kind"), message));
-                None
-            }
-        };
-        let Some(teacher) = teacher else { continue };
-        if teachers.iter().any(|other| other.name() == teacher.name()) {
-            let message = format!("is {:?}, as an earlier teacher's: give one of them another name", teacher.name());
-            problems.push(Problem::at(&key("name"), message));
-        }
-        teachers.push(teacher);
-    }
-    teachers
-}
-
-fn recorded(
-    raw: RawTeacher,
-    base: &Path,
-    key: &dyn Fn(&str) -> String,
-    problems: &mut Problems,
-) -> Option<TeacherConfig> {
-    for (name, given) in [
-        ("base_url", raw.base_url.is_some()),
-        ("model", raw.model.is_some()),
-        ("api_key_env", raw.api_key_env.is_some()),
-        ("requests_per_minute", raw.requests_per_minute.is_some()),
-        ("tokens_per_minute", raw.tokens_per_minute.is_some()),
-        ("max_in_flight", raw.max_in_flight.is_some()),
-        ("temperature", raw.temperature.is_some()),
-        ("max_tokens", raw.max_tokens.is_some()),
-        ("timeout_s", raw.timeout_s.is_some()),
-        ("max_retries", raw.max_retries.is_some()),
-    ] {
-        if given {
-            problems.push(Problem::at(&key(name), "belongs to kind \"openai\"; this teacher is \"recorded\""));
-        }
-    }
-    let path = required(&key("path"), raw.path, "the file of answers", problems)?;
-    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    Some(TeacherConfig::Recorded(RecordedConfig { name: raw.name.or(stem)?, path: resolve(base, path) }))
-}
-
-fn openai(raw: RawTeacher, key: &dyn Fn(&str) -> String, problems: &mut Problems) -> Option<TeacherConfig> {
-    if raw.path.is_some() {
-        problems.push(Problem::at(&key("path"), "belongs to kind \"recorded\"; this teacher is \"openai\""));
-    }
-    let model = required(&key("model"), raw.model, "the model to ask", problems);
-    let base_url =
-        required(&key("base_url"), raw.base_url, "the API's address, e.g. \"https://api.openai.com/v1\"", problems);
-    if base_url.as_ref().is_some_and(|url| !["https://", "http://"].iter().any(|scheme| has_prefix(url, scheme))) {
-        problems.push(Problem::at(&key("base_url"), "must begin with https:// or http://"));
-    }
-    let timeout = number(&key("timeout_s"), raw.timeout_s, 60.0, 0.001..=86_400.0, problems);
-    let max_tokens = number(&key("max_tokens"), raw.max_tokens, 256, 1..=u32::MAX, problems);
-    let config = OpenAiConfig {
-        requests_per_minute: raw
-            .requests_per_minute
-            .map(|rpm| number(&key("requests_per_minute"), Some(rpm), rpm, 1..=u32::MAX, problems)),
-        tokens_per_minute: raw
-            .tokens_per_minute
-            .map(|tpm| number(&key("tokens_per_minute"), Some(tpm), tpm, max_tokens..=u32::MAX, problems)),
-        max_in_flight: number(&key("max_in_flight"), raw.max_in_flight, 16, 1..=4096, problems),
-        temperature: number(&key("temperature"), raw.temperature, 0.3, 0.0..=2.0, problems),
-        max_tokens,
-        timeout: Duration::from_secs_f64(timeout),
-        max_retries: raw.max_retries.unwrap_or(5),
-        api_key_env: raw.api_key_env,
-        name: raw.name.or_else(|| model.clone())?,
-        model: model?,
-        base_url: base_url?.trim_end_matches('/').to_owned(),
-    };
-    Some(TeacherConfig::OpenAi(config))
+fn combine(raw: &RawCandidates, problems: &mut Problems) -> Option<Combine> {
+    let ways = [("union", Combine::Union), ("cascade", Combine::Cascade)];
+    one_of("candidates.from", raw.from.as_deref().unwrap_or("union"), &ways, problems)
 }
 
 /// Weights of one copy of a student, at most: 1 GiB.
@@ -368,7 +235,15 @@ fn run(
     // A task's name is the user's; as a folder's name it must stay one folder.
     let folder: String = task.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
     let every = number("run.checkpoint_every_s", raw.checkpoint_every_s, 5.0, 0.0..=86_400.0, problems);
+    let max_cost = raw.max_cost.map(|cost| decimal("run.max_cost", cost, problems));
+    for (index, teacher) in teachers.iter().enumerate() {
+        if max_cost.is_some() && matches!(teacher, TeacherConfig::OpenAi(openai) if openai.price.is_none()) {
+            let message = "is missing: run.max_cost can be kept only where prices are known";
+            problems.push(Problem::at(&format!("teachers.{index}.price"), message));
+        }
+    }
     RunConfig {
+        max_cost,
         dir: run_dir.unwrap_or_else(|| resolve(base, raw.dir.unwrap_or_else(|| Path::new("runs").join(folder)))),
         window: number("run.window", raw.window, 4 * in_flight, 1..=65_536, problems).max(in_flight),
         checkpoint_every: Duration::from_secs_f64(every),
@@ -376,11 +251,11 @@ fn run(
 }
 
 /// Whether `text` begins with `prefix`, in whatever case.
-fn has_prefix(text: &str, prefix: &str) -> bool {
+pub(super) fn has_prefix(text: &str, prefix: &str) -> bool {
     text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-fn required<T>(key: &str, value: Option<T>, what: &str, problems: &mut Problems) -> Option<T> {
+pub(super) fn required<T>(key: &str, value: Option<T>, what: &str, problems: &mut Problems) -> Option<T> {
     if value.is_none() {
         problems.push(Problem::at(key, format!("is missing: {what}")));
     }
@@ -388,7 +263,7 @@ fn required<T>(key: &str, value: Option<T>, what: &str, problems: &mut Problems)
 }
 
 /// The value or the default; a value out of range is a problem, and the default goes on in its place.
-fn number<T: PartialOrd + Copy + std::fmt::Display>(
+pub(super) fn number<T: PartialOrd + Copy + std::fmt::Display>(
     key: &str,
     value: Option<T>,
     default: T,
@@ -406,7 +281,7 @@ fn number<T: PartialOrd + Copy + std::fmt::Display>(
     }
 }
 
-fn one_of<T: Copy>(key: &str, value: &str, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+pub(super) fn one_of<T: Copy>(key: &str, value: &str, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
     if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == value) {
         return Some(*choice);
     }

@@ -2,16 +2,19 @@
 
 mod checked;
 mod raw;
+mod raw_teacher;
 mod reader;
+mod teacher;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use checked::{
-    Config, CorpusConfig, DistillConfig, OpenAiConfig, RecordedConfig, RefineryKind, RunConfig, StudentConfig, Task,
+pub use checked::{Combine, Config, CorpusConfig, DistillConfig, RefineryKind, RunConfig, StudentConfig, Task};
+pub use raw::RawConfig;
+pub use teacher::{
+    Choose, ExamplesConfig, HttpConfig, LimitsConfig, Mode, OpenAiConfig, Output, Price, PromptConfig, RecordedConfig,
     TeacherConfig,
 };
-pub use raw::RawConfig;
 
 use crate::error::{Error, Result};
 

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::raw_teacher::{RawDecimal, RawTeacher};
+
 /// Configuration of a candist run. Relative paths are relative to the folder of this file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -16,9 +18,11 @@ pub struct RawConfig {
     pub task: RawTask,
     /// The texts to annotate.
     pub corpus: RawCorpus,
-    /// Who names candidate labels. The answers of several teachers are merged in this order.
+    /// Who names candidate labels.
     #[schemars(length(min = 1))]
     pub teachers: Vec<RawTeacher>,
+    /// How the answers of several teachers make one candidate set.
+    pub candidates: RawCandidates,
     /// The small model that learns from the candidates.
     pub student: RawStudent,
     /// How candidates and student become one label.
@@ -79,43 +83,15 @@ pub struct RawCorpus {
     pub max_line_bytes: Option<u64>,
 }
 
-/// A teacher.
+/// How the answers of several teachers make one candidate set.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-#[schemars(extend("additionalProperties" = false, "required" = ["kind"]))]
-pub struct RawTeacher {
-    /// "recorded" (a JSONL file of answers) or "openai" (any server with the OpenAI chat completions API).
-    pub kind: Option<String>,
-    /// The teacher's name in the journal. Default: the model, or the file's name.
-    pub name: Option<String>,
-    /// recorded: the file of answers, one {"id", "labels"} a line; the answers.jsonl of another run is one.
-    pub path: Option<PathBuf>,
-    /// openai: the API's address up to and with /v1, e.g. "http://127.0.0.1:8000/v1".
-    pub base_url: Option<String>,
-    /// openai: the model's name.
-    pub model: Option<String>,
-    /// openai: the environment variable that holds the API key. Without it, no key is sent.
-    pub api_key_env: Option<String>,
-    /// openai: requests per minute, at most. Default: no limit.
-    #[schemars(range(min = 1))]
-    pub requests_per_minute: Option<u32>,
-    /// openai: tokens per minute (prompt and answer), at most. Default: no limit.
-    #[schemars(range(min = 1))]
-    pub tokens_per_minute: Option<u32>,
-    /// openai: requests in flight at the same time. Default: 16.
-    #[schemars(range(min = 1, max = 4096))]
-    pub max_in_flight: Option<usize>,
-    /// openai: sampling temperature. Default: 0.3.
-    #[schemars(range(min = 0.0, max = 2.0))]
-    pub temperature: Option<f64>,
-    /// openai: tokens of an answer, at most. Default: 256.
-    #[schemars(range(min = 1))]
-    pub max_tokens: Option<u32>,
-    /// openai: seconds until a request counts as lost. Default: 60.
-    #[schemars(range(min = 0.001))]
-    pub timeout_s: Option<f64>,
-    /// openai: how often a request is sent again after a passing error. Default: 5.
-    pub max_retries: Option<u32>,
+#[schemars(extend("additionalProperties" = false))]
+pub struct RawCandidates {
+    /// "union": all teachers are asked, and their labels ranked in the order of the teachers. "cascade": the next teacher
+    /// is asked only when those before named no label or more than one; the labels of the one asked last rank first.
+    /// Default: "union".
+    pub from: Option<String>,
 }
 
 /// The student.
@@ -173,6 +149,8 @@ pub struct RawRun {
     /// Samples between the first unanswered one and the last one sent. Default: four times the requests in flight.
     #[schemars(range(min = 1, max = 65536))]
     pub window: Option<usize>,
+    /// What all requests of this run directory may cost, in the currency of the prices, e.g. "5.00". Default: no limit.
+    pub max_cost: Option<RawDecimal>,
     /// Seconds of work that a crash may make the student repeat. Default: 5.
     #[schemars(range(min = 0.0))]
     pub checkpoint_every_s: Option<f64>,

@@ -6,6 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +14,7 @@ use crate::corpus::{Line, Lines};
 use crate::error::{Error, Result};
 use crate::label::LabelSet;
 use crate::sample::{SampleId, TextHash, from_hex};
-use crate::teacher::{Answer, AnswerKey, AnswerRecord, Usage};
+use crate::teacher::{Answer, AnswerKey, AnswerRecord, Problem, ProblemKind, Usage};
 
 /// A line of the journal, without its checksum. A recording has the same fields; it needs only `id` and `labels`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -36,9 +37,19 @@ pub struct JournalLine {
     /// The reply as received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
+    /// Weights of the labels, 0 to 1, where the reply has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<f32>,
     /// Tokens that the provider counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// What the answer cost, as a decimal in the currency of the prices.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "rust_decimal::serde::str_option")]
+    #[schemars(with = "Option<String>")]
+    pub cost: Option<Decimal>,
+    /// What is wrong with the reply, in a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem_kind: Option<ProblemKind>,
     /// What is wrong with the reply.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
@@ -56,8 +67,11 @@ impl JournalLine {
             attempt: record.attempt,
             model: answer.model,
             raw: answer.raw,
+            weights: answer.weights,
             usage: answer.usage,
-            problem: answer.problem,
+            cost: answer.cost,
+            problem_kind: answer.problem.as_ref().map(|problem| problem.kind),
+            problem: answer.problem.map(|problem| problem.message),
         }
     }
 
@@ -69,7 +83,17 @@ impl JournalLine {
             text_hash: TextHash::from_hex(&self.text_hash)?,
             teacher: self.teacher,
             attempt: self.attempt,
-            answer: Answer { labels: ids?, raw: self.raw, model: self.model, usage: self.usage, problem: self.problem },
+            answer: Answer {
+                labels: ids?,
+                weights: self.weights,
+                raw: self.raw,
+                model: self.model,
+                usage: self.usage,
+                cost: self.cost,
+                problem: self
+                    .problem
+                    .map(|message| Problem { kind: self.problem_kind.unwrap_or(ProblemKind::Empty), message }),
+            },
         })
     }
 }

@@ -90,7 +90,7 @@ impl Manifest {
 }
 
 /// Writes `bytes` beside `path`, makes them durable, and renames them into place: old or new, never torn.
-fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     let new = path.with_extension("new");
     let write = || {
         let mut file = File::create(&new)?;

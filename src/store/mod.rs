@@ -11,6 +11,7 @@ mod label_log;
 mod lock;
 mod manifest;
 mod open;
+mod totals;
 
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -23,7 +24,9 @@ pub use journal::JournalLine;
 pub(crate) use journal::journal_line_is_whole;
 pub use lock::RunLock;
 pub use manifest::Manifest;
+pub(crate) use manifest::replace_file;
 pub use open::OPENING_THREAD;
+pub use totals::Totals;
 
 use self::committer::{Command, Committer, QUEUE};
 use self::index::Index;
@@ -56,6 +59,12 @@ impl Store {
     #[must_use]
     pub fn reader(&self) -> StoreReader {
         StoreReader { index: self.opened.index.clone() }
+    }
+
+    /// Sums over all stored answers.
+    #[must_use]
+    pub fn totals(&self) -> &Totals {
+        &self.opened.totals
     }
 
     /// How many answers, samples and label events are stored.

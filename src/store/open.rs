@@ -10,9 +10,10 @@ use super::committer::{catch_up, render};
 use super::index::{Applied, Counts, Index};
 use super::journal::{Extent, Journal, JournalDamage};
 use super::label_log::LabelLog;
+use super::totals::Totals;
 use crate::error::{Error, Result, panic_message};
 use crate::label::LabelSet;
-use crate::teacher::AnswerKey;
+use crate::teacher::{AnswerKey, AnswerRecord};
 
 /// The name of the threads that open a store: their panics are caught, and not worth a message of their own.
 pub const OPENING_THREAD: &str = "candist-open";
@@ -24,6 +25,7 @@ pub(super) struct Opened {
     pub(super) journal: Journal,
     pub(super) log: LabelLog,
     pub(super) applied: Applied,
+    pub(super) totals: Totals,
     /// What had to be mended, one sentence each.
     pub(super) repairs: Vec<String>,
 }
@@ -36,7 +38,9 @@ pub(super) fn open(dir: &Path, labels: &LabelSet) -> Result<Opened> {
     let mut answers = counts.answers;
     // Whether the journal still begins with what the index was made from.
     let mut as_before = before.journal == Extent::default();
+    let mut totals = Totals::default();
     let (mut journal, damage) = Journal::open(dir, labels, |record, extent| {
+        totals.add(&record);
         as_before |= extent == before.journal;
         if extent.lines > before.journal.lines && index.put_answer(&record)? {
             answers += 1;
@@ -45,7 +49,11 @@ pub(super) fn open(dir: &Path, labels: &LabelSet) -> Result<Opened> {
     })?;
     report_journal(damage, &mut repairs);
     if damage.lines > 0 || !as_before {
-        reconcile(dir, labels, &index, &mut journal, &mut answers, &mut repairs)?;
+        let put_back = reconcile(dir, labels, &index, &mut journal, &mut answers)?;
+        put_back.iter().for_each(|record| totals.add(record));
+        if !put_back.is_empty() {
+            repairs.push(format!("answers.jsonl: {} lost answer(s) put back from store/", put_back.len()));
+        }
     }
     // Lines that are not in an index made anew come again; to one that has events none can be added but by it.
     let ahead = if counts.events == 0 { u64::MAX } else { before.log_lines };
@@ -65,7 +73,7 @@ pub(super) fn open(dir: &Path, labels: &LabelSet) -> Result<Opened> {
         Applied { journal: journal.extent(), answers, samples: counts.samples, events: counts.events, log_lines };
     index.set_applied(&applied)?;
     index.flush()?;
-    Ok(Opened { index, journal, log, applied, repairs })
+    Ok(Opened { index, journal, log, applied, totals, repairs })
 }
 
 fn report_journal(damage: JournalDamage, repairs: &mut Vec<String>) {
@@ -173,15 +181,15 @@ pub(super) fn free_name(dir: &Path, stem: &str) -> PathBuf {
         .unwrap_or_else(|| dir.join(stem))
 }
 
-/// The journal lost lines that the index may still have, or the other way round: brings both to their union.
+/// The journal lost lines that the index may still have, or the other way round: brings both to their union. Gives what was
+/// put back into the journal.
 fn reconcile(
     dir: &Path,
     labels: &LabelSet,
     index: &Index,
     journal: &mut Journal,
     answers: &mut u64,
-    repairs: &mut Vec<String>,
-) -> Result<()> {
+) -> Result<Vec<AnswerRecord>> {
     // The latest attempt of each answer that the journal has.
     let mut journaled: HashMap<AnswerKey, u32> = HashMap::new();
     Journal::open(dir, labels, |record, _| {
@@ -199,7 +207,6 @@ fn reconcile(
     }
     if !missing.is_empty() {
         journal.append(missing.iter(), labels)?;
-        repairs.push(format!("answers.jsonl: {} lost answer(s) put back from store/", missing.len()));
     }
-    Ok(())
+    Ok(missing)
 }

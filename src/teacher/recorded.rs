@@ -10,7 +10,8 @@ use std::path::Path;
 use futures::future::{self, BoxFuture};
 use serde::Deserialize;
 
-use super::{Answer, AnswerKey, AskError, Teacher};
+use super::{Answer, AnswerKey, AskError, Problem, ProblemKind, Teacher};
+use crate::candidates::CandidateSet;
 use crate::config::RecordedConfig;
 use crate::corpus::{Line, Lines};
 use crate::error::{Error, Result};
@@ -28,15 +29,35 @@ struct RecordedLine {
     teacher: Option<String>,
     #[serde(default)]
     text_hash: Option<String>,
+    #[serde(default)]
+    weights: Vec<f32>,
+    /// Tells the draws of one text apart, and a second try from a second draw.
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    attempt: u32,
     /// Why there are no labels; kept so that a replayed failure still says so.
     #[serde(default)]
     problem: Option<String>,
+    #[serde(default)]
+    problem_kind: Option<ProblemKind>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 struct RecordedAnswer {
     labels: Vec<LabelId>,
-    problem: Option<String>,
+    weights: Vec<f32>,
+    problem: Option<Problem>,
+}
+
+/// One line: an answer, or one draw or try of several.
+struct Read {
+    teacher: Option<String>,
+    id: String,
+    text_hash: Option<TextHash>,
+    key: Option<String>,
+    attempt: u32,
+    answer: RecordedAnswer,
 }
 
 /// Recorded answers of one teacher.
@@ -60,7 +81,7 @@ impl Recorded {
             by_text: HashMap::new(),
         };
         let mut lines = Lines::new(BufReader::new(file), MAX_LINE_BYTES);
-        let mut read: Vec<(Option<String>, String, Option<TextHash>, RecordedAnswer)> = Vec::new();
+        let mut read: Vec<Read> = Vec::new();
         let mut teachers = BTreeSet::new();
         while let Some((number, line)) = lines.next_line().map_err(unreadable)? {
             let wrong = |message: String| Error::InputLine { path: config.path.clone(), line: number, message };
@@ -71,19 +92,30 @@ impl Recorded {
                 continue;
             }
             let line = parse(&line).map_err(wrong)?;
-            let answer =
-                RecordedAnswer { labels: resolve(&line.labels, labels, &config.path, number)?, problem: line.problem };
             teachers.extend(line.teacher.clone());
-            read.push((line.teacher, line.id, line.text_hash.and_then(|hex| TextHash::from_hex(&hex)), answer));
+            read.push(Read {
+                answer: RecordedAnswer {
+                    labels: resolve(&line.labels, labels, &config.path, number)?,
+                    // One weight a label, or they say nothing.
+                    weights: if line.weights.len() == line.labels.len() { line.weights } else { Vec::new() },
+                    problem: line
+                        .problem
+                        .map(|message| Problem { kind: line.problem_kind.unwrap_or(ProblemKind::Empty), message }),
+                },
+                teacher: line.teacher,
+                id: line.id,
+                text_hash: line.text_hash.and_then(|hex| TextHash::from_hex(&hex)),
+                key: line.key,
+                attempt: line.attempt,
+            });
         }
         let chosen = choose(config, &teachers)?;
-        for (teacher, id, text_hash, answer) in read {
-            if chosen.is_none() || teacher.is_none() || teacher == chosen {
-                if let Some(hash) = text_hash {
-                    recorded.by_text.insert(hash, answer.clone());
-                }
-                recorded.by_id.insert(id, answer);
+        read.retain(|line| chosen.is_none() || line.teacher.is_none() || line.teacher == chosen);
+        for (id, text_hash, answer) in draws_together(read) {
+            if let Some(hash) = text_hash {
+                recorded.by_text.insert(hash, answer.clone());
             }
+            recorded.by_id.insert(id, answer);
         }
         Ok(recorded)
     }
@@ -94,6 +126,40 @@ impl Recorded {
             if self.by_text.is_empty() { None } else { self.by_text.get(&TextHash::of(&sample.text)) }
         })
     }
+}
+
+/// One answer a text: of several tries the last, of several draws the vote. A line without a key takes the place of an
+/// earlier one with its id.
+fn draws_together(lines: Vec<Read>) -> Vec<(String, Option<TextHash>, RecordedAnswer)> {
+    let mut by_id: HashMap<String, usize> = HashMap::new();
+    let mut texts: Vec<(String, Option<TextHash>, Vec<Read>)> = Vec::new();
+    for line in lines {
+        let index = *by_id.entry(line.id.clone()).or_insert_with(|| {
+            texts.push((line.id.clone(), line.text_hash, Vec::new()));
+            texts.len() - 1
+        });
+        let Some((_, _, draws)) = texts.get_mut(index) else { continue };
+        match draws.iter_mut().find(|draw| draw.key == line.key) {
+            Some(draw) if line.attempt >= draw.attempt => *draw = line,
+            Some(_) => {}
+            None => draws.push(line),
+        }
+    }
+    let together = |draws: Vec<Read>| {
+        let voted = CandidateSet::vote(draws.iter().map(|draw| {
+            let answer = &draw.answer;
+            (answer.labels.as_slice(), answer.weights.as_slice())
+        }));
+        let several = draws.len() > 1;
+        let mut answers = draws.into_iter().map(|draw| draw.answer);
+        let first = answers.next()?;
+        Some(if several {
+            RecordedAnswer { labels: voted.labels().to_vec(), weights: Vec::new(), problem: first.problem }
+        } else {
+            first
+        })
+    };
+    texts.into_iter().filter_map(|(id, hash, draws)| Some((id, hash, together(draws)?))).collect()
 }
 
 fn parse(line: &str) -> Result<RecordedLine, String> {
@@ -152,7 +218,7 @@ impl Teacher for Recorded {
         format!("recorded:{}", self.name)
     }
 
-    fn key(&self, sample: &Sample) -> AnswerKey {
+    fn key(&self, sample: &Sample, _draw: u32) -> AnswerKey {
         let mut parts: Vec<Vec<u8>> = vec![
             b"recorded".to_vec(),
             self.name.clone().into(),
@@ -170,14 +236,19 @@ impl Teacher for Recorded {
         1
     }
 
-    fn ask<'a>(&'a self, sample: &'a Sample) -> BoxFuture<'a, Result<Answer, AskError>> {
+    fn ask<'a>(&'a self, sample: &'a Sample, _draw: u32) -> BoxFuture<'a, Result<Answer, AskError>> {
+        let missing = |message: String| Problem { kind: ProblemKind::Missing, message };
         let answer = match self.find(sample) {
-            Some(found) if found.labels.is_empty() => Answer {
-                problem: Some(found.problem.clone().unwrap_or_else(|| "the recorded answer names no label".to_owned())),
+            Some(found) => Answer {
+                labels: found.labels.clone(),
+                weights: found.weights.clone(),
+                problem: found.problem.clone().filter(|_| found.labels.is_empty()),
                 ..Answer::default()
             },
-            Some(found) => Answer { labels: found.labels.clone(), ..Answer::default() },
-            None => Answer { problem: Some(format!("{} has no answer for this id", self.file)), ..Answer::default() },
+            None => {
+                let problem = Some(missing(format!("{} has no answer for this id", self.file)));
+                Answer { problem, ..Answer::default() }
+            }
         };
         Box::pin(future::ready(Ok(answer)))
     }
@@ -201,7 +272,7 @@ mod tests {
 
     fn ask(recorded: &Recorded, id: &str, text: &str) -> Answer {
         let sample = Sample { id: SampleId(id.into()), text: text.into() };
-        futures::executor::block_on(recorded.ask(&sample)).unwrap()
+        futures::executor::block_on(recorded.ask(&sample, 0)).unwrap()
     }
 
     #[test]
@@ -209,15 +280,15 @@ mod tests {
         let hash = TextHash::of("how old?").to_hex();
         let recorded = open(
             &format!(
-                "{{\"id\":\"1\",\"labels\":[\"age limit\",\"card_arrival\"],\"text_hash\":\"{hash}\"}}\n\n{{\"id\":\"2\",\"labels\":[]}}\n"
+                "{{\"id\":\"1\",\"labels\":[\"age limit\",\"card_arrival\"],\"text_hash\":\"{hash}\"}}\n\n{{\"id\":\"2\",\"labels\":[],\"problem\":\"said nothing\"}}\n"
             ),
             "t",
         )
         .unwrap();
         assert_eq!(ask(&recorded, "1", "x").labels, [LabelId(1), LabelId(0)]);
         assert_eq!(ask(&recorded, "other", "how old?").labels, [LabelId(1), LabelId(0)]);
-        assert!(ask(&recorded, "2", "x").problem.unwrap().contains("names no label"));
-        assert!(ask(&recorded, "3", "x").problem.unwrap().contains("has no answer"));
+        assert!(ask(&recorded, "2", "x").problem.unwrap().message.contains("said nothing"));
+        assert!(ask(&recorded, "3", "x").problem.unwrap().message.contains("has no answer"));
     }
 
     #[test]
@@ -244,5 +315,20 @@ mod tests {
         let content = "{\"id\":\"1\",\"labels\":[\"age_limit\"],\"teacher\":\"a\"}\n{\"id\":\"1\",\"labels\":[\"card_arrival\"],\"teacher\":\"b\"}";
         assert_eq!(ask(&open(content, "a").unwrap(), "1", "x").labels, [LabelId(1)]);
         assert_eq!(ask(&open(content, "b").unwrap(), "1", "x").labels, [LabelId(0)]);
+    }
+
+    #[test]
+    fn tries_replace_each_other_and_draws_vote() {
+        let line = |key: &str, attempt: u32, labels: &str| {
+            format!("{{\"id\":\"1\",\"key\":\"{key}\",\"attempt\":{attempt},\"labels\":[{labels}]}}\n")
+        };
+        let tries = [line("k", 1, ""), line("k", 2, "\"age_limit\"")].concat();
+        assert_eq!(ask(&open(&tries, "t").unwrap(), "1", "x").labels, [LabelId(1)]);
+        let draws = [
+            line("k0", 1, "\"age_limit\""),
+            line("k1", 1, "\"card_arrival\""),
+            line("k2", 1, "\"card_arrival\", \"age_limit\""),
+        ];
+        assert_eq!(ask(&open(&draws.concat(), "t").unwrap(), "1", "x").labels, [LabelId(0), LabelId(1)]);
     }
 }

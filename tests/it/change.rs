@@ -65,7 +65,7 @@ fn other_student_settings_label_anew_without_asking() {
     project.write("run/answers.jsonl", journal.split_once('\n').unwrap().1);
     let config = project.read("config.toml").replace("dimension = 8", "dimension = 9");
     project.write("config.toml", &config);
-    project.run().expect_said("starting a new label log from the stored answers; the old log is");
+    project.run().expect_said("labels are written anew from the stored answers");
     assert_eq!(server.replay.stats().requests, requests);
     assert_eq!(project.read("run/labels.old.jsonl"), labels);
     assert_ne!(project.labels(), labels);

@@ -39,7 +39,7 @@ fn replies_that_are_no_answers_spoil_nothing() {
     let project = Project::new(32);
     let texts = project.read("pool.jsonl").lines().count() as u64;
     let broken = Server::start(&project, Behaviour { garble_first: u64::MAX, ..Behaviour::default() });
-    project.configure(&openai(&["all-merged"], &broken.url, "max_retries = 0"), "");
+    project.configure(&openai(&["all-merged"], &broken.url, "max_retries = 0\ngive_up_after_s = 1.0"), "");
     for _ in 0..3 {
         project.candist(&["run", "config.toml"]).expect_exit(3).expect_said("the reply is no chat completion");
     }

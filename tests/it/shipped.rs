@@ -22,7 +22,7 @@ fn the_schemas_are_those_of_the_program() {
     for of in ["config", "label", "answer"] {
         let now = project.candist(&["schema", of]).expect_exit(0).out;
         let shipped = std::fs::read_to_string(repository().join(format!("schemas/{of}.json"))).unwrap();
-        assert_eq!(now, shipped, "run: candist schema {of} > schemas/{of}.json");
+        assert!(now == shipped, "run: candist schema {of} > schemas/{of}.json");
     }
 }
 

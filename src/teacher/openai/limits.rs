@@ -1,11 +1,12 @@
-//! Limits of an endpoint: requests in flight, requests per minute, tokens per minute, and pauses it asks for.
+//! Limits per minute: requests, and tokens of prompt and answer.
 //!
-//! governor counts; waiting is ours, because its own wait ignores tokio's clock and lets small requests starve large
-//! ones. Everyone waits in one queue, first come first served.
+//! governor spreads them evenly over the minute; its own wait is not used, because it ignores tokio's clock and lets small
+//! requests starve large ones. A sliding window makes sure that no 60 seconds see more than the limit: there a request
+//! counts with the most tokens it can take until the reply says how many it took.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock, Reference};
@@ -13,8 +14,10 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
+
+use crate::config::LimitsConfig;
+use crate::teacher::Size;
 
 /// tokio's clock for governor: monotonic, and a test can hold it.
 #[derive(Debug, Clone)]
@@ -33,43 +36,57 @@ impl Clock for TokioClock {
 /// A minute, and a second for requests that are on their way for different times.
 const WINDOW: Duration = Duration::from_secs(61);
 
-/// At most `per_minute` units in any 60 seconds: governor spreads them evenly, the window makes sure (a bucket alone lets
-/// a request larger than itself slip over the limit).
+/// What was sent in the last [`WINDOW`], oldest first.
+#[derive(Debug, Default)]
+struct Window {
+    sent: VecDeque<(Instant, u32)>,
+    /// Entries that have left.
+    gone: u64,
+    units: u64,
+}
+
+impl Window {
+    /// When `units` more may be counted: now (`Ok`) or later.
+    fn fits(&mut self, units: u32, per_minute: u32) -> Result<(), Instant> {
+        let now = Instant::now();
+        while let Some(&(at, old)) = self.sent.front() {
+            if at + WINDOW > now {
+                // What is larger than a minute's share goes alone.
+                let fits = self.units + u64::from(units) <= u64::from(per_minute);
+                return if fits { Ok(()) } else { Err(at + WINDOW) };
+            }
+            self.units -= u64::from(old);
+            self.sent.pop_front();
+            self.gone += 1;
+        }
+        Ok(())
+    }
+
+    /// Counts `units` as sent now; gives the entry's number.
+    fn count(&mut self, units: u32) -> u64 {
+        self.sent.push_back((Instant::now(), units));
+        self.units += u64::from(units);
+        self.gone + self.sent.len() as u64 - 1
+    }
+
+    /// Corrects an entry.
+    fn correct(&mut self, entry: u64, units: u32) {
+        let index = entry.checked_sub(self.gone).and_then(|index| usize::try_from(index).ok());
+        if let Some((_, counted)) = index.and_then(|index| self.sent.get_mut(index)) {
+            self.units = self.units + u64::from(units) - u64::from(*counted);
+            *counted = units;
+        }
+    }
+}
+
+/// At most `per_minute` units in any 60 seconds.
 #[derive(Debug)]
 struct Meter {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>,
     clock: TokioClock,
     per_minute: u32,
     burst: u32,
-    window: tokio::sync::Mutex<Window>,
-}
-
-/// What was sent in the last [`WINDOW`], oldest first.
-#[derive(Debug, Default)]
-struct Window {
-    sent: VecDeque<(Instant, u32)>,
-    units: u64,
-}
-
-impl Window {
-    /// Counts `units` as sent now, unless they do not fit; then says when to try again.
-    fn count(&mut self, units: u32, per_minute: u32) -> Result<(), Instant> {
-        let now = Instant::now();
-        while let Some(&(at, old)) = self.sent.front() {
-            if at + WINDOW > now {
-                // What is larger than a minute's share goes alone.
-                if self.units + u64::from(units) > u64::from(per_minute) {
-                    return Err(at + WINDOW);
-                }
-                break;
-            }
-            self.units -= u64::from(old);
-            self.sent.pop_front();
-        }
-        self.sent.push_back((now, units));
-        self.units += u64::from(units);
-        Ok(())
-    }
+    window: Mutex<Window>,
 }
 
 impl Meter {
@@ -80,17 +97,12 @@ impl Meter {
             .unwrap_or(Quota::per_second(NonZeroU32::MIN))
             .allow_burst(burst_units);
         let clock = TokioClock { start: Instant::now() };
-        Self {
-            limiter: RateLimiter::direct_with_clock(quota, clock.clone()),
-            clock,
-            per_minute,
-            burst,
-            window: tokio::sync::Mutex::default(),
-        }
+        let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
+        Self { limiter, clock, per_minute, burst, window: Mutex::default() }
     }
 
-    /// Waits until `units` are available and takes them. Callers take turns.
-    async fn take(&self, units: u32) {
+    /// Waits until `units` more keep the pace.
+    async fn pace(&self, units: u32) {
         let mut left = units;
         while let Some(piece) = NonZeroU32::new(left.min(self.burst)) {
             // A piece never exceeds the burst, so the outer result is always Ok.
@@ -103,70 +115,60 @@ impl Meter {
                 Ok(Ok(())) | Err(_) => left -= piece.get(),
             }
         }
-        let mut window = self.window.lock().await;
-        while let Err(again) = window.count(units, self.per_minute) {
-            sleep_until(again).await;
-        }
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// All limits of one endpoint.
+/// The limits per minute of one teacher.
 #[derive(Debug)]
 pub(super) struct Limits {
-    in_flight: Semaphore,
-    queue: tokio::sync::Mutex<()>,
     requests: Option<Meter>,
     tokens: Option<Meter>,
-    paused_until: Mutex<Option<Instant>>,
 }
 
+/// The tokens with which a request is counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted(Option<u64>);
+
 impl Limits {
-    pub(super) fn new(in_flight: usize, requests_per_minute: Option<u32>, tokens_per_minute: Option<u32>) -> Self {
-        Self {
-            in_flight: Semaphore::new(in_flight),
-            queue: tokio::sync::Mutex::new(()),
-            requests: requests_per_minute.map(Meter::new),
-            tokens: tokens_per_minute.map(Meter::new),
-            paused_until: Mutex::new(None),
-        }
+    pub(super) fn new(config: &LimitsConfig) -> Self {
+        Self { requests: config.requests_per_minute.map(Meter::new), tokens: config.tokens_per_minute.map(Meter::new) }
     }
 
-    /// Admits nothing from now on.
-    pub(super) fn close(&self) {
-        self.in_flight.close();
-    }
-
-    /// Waits until a request of `tokens` may be sent; it counts as in flight until the permit is dropped. `None` once
-    /// closed.
-    pub(super) async fn admit(&self, tokens: u32) -> Option<SemaphorePermit<'_>> {
-        let permit = self.in_flight.acquire().await.ok()?;
-        let _turn = self.queue.lock().await;
-        self.wait_out_pause().await;
+    /// Waits until a request of this size keeps the pace.
+    pub(super) async fn pace(&self, size: Size) {
         if let Some(requests) = &self.requests {
-            requests.take(1).await;
+            requests.pace(1).await;
         }
-        if let Some(meter) = &self.tokens {
-            meter.take(tokens).await;
+        if let Some(tokens) = &self.tokens {
+            tokens.pace(size.prompt.saturating_add(size.completion)).await;
         }
-        // The endpoint may have asked for a pause while this request waited for its share.
-        self.wait_out_pause().await;
-        (!self.in_flight.is_closed()).then_some(permit)
     }
 
-    /// Nothing is sent to the endpoint for `length` from now.
-    pub(super) fn pause(&self, length: Duration) {
-        let until = Instant::now() + length;
-        let mut paused = self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-        *paused = paused.max(Some(until));
+    /// Counts a request as sent now, with the most tokens it can take, or says when to try again.
+    pub(super) fn count(&self, size: Size) -> Result<Counted, Instant> {
+        let most = size.prompt_bound.saturating_add(size.completion_bound);
+        let mut requests = self.requests.as_ref().map(|meter| (meter.window(), meter.per_minute));
+        let mut tokens = self.tokens.as_ref().map(|meter| (meter.window(), meter.per_minute));
+        if let Some((window, per_minute)) = &mut requests {
+            window.fits(1, *per_minute)?;
+        }
+        if let Some((window, per_minute)) = &mut tokens {
+            window.fits(most, *per_minute)?;
+        }
+        if let Some((window, _)) = &mut requests {
+            window.count(1);
+        }
+        Ok(Counted(tokens.as_mut().map(|(window, _)| window.count(most))))
     }
 
-    async fn wait_out_pause(&self) {
-        loop {
-            let until = *self.paused_until.lock().unwrap_or_else(PoisonError::into_inner);
-            match until {
-                Some(until) if until > Instant::now() => sleep_until(until).await,
-                _ => return,
-            }
+    /// The reply says that a request took `total` tokens.
+    pub(super) fn correct(&self, counted: Counted, total: u64) {
+        if let (Counted(Some(entry)), Some(meter)) = (counted, &self.tokens) {
+            meter.window().correct(entry, u32::try_from(total).unwrap_or(u32::MAX));
         }
     }
 }
@@ -176,12 +178,30 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn limits(requests_per_minute: Option<u32>, tokens_per_minute: Option<u32>) -> Limits {
+        Limits { requests: requests_per_minute.map(Meter::new), tokens: tokens_per_minute.map(Meter::new) }
+    }
+
+    fn of(tokens: u32) -> Size {
+        Size { prompt: tokens, prompt_bound: tokens, ..Size::default() }
+    }
+
+    async fn send(limits: &Limits, size: Size) -> Counted {
+        limits.pace(size).await;
+        loop {
+            match limits.count(size) {
+                Ok(counted) => return counted,
+                Err(again) => tokio::time::sleep_until(again).await,
+            }
+        }
+    }
+
     /// Sends `sizes` one after the other as fast as the limits allow; the time of each, on a held clock.
     async fn times(limits: &Limits, sizes: &[u32]) -> Vec<Duration> {
         let start = Instant::now();
         let mut times = Vec::new();
         for &size in sizes {
-            drop(limits.admit(size).await);
+            send(limits, of(size)).await;
             times.push(start.elapsed());
         }
         times
@@ -198,31 +218,33 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requests_per_minute_are_used_and_never_exceeded() {
-        let limits = Limits::new(8, Some(600), None);
         let sizes = vec![1; 1800];
-        let times = times(&limits, &sizes).await;
+        let times = times(&limits(Some(600), None), &sizes).await;
         assert!(fullest_window(&times, &sizes) <= 600);
         let minutes = times.last().unwrap().as_secs_f64() / 60.0;
         assert!(1800.0 / minutes >= 0.97 * 600.0, "{minutes} minutes");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_larger_than_the_burst_pays_in_full() {
-        let limits = Limits::new(8, None, Some(10_000));
+    async fn a_request_larger_than_the_burst_pays_in_full_and_none_starves() {
         let sizes: Vec<u32> = [50, 4_000].repeat(10);
-        let times = times(&limits, &sizes).await;
+        let times = times(&limits(None, Some(10_000)), &sizes).await;
         assert!(fullest_window(&times, &sizes) <= 10_000);
+        assert!(times.is_sorted());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_holds_everyone_back_and_the_longest_counts() {
-        let limits = Limits::new(8, None, None);
+    async fn tokens_that_a_reply_did_not_take_are_given_back() {
+        let limits = limits(Some(100_000), Some(100_000));
+        // 100 tokens each, but 1,000 at most: uncorrected, a hundred would fill the minute.
+        let size = Size { prompt: 90, prompt_bound: 500, completion: 10, completion_bound: 500 };
         let start = Instant::now();
-        limits.pause(Duration::from_secs(8));
-        limits.pause(Duration::from_secs(1));
-        drop(limits.admit(1).await);
-        assert!(start.elapsed() >= Duration::from_secs(8));
-        assert!(start.elapsed() < Duration::from_secs(9));
+        for _ in 0..3_000 {
+            let counted = send(&limits, size).await;
+            limits.correct(counted, 100);
+        }
+        let per_minute = 3_000.0 * 100.0 / (start.elapsed().as_secs_f64() / 60.0);
+        assert!((97_000.0..100_000.0).contains(&per_minute), "{per_minute}");
     }
 
     proptest! {
@@ -230,10 +252,7 @@ mod tests {
         #[test]
         fn no_window_sees_more_than_the_limit(per_minute in 30..400_u32, sizes in prop::collection::vec(1..30_u32, 1..80)) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-            let times = runtime.block_on(async {
-                let limits = Limits::new(1, None, Some(per_minute));
-                times(&limits, &sizes).await
-            });
+            let times = runtime.block_on(times(&limits(None, Some(per_minute)), &sizes));
             prop_assert!(fullest_window(&times, &sizes) <= per_minute);
         }
     }

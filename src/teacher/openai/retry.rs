@@ -1,18 +1,21 @@
 //! What a failed request means: try again, give this sample up, or stop the run.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::HeaderMap;
 
-/// A server may not hold a run up for longer than this at a time.
-const LONGEST_PAUSE: Duration = Duration::from_secs(120);
+use super::headers::retry_after;
 
 /// What to do after a reply with an error status.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Send it again; with a length, after nothing was sent to the endpoint for so long.
-    Retry(Option<Duration>),
+    /// The server has too much to do: nothing is sent for so long.
+    Overloaded(Duration),
+    /// It went wrong this time.
+    Passing,
+    /// The provider's filter does not let this text through: that is its answer.
+    Filtered,
     /// Nothing will come of sending this one again.
     Refused,
     /// Nothing will come of any request.
@@ -21,23 +24,21 @@ pub(super) enum Verdict {
 
 /// Judges a reply by its status, headers and body.
 pub(super) fn judge(status: StatusCode, headers: &HeaderMap, body: &str) -> Verdict {
+    let says = |words: &[&str]| words.iter().any(|word| body.contains(word));
     match status.as_u16() {
         // Out of credit looks like a rate limit but no waiting helps.
-        429 if body.contains("insufficient_quota") => Verdict::Stop,
-        429 | 503 | 529 => Verdict::Retry(Some(retry_after(headers).unwrap_or(Duration::from_secs(1)))),
-        408 | 409 | 500..=599 => Verdict::Retry(retry_after(headers)),
-        401..=404 => Verdict::Stop,
-        // A text may be too long for the model, or caught by a filter.
+        429 if says(&["insufficient_quota", "billing_hard_limit", "credit balance is too low"]) => Verdict::Stop,
+        429 | 503 | 529 => {
+            let wait = retry_after(headers, SystemTime::now());
+            Verdict::Overloaded(wait.unwrap_or(Duration::from_secs(1)))
+        }
+        408 | 409 | 500..=599 => Verdict::Passing,
+        400 if says(&["content_filter", "content_policy"]) => Verdict::Filtered,
+        // Redirects are not followed: they could carry key and texts to another host.
+        300..=399 | 401..=404 => Verdict::Stop,
+        // A text may be too long for the model.
         _ => Verdict::Refused,
     }
-}
-
-/// Seconds from `Retry-After`, or milliseconds from `retry-after-ms`; anything else counts as absent.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
-    let seconds = number("retry-after-ms").map(|ms| ms / 1e3).or_else(|| number(RETRY_AFTER.as_str()))?;
-    // Negative, infinite and not-a-number say nothing.
-    Duration::try_from_secs_f64(seconds.min(LONGEST_PAUSE.as_secs_f64())).ok()
 }
 
 /// Exponential backoff with full jitter: uniform in 0..min(30 s, 0.5 s * 2^(try - 1)). `uniform` is in 0..1.
@@ -50,51 +51,28 @@ pub(super) fn backoff(attempt: u32, uniform: f64) -> Duration {
 mod tests {
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
-    }
-
     #[test]
     fn passing_errors_are_retried_and_lasting_ones_stop() {
-        let none = headers(&[]);
+        let headers: HeaderMap = [("retry-after".parse().unwrap(), "8".parse().unwrap())].into_iter().collect();
+        let none = HeaderMap::new();
         let judge = |status: u16, headers: &HeaderMap, body: &str| {
             super::judge(StatusCode::from_u16(status).unwrap(), headers, body)
         };
-        for status in [408, 409, 500, 502, 504] {
-            assert_eq!(judge(status, &none, ""), Verdict::Retry(None), "{status}");
+        for (statuses, expected) in [
+            (&[408, 409, 500, 502, 504][..], Verdict::Passing),
+            (&[302, 307, 401, 402, 403, 404], Verdict::Stop),
+            (&[400, 413, 422], Verdict::Refused),
+        ] {
+            for &status in statuses {
+                assert_eq!(judge(status, &none, ""), expected, "{status}");
+            }
         }
-        for status in [401, 402, 403, 404] {
-            assert_eq!(judge(status, &none, ""), Verdict::Stop, "{status}");
-        }
-        for status in [400, 413, 422] {
-            assert_eq!(judge(status, &none, ""), Verdict::Refused, "{status}");
+        for status in [429, 503, 529] {
+            assert_eq!(judge(status, &headers, ""), Verdict::Overloaded(Duration::from_secs(8)));
+            assert_eq!(judge(status, &none, ""), Verdict::Overloaded(Duration::from_secs(1)));
         }
         assert_eq!(judge(429, &none, "{\"code\":\"insufficient_quota\"}"), Verdict::Stop);
-        assert_eq!(judge(429, &headers(&[("retry-after", "8")]), ""), Verdict::Retry(Some(Duration::from_secs(8))));
-    }
-
-    #[test]
-    fn no_header_can_hold_the_run_up() {
-        for (value, expected) in [
-            ("8", Some(8.0)),
-            ("0.5", Some(0.5)),
-            ("-3", None),
-            ("1e30", Some(120.0)),
-            ("inf", Some(120.0)),
-            ("NaN", Some(120.0)),
-            ("Wed, 21 Oct 2015 07:28:00 GMT", None),
-            ("", None),
-        ] {
-            assert_eq!(
-                retry_after(&headers(&[("retry-after", value)])),
-                expected.map(Duration::from_secs_f64),
-                "{value:?}"
-            );
-        }
-        assert_eq!(
-            retry_after(&headers(&[("retry-after-ms", "250"), ("retry-after", "8")])),
-            Some(Duration::from_millis(250))
-        );
+        assert_eq!(judge(400, &none, "{\"code\":\"content_filter\"}"), Verdict::Filtered);
     }
 
     #[test]

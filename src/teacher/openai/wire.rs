@@ -1,22 +1,107 @@
-//! The five fields of the chat completions API that are sent, and the few that are read.
+//! What is sent in the chat completions API, and the few fields of a reply that are read.
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::dialect::{Dialect, TokenLimit};
+use super::prompt::Message;
+use crate::config::{Output, PromptConfig};
+use crate::label::LabelSet;
 use crate::teacher::Usage;
+
+/// Candidates whose log-probabilities are wanted beside the one that was chosen, per token. They are not read, but some
+/// servers give none without.
+const TOP_LOGPROBS: u32 = 1;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Request<'a> {
-    pub(super) model: &'a str,
-    pub(super) messages: [Message<'a>; 2],
-    pub(super) temperature: f64,
-    pub(super) max_tokens: u32,
+    model: &'a str,
+    messages: &'a [Message<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<&'a Value>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct Message<'a> {
-    pub(super) role: &'static str,
-    pub(super) content: &'a str,
+impl<'a> Request<'a> {
+    pub(super) fn new(
+        model: &'a str,
+        messages: &'a [Message<'a>],
+        config: &PromptConfig,
+        dialect: Dialect,
+        formats: &'a Formats,
+    ) -> Self {
+        let limit = |name: TokenLimit| (dialect.token_limit == name).then_some(config.max_tokens);
+        Self {
+            model,
+            messages,
+            temperature: dialect.temperature.then_some(config.temperature),
+            max_tokens: limit(TokenLimit::MaxTokens),
+            max_completion_tokens: limit(TokenLimit::MaxCompletionTokens),
+            logprobs: dialect.logprobs.then_some(true),
+            top_logprobs: dialect.logprobs.then_some(TOP_LOGPROBS),
+            response_format: formats.get(dialect.output),
+        }
+    }
+}
+
+/// The forms that an answer can be asked for in, made once.
+#[derive(Debug)]
+pub(super) struct Formats {
+    schema: Value,
+    object: Value,
+}
+
+/// OpenAI takes no schema with more enumerated values, or with longer ones where they are many.
+const MOST_VALUES: usize = 500;
+const MOST_VALUE_BYTES: usize = 15_000;
+
+impl Formats {
+    pub(super) fn new(config: &PromptConfig, labels: &LabelSet) -> Self {
+        let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
+        let short = names.iter().map(|name| name.len()).sum::<usize>() <= MOST_VALUE_BYTES;
+        let label = if names.len() <= MOST_VALUES && short {
+            json!({"type": "string", "enum": names})
+        } else {
+            json!({"type": "string"})
+        };
+        let item = if config.probabilities {
+            object(&json!({"label": label, "probability": {"type": "number"}}))
+        } else {
+            label
+        };
+        let schema = object(&json!({"labels": {"type": "array", "items": item}}));
+        Self {
+            schema: json!({
+                "type": "json_schema",
+                "json_schema": {"name": "candidate_labels", "strict": true, "schema": schema},
+            }),
+            object: json!({"type": "json_object"}),
+        }
+    }
+
+    fn get(&self, output: Output) -> Option<&Value> {
+        match output {
+            Output::JsonSchema => Some(&self.schema),
+            Output::JsonObject => Some(&self.object),
+            Output::Text => None,
+        }
+    }
+}
+
+/// A strict schema: all properties required, no others.
+fn object(properties: &Value) -> Value {
+    let required: Vec<&String> = properties.as_object().map(|map| map.keys().collect()).unwrap_or_default();
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
 #[derive(Debug, Deserialize)]
@@ -31,7 +116,24 @@ pub(super) struct Reply {
 impl Reply {
     /// What the provider counted, if it says so in a way that is understood: a paid answer is not lost over it.
     pub(super) fn usage(&self) -> Option<Usage> {
-        Usage::deserialize(&self.usage).ok()
+        let count = |path: &str| self.usage.pointer(path).and_then(Value::as_u64);
+        Some(Usage {
+            prompt_tokens: count("/prompt_tokens")?,
+            completion_tokens: count("/completion_tokens").unwrap_or(0),
+            cached_tokens: count("/prompt_tokens_details/cached_tokens").unwrap_or(0),
+        })
+    }
+
+    /// What the provider says it charged.
+    pub(super) fn cost(&self) -> Option<Decimal> {
+        let cost = self.usage.get("cost")?;
+        let text = match cost {
+            Value::Number(number) => number.to_string(),
+            Value::String(text) => text.clone(),
+            _ => return None,
+        };
+        let cost = text.parse::<Decimal>().or_else(|_| Decimal::from_scientific(&text)).ok()?;
+        (cost >= Decimal::ZERO).then_some(cost)
     }
 }
 
@@ -40,6 +142,20 @@ pub(super) struct Choice {
     pub(super) message: ReplyMessage,
     #[serde(default)]
     pub(super) finish_reason: Option<String>,
+    #[serde(default)]
+    logprobs: Value,
+}
+
+impl Choice {
+    /// The tokens of the content and their log-probabilities; empty where there are none.
+    pub(super) fn tokens(&self) -> Vec<(&str, f64)> {
+        let tokens = self.logprobs.get("content").and_then(Value::as_array);
+        tokens
+            .into_iter()
+            .flatten()
+            .filter_map(|token| Some((token.get("token")?.as_str()?, token.get("logprob")?.as_f64()?)))
+            .collect()
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,7 +163,7 @@ pub(super) struct ReplyMessage {
     #[serde(default)]
     content: Value,
     #[serde(default)]
-    pub(super) refusal: Option<String>,
+    refusal: Value,
 }
 
 impl ReplyMessage {
@@ -58,6 +174,11 @@ impl ReplyMessage {
             Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),
             _ => String::new(),
         }
+    }
+
+    /// Why the model refused, if it did.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.refusal.as_str().filter(|refusal| !refusal.is_empty())
     }
 }
 
@@ -71,10 +192,13 @@ mod tests {
             serde_json::from_str(&format!(r#"{{"choices": [{{"message": {message}}}], "usage": {usage}}}"#)).unwrap()
         };
         let odd = reply(r#"{"content": [{"type": "text", "text": "a"}, {"text": "b"}]}"#, r#"{"prompt_tokens": null}"#);
-        assert_eq!((odd.choices[0].message.text().as_str(), odd.usage()), ("ab", None));
-        let plain = reply(r#"{"content": "a"}"#, r#"{"prompt_tokens": 3, "completion_tokens": 1, "more": []}"#);
+        assert_eq!((odd.choices[0].message.text().as_str(), odd.usage(), odd.cost()), ("ab", None, None));
+        let usage = r#"{"prompt_tokens": 3, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 2}, "cost": 1.5e-5}"#;
+        let plain = reply(r#"{"content": "a", "refusal": null}"#, usage);
         assert_eq!(plain.choices[0].message.text(), "a");
-        assert_eq!(plain.usage(), Some(Usage { prompt_tokens: 3, completion_tokens: 1 }));
+        assert_eq!(plain.usage(), Some(Usage { prompt_tokens: 3, completion_tokens: 1, cached_tokens: 2 }));
+        assert_eq!(plain.cost(), Some("0.000015".parse().unwrap()));
         assert_eq!(reply("{}", "null").choices[0].message.text(), "");
+        assert_eq!(reply(r#"{"refusal": "no"}"#, r#"{"cost": -1}"#).choices[0].message.refusal(), Some("no"));
     }
 }

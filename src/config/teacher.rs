@@ -1,0 +1,393 @@
+//! The checked configuration of teachers.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+use serde::Serialize;
+
+use super::checked::{has_prefix, number, one_of, required, resolve};
+use super::raw_teacher::{RawDecimal, RawPrice, RawTeacher};
+use super::{Problem, Problems};
+
+/// A teacher.
+#[derive(Debug, Clone)]
+pub enum TeacherConfig {
+    /// A file of answers.
+    Recorded(RecordedConfig),
+    /// An OpenAI-compatible server.
+    OpenAi(Box<OpenAiConfig>),
+}
+
+impl TeacherConfig {
+    /// The teacher's name in the journal.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Recorded(recorded) => &recorded.name,
+            Self::OpenAi(openai) => &openai.name,
+        }
+    }
+
+    pub(super) fn max_in_flight(&self) -> usize {
+        match self {
+            Self::Recorded(_) => RECORDED_IN_FLIGHT,
+            Self::OpenAi(openai) => openai.limits.max_in_flight,
+        }
+    }
+}
+
+/// A recording costs nothing to ask; what is in flight are journal writes, which go to disk in groups.
+const RECORDED_IN_FLIGHT: usize = 64;
+
+/// A file of answers.
+#[derive(Debug, Clone)]
+pub struct RecordedConfig {
+    /// The teacher's name.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// An OpenAI-compatible server.
+#[derive(Debug, Clone)]
+pub struct OpenAiConfig {
+    /// The teacher's name.
+    pub name: String,
+    /// The model.
+    pub model: String,
+    /// How it is reached.
+    pub http: HttpConfig,
+    /// What it is asked.
+    pub prompt: PromptConfig,
+    /// How fast, and when to give up.
+    pub limits: LimitsConfig,
+    /// What tokens cost.
+    pub price: Option<Price>,
+    /// The model's tokenizer.json.
+    pub tokenizer: Option<PathBuf>,
+}
+
+/// How a server is reached.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// The API's address, without a slash at the end.
+    pub base_url: String,
+    /// The environment variable of the key, if one is to be sent.
+    pub api_key_env: Option<String>,
+    /// The header of the key; `None` for `Authorization: Bearer`.
+    pub api_key_header: Option<String>,
+    /// Whether plain http may leave this machine.
+    pub allow_http: bool,
+    /// When a request counts as lost.
+    pub timeout: Duration,
+    /// When a connection counts as impossible.
+    pub connect_timeout: Duration,
+    /// When a reply that stands still counts as lost.
+    pub read_timeout: Duration,
+    /// A longer reply counts as lost.
+    pub max_reply_bytes: usize,
+}
+
+/// What a server is asked for about each text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// One label ("SA" of the paper).
+    Single,
+    /// All labels that may be right ("CA_all").
+    Candidates,
+    /// One label, and others if unsure ("CA_add").
+    CandidatesIfUnsure,
+}
+
+/// The form in which an answer is asked for; each falls back to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// JSON that follows a schema (strict).
+    JsonSchema,
+    /// JSON of any form.
+    JsonObject,
+    /// Text, in which JSON is looked for.
+    Text,
+}
+
+/// How few-shot examples are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choose {
+    /// The first of the file, for every text.
+    Fixed,
+    /// Those most like the text.
+    Nearest,
+}
+
+/// Few-shot examples.
+#[derive(Debug, Clone)]
+pub struct ExamplesConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// Examples with each text.
+    pub shots: usize,
+    /// Which.
+    pub choose: Choose,
+}
+
+/// What a server is asked.
+#[derive(Debug, Clone)]
+pub struct PromptConfig {
+    /// What for.
+    pub mode: Mode,
+    /// Whether the probability of each label is asked for.
+    pub probabilities: bool,
+    /// Template of the system message, if not the built-in one.
+    pub system: Option<String>,
+    /// Template of the user message, if not the text alone.
+    pub user: Option<String>,
+    /// Few-shot examples.
+    pub examples: Option<ExamplesConfig>,
+    /// The form of answers that is tried first.
+    pub output: Output,
+    /// Whether log-probabilities are asked for.
+    pub logprobs: bool,
+    /// Answers per text.
+    pub draws: u32,
+    /// Sampling temperature.
+    pub temperature: f64,
+    /// Tokens of an answer, at most.
+    pub max_tokens: u32,
+}
+
+/// How fast a server is asked, and when to give up.
+#[derive(Debug, Clone)]
+pub struct LimitsConfig {
+    /// Requests per minute.
+    pub requests_per_minute: Option<u32>,
+    /// Tokens per minute.
+    pub tokens_per_minute: Option<u32>,
+    /// Requests in flight, at most.
+    pub max_in_flight: usize,
+    /// Requests in flight to which an overloaded server slows them at most.
+    pub min_in_flight: usize,
+    /// How often a request is sent again for its own errors.
+    pub max_retries: u32,
+    /// How long the server may answer nothing at all.
+    pub give_up_after: Duration,
+}
+
+/// Prices per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Price {
+    /// Prompt tokens.
+    pub input: Decimal,
+    /// Prompt tokens that the provider had in its cache.
+    pub cached_input: Decimal,
+    /// Tokens of answers.
+    pub output: Decimal,
+    /// What a request in a batch file costs, as a share.
+    pub batch_share: Decimal,
+}
+
+/// Makes the full key of a teacher's setting.
+type Key<'a> = &'a dyn Fn(&str) -> String;
+
+pub(super) fn teachers(raw: Vec<RawTeacher>, base: &Path, problems: &mut Problems) -> Vec<TeacherConfig> {
+    if raw.is_empty() {
+        problems.push(Problem::at(
+            "teachers",
+            "is missing: add a [[teachers]] table with kind = \"recorded\" or \"openai\"",
+        ));
+    }
+    let mut teachers: Vec<TeacherConfig> = Vec::new();
+    for (index, raw) in raw.into_iter().enumerate() {
+        let key = |name: &str| format!("teachers.{index}.{name}");
+        let teacher = match raw.kind.as_deref() {
+            Some("recorded") => recorded(raw, base, &key, problems),
+            Some("openai") => openai(raw, base, &key, problems),
+            other => {
+                let message = match other {
+                    None => "is missing: \"recorded\" or \"openai\"".to_owned(),
+                    Some(kind) => format!("is {kind:?}: \"recorded\" and \"openai\" are the kinds there are"),
+                };
+                problems.push(Problem::at(&key("kind"), message));
+                None
+            }
+        };
+        let Some(teacher) = teacher else { continue };
+        if teachers.iter().any(|other| other.name() == teacher.name()) {
+            let message = format!("is {:?}, as an earlier teacher's: give one of them another name", teacher.name());
+            problems.push(Problem::at(&key("name"), message));
+        }
+        teachers.push(teacher);
+    }
+    teachers
+}
+
+/// Keys of the kind "recorded"; all others are of "openai", which has all but `path`.
+const RECORDED_KEYS: [&str; 3] = ["kind", "name", "path"];
+
+fn recorded(raw: RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<TeacherConfig> {
+    // What was typed, by key: the raw type serialises as it was read.
+    let given = serde_json::to_value(&raw).unwrap_or_default();
+    for (name, value) in given.as_object().into_iter().flatten() {
+        if !value.is_null() && !RECORDED_KEYS.contains(&name.as_str()) {
+            problems.push(Problem::at(&key(name), "belongs to kind \"openai\"; this teacher is \"recorded\""));
+        }
+    }
+    let path = required(&key("path"), raw.path, "the file of answers", problems)?;
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    Some(TeacherConfig::Recorded(RecordedConfig { name: raw.name.or(stem)?, path: resolve(base, path) }))
+}
+
+fn openai(mut raw: RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<TeacherConfig> {
+    if raw.path.is_some() {
+        problems.push(Problem::at(&key("path"), "belongs to kind \"recorded\"; this teacher is \"openai\""));
+    }
+    let model = required(&key("model"), raw.model.take(), "the model to ask", problems);
+    let http = http(&mut raw, key, problems);
+    let prompt = prompt(&mut raw, base, key, problems);
+    let limits = limits(&raw, prompt.as_ref().map_or(1, |prompt| prompt.max_tokens), key, problems);
+    Some(TeacherConfig::OpenAi(Box::new(OpenAiConfig {
+        price: raw.price.and_then(|price| self::price(price, key, problems)),
+        tokenizer: raw.tokenizer.map(|path| resolve(base, path)),
+        name: raw.name.or_else(|| model.clone())?,
+        model: model?,
+        http: http?,
+        prompt: prompt?,
+        limits,
+    })))
+}
+
+fn http(raw: &mut RawTeacher, key: Key, problems: &mut Problems) -> Option<HttpConfig> {
+    let what = "the API's address, e.g. \"https://api.openai.com/v1\"";
+    let base_url = required(&key("base_url"), raw.base_url.take(), what, problems);
+    let allow_http = raw.allow_http.unwrap_or(false);
+    if let Some(problem) = base_url.as_deref().and_then(|url| address_problem(url, allow_http)) {
+        problems.push(Problem::at(&key("base_url"), problem));
+    }
+    let timeout = number(&key("timeout_s"), raw.timeout_s, 60.0, 0.001..=86_400.0, problems);
+    let connect = number(&key("connect_timeout_s"), raw.connect_timeout_s, 10.0, 0.001..=86_400.0, problems);
+    let read = number(&key("read_timeout_s"), raw.read_timeout_s, timeout, 0.001..=86_400.0, problems);
+    Some(HttpConfig {
+        base_url: base_url?,
+        api_key_env: raw.api_key_env.take(),
+        api_key_header: raw.api_key_header.take(),
+        allow_http,
+        timeout: Duration::from_secs_f64(timeout),
+        connect_timeout: Duration::from_secs_f64(connect.min(timeout)),
+        read_timeout: Duration::from_secs_f64(read),
+        max_reply_bytes: number(&key("max_reply_bytes"), raw.max_reply_bytes, 1 << 20, 1024..=1 << 30, problems),
+    })
+}
+
+/// What is wrong with an address, if anything is.
+fn address_problem(url: &str, allow_http: bool) -> Option<String> {
+    if !["https://", "http://"].iter().any(|scheme| has_prefix(url, scheme)) {
+        return Some("must begin with https:// or http://".to_owned());
+    }
+    let parsed = match reqwest::Url::parse(url) {
+        Ok(parsed) => parsed,
+        Err(error) => return Some(format!("is no address: {error}")),
+    };
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return Some("holds a name or password: put the key into a variable and name it in api_key_env".to_owned());
+    }
+    let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    (parsed.scheme() == "http" && !is_loopback && !allow_http).then(|| {
+        "sends texts and key unencrypted to another machine: use https://, or set allow_http = true".to_owned()
+    })
+}
+
+fn prompt(raw: &mut RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<PromptConfig> {
+    let modes = [
+        ("candidates", Mode::Candidates),
+        ("candidates-if-unsure", Mode::CandidatesIfUnsure),
+        ("single", Mode::Single),
+    ];
+    let outputs = [
+        ("auto", Output::JsonSchema),
+        ("json_schema", Output::JsonSchema),
+        ("json_object", Output::JsonObject),
+        ("text", Output::Text),
+    ];
+    let temperature = number(&key("temperature"), raw.temperature, 0.3, 0.0..=2.0, problems);
+    let draws = number(&key("draws"), raw.draws, 1, 1..=64, problems);
+    if draws > 1 && temperature == 0.0 {
+        problems.push(Problem::at(&key("draws"), "asks for several answers, but at temperature 0 all are the same"));
+    }
+    Some(PromptConfig {
+        examples: examples(raw, base, key, problems),
+        mode: one_of(&key("mode"), raw.mode.as_deref().unwrap_or("candidates"), &modes, problems)?,
+        probabilities: raw.probabilities.unwrap_or(false),
+        system: raw.system.take(),
+        user: raw.user.take(),
+        output: one_of(&key("output"), raw.output.as_deref().unwrap_or("auto"), &outputs, problems)?,
+        logprobs: raw.logprobs.unwrap_or(false),
+        draws,
+        temperature,
+        max_tokens: number(&key("max_tokens"), raw.max_tokens, 256, 1..=u32::MAX, problems),
+    })
+}
+
+fn examples(raw: &mut RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<ExamplesConfig> {
+    let ways = [("fixed", Choose::Fixed), ("nearest", Choose::Nearest)];
+    let choose = one_of(&key("choose"), raw.choose.as_deref().unwrap_or("fixed"), &ways, problems);
+    let shots = number(&key("shots"), raw.shots, 10, 1..=64, problems);
+    let Some(path) = raw.examples.take() else {
+        for (name, given) in [("choose", raw.choose.is_some()), ("shots", raw.shots.is_some())] {
+            if given {
+                problems.push(Problem::at(&key(name), "says how to choose examples, but `examples` names no file"));
+            }
+        }
+        return None;
+    };
+    Some(ExamplesConfig { path: resolve(base, path), shots, choose: choose? })
+}
+
+fn limits(raw: &RawTeacher, max_tokens: u32, key: Key, problems: &mut Problems) -> LimitsConfig {
+    let max_in_flight = number(&key("max_in_flight"), raw.max_in_flight, 16, 1..=4096, problems);
+    let give_up = number(&key("give_up_after_s"), raw.give_up_after_s, 300.0, 0.0..=1e6, problems);
+    LimitsConfig {
+        requests_per_minute: raw
+            .requests_per_minute
+            .map(|rpm| number(&key("requests_per_minute"), Some(rpm), rpm, 1..=u32::MAX, problems)),
+        tokens_per_minute: raw
+            .tokens_per_minute
+            .map(|tpm| number(&key("tokens_per_minute"), Some(tpm), tpm, max_tokens..=u32::MAX, problems)),
+        max_in_flight,
+        min_in_flight: number(&key("min_in_flight"), raw.min_in_flight, 1, 1..=max_in_flight, problems),
+        max_retries: raw.max_retries.unwrap_or(5),
+        give_up_after: Duration::from_secs_f64(give_up),
+    }
+}
+
+fn price(raw: RawPrice, key: Key, problems: &mut Problems) -> Option<Price> {
+    let (input, output) = (key("price.input"), key("price.output"));
+    let input_price = required(&input, raw.input, "the price of a million prompt tokens", problems);
+    let output_price = required(&output, raw.output, "the price of a million tokens of answers", problems);
+    let input = decimal(&input, input_price?, problems);
+    Some(Price {
+        input,
+        cached_input: raw.cached_input.map_or(input, |cached| decimal(&key("price.cached_input"), cached, problems)),
+        output: decimal(&output, output_price?, problems),
+        batch_share: raw.batch_share.map_or(Decimal::ONE, |share| decimal(&key("price.batch_share"), share, problems)),
+    })
+}
+
+/// A decimal of at least 0 and at most a million; anything else is a problem, and 0 goes on in its place.
+pub(super) fn decimal(key: &str, raw: RawDecimal, problems: &mut Problems) -> Decimal {
+    let text = match &raw {
+        // The shortest decimal that reads as this number: what was typed.
+        RawDecimal::Number(number) => number.to_string(),
+        RawDecimal::Text(text) => text.trim().to_owned(),
+    };
+    match text.parse::<Decimal>() {
+        Ok(value) if (Decimal::ZERO..=Decimal::from(1_000_000)).contains(&value) => value,
+        _ => {
+            problems.push(Problem::at(key, format!("must be a decimal from 0 to 1,000,000, not {text:?}")));
+            Decimal::ZERO
+        }
+    }
+}

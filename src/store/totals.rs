@@ -1,0 +1,37 @@
+//! Sums over all answers of a journal.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+
+use crate::teacher::{AnswerRecord, ProblemKind, Usage};
+
+/// Sums over all answers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Totals {
+    /// What they cost in money.
+    pub cost: Decimal,
+    /// What they cost in tokens.
+    pub usage: Usage,
+    /// Answers with something wrong, by what it is.
+    pub problems: BTreeMap<ProblemKind, u64>,
+    /// Answers and their tokens, by teacher.
+    pub by_teacher: BTreeMap<String, (u64, Usage)>,
+}
+
+impl Totals {
+    /// Adds an answer.
+    pub(super) fn add(&mut self, record: &AnswerRecord) {
+        let answer = &record.answer;
+        self.cost += answer.cost.unwrap_or_default();
+        let (count, tokens) = self.by_teacher.entry(record.teacher.clone()).or_default();
+        *count += 1;
+        if let Some(usage) = answer.usage {
+            self.usage.add(usage);
+            tokens.add(usage);
+        }
+        if let Some(problem) = &answer.problem {
+            *self.problems.entry(problem.kind).or_default() += 1;
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The circuit breaker of one address: tells a server that is down from a request that goes wrong.
+//!
+//! Failures one after the other, with no answer in between, are the server's and not the requests': then everyone waits,
+//! for longer and longer, and one request at a time tries. After too long without any answer the run stops.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::retry::backoff;
+
+/// Failures in a row that are still the requests' own.
+const TOLERATED: u32 = 8;
+
+/// How long a server that never answered is tried.
+const FIRST_PATIENCE: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Default)]
+struct State {
+    in_a_row: u32,
+    /// Waits of everyone since the last answer.
+    waits: u32,
+    since: Option<Instant>,
+    answered: bool,
+}
+
+/// What a failure means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// This request went wrong; it is its own try that is used up.
+    Own,
+    /// The server is in trouble: everyone waits this long before one tries again.
+    Server(Duration),
+    /// The server has been in trouble for so long that the run should stop.
+    GiveUp(Duration),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    state: Mutex<State>,
+    give_up_after: Duration,
+}
+
+impl Breaker {
+    pub(super) fn new(give_up_after: Duration) -> Self {
+        Self { state: Mutex::default(), give_up_after }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server answered.
+    pub(super) fn answered(&self) {
+        *self.lock() = State { answered: true, ..State::default() };
+    }
+
+    /// Whether the server ever answered.
+    pub(super) fn ever_answered(&self) -> bool {
+        self.lock().answered
+    }
+
+    /// A request failed. `uniform`, in 0..1, spreads the waits.
+    pub(super) fn failed(&self, uniform: f64) -> Meaning {
+        let mut state = self.lock();
+        let since = *state.since.get_or_insert_with(Instant::now);
+        state.in_a_row = state.in_a_row.saturating_add(1);
+        // A server that never answered is more likely wrong than in trouble.
+        let patience = if state.answered { self.give_up_after } else { self.give_up_after.min(FIRST_PATIENCE) };
+        if state.in_a_row > TOLERATED && since.elapsed() > patience {
+            return Meaning::GiveUp(since.elapsed());
+        }
+        if state.in_a_row <= TOLERATED {
+            return Meaning::Own;
+        }
+        state.waits += 1;
+        // Never nothing: the next one is the only one that is sent.
+        Meaning::Server(backoff(state.waits, 0.5 + uniform / 2.0))
+    }
+
+    /// The server refused for now, which says that it is there. Whether it has done nothing else for too long.
+    pub(super) fn refused(&self) -> Option<Duration> {
+        let mut state = self.lock();
+        let since = *state.since.get_or_insert_with(Instant::now);
+        // A refusal may say to wait for two minutes.
+        let patience = self.give_up_after.max(super::headers::LONGEST_PAUSE);
+        (since.elapsed() > patience).then(|| since.elapsed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_few_failures_are_the_requests_own_and_many_the_servers() {
+        let breaker = Breaker::new(Duration::from_secs(100));
+        for _ in 0..TOLERATED {
+            assert_eq!(breaker.failed(1.0), Meaning::Own);
+        }
+        assert_eq!(breaker.failed(1.0), Meaning::Server(Duration::from_millis(500)));
+        assert_eq!(breaker.failed(1.0), Meaning::Server(Duration::from_secs(1)));
+        breaker.answered();
+        assert_eq!(breaker.failed(1.0), Meaning::Own);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_answers_nothing_for_too_long_is_given_up() {
+        for (answered, patience) in [(true, 100), (false, 15)] {
+            let breaker = Breaker::new(Duration::from_secs(100));
+            if answered {
+                breaker.answered();
+            }
+            let mut meanings: Vec<Meaning> = (0..20).map(|_| breaker.failed(0.0)).collect();
+            tokio::time::sleep(Duration::from_secs(patience)).await;
+            meanings.push(breaker.failed(0.0));
+            assert!(!meanings.iter().any(|meaning| matches!(meaning, Meaning::GiveUp(_))));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(matches!(breaker.failed(0.0), Meaning::GiveUp(_)));
+            breaker.answered();
+            assert_eq!(breaker.failed(0.0), Meaning::Own);
+            assert_eq!(breaker.refused(), None);
+            tokio::time::sleep(Duration::from_secs(121)).await;
+            assert!(breaker.refused().is_some());
+        }
+    }
+}

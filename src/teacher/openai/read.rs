@@ -1,0 +1,151 @@
+//! From the body of a reply to an answer.
+
+use super::parse;
+use super::wire::{Choice, Reply};
+use crate::label::{LabelId, LabelSet};
+use crate::teacher::{Answer, Problem, ProblemKind};
+
+/// Names outside the label set that are told, and how much of each.
+const TOLD: usize = 5;
+const TOLD_CHARS: usize = 60;
+
+/// Reads the body of a reply; says why it is none.
+pub(super) fn answer(body: &[u8], labels: &LabelSet) -> Result<Answer, String> {
+    let reply: Reply =
+        serde_json::from_slice(body).map_err(|error| format!("the reply is no chat completion ({error})"))?;
+    let choice = reply.choices.first().ok_or("the reply has no choices")?;
+    let content = choice.message.text();
+    let found = parse::labels_in(&content, labels);
+    let problem = problem(choice, &found);
+    // A model that refuses names nothing, whatever it seems to name.
+    let refused = problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::Refused);
+    let ranked = if refused { Vec::new() } else { found.ranked };
+    let weights = match (&found.weights, refused) {
+        (_, true) => Vec::new(),
+        (weights, _) if !weights.is_empty() => found.weights,
+        _ => token_weights(choice, &content, &ranked, labels),
+    };
+    Ok(Answer {
+        labels: ranked,
+        weights,
+        raw: Some(content),
+        model: reply.model.clone(),
+        usage: reply.usage(),
+        cost: reply.cost(),
+        problem,
+    })
+}
+
+fn problem(choice: &Choice, found: &parse::Labels) -> Option<Problem> {
+    let of = |kind, message: String| Some(Problem { kind, message });
+    let finish = choice.finish_reason.as_deref();
+    if let Some(refusal) = choice.message.refusal() {
+        return of(ProblemKind::Refused, format!("the model refused: {}", excerpt(refusal)));
+    }
+    if finish == Some("content_filter") {
+        return of(ProblemKind::Refused, "the provider's filter stopped the answer".to_owned());
+    }
+    if finish == Some("length") {
+        return of(ProblemKind::CutOff, "the answer is cut off at max_tokens".to_owned());
+    }
+    if !found.off_list.is_empty() {
+        let told: Vec<String> = found.off_list.iter().take(TOLD).map(|name| excerpt(name)).collect();
+        let more = found.off_list.len().saturating_sub(TOLD);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        return of(ProblemKind::OffList, format!("named what is no label of the task: {}{more}", told.join(" | ")));
+    }
+    if found.ranked.is_empty() {
+        return of(ProblemKind::Empty, "the answer names no label".to_owned());
+    }
+    None
+}
+
+fn excerpt(text: &str) -> String {
+    let mut excerpt: String = text.chars().take(TOLD_CHARS).collect();
+    if excerpt.len() < text.len() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+/// The probability of each label's name as it was generated: the product over its tokens. Empty unless all are known.
+fn token_weights(choice: &Choice, content: &str, ranked: &[LabelId], labels: &LabelSet) -> Vec<f32> {
+    let tokens = choice.tokens();
+    if tokens.is_empty() {
+        return Vec::new();
+    }
+    let mut from = 0;
+    let weight = |&label: &LabelId| {
+        let name = labels.name(label);
+        let start = from + content.get(from..)?.find(name)?;
+        let end = start + name.len();
+        from = end;
+        let mut at = 0;
+        let mut sum = 0.0;
+        for (token, logprob) in &tokens {
+            let (token_start, token_end) = (at, at + token.len());
+            if token_start < end && token_end > start {
+                sum += logprob;
+            }
+            at = token_end;
+        }
+        (at >= end).then_some(sum.exp().clamp(0.0, 1.0) as f32)
+    };
+    ranked.iter().map(weight).collect::<Option<_>>().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::Label;
+
+    fn labels() -> LabelSet {
+        let label = |name: &str| Label { name: name.into(), description: None, aliases: vec![] };
+        LabelSet::new(vec![label("refund"), label("other")]).unwrap()
+    }
+
+    fn read(choice: serde_json::Value) -> Answer {
+        let body = serde_json::json!({"model": "m", "choices": [choice], "usage": {"prompt_tokens": 9}});
+        answer(body.to_string().as_bytes(), &labels()).unwrap()
+    }
+
+    fn content(content: &str, finish: &str) -> serde_json::Value {
+        serde_json::json!({"message": {"content": content}, "finish_reason": finish})
+    }
+
+    #[test]
+    fn every_useless_answer_has_its_kind_and_is_kept_raw() {
+        let refusal = serde_json::json!({"message": {"content": null, "refusal": "I cannot. Try other."}});
+        for (choice, kind, kept) in [
+            (content(r#"{"labels": ["lottery", "other"]}"#, "stop"), Some(ProblemKind::OffList), 1),
+            (content(r#"{"labels": []}"#, "stop"), Some(ProblemKind::Empty), 0),
+            (content(r#"{"labels": ["refund", "oth"#, "length"), Some(ProblemKind::CutOff), 1),
+            (content("refund", "content_filter"), Some(ProblemKind::Refused), 0),
+            (refusal, Some(ProblemKind::Refused), 0),
+            (content(r#"{"labels": ["refund", "other"]}"#, "stop"), None, 2),
+        ] {
+            let answer = read(choice.clone());
+            assert_eq!(answer.problem.as_ref().map(|problem| problem.kind), kind, "{choice}");
+            assert_eq!(answer.labels.len(), kept, "{choice}");
+            assert_eq!(answer.raw.as_deref(), Some(choice["message"]["content"].as_str().unwrap_or_default()));
+            assert_eq!(answer.usage.unwrap().prompt_tokens, 9);
+        }
+    }
+
+    #[test]
+    fn token_probabilities_weigh_the_labels() {
+        let token = |text: &str, p: f64| serde_json::json!({"token": text, "logprob": p.ln()});
+        let tokens =
+            [token("[\"re", 0.5), token("fund", 0.5), token("\", \"", 0.1), token("other", 0.25), token("\"]", 0.1)];
+        let mut choice = content(r#"["refund", "other"]"#, "stop");
+        choice["logprobs"] = serde_json::json!({"content": tokens});
+        assert_eq!(read(choice).weights, [0.25, 0.25]);
+    }
+
+    #[test]
+    fn what_is_no_completion_says_so() {
+        for body in ["<html>", "{}", r#"{"choices": []}"#, r#"{"choices": [{}]}"#] {
+            assert!(answer(body.as_bytes(), &labels()).is_err(), "{body}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The size of a request in tokens: counted with the model's tokenizer, or estimated from bytes and corrected by what the
+//! provider counts.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use tokenizers::Tokenizer;
+
+use super::prompt::Message;
+use crate::error::panic_message;
+use crate::teacher::{Size, Usage};
+
+/// A usual rule of thumb for English.
+const BYTES_PER_TOKEN: f64 = 4.0;
+/// What chat formats add to each message, at most.
+const PER_MESSAGE: u32 = 8;
+/// Tokens of an answer before any was seen: a few labels as JSON.
+const FIRST_COMPLETION: f64 = 24.0;
+/// Answers after which the measured ratio of tokens to bytes is believed.
+const BELIEVED_AFTER: u64 = 20;
+/// A prompt is not this much larger than one of its length was on average.
+const MARGIN: f64 = 1.5;
+
+#[derive(Debug, Default)]
+struct Learned {
+    answers: u64,
+    bytes: f64,
+    prompt_tokens: f64,
+    completion_tokens: f64,
+}
+
+/// Sizes requests of one teacher.
+#[derive(Debug)]
+pub(super) struct Sizer {
+    tokenizer: Option<Tokenizer>,
+    max_tokens: u32,
+    /// Messages that begin every request, and their tokens and bytes.
+    prefix: (usize, u32, usize),
+    learned: Mutex<Learned>,
+}
+
+impl Sizer {
+    pub(super) fn new(tokenizer: Option<&Path>, prefix: &[Message<'_>], max_tokens: u32) -> Result<Self, String> {
+        let tokenizer = tokenizer.map(load).transpose()?;
+        let mut sizer = Self { tokenizer, max_tokens, prefix: (0, 0, 0), learned: Mutex::default() };
+        sizer.prefix = (prefix.len(), sizer.count(prefix), bytes(prefix));
+        Ok(sizer)
+    }
+
+    pub(super) fn is_counted(&self) -> bool {
+        self.tokenizer.is_some()
+    }
+
+    /// Tokens of `messages` by the tokenizer; 0 without one.
+    fn count(&self, messages: &[Message<'_>]) -> u32 {
+        let Some(tokenizer) = &self.tokenizer else { return 0 };
+        let tokens = |text: &str| {
+            // A text that the tokenizer cannot take is counted at its worst, a byte a token.
+            let encoded = catch_unwind(AssertUnwindSafe(|| tokenizer.encode_fast(text, false)));
+            encoded.ok().and_then(Result::ok).map_or(text.len(), |encoding| encoding.len())
+        };
+        let sum: usize = messages.iter().map(|message| tokens(&message.content)).sum();
+        u32::try_from(sum).unwrap_or(u32::MAX).saturating_add(per_message(messages))
+    }
+
+    /// The size of a request.
+    pub(super) fn size(&self, messages: &[Message<'_>]) -> Size {
+        let (prefix_messages, prefix_tokens, prefix_bytes) = self.prefix;
+        let rest = messages.get(prefix_messages..).unwrap_or(messages);
+        let bytes = prefix_bytes + bytes(rest);
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let ratio = if learned.bytes > 0.0 { learned.prompt_tokens / learned.bytes } else { 1.0 / BYTES_PER_TOKEN };
+        let answers = learned.answers as f64;
+        let completion = (FIRST_COMPLETION + learned.completion_tokens) / (answers + 1.0);
+        let believed = learned.answers >= BELIEVED_AFTER;
+        drop(learned);
+        let overhead = per_message(messages);
+        let (prompt, prompt_bound) = if self.is_counted() {
+            let counted = prefix_tokens.saturating_add(self.count(rest));
+            (counted, counted)
+        } else {
+            let worst = to_u32(bytes as f64).saturating_add(overhead);
+            let estimate = to_u32(bytes as f64 * ratio);
+            let likely = to_u32(f64::from(estimate) * MARGIN).saturating_add(overhead);
+            (estimate, if believed { likely.min(worst) } else { worst })
+        };
+        Size {
+            prompt,
+            prompt_bound,
+            completion: to_u32(completion).min(self.max_tokens),
+            completion_bound: self.max_tokens,
+        }
+    }
+
+    /// Learns from what the provider counted for a request of `messages`.
+    pub(super) fn learn(&self, messages: &[Message<'_>], usage: &Usage) {
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        learned.answers += 1;
+        learned.bytes += bytes(messages) as f64;
+        learned.prompt_tokens += usage.prompt_tokens as f64;
+        learned.completion_tokens += usage.completion_tokens as f64;
+    }
+}
+
+/// The most tokens that `messages` can be: every token is at least a byte.
+pub(super) fn most_tokens(messages: &[Message<'_>]) -> u32 {
+    to_u32(bytes(messages) as f64).saturating_add(per_message(messages))
+}
+
+fn bytes(messages: &[Message<'_>]) -> usize {
+    messages.iter().map(|message| message.content.len()).sum()
+}
+
+fn per_message(messages: &[Message<'_>]) -> u32 {
+    PER_MESSAGE.saturating_mul(u32::try_from(messages.len()).unwrap_or(u32::MAX))
+}
+
+fn to_u32(number: f64) -> u32 {
+    // Saturates; what is no number counts as nothing.
+    number.ceil() as u32
+}
+
+fn load(path: &Path) -> Result<Tokenizer, String> {
+    let wrong = |message: String| format!("cannot use the tokenizer {}: {message}", path.display());
+    // tokenizers panics on some malformed files.
+    catch_unwind(AssertUnwindSafe(|| Tokenizer::from_file(path)))
+        .map_err(|panic| wrong(panic_message(panic.as_ref())))?
+        .map_err(|error| wrong(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(text: &str) -> Vec<Message<'_>> {
+        vec![
+            Message { role: "system", content: "x".repeat(392).into() },
+            Message { role: "user", content: text.into() },
+        ]
+    }
+
+    #[test]
+    fn an_estimate_is_corrected_by_what_the_provider_counts() {
+        let messages = messages("12345678");
+        let sizer = Sizer::new(None, &messages[..1], 256).unwrap();
+        assert_eq!(
+            sizer.size(&messages),
+            Size { prompt: 100, prompt_bound: 416, completion: 24, completion_bound: 256 }
+        );
+        for _ in 0..BELIEVED_AFTER {
+            sizer.learn(&messages, &Usage { prompt_tokens: 80, completion_tokens: 6, cached_tokens: 0 });
+        }
+        assert_eq!(sizer.size(&messages), Size { prompt: 80, prompt_bound: 136, completion: 7, completion_bound: 256 });
+    }
+
+    #[test]
+    fn a_tokenizer_counts_exactly_and_a_bad_one_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tokenizer.json");
+        let json = r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":null,
+            "pre_tokenizer":{"type":"Whitespace"},"post_processor":null,"decoder":null,
+            "model":{"type":"WordLevel","vocab":{"[UNK]":0,"a":1},"unk_token":"[UNK]"}}"#;
+        std::fs::write(&path, json).unwrap();
+        let messages = messages("a b c d");
+        let sizer = Sizer::new(Some(&path), &messages[..1], 9).unwrap();
+        // One word, four words, and what the chat format may add to each of the two messages.
+        assert_eq!(sizer.size(&messages).prompt, 1 + 4 + 2 * PER_MESSAGE);
+        for bad in ["{", r#"{"version":"1.0","model":7}"#] {
+            std::fs::write(&path, bad).unwrap();
+            assert!(Sizer::new(Some(&path), &messages, 9).unwrap_err().contains("tokenizer.json"));
+        }
+    }
+}
