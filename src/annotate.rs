@@ -154,7 +154,8 @@ impl Annotator {
                 answer,
             };
             self.store.record(record.clone()).await?;
-            if record.is_settled(teacher) {
+            self.progress.add_cost(record.answer.cost.unwrap_or_default());
+            if record.is_settled(cell.allowed) {
                 return Ok(record);
             }
         }
@@ -162,7 +163,7 @@ impl Annotator {
 }
 
 /// The labels of one teacher: as its answer ranks them, or by the votes of several.
-fn ranked(draws: &[AnswerRecord]) -> CandidateSet {
+pub(crate) fn ranked(draws: &[AnswerRecord]) -> CandidateSet {
     match draws {
         [one] => CandidateSet::merge([one.answer.labels.as_slice()]),
         several => CandidateSet::vote(several.iter().map(|record| {

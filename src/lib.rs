@@ -7,13 +7,14 @@
 //! ```no_run
 //! # async fn example() -> candist::Result<()> {
 //! let config = candist::Config::load("configs/quickstart.toml".as_ref(), None)?;
-//! let outcome = candist::pipeline::run(config, std::future::pending(), Default::default()).await?;
+//! let outcome = candist::pipeline::run(config, Default::default(), std::future::pending(), Default::default()).await?;
 //! println!("{} texts could not be annotated", outcome.failures.samples);
 //! # Ok(())
 //! # }
 //! ```
 
 pub mod annotate;
+pub mod batch;
 pub mod candidates;
 pub mod config;
 pub mod corpus;
@@ -24,6 +25,7 @@ pub mod label;
 pub mod labels;
 pub mod ledger;
 pub mod pipeline;
+pub mod plan;
 pub mod progress;
 pub mod random;
 pub mod resume;

@@ -35,12 +35,20 @@ pub struct Outcome {
     pub new_events: u64,
 }
 
+/// What one call does besides going on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Ask again about the texts whose answers name no label, and label all anew with what comes of it.
+    pub retry_failures: bool,
+}
+
 /// Annotates the corpus in the run directory, from where the last run stopped, until it is complete or `stop` resolves.
 ///
 /// Ends with [`Error::Interrupted`] after `stop`, and with [`Error::TeacherStopped`] when a teacher cannot go on; both
 /// leave a run that the same call continues.
 pub async fn run(
     config: Config,
+    options: Options,
     stop: impl Future<Output = ()> + Send + 'static,
     progress: Arc<Progress>,
 ) -> Result<Outcome> {
@@ -50,7 +58,7 @@ pub async fn run(
     let teachers = teacher::open_all(&config, &ledger)?;
     let (config, lock, mut manifest, store) = blocking("store", {
         let (teachers, ledger) = (teachers.clone(), Arc::clone(&ledger));
-        move || open_run(config, &teachers, &ledger)
+        move || open_run(config, options, &teachers, &ledger)
     })
     .await?;
     for repair in store.repairs() {
@@ -59,6 +67,7 @@ pub async fn run(
     let reader = store.reader();
     let (_, placed, events) = store.counts();
     progress.placed.set(placed);
+    progress.add_cost(ledger.sums().recorded);
     progress.placed_before.set(placed);
     progress.events.set(events);
     progress.failed.set(blocking("store", move || reader.failure_counts()).await?.samples);
@@ -67,8 +76,14 @@ pub async fn run(
     let (store, committer) = store.start()?;
     let (feed, followed) = watch::channel(Feed { placed, ends: manifest.ends.clone(), ..Feed::default() });
     let student = distill::start(&config, store.clone(), followed, Arc::clone(&progress))?;
-    let (questions, filter) =
-        resume::start(&config.corpus, corpus, teachers.clone(), store.clone(), Arc::clone(&progress))?;
+    let (questions, filter) = resume::start(
+        &config.corpus,
+        corpus,
+        teachers.clone(),
+        options.retry_failures,
+        store.clone(),
+        Arc::clone(&progress),
+    )?;
 
     // ---- asking: many at a time, handed on in corpus order ---------------------------------------------------------------
     let (stop_now, stopped) = watch::channel(false);
@@ -123,6 +138,7 @@ pub async fn run(
 /// Takes the run directory for this task and these settings.
 fn open_run(
     config: Config,
+    options: Options,
     teachers: &[Arc<dyn Teacher>],
     ledger: &Ledger,
 ) -> Result<(Config, RunLock, Manifest, Store)> {
@@ -148,7 +164,13 @@ fn open_run(
             wanted
         }
     };
-    let store = Store::open(dir, &config.task.labels)?;
+    let mut store = Store::open(dir, &config.task.labels)?;
+    if options.retry_failures && store.reader().failure_counts()?.samples > 0 {
+        drop(store);
+        tracing::info!("asking again about the texts that failed; labels are written anew with what comes of it");
+        start_new_labels(&config)?;
+        store = Store::open(dir, &config.task.labels)?;
+    }
     store.forget_passing_failures()?;
     ledger.take_up(dir, store.totals().cost)?;
     Ok((config, lock, manifest, store))
@@ -166,7 +188,7 @@ fn start_new_labels(config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn manifest_of(config: &Config, teachers: &[Arc<dyn Teacher>]) -> Manifest {
+pub(crate) fn manifest_of(config: &Config, teachers: &[Arc<dyn Teacher>]) -> Manifest {
     let mut identities: Vec<String> = teachers.iter().map(|teacher| teacher.identity()).collect();
     if config.combine != Combine::Union {
         identities.push(format!("combine:{:?}", config.combine));

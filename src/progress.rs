@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 
 /// What a run is doing.
@@ -69,6 +71,8 @@ pub struct Progress {
     pub steps: Counter,
     /// Pass over the memory that is under way, from 1; 0 before.
     pub pass: Counter,
+    /// What answers cost so far, by this and earlier processes, in billionths.
+    pub billionths: Counter,
     phase: AtomicU8,
 }
 
@@ -85,6 +89,18 @@ impl Progress {
         self.phase.store(number.unwrap_or_default(), Ordering::Relaxed);
     }
 
+    /// Counts what an answer cost.
+    pub fn add_cost(&self, cost: Decimal) {
+        // Only shown: what does not fit is not.
+        self.billionths.add((cost * Decimal::from(1_000_000_000)).round().to_u64().unwrap_or(0));
+    }
+
+    /// What answers cost so far.
+    #[must_use]
+    pub fn cost(&self) -> Decimal {
+        Decimal::from(self.billionths.get()) / Decimal::from(1_000_000_000)
+    }
+
     /// All counters at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Status {
@@ -96,6 +112,7 @@ impl Progress {
             placed: self.placed.get(),
             failed: self.failed.get(),
             asked: self.asked.get(),
+            cost: self.cost(),
             consumed: self.consumed.get(),
             events: self.events.get(),
             steps: self.steps.get(),
@@ -115,6 +132,9 @@ pub struct Status {
     pub placed: u64,
     pub failed: u64,
     pub asked: u64,
+    /// What answers cost so far.
+    #[serde(with = "rust_decimal::serde::str")]
+    pub cost: Decimal,
     pub consumed: u64,
     pub events: u64,
     pub steps: u64,

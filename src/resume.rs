@@ -28,6 +28,8 @@ pub struct AnswerCell {
     pub key: AnswerKey,
     /// Tries that are stored already.
     pub attempts: u32,
+    /// Tries after which an answer without labels is let be.
+    pub allowed: u32,
     /// The answer, once it is stored.
     pub record: OnceCell<AnswerRecord>,
 }
@@ -83,6 +85,8 @@ struct Filter {
     corpus: Box<dyn Corpus>,
     file: String,
     teachers: Vec<Arc<dyn Teacher>>,
+    /// Whether answers without labels are asked for again.
+    retry_failures: bool,
     store: StoreHandle,
     progress: Arc<Progress>,
     ids: InWindow<SampleId, TextHash>,
@@ -102,6 +106,7 @@ pub fn start(
     config: &CorpusConfig,
     corpus: Box<dyn Corpus>,
     teachers: Vec<Arc<dyn Teacher>>,
+    retry_failures: bool,
     store: StoreHandle,
     progress: Arc<Progress>,
 ) -> Result<(mpsc::Receiver<Question>, JoinHandle<Result<bool>>)> {
@@ -109,6 +114,7 @@ pub fn start(
         corpus,
         file: config.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         teachers,
+        retry_failures,
         store,
         progress,
         ids: InWindow::new(),
@@ -184,6 +190,11 @@ impl Filter {
         Ok(Question { sample, slots, claim })
     }
 
+    /// Tries for an answer that had `attempts`: a run that retries failures gives all of them once more.
+    fn allowed(&self, teacher: &dyn Teacher, attempts: u32) -> u32 {
+        teacher.attempts() + if self.retry_failures { attempts } else { 0 }
+    }
+
     fn slot(&mut self, teacher: &dyn Teacher, key: AnswerKey) -> Result<Slot> {
         // The same order as above: a cell is dropped only after its answer is stored.
         if let Some(cell) = self.cells.get(&key) {
@@ -191,10 +202,11 @@ impl Filter {
         }
         let stored = self.store.reader().answer(key)?;
         Ok(match stored {
-            Some(record) if record.is_settled(teacher) => Slot::Stored(Box::new(record)),
+            Some(record) if record.is_settled(self.allowed(teacher, record.attempt)) => Slot::Stored(Box::new(record)),
             unsettled => {
                 let attempts = unsettled.map_or(0, |record| record.attempt);
-                let cell = Arc::new(AnswerCell { key, attempts, record: OnceCell::new() });
+                let allowed = self.allowed(teacher, attempts);
+                let cell = Arc::new(AnswerCell { key, attempts, allowed, record: OnceCell::new() });
                 self.cells.insert(key, &cell);
                 Slot::Open(cell)
             }

@@ -1,9 +1,12 @@
 //! The command line: one verb a file. Data goes to stdout, everything else to stderr.
 
+mod batch;
 mod check;
 mod eval;
 mod exit;
+mod failures;
 mod messages;
+mod plan;
 mod reporter;
 mod run;
 mod schema;
@@ -16,6 +19,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
+use rust_decimal::Decimal;
 
 pub(crate) use exit::{Exit, report};
 pub(crate) use messages::start_messages;
@@ -35,10 +39,29 @@ const EXIT_CODES: &str = "Exit codes: 0 complete, 1 failed, 2 wrong usage, confi
 enum Command {
     /// Annotate the corpus; goes on where an earlier run stopped.
     Run(RunArgs),
+    /// Show what a run would ask, and what that would cost and take; sends nothing.
+    Plan {
+        /// The configuration (TOML).
+        config: PathBuf,
+        /// The run directory, instead of the configuration's run.dir.
+        #[arg(long, value_name = "DIR")]
+        run_dir: Option<PathBuf>,
+    },
+    /// Ask through a provider's batch files instead of one request at a time.
+    #[command(subcommand)]
+    Batch(BatchCommand),
     /// Print label events, one JSON line each, also while the run writes them.
     Tail(TailArgs),
     /// Show how far a run is.
     Status(DirArgs),
+    /// List what failed, with the reasons and the raw answers.
+    Failures {
+        /// The run directory.
+        dir: PathBuf,
+        /// Print JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare the labels of a run with gold labels.
     Eval(EvalArgs),
     /// Check a configuration without running it.
@@ -61,9 +84,38 @@ struct RunArgs {
     /// The run directory, instead of the configuration's run.dir.
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
+    /// Ask again about the texts whose answers named no label; labels are written anew with what comes of it.
+    #[arg(long)]
+    retry_failures: bool,
     /// Say nothing but warnings and errors.
     #[arg(short, long)]
     quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum BatchCommand {
+    /// Write what a run would ask as batch input files.
+    Export {
+        /// The configuration (TOML).
+        config: PathBuf,
+        /// The folder for the files.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// The run directory, instead of the configuration's run.dir.
+        #[arg(long, value_name = "DIR")]
+        run_dir: Option<PathBuf>,
+    },
+    /// Take the results of batch files into the run directory; `candist run` then labels with them.
+    Import {
+        /// The configuration (TOML) that the batch files were exported with.
+        config: PathBuf,
+        /// Result files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The run directory, instead of the configuration's run.dir.
+        #[arg(long, value_name = "DIR")]
+        run_dir: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -122,6 +174,9 @@ enum SchemaOf {
 pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
     let done = match cli.command {
         Command::Run(args) => return run::run(&args, bar),
+        Command::Plan { config, run_dir } => plan::run(&config, run_dir),
+        Command::Batch(command) => batch::run(command),
+        Command::Failures { dir, json } => failures::run(&dir, json),
         Command::Tail(args) => tail::run(&args),
         Command::Status(args) => status::run(&args.dir),
         Command::Eval(args) => eval::run(&args),
@@ -152,6 +207,12 @@ fn grouped(number: u64) -> String {
     grouped
 }
 
+/// An amount with at least two decimals, and no zeros after those that count.
+fn money(amount: Decimal) -> String {
+    let amount = amount.round_dp(6).normalize();
+    if amount.scale() < 2 { format!("{amount:.2}") } else { amount.to_string() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +221,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn amounts_have_two_decimals_or_as_many_as_count() {
+        assert_eq!(
+            ["0", "1.5", "0.000132", "12"].map(|amount| money(amount.parse().unwrap())),
+            ["0.00", "1.50", "0.000132", "12.00"]
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::RunArgs;
 use super::exit::{Exit, with_failures};
+use super::money;
 use super::reporter::Reporter;
 
 pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
@@ -27,7 +28,8 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
                 std::future::pending::<()>().await;
             }
         };
-        pipeline::run(config, stopped, Arc::clone(&progress)).await
+        let options = pipeline::Options { retry_failures: args.retry_failures };
+        pipeline::run(config, options, stopped, Arc::clone(&progress)).await
     });
     drop(reporter);
     bar.finish_and_clear();
@@ -44,6 +46,9 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
             HumanCount(progress.events.get()),
             dir.join("labels.jsonl").display()
         );
+        if progress.cost() > rust_decimal::Decimal::ZERO {
+            tracing::info!("spent so far: {}", money(progress.cost()));
+        }
     }
     Ok(with_failures(&outcome))
 }

@@ -6,11 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use candist::Error;
 use candist::label::{Label, LabelSet};
+use candist::ledger::Ledger;
 use candist::progress::{Phase, Status};
-use candist::store::{Failure, Manifest, RunLock, Store};
+use candist::store::{Failure, FailureKind, Manifest, RunLock, Store};
 
-use super::grouped;
+use rust_decimal::Decimal;
+
 use super::messages::printable;
+use super::{grouped, money};
 
 /// Failures that are listed, at most.
 const LISTED: usize = 10;
@@ -43,7 +46,11 @@ fn live(manifest: &Manifest, status: Option<Status>, out: &mut dyn Write) -> Res
             ("labelled", status.consumed, "texts that the student has taken in"),
             ("label events", status.events, "in labels.jsonl"),
         ],
-    )
+    )?;
+    if status.cost > Decimal::ZERO {
+        writeln!(out, "  {:<18}{:>14}  so far", "spent", money(status.cost))?;
+    }
+    Ok(())
 }
 
 /// Nobody runs: the store says what is there.
@@ -75,7 +82,33 @@ fn at_rest(
             ("label events", events, "in labels.jsonl"),
         ],
     )?;
+    spending(dir, &store, out)?;
     list(&reader.failures()?, out)
+}
+
+/// What the answers took, and what was wrong with some.
+fn spending(dir: &Path, store: &Store, out: &mut dyn Write) -> Result<()> {
+    let totals = store.totals();
+    let usage = totals.usage;
+    if usage.total() > 0 {
+        let cached = format!("in prompts, {} of them cached", grouped(usage.cached_tokens));
+        table(out, &[("tokens", usage.prompt_tokens, &cached), ("", usage.completion_tokens, "in answers")])?;
+    }
+    let ledger = Ledger::new(None);
+    ledger.take_up(dir, totals.cost)?;
+    let sums = ledger.sums();
+    if sums.total() > Decimal::ZERO {
+        write!(out, "  {:<18}{:>14}", "spent", money(sums.total()))?;
+        if sums.unknown > Decimal::ZERO {
+            write!(out, "  of which {} for requests of unknown outcome, at most", money(sums.unknown))?;
+        }
+        writeln!(out)?;
+    }
+    for (kind, count) in &totals.problems {
+        let name = format!("{} answers", kind.name());
+        table(out, &[(&name, *count, "kept raw in answers.jsonl")])?;
+    }
+    Ok(())
 }
 
 /// How the last run ended, by what it left.
@@ -98,16 +131,17 @@ fn state(manifest: &Manifest, status: Option<&Status>, store: &Store) -> Result<
 /// Ids may be long.
 const MAX_ID: usize = 60;
 
-fn list(failures: &[Failure], out: &mut dyn Write) -> Result<()> {
-    for Failure { id, reason } in failures.iter().take(LISTED) {
+fn list(failures: &[(FailureKind, Failure)], out: &mut dyn Write) -> Result<()> {
+    for (kind, Failure { id, reason }) in failures.iter().take(LISTED) {
         let mut shown: String = id.chars().take(MAX_ID).collect();
         if shown.len() < id.len() {
             shown.push('…');
         }
-        writeln!(out, "  failed {}: {}", printable(&shown), printable(reason))?;
+        let state = if *kind == FailureKind::Unanswered { "unanswered" } else { "failed" };
+        writeln!(out, "  {state} {}: {}", printable(&shown), printable(reason))?;
     }
     if failures.len() > LISTED {
-        writeln!(out, "  ... and {} more", failures.len() - LISTED)?;
+        writeln!(out, "  ... and {} more; `candist failures DIR` lists all", failures.len() - LISTED)?;
     }
     Ok(())
 }

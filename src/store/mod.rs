@@ -203,8 +203,18 @@ impl StoreReader {
     }
 
     /// Failed rows and samples, unanswered ones.
-    pub fn failures(&self) -> Result<Vec<Failure>> {
-        Ok(self.index.failures()?.into_iter().map(|(_, failure)| failure).collect())
+    pub fn failures(&self) -> Result<Vec<(FailureKind, Failure)>> {
+        let kind = |key: &str| match key.split_once(':') {
+            Some(("row", _)) => FailureKind::Row,
+            Some(("unanswered", _)) => FailureKind::Unanswered,
+            _ => FailureKind::Sample,
+        };
+        Ok(self.index.failures()?.into_iter().map(|(key, failure)| (kind(&key), failure)).collect())
+    }
+
+    /// Every answer, the latest try of each.
+    pub fn answers(&self) -> impl Iterator<Item = Result<AnswerRecord>> + '_ {
+        self.index.answers()
     }
 
     /// How many failures there are of each kind.
@@ -213,6 +223,20 @@ impl StoreReader {
         let count = |prefix: &str| failures.iter().filter(|(key, _)| key.starts_with(prefix)).count() as u64;
         Ok(FailureCounts { samples: count("sample:"), rows: count("row:"), unanswered: count("unanswered:") })
     }
+}
+
+/// What a failure is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailureKind {
+    /// A sample that no teacher named a label for.
+    #[serde(rename = "failed")]
+    Sample,
+    /// A row of the corpus that cannot be used.
+    #[serde(rename = "bad row")]
+    Row,
+    /// A sample that the last run could not get an answer for.
+    Unanswered,
 }
 
 /// Numbers of failures.

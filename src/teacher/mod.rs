@@ -135,10 +135,10 @@ pub struct AnswerRecord {
 }
 
 impl AnswerRecord {
-    /// Whether asking `teacher` again is not worth it: there are labels, or it had its tries.
+    /// Whether asking again is not worth it: there are labels, or `allowed` tries were made.
     #[must_use]
-    pub fn is_settled(&self, teacher: &dyn Teacher) -> bool {
-        !self.answer.labels.is_empty() || self.attempt >= teacher.attempts()
+    pub fn is_settled(&self, allowed: u32) -> bool {
+        !self.answer.labels.is_empty() || self.attempt >= allowed
     }
 }
 

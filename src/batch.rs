@@ -1,0 +1,270 @@
+//! Batch files: the questions of a corpus as a provider's batch input, and its results back into the store.
+//!
+//! A request's `custom_id` is the key of its answer. Results may come in any order, partly failed, and twice: an answer
+//! that is stored is not stored again.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use futures::future::try_join_all;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::corpus;
+use crate::error::{Error, Result};
+use crate::plan::Dry;
+use crate::sample::{Sample, TextHash, from_hex};
+use crate::teacher::{AnswerKey, AnswerRecord, Teacher};
+
+/// What providers take in one file.
+const MAX_REQUESTS: u64 = 50_000;
+const MAX_BYTES: u64 = 200 << 20;
+/// Results that are held at a time.
+const HELD: usize = 50_000;
+
+/// What an export wrote.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// The files.
+    pub files: Vec<PathBuf>,
+    /// Requests in them.
+    pub requests: u64,
+    /// Answers that are stored already, and not asked for.
+    pub stored: u64,
+}
+
+/// What an import found.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Imported {
+    /// Answers that are now stored.
+    pub new: u64,
+    /// Answers that were stored before.
+    pub known: u64,
+    /// Results that are errors; their texts stay to be asked.
+    pub failed: u64,
+    /// Results that answer no text of this corpus and configuration, and lines that are no results.
+    pub foreign: u64,
+}
+
+/// Writes what a run would ask to files `NAME-0001.jsonl`, ... in `out`, which is made; NAME being the teacher's name.
+pub fn export(config: &Config, out: &Path) -> Result<Exported> {
+    let dry = Dry::open(config)?;
+    std::fs::create_dir_all(out).map_err(Error::run_file("create", out))?;
+    let mut exported = Exported::default();
+    for teacher in &dry.teachers {
+        let Some(requests) = teacher.requests() else { continue };
+        let mut files = Files { out, stem: file_stem(teacher.name()), number: 0, open: None, requests: 0, bytes: 0 };
+        let mut keys = HashSet::new();
+        let mut corpus = corpus::open(&config.corpus)?;
+        while let Some(row) = corpus.next_row()? {
+            let Ok(sample) = row.sample else { continue };
+            if dry.is_done(&sample)? {
+                continue;
+            }
+            for draw in 0..teacher.draws() {
+                let key = teacher.key(&sample, draw);
+                if dry.stored(teacher.as_ref(), key)?.is_some() {
+                    exported.stored += 1;
+                } else if keys.insert(key) {
+                    let wrong = |message| Error::TeacherConfig { teacher: teacher.name().to_owned(), message };
+                    let (url, body) = requests.body(&sample).map_err(wrong)?;
+                    let line = json!({"custom_id": key.to_hex(), "method": "POST", "url": url, "body": body});
+                    files.write(&line.to_string(), &mut exported.files)?;
+                    exported.requests += 1;
+                }
+            }
+        }
+        files.close()?;
+    }
+    Ok(exported)
+}
+
+/// A teacher's name as the beginning of a file's name: it must stay in its folder.
+fn file_stem(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' })
+        .collect::<String>()
+        .replace("..", "_")
+}
+
+/// The files of one teacher, each within what providers take.
+struct Files<'a> {
+    out: &'a Path,
+    stem: String,
+    number: u32,
+    open: Option<(PathBuf, BufWriter<File>)>,
+    requests: u64,
+    bytes: u64,
+}
+
+impl Files<'_> {
+    fn write(&mut self, line: &str, written: &mut Vec<PathBuf>) -> Result<()> {
+        let bytes = line.len() as u64 + 1;
+        if self.requests >= MAX_REQUESTS || self.bytes + bytes > MAX_BYTES {
+            self.close()?;
+        }
+        let (path, file) = match &mut self.open {
+            Some(open) => open,
+            closed => {
+                self.number += 1;
+                let path = self.out.join(format!("{}-{:04}.jsonl", self.stem, self.number));
+                let file = File::create(&path).map_err(Error::run_file("create", &path))?;
+                written.push(path.clone());
+                (self.requests, self.bytes) = (0, 0);
+                closed.insert((path, BufWriter::new(file)))
+            }
+        };
+        writeln!(file, "{line}").map_err(Error::run_file("write", path))?;
+        self.requests += 1;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<()> {
+        match self.open.take() {
+            Some((path, mut file)) => file.flush().map_err(Error::run_file("write", &path)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A line of a provider's results.
+#[derive(Debug, Deserialize)]
+struct ResultLine {
+    custom_id: String,
+    #[serde(default)]
+    response: Option<Response>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Response {
+    status_code: u16,
+    #[serde(default)]
+    body: Value,
+}
+
+/// Takes the results in `files` into the run directory's store. `candist run` then labels with them.
+pub fn import(config: &Config, files: &[PathBuf]) -> Result<Imported> {
+    let mut dry = Dry::make(config)?;
+    let Some((lock, store)) = dry.run.take() else {
+        return Err(Error::NoRun { path: config.run.dir.clone(), missing: "manifest.json" });
+    };
+    let (store, committer) = store.start()?;
+    let mut import = Import {
+        config,
+        dry: &dry,
+        store: &store,
+        imported: Imported::default(),
+        held: HashMap::new(),
+        taken: Vec::new(),
+    };
+    let taken = files.iter().try_for_each(|path| import.file(path)).and_then(|()| import.match_held());
+    let imported = import.imported;
+    drop(store);
+    let committed = committer.join().map_err(|_| Error::gone("store"))?;
+    drop(lock);
+    taken.and(committed).and_then(|()| dry.ledger.close()).map(|()| imported)
+}
+
+struct Import<'a> {
+    config: &'a Config,
+    dry: &'a Dry,
+    store: &'a crate::store::StoreHandle,
+    imported: Imported,
+    held: HashMap<AnswerKey, Value>,
+    taken: Vec<AnswerRecord>,
+}
+
+impl Import<'_> {
+    fn file(&mut self, path: &Path) -> Result<()> {
+        let unreadable = |source| Error::Input { what: "batch results", path: path.to_owned(), source };
+        let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {
+            self.line(&line);
+            line.clear();
+            if self.held.len() >= HELD {
+                self.match_held()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &[u8]) {
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        let result = serde_json::from_slice::<ResultLine>(line).ok();
+        let Some((key, response)) = result.and_then(|line| Some((from_hex(&line.custom_id)?, line.response))) else {
+            self.imported.foreign += 1;
+            return;
+        };
+        match response {
+            Some(response) if response.status_code == 200 => {
+                self.held.insert(AnswerKey(key), response.body);
+            }
+            _ => self.imported.failed += 1,
+        }
+    }
+
+    /// Finds the texts of the results that are held, in one pass over the corpus, and stores their answers.
+    fn match_held(&mut self) -> Result<()> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let mut corpus = corpus::open(&self.config.corpus)?;
+        while let Some(row) = corpus.next_row()? {
+            let Ok(sample) = row.sample else { continue };
+            for teacher in &self.dry.teachers {
+                for draw in 0..teacher.draws() {
+                    let key = teacher.key(&sample, draw);
+                    if let Some(body) = self.held.remove(&key) {
+                        self.take(teacher.as_ref(), key, &sample, &body)?;
+                    }
+                }
+            }
+        }
+        self.imported.foreign += self.held.len() as u64;
+        self.held.clear();
+        self.store_taken()
+    }
+
+    /// Stores what was taken: the costs first, so that a kill cannot hide what was spent.
+    fn store_taken(&mut self) -> Result<()> {
+        let taken = std::mem::take(&mut self.taken);
+        self.dry.ledger.add(taken.iter().filter_map(|record| record.answer.cost).sum())?;
+        self.imported.new += taken.len() as u64;
+        let stored = try_join_all(taken.into_iter().map(|record| self.store.record(record)));
+        futures::executor::block_on(stored).map(drop)
+    }
+
+    fn take(&mut self, teacher: &dyn Teacher, key: AnswerKey, sample: &Sample, body: &Value) -> Result<()> {
+        let before = self.store.reader().answer(key)?;
+        if before.as_ref().is_some_and(|record| record.is_settled(teacher.attempts())) {
+            self.imported.known += 1;
+            return Ok(());
+        }
+        let read = teacher.requests().map(|requests| requests.read(body.to_string().as_bytes()));
+        let Some(Ok(answer)) = read else {
+            self.imported.failed += 1;
+            return Ok(());
+        };
+        // The same result again is no second try.
+        if before.as_ref().is_some_and(|record| record.answer.raw == answer.raw) {
+            self.imported.known += 1;
+            return Ok(());
+        }
+        self.taken.push(AnswerRecord {
+            key,
+            id: sample.id.clone(),
+            text_hash: TextHash::of(&sample.text),
+            teacher: teacher.name().to_owned(),
+            attempt: before.map_or(0, |record| record.attempt) + 1,
+            answer,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! `candist batch`
+
+use std::io::Write;
+
+use anyhow::Result;
+use candist::{Config, batch};
+
+use super::{BatchCommand, grouped};
+
+pub(super) fn run(command: BatchCommand) -> Result<()> {
+    let out = &mut std::io::stdout().lock();
+    match command {
+        BatchCommand::Export { config, out: folder, run_dir } => {
+            let exported = batch::export(&Config::load(&config, run_dir)?, &folder)?;
+            for file in &exported.files {
+                writeln!(out, "{}", file.display())?;
+            }
+            tracing::info!(
+                "{} request(s) in {} file(s); {} stored answer(s) are not asked for again",
+                grouped(exported.requests),
+                exported.files.len(),
+                grouped(exported.stored)
+            );
+        }
+        BatchCommand::Import { config, files, run_dir } => {
+            let imported = batch::import(&Config::load(&config, run_dir)?, &files)?;
+            for (count, meaning) in [
+                (imported.new, "new answers"),
+                (imported.known, "answers that were stored before"),
+                (imported.failed, "errors; these texts stay to be asked"),
+                (imported.foreign, "results that answer nothing of this corpus and configuration"),
+            ] {
+                writeln!(out, "  {:>12}  {meaning}", grouped(count))?;
+            }
+            tracing::info!("label with them: candist run {}", config.display());
+        }
+    }
+    Ok(())
+}

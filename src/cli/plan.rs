@@ -1,0 +1,72 @@
+//! `candist plan`
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use candist::Config;
+use candist::plan::{ASSUMED_LATENCY, Plan, TeacherPlan, plan};
+use indicatif::HumanDuration;
+
+use super::{grouped, money};
+
+pub(super) fn run(path: &Path, run_dir: Option<PathBuf>) -> Result<()> {
+    let config = Config::load(path, run_dir)?;
+    let plan = plan(&config)?;
+    let out = &mut std::io::stdout().lock();
+    let new = plan.rows - plan.bad_rows - plan.known;
+    writeln!(out, "{}: {} rows, of which", config.task.name, grouped(plan.rows))?;
+    for (count, meaning) in
+        [(new, "to be annotated"), (plan.known, "done, or repeating an earlier one"), (plan.bad_rows, "unusable")]
+    {
+        writeln!(out, "  {:>12}  {meaning}", grouped(count))?;
+    }
+    for teacher in &plan.teachers {
+        writeln!(out)?;
+        describe(teacher, out)?;
+    }
+    writeln!(out)?;
+    total(&plan, out)
+}
+
+fn describe(teacher: &TeacherPlan, out: &mut dyn Write) -> Result<()> {
+    let only = if teacher.only_if_unsure { " (asked only where those before it are unsure; at most)" } else { "" };
+    writeln!(out, "{}{only}", teacher.name)?;
+    let mut row = |name: &str, value: String, meaning: &str| {
+        writeln!(out, "{}", format!("  {name:<14}{value:>24}  {meaning}").trim_end())
+    };
+    row("requests", grouped(teacher.requests), "")?;
+    row("stored answers", grouped(teacher.stored), "used again, for nothing")?;
+    let tokens = &teacher.tokens;
+    if tokens.prompt > 0 {
+        let how = if teacher.counted { "counted with the tokenizer" } else { "estimated at four bytes a token" };
+        row("prompt tokens", grouped(tokens.prompt), how)?;
+        let most = format!("estimated; at most {}", grouped(tokens.completion_bound));
+        row("answer tokens", grouped(tokens.completion), &most)?;
+        let cost = match teacher.cost {
+            Some((expected, most)) => (money(expected), format!("at the configured prices; at most {}", money(most))),
+            None => ("unknown".to_owned(), "add [teachers.price]".to_owned()),
+        };
+        row("cost", cost.0, &cost.1)?;
+        let how = format!("at the configured limits, if a request takes {} s", ASSUMED_LATENCY.as_secs());
+        row("time", HumanDuration(teacher.duration).to_string(), &how)?;
+    }
+    Ok(())
+}
+
+fn total(plan: &Plan, out: &mut dyn Write) -> Result<()> {
+    let requests: u64 = plan.teachers.iter().map(|teacher| teacher.requests).sum();
+    let longest = plan.teachers.iter().map(|teacher| teacher.duration).max().unwrap_or(Duration::ZERO);
+    write!(out, "In all: {} requests, {}", grouped(requests), HumanDuration(longest))?;
+    if let Some((expected, most)) = plan.cost() {
+        write!(out, ", cost {}, at most {}", money(expected), money(most))?;
+    }
+    writeln!(out, "; {} spent so far.", money(plan.spent))?;
+    if let (Some(cap), Some((_, most))) = (plan.max_cost, plan.cost())
+        && plan.spent + most > cap
+    {
+        writeln!(out, "run.max_cost is {}: the run may stop before the end, resumable.", money(cap))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! What a run would ask, and what that would cost and take. Sends nothing.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+
+use crate::annotate::ranked;
+use crate::config::{Combine, Config, LimitsConfig, Price, TeacherConfig};
+use crate::corpus;
+use crate::error::{Error, Result};
+use crate::ledger::Ledger;
+use crate::pipeline;
+use crate::sample::{Sample, TextHash};
+use crate::store::{Manifest, RunLock, Store, StoreReader};
+use crate::teacher::{self, AnswerKey, Teacher};
+
+/// Seconds that a request is assumed to take.
+pub const ASSUMED_LATENCY: Duration = Duration::from_secs(1);
+
+/// Tokens of requests: as expected, and at most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Of prompts.
+    pub prompt: u64,
+    /// Of answers, as expected.
+    pub completion: u64,
+    /// Of answers, at most.
+    pub completion_bound: u64,
+}
+
+/// What one teacher would be asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TeacherPlan {
+    /// Its name.
+    pub name: String,
+    /// Requests, at most.
+    pub requests: u64,
+    /// Whether it is asked only where those before it are unsure: then all here is an upper bound.
+    pub only_if_unsure: bool,
+    /// Answers that are stored and used again.
+    pub stored: u64,
+    /// What the requests take.
+    pub tokens: Tokens,
+    /// Whether prompts were counted with the model's tokenizer; else they are estimated from their bytes.
+    pub counted: bool,
+    /// What the requests cost as expected, and at most; `None` without prices.
+    pub cost: Option<(Decimal, Decimal)>,
+    /// How long the requests take at the configured limits, if one takes [`ASSUMED_LATENCY`].
+    pub duration: Duration,
+}
+
+/// What a run would ask.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Rows of the corpus.
+    pub rows: u64,
+    /// Of those, rows that cannot be used.
+    pub bad_rows: u64,
+    /// Of those, rows that are done or repeat an earlier one.
+    pub known: u64,
+    /// Every teacher.
+    pub teachers: Vec<TeacherPlan>,
+    /// What was spent so far.
+    pub spent: Decimal,
+    /// The cap.
+    pub max_cost: Option<Decimal>,
+}
+
+impl Plan {
+    /// What all requests cost as expected, and at most; `None` if any teacher that is asked has no prices.
+    #[must_use]
+    pub fn cost(&self) -> Option<(Decimal, Decimal)> {
+        let asked = self.teachers.iter().filter(|teacher| teacher.requests > 0);
+        asked.map(|teacher| teacher.cost).try_fold((Decimal::ZERO, Decimal::ZERO), |sum, cost| {
+            let cost = cost?;
+            Some((sum.0 + cost.0, sum.1 + cost.1))
+        })
+    }
+}
+
+/// Teachers that are never asked, with what is stored of their answers, and the plan's ledger.
+pub(crate) struct Dry {
+    pub(crate) teachers: Vec<Arc<dyn Teacher>>,
+    /// Of a run directory that there is already, ours while this lives.
+    pub(crate) run: Option<(RunLock, Store)>,
+    /// Whether rows that are known stay as they are.
+    pub(crate) keeps_labels: bool,
+    pub(crate) ledger: Arc<Ledger>,
+}
+
+impl Dry {
+    /// Sets up the teachers of `config`, without keys, and opens the run directory if there is one.
+    pub(crate) fn open(config: &Config) -> Result<Self> {
+        Self::set_up(config, false)
+    }
+
+    /// As [`Dry::open`], but makes the run directory if there is none.
+    pub(crate) fn make(config: &Config) -> Result<Self> {
+        Self::set_up(config, true)
+    }
+
+    fn set_up(config: &Config, make: bool) -> Result<Self> {
+        let mut config = config.clone();
+        for teacher in &mut config.teachers {
+            if let TeacherConfig::OpenAi(openai) = teacher {
+                openai.http.api_key_env = None;
+            }
+        }
+        let ledger = Ledger::new(config.run.max_cost);
+        let teachers = teacher::open_all(&config, &ledger)?;
+        let dir = &config.run.dir;
+        let wanted = pipeline::manifest_of(&config, &teachers);
+        let found = match Manifest::read(dir)? {
+            Some(found) => found,
+            None if make => {
+                std::fs::create_dir_all(dir).map_err(Error::run_file("create", dir))?;
+                wanted.write(dir)?;
+                wanted.clone()
+            }
+            None => return Ok(Self { teachers, run: None, keeps_labels: true, ledger }),
+        };
+        if let Some(difference) = found.difference(&wanted) {
+            return Err(Error::OtherTask { path: dir.clone(), difference });
+        }
+        let lock = RunLock::take(dir)?;
+        let store = Store::open(dir, &config.task.labels)?;
+        ledger.take_up(dir, store.totals().cost)?;
+        let keeps_labels = found.labelling == wanted.labelling;
+        Ok(Self { teachers, run: Some((lock, store)), keeps_labels, ledger })
+    }
+
+    pub(crate) fn reader(&self) -> Option<StoreReader> {
+        self.run.as_ref().map(|(_, store)| store.reader())
+    }
+
+    /// Whether a run would pass over this sample.
+    pub(crate) fn is_done(&self, sample: &Sample) -> Result<bool> {
+        match self.reader().filter(|_| self.keeps_labels) {
+            Some(reader) => Ok(reader.known(&sample.id)?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// The stored answer under `key`, if a run would use it.
+    pub(crate) fn stored(&self, teacher: &dyn Teacher, key: AnswerKey) -> Result<Option<crate::teacher::AnswerRecord>> {
+        let stored = match self.reader() {
+            Some(reader) => reader.answer(key)?,
+            None => None,
+        };
+        Ok(stored.filter(|record| record.is_settled(teacher.attempts())))
+    }
+}
+
+/// Makes the plan of `config`.
+pub fn plan(config: &Config) -> Result<Plan> {
+    let dry = Dry::open(config)?;
+    let mut corpus = corpus::open(&config.corpus)?;
+    let mut plan = Plan {
+        rows: 0,
+        bad_rows: 0,
+        known: 0,
+        teachers: config.teachers.iter().zip(&dry.teachers).map(|(config, teacher)| empty(config, teacher)).collect(),
+        spent: dry.ledger.sums().total(),
+        max_cost: config.run.max_cost,
+    };
+    for teacher in plan.teachers.iter_mut().skip(1) {
+        teacher.only_if_unsure = config.combine == Combine::Cascade;
+    }
+    let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
+    while let Some(row) = corpus.next_row()? {
+        plan.rows += 1;
+        let Ok(sample) = row.sample else {
+            plan.bad_rows += 1;
+            continue;
+        };
+        // Hashes, not ids: a corpus may be large.
+        if !ids.insert(TextHash::of(&sample.id.0)) || dry.is_done(&sample)? {
+            plan.known += 1;
+            continue;
+        }
+        add(&mut plan, &dry, config.combine, &sample, &mut keys)?;
+    }
+    for (plan, config) in plan.teachers.iter_mut().zip(&config.teachers) {
+        if let TeacherConfig::OpenAi(openai) = config {
+            plan.cost = openai.price.as_ref().map(|price| cost(price, &plan.tokens));
+            plan.duration = duration(&openai.limits, plan.requests, &plan.tokens);
+        }
+    }
+    Ok(plan)
+}
+
+fn empty(config: &TeacherConfig, teacher: &Arc<dyn Teacher>) -> TeacherPlan {
+    TeacherPlan {
+        name: config.name().to_owned(),
+        requests: 0,
+        only_if_unsure: false,
+        stored: 0,
+        tokens: Tokens::default(),
+        counted: teacher.requests().is_some_and(|requests| requests.sizes_are_counted()),
+        // A recording is free.
+        cost: matches!(config, TeacherConfig::Recorded(_)).then_some((Decimal::ZERO, Decimal::ZERO)),
+        duration: Duration::ZERO,
+    }
+}
+
+/// Counts what is to be asked about one sample.
+fn add(plan: &mut Plan, dry: &Dry, combine: Combine, sample: &Sample, keys: &mut HashSet<AnswerKey>) -> Result<()> {
+    for (teacher, plan) in dry.teachers.iter().zip(&mut plan.teachers) {
+        let mut stored = Vec::new();
+        for draw in 0..teacher.draws() {
+            let key = teacher.key(sample, draw);
+            if let Some(record) = dry.stored(teacher.as_ref(), key)? {
+                plan.stored += 1;
+                stored.push(record);
+            } else if keys.insert(key) {
+                plan.requests += 1;
+                if let Some(requests) = teacher.requests() {
+                    let size = requests
+                        .size(sample)
+                        .map_err(|message| Error::TeacherConfig { teacher: teacher.name().to_owned(), message })?;
+                    plan.tokens.prompt += u64::from(size.prompt);
+                    plan.tokens.completion += u64::from(size.completion);
+                    plan.tokens.completion_bound += u64::from(size.completion_bound);
+                }
+            }
+        }
+        let all_stored = stored.len() == teacher.draws() as usize;
+        if combine == Combine::Cascade && all_stored && ranked(&stored).len() == 1 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn cost(price: &Price, tokens: &Tokens) -> (Decimal, Decimal) {
+    let of = |completion: u64| {
+        let sum = price.input * Decimal::from(tokens.prompt) + price.output * Decimal::from(completion);
+        sum / Decimal::from(1_000_000)
+    };
+    (of(tokens.completion), of(tokens.completion_bound))
+}
+
+fn duration(limits: &LimitsConfig, requests: u64, tokens: &Tokens) -> Duration {
+    let minutes = |units: u64, per_minute: Option<u32>| {
+        per_minute.map_or(0.0, |per_minute| units as f64 / f64::from(per_minute.max(1)) * 60.0)
+    };
+    let at_once = requests.div_ceil(limits.max_in_flight as u64) as f64 * ASSUMED_LATENCY.as_secs_f64();
+    let seconds = at_once
+        .max(minutes(requests, limits.requests_per_minute))
+        .max(minutes(tokens.prompt + tokens.completion, limits.tokens_per_minute));
+    Duration::from_secs_f64(seconds)
+}
