@@ -45,7 +45,10 @@ fn describe(teacher: &TeacherPlan, out: &mut dyn Write) -> Result<()> {
         let most = format!("estimated; at most {}", grouped(tokens.completion_bound));
         row("answer tokens", grouped(tokens.completion), &most)?;
         let cost = match teacher.cost {
-            Some((expected, most)) => (money(expected), format!("at the configured prices; at most {}", money(most))),
+            Some((expected, most)) => (
+                money(expected),
+                format!("at the configured prices; {} if every answer is as long as it may be", money(most)),
+            ),
             None => ("unknown".to_owned(), "add [teachers.price]".to_owned()),
         };
         row("cost", cost.0, &cost.1)?;
@@ -60,7 +63,7 @@ fn total(plan: &Plan, out: &mut dyn Write) -> Result<()> {
     let longest = plan.teachers.iter().map(|teacher| teacher.duration).max().unwrap_or(Duration::ZERO);
     write!(out, "In all: {} requests, {}", grouped(requests), HumanDuration(longest))?;
     if let Some((expected, most)) = plan.cost() {
-        write!(out, ", cost {}, at most {}", money(expected), money(most))?;
+        write!(out, ", cost {} to {}", money(expected), money(most))?;
     }
     writeln!(out, "; {} spent so far.", money(plan.spent))?;
     if let (Some(cap), Some((_, most))) = (plan.max_cost, plan.cost())

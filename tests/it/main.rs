@@ -18,6 +18,12 @@ mod change;
 mod mistakes;
 // The openai teacher against the loopback server.
 mod openai;
+// What is asked of whom, in which mode, and when again.
+mod asking;
+// Plans, costs, and the cap.
+mod money;
+// Batch files out and in.
+mod batch;
 // Following the labels while they are written.
 mod tail;
 // configs/, schemas/ and examples/ are what the program says they are.

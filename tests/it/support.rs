@@ -169,7 +169,7 @@ impl Finished {
 pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) replay: Arc<Replay>,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Server {
@@ -182,7 +182,14 @@ impl Server {
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         runtime.spawn(serve(listener, Arc::clone(&replay)));
-        Self { url, replay, _runtime: runtime }
+        Self { url, replay, runtime }
+    }
+
+    /// The reply to one request body.
+    pub(crate) fn complete(&self, body: &serde_json::Value) -> serde_json::Value {
+        let client = reqwest::Client::new();
+        let url = format!("{}/chat/completions", self.url);
+        self.runtime.block_on(async { client.post(url).json(body).send().await.unwrap().json().await.unwrap() })
     }
 }
 
