@@ -20,6 +20,8 @@ mod mistakes;
 mod openai;
 // What is asked of whom, in which mode, and when again.
 mod asking;
+// A server that misbehaves in every way there is.
+mod faults;
 // Plans, costs, and the cap.
 mod money;
 // Batch files out and in.

@@ -30,7 +30,7 @@ fn refused_requests_wait_and_are_sent_again() {
     let project = Project::new(32);
     let server = Server::start(&project, Behaviour { refuse_first: 20, ..Behaviour::default() });
     project.configure(&openai(&["all-merged"], &server.url, ""), "");
-    project.run().expect_said("HTTP 429 Too Many Requests; trying again");
+    project.run().expect_said("HTTP 429 Too Many Requests; trying again after 1.0 s");
     assert_eq!(server.replay.stats().requests, project.read("pool.jsonl").lines().count() as u64);
 }
 

@@ -80,13 +80,17 @@ impl Breaker {
         Meaning::Server(backoff(state.waits, 0.5 + uniform / 2.0))
     }
 
-    /// The server refused for now, which says that it is there. Whether it has done nothing else for too long.
-    pub(super) fn refused(&self) -> Option<Duration> {
+    /// The server refused for now, which says that it is there: how long everyone waits if it did not say itself, longer each
+    /// time; or, as an error, for how long it has done nothing else, when that is too long.
+    pub(super) fn refused(&self, uniform: f64) -> Result<Duration, Duration> {
         let mut state = self.lock();
         let since = *state.since.get_or_insert_with(Instant::now);
         // A refusal may say to wait for two minutes.
-        let patience = self.give_up_after.max(super::headers::LONGEST_PAUSE);
-        (since.elapsed() > patience).then(|| since.elapsed())
+        if since.elapsed() > self.give_up_after.max(super::headers::LONGEST_PAUSE) {
+            return Err(since.elapsed());
+        }
+        state.waits += 1;
+        Ok(backoff(state.waits, 0.5 + uniform / 2.0))
     }
 }
 
@@ -121,9 +125,10 @@ mod tests {
             assert!(matches!(breaker.failed(0.0), Meaning::GiveUp(_)));
             breaker.answered();
             assert_eq!(breaker.failed(0.0), Meaning::Own);
-            assert_eq!(breaker.refused(), None);
+            assert_eq!(breaker.refused(1.0), Ok(Duration::from_millis(500)));
+            assert_eq!(breaker.refused(1.0), Ok(Duration::from_secs(1)));
             tokio::time::sleep(Duration::from_secs(121)).await;
-            assert!(breaker.refused().is_some());
+            assert!(breaker.refused(0.0).is_err());
         }
     }
 }

@@ -324,17 +324,20 @@ impl OpenAi {
         let excerpt: String = body.trim().chars().take(300).collect();
         let message = || format!("HTTP {status}: {excerpt}. {}", self.advice(status));
         Err(match judge(status, &response.headers, body) {
-            Verdict::Overloaded(wait) => {
-                if let Some(length) = self.address.breaker.refused() {
+            Verdict::Overloaded(_) if !pass.is_current() => Trouble::Again,
+            Verdict::Overloaded(asked) => match self.address.breaker.refused(rand::random()) {
+                Ok(own) => {
+                    let wait = asked.unwrap_or(own);
+                    pass.overloaded(wait);
+                    let (name, seconds) = (&self.config.name, wait.as_secs_f64());
+                    tracing::warn!("teacher {name:?}: HTTP {status}; trying again after {seconds:.1} s");
+                    Trouble::Again
+                }
+                Err(length) => {
                     let seconds = length.as_secs();
                     return Err(Trouble::Stop(format!("nothing but HTTP {status} for {seconds} s: {excerpt}")));
                 }
-                if pass.overloaded(wait) {
-                    let (name, seconds) = (&self.config.name, wait.as_secs_f64());
-                    tracing::warn!("teacher {name:?}: HTTP {status}; trying again after {seconds:.1} s");
-                }
-                Trouble::Again
-            }
+            },
             Verdict::Passing => self.failed(pass, Lost { message: format!("HTTP {status}: {excerpt}"), unsent: false }),
             Verdict::Filtered => {
                 let problem = Some(Problem {

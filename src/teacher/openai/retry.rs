@@ -10,8 +10,8 @@ use super::headers::retry_after;
 /// What to do after a reply with an error status.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The server has too much to do: nothing is sent for so long.
-    Overloaded(Duration),
+    /// The server has too much to do: nothing is sent for so long, if it says how long.
+    Overloaded(Option<Duration>),
     /// It went wrong this time.
     Passing,
     /// The provider's filter does not let this text through: that is its answer.
@@ -28,10 +28,7 @@ pub(super) fn judge(status: StatusCode, headers: &HeaderMap, body: &str) -> Verd
     match status.as_u16() {
         // Out of credit looks like a rate limit but no waiting helps.
         429 if says(&["insufficient_quota", "billing_hard_limit", "credit balance is too low"]) => Verdict::Stop,
-        429 | 503 | 529 => {
-            let wait = retry_after(headers, SystemTime::now());
-            Verdict::Overloaded(wait.unwrap_or(Duration::from_secs(1)))
-        }
+        429 | 503 | 529 => Verdict::Overloaded(retry_after(headers, SystemTime::now())),
         408 | 409 | 500..=599 => Verdict::Passing,
         400 if says(&["content_filter", "content_policy"]) => Verdict::Filtered,
         // Redirects are not followed: they could carry key and texts to another host.
@@ -68,8 +65,8 @@ mod tests {
             }
         }
         for status in [429, 503, 529] {
-            assert_eq!(judge(status, &headers, ""), Verdict::Overloaded(Duration::from_secs(8)));
-            assert_eq!(judge(status, &none, ""), Verdict::Overloaded(Duration::from_secs(1)));
+            assert_eq!(judge(status, &headers, ""), Verdict::Overloaded(Some(Duration::from_secs(8))));
+            assert_eq!(judge(status, &none, ""), Verdict::Overloaded(None));
         }
         assert_eq!(judge(429, &none, "{\"code\":\"insufficient_quota\"}"), Verdict::Stop);
         assert_eq!(judge(400, &none, "{\"code\":\"content_filter\"}"), Verdict::Filtered);
