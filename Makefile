@@ -28,8 +28,8 @@ check: setup ## format, lints, tests, docs: what must hold before a commit
 bench: setup ## measure speed and memory (benches/)
 	@scripts/bench.sh
 
-soak: setup ## the kill tests with their full counts (minutes)
-	CANDIST_KILLS=20 $(CARGO) test --locked --release --test it -- kill --nocapture
+soak: setup ## the kill and cost tests with their full counts (minutes)
+	CANDIST_KILLS=20 CANDIST_CAPS=100 $(CARGO) test --locked --release --test it -- kill cap_holds --nocapture
 
 fmt: ## format the code
 	$(CARGO) fmt

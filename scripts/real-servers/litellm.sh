@@ -15,7 +15,8 @@ export LITELLM_MASTER_KEY=${LITELLM_MASTER_KEY:-sk-local}
 # Prices come with the package: nothing is fetched at the start.
 export LITELLM_LOCAL_MODEL_COST_MAP=True
 
-venv "litellm-$version" "litellm[proxy]==$version"
+# Without prisma it answers HTTP 500, not 401, to a request without a key.
+venv "litellm-$version" "litellm[proxy]==$version" prisma==0.15.0
 cd "$cache"
 serve "$port" "$LITELLM_MASTER_KEY" mock \
   "$cache/litellm-$version/bin/litellm" --config "$here/litellm.yaml" --host 127.0.0.1 --port "$port" --telemetry False

@@ -1,8 +1,10 @@
 //! Plans, costs, and the cap.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use crate::server::Behaviour;
+use crate::server::{Behaviour, Fault, Faults, Stats};
 use crate::support::{Project, Server, openai};
 
 const PRICE: &str = "[teachers.price]\ninput = \"1.00\"\noutput = \"4.00\"";
@@ -55,6 +57,45 @@ fn the_cap_is_not_passed_and_raising_it_goes_on() {
     configure("1.5");
     project.run();
     assert_eq!(server.replay.stats().repeated, 0);
+}
+
+/// Answers of random length, 200 in flight, a cap that only some of them fit: with faults, so that some outcomes stay unknown.
+#[test]
+fn the_cap_holds_by_the_servers_own_bill() {
+    let runs: u64 = std::env::var("CANDIST_CAPS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(3);
+    for seed in 0..runs {
+        let project = Project::new(4);
+        let faults = Faults { seed, rate: 0.05, kinds: vec![Fault::Reset, Fault::TruncatedBody, Fault::Unavailable] };
+        let behaviour = Behaviour {
+            latency: Duration::from_millis(5),
+            latency_spread: Duration::from_millis(20),
+            tokens: Some((1, 256)),
+            report_cost: seed % 2 == 0,
+            faults,
+            ..Behaviour::default()
+        };
+        let server = Server::start(&project, behaviour);
+        // A server that tells a cost charges a millionth for a token of either kind; the worst case of these prices covers it.
+        let price = "[teachers.price]\ninput = 0.01\noutput = 1";
+        let charged = |stats: &Stats| {
+            let prompt = if seed % 2 == 0 { 1.0 } else { 0.01 } * stats.prompt_tokens as f64;
+            (prompt + stats.completion_tokens as f64) / 1e6
+        };
+        project.configure(&openai(&["all-merged"], &server.url, price).replace("= 64", "= 200\nmin_in_flight = 200"), "");
+        let cap = 0.06;
+        let config = project.read("config.toml").replace("[run]\n", &format!("[run]\nmax_cost = {cap}\n"));
+        project.write("config.toml", &config);
+        project.candist(&["run", "config.toml"]).expect_exit(3).expect_said("run.max_cost is reached");
+        let (stats, (cost, _)) = (server.replay.stats(), recorded(&project));
+        let billed = charged(&stats);
+        assert!(stats.most_in_flight > 100, "{stats:?}");
+        assert!(billed <= cap && cost <= cap, "{seed}: {billed} {cost}");
+        assert!(cost > 0.0, "{seed}");
+        // A restart spends what is left at most, and never forgets what was unknown.
+        project.candist(&["run", "config.toml"]).expect_exit(3);
+        let billed = charged(&server.replay.stats());
+        assert!(billed <= cap, "{seed}: {billed}");
+    }
 }
 
 #[test]
