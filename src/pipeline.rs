@@ -103,13 +103,16 @@ pub async fn run(
 
     // ---- the end: settle the labels, or stop where nothing is lost ---------------------------------------------------------
     let complete = matches!((&asked, &read_to_end), (Ok(()), Ok(true))) && !*stopped.borrow();
-    if complete {
-        let placed = feed.borrow().placed;
-        if manifest.ends.last() != Some(&placed) {
-            manifest.ends.push(placed);
-            let (manifest, dir) = (manifest.clone(), config.run.dir.clone());
-            // Before the student acts on it: a replay must find the same ends.
-            blocking("store", move || manifest.write(&dir)).await?;
+    let placed = feed.borrow().placed;
+    let mut noted = Ok(());
+    if complete && manifest.ends.last() != Some(&placed) {
+        let mut ended = manifest.clone();
+        ended.ends.push(placed);
+        let (written, dir) = (ended.clone(), config.run.dir.clone());
+        // Before the student acts on it: a replay must find the same ends.
+        noted = blocking("store", move || written.write(&dir)).await;
+        if noted.is_ok() {
+            manifest = ended;
         }
     }
     feed.send_modify(|feed| {
@@ -125,7 +128,7 @@ pub async fn run(
     drop(lock);
 
     // ---- what to tell: the first cause, not what followed from it --------------------------------------------------------
-    let report = first_cause(asked, read_to_end, settled, committed.and(balanced));
+    let report = first_cause(asked, read_to_end, settled, committed.and(noted).and(balanced));
     progress.set_phase(if matches!(report, Ok(Report { settled: true })) { Phase::Complete } else { Phase::Stopped });
     if !report?.settled {
         return Err(Error::Interrupted);

@@ -102,16 +102,10 @@ impl Dry {
     }
 
     fn set_up(config: &Config, make: bool) -> Result<Self> {
-        let mut config = config.clone();
-        for teacher in &mut config.teachers {
-            if let TeacherConfig::OpenAi(openai) = teacher {
-                openai.http.api_key_env = None;
-            }
-        }
         let ledger = Ledger::new(config.run.max_cost);
-        let teachers = teacher::open_all(&config, &ledger)?;
+        let teachers = teacher::open_without_keys(config, &ledger)?;
         let dir = &config.run.dir;
-        let wanted = pipeline::manifest_of(&config, &teachers);
+        let wanted = pipeline::manifest_of(config, &teachers);
         let found = match Manifest::read(dir)? {
             Some(found) => found,
             None if make => {

@@ -230,3 +230,14 @@ pub fn open_all(config: &Config, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Tea
         })
         .collect()
 }
+
+/// Sets up the configured teachers without their keys: for looking, not for asking.
+pub fn open_without_keys(config: &Config, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Teacher>>> {
+    let mut config = config.clone();
+    for teacher in &mut config.teachers {
+        if let TeacherConfig::OpenAi(openai) = teacher {
+            openai.http.api_key_env = None;
+        }
+    }
+    open_all(&config, ledger)
+}

@@ -81,7 +81,8 @@ fn the_cap_holds_by_the_servers_own_bill() {
             let prompt = if seed % 2 == 0 { 1.0 } else { 0.01 } * stats.prompt_tokens as f64;
             (prompt + stats.completion_tokens as f64) / 1e6
         };
-        project.configure(&openai(&["all-merged"], &server.url, price).replace("= 64", "= 200\nmin_in_flight = 200"), "");
+        project
+            .configure(&openai(&["all-merged"], &server.url, price).replace("= 64", "= 200\nmin_in_flight = 200"), "");
         let cap = 0.06;
         let config = project.read("config.toml").replace("[run]\n", &format!("[run]\nmax_cost = {cap}\n"));
         project.write("config.toml", &config);

@@ -64,6 +64,17 @@ impl Gate {
         self.changed.notify_waiters();
     }
 
+    /// Returns once nobody is let through any more.
+    pub(super) async fn closed(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.lock().closed {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Waits for room and until `count` takes the request's share of the limits per minute (else it says when to try again);
     /// `None` once closed. Gives what `count` gave. The request counts as in flight until the pass is dropped.
     pub(super) async fn enter<T>(self: &Arc<Self>, mut count: impl FnMut() -> Result<T, Instant>) -> Option<(Pass, T)> {

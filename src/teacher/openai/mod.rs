@@ -158,7 +158,10 @@ impl OpenAi {
                         return Err(self.out_of_tries(&message, unreachable, tries));
                     }
                     tracing::warn!("teacher {:?}: {message}; trying again", self.config.name);
-                    tokio::time::sleep(backoff(tries, rand::random())).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(backoff(tries, rand::random())) => {}
+                        () = self.address.gate.closed() => return Err(AskError::Cancelled),
+                    }
                 }
             }
         }
