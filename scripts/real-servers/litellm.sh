@@ -2,7 +2,7 @@
 # Runs the LiteLLM proxy with a model, "mock", that always gives the answer in litellm.yaml.
 #
 # What for: to see that candist gets along with the proxy itself (keys, errors, fields of a reply) without a real model.
-# Usage: scripts/real-servers/litellm.sh [PORT]      (8091 when left out; it wants a key, $LITELLM_MASTER_KEY or sk-local)
+# Usage: scripts/real-servers/litellm.sh [PORT]      (8091 when left out; its key is $LITELLM_MASTER_KEY or sk-local)
 #
 # The first call installs it into ~/.cache/candist/real-servers. It runs until it is stopped (Ctrl-C or kill).
 set -euo pipefail
