@@ -45,7 +45,7 @@ fn encode(bencher: Bencher<'_, '_>) {
         .bench(|| samples.iter().map(|sample| encode_ngrams(&sample.text, 1 << 17).ids.len()).sum::<usize>());
 }
 
-/// Training steps of one copy of the student on batches of 32.
+/// Training steps on batches of 32, of all copies; an item is one text for one copy.
 #[divan::bench]
 fn train(bencher: Bencher<'_, '_>) {
     let mut student = student();
@@ -53,10 +53,11 @@ fn train(bencher: Bencher<'_, '_>) {
     let labels = config().task.labels.len();
     let mut target = vec![0.0; labels];
     target[3] = 1.0;
-    bencher.counter(ItemsCount::new(texts.len())).bench_local(|| {
+    let folds = config().distill.folds as usize;
+    bencher.counter(ItemsCount::new(texts.len() * folds)).bench_local(|| {
         for batch in texts.chunks(32) {
             let batch: Vec<Example<'_>> = batch.iter().map(|text| (text, target.as_slice())).collect();
-            student.train(0, &batch, 1.0);
+            student.train(&batch, &vec![folds; batch.len()], 1.0);
         }
     });
 }

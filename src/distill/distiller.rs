@@ -38,6 +38,7 @@ const WARM_UP: u32 = 3;
 /// A consumed sample as training needs it.
 #[derive(Debug)]
 struct Item {
+    position: Position,
     encoded: Encoded,
     candidates: Vec<LabelId>,
     fold: Fold,
@@ -141,7 +142,17 @@ impl Distiller {
 
     fn item(&self, position: Position, sample: &StoredSample) -> Arc<Item> {
         let fold = usize::try_from(position % u64::from(self.config.folds)).unwrap_or(0);
-        Arc::new(Item { encoded: self.student.encode(&sample.text), candidates: sample.candidates.clone(), fold })
+        let (encoded, candidates) = (self.student.encode(&sample.text), sample.candidates.clone());
+        Arc::new(Item { position, encoded, candidates, fold })
+    }
+
+    /// The sample at `position`: from the memory, where as many as fit are at their own place, or made anew.
+    fn look_up(&self, position: Position) -> Result<Arc<Item>> {
+        let remembered = usize::try_from(position).ok().and_then(|place| self.memory.get(place));
+        match remembered {
+            Some(item) if item.position == position => Ok(Arc::clone(item)),
+            _ => Ok(self.item(position, &self.sample(position)?)),
+        }
     }
 
     /// Samples consumed.
@@ -268,15 +279,10 @@ impl Distiller {
         };
         let targets: Vec<Vec<f32>> =
             batch.iter().zip(logits.iter()).map(|(item, row)| self.refinery.target(&item.candidates, row)).collect();
-        for fold in 0..self.config.folds as usize {
-            let examples: Vec<Example<'_>> = batch
-                .iter()
-                .zip(&targets)
-                .filter(|(item, _)| item.fold != fold)
-                .map(|(item, target)| (&item.encoded, target.as_slice()))
-                .collect();
-            self.student.train(fold, &examples, rate);
-        }
+        let examples: Vec<Example<'_>> =
+            batch.iter().zip(&targets).map(|(item, target)| (&item.encoded, target.as_slice())).collect();
+        let held_out: Vec<Fold> = batch.iter().map(|item| item.fold).collect();
+        self.student.train(&examples, &held_out, rate);
     }
 
     /// Logits of each item from the copy that never trained on it.
@@ -324,7 +330,7 @@ impl Distiller {
             start = positions.end;
             let mut items = Vec::new();
             for position in positions {
-                let item = self.item(position, &self.sample(position)?);
+                let item = self.look_up(position)?;
                 if last || !item.candidates.is_empty() {
                     items.push((position, item));
                 }

@@ -58,8 +58,9 @@ pub trait Student: Send {
     /// Logits of `texts` from the copy `fold`: one row per text, C columns.
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows;
 
-    /// One training step of the copy `fold` on the mean cross-entropy of `batch`, at `rate` times the learning rate.
-    fn train(&mut self, fold: Fold, batch: &[Example<'_>], rate: f64);
+    /// One training step of every copy, at `rate` times the learning rate: of the copy k on the mean cross-entropy of those
+    /// examples in `batch` that are not held out from it. `held_out` has the copy that must not see it, for each.
+    fn train(&mut self, batch: &[Example<'_>], held_out: &[Fold], rate: f64);
 
     /// Forgets everything: as new.
     fn reset(&mut self);

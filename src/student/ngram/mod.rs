@@ -8,7 +8,7 @@ mod model;
 use std::collections::HashMap;
 use std::path::Path;
 
-use self::model::Model;
+use self::model::{Batch, Model};
 use super::checkpoint::{Loaded, Saved};
 use super::{Encoded, Example, Fold, Rows, Student};
 use crate::config::StudentConfig;
@@ -42,11 +42,17 @@ impl Student for Ngram {
         Rows::new(self.labels, values)
     }
 
-    fn train(&mut self, fold: Fold, batch: &[Example<'_>], rate: f64) {
-        if let Some(copy) = self.copies.get_mut(fold)
-            && !batch.is_empty()
-        {
-            copy.train(batch, rate * self.config.learning_rate);
+    fn train(&mut self, batch: &[Example<'_>], held_out: &[Fold], rate: f64) {
+        if batch.is_empty() {
+            return;
+        }
+        // What all copies have in common is made once.
+        let batch = Batch::new(batch, self.labels);
+        for (fold, copy) in self.copies.iter_mut().enumerate() {
+            let seen: Vec<bool> = held_out.iter().map(|&held_out| held_out != fold).collect();
+            if seen.contains(&true) {
+                copy.train(&batch, &seen, rate * self.config.learning_rate);
+            }
         }
     }
 
@@ -96,8 +102,8 @@ mod tests {
         let batch: Vec<Example<'_>> =
             encoded.iter().zip(&TEXTS).map(|(text, (_, target))| (text, target.as_slice())).collect();
         for _ in 0..steps {
-            student.train(0, &batch, 1.0);
-            student.train(1, &batch, 1.0);
+            // Held out from neither of the two copies.
+            student.train(&batch, &[2; TEXTS.len()], 1.0);
         }
     }
 
@@ -135,7 +141,7 @@ mod tests {
     fn copies_learn_apart() {
         let mut student = student(0.1, 0);
         let text = student.encode(TEXTS[0].0);
-        student.train(0, &[(&text, &[1.0, 0.0])], 1.0);
+        student.train(&[(&text, &[1.0, 0.0])], &[1], 1.0);
         assert!(student.logits(1, &[&text]).iter().flatten().all(|&logit| logit == 0.0));
         assert!(student.logits(0, &[&text]).iter().flatten().any(|&logit| logit != 0.0));
     }
@@ -150,7 +156,7 @@ mod tests {
         let mut loaded = student(0.1, 1);
         // What it had learned itself must be gone after loading.
         let other = loaded.encode("something else entirely");
-        loaded.train(0, &[(&other, &[0.0, 1.0])], 1.0);
+        loaded.train(&[(&other, &[0.0, 1.0])], &[1], 1.0);
         assert_eq!(loaded.load(&path).unwrap().get("step").unwrap(), "4");
         fit(&mut kept, 4);
         fit(&mut loaded, 4);

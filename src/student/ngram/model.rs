@@ -65,6 +65,32 @@ impl Bags {
     }
 }
 
+/// A batch to train on.
+pub(super) struct Batch {
+    bags: Bags,
+    /// The distinct n-grams.
+    rows: Tensor,
+    /// For every n-gram of `bags`, its place in `rows`.
+    local: Tensor,
+    /// Texts x labels.
+    targets: Tensor,
+}
+
+impl Batch {
+    pub(super) fn new(batch: &[Example<'_>], labels: usize) -> Self {
+        let bags = Bags::new(batch.iter().map(|(text, _)| *text));
+        let (rows, local) = distinct(&bags.ids);
+        let targets: Vec<f32> = batch.iter().flat_map(|(_, target)| target.iter().copied()).collect();
+        let columns = i64::try_from(labels).unwrap_or(i64::MAX);
+        Self {
+            bags,
+            rows: Tensor::from_slice(&rows),
+            local: Tensor::from_slice(&local),
+            targets: Tensor::from_slice(&targets).view([-1, columns]),
+        }
+    }
+}
+
 impl Model {
     pub(super) fn new(config: &StudentConfig, labels: usize, fold: usize) -> Self {
         let (buckets, dimension) = (i64::from(config.buckets), i64::from(config.dimension));
@@ -96,32 +122,30 @@ impl Model {
         values
     }
 
-    /// One Adagrad step on the mean cross-entropy between softmax(logits) and the targets.
-    pub(super) fn train(&mut self, batch: &[Example<'_>], learning_rate: f64) {
+    /// One Adagrad step on the mean cross-entropy between softmax(logits) and the targets of those texts that are `seen`.
+    pub(super) fn train(&mut self, batch: &Batch, seen: &[bool], learning_rate: f64) {
         let _guard = tch::no_grad_guard();
-        let bags = Bags::new(batch.iter().map(|(text, _)| *text));
-        let targets: Vec<f32> = batch.iter().flat_map(|(_, target)| target.iter().copied()).collect();
-        let targets = Tensor::from_slice(&targets).view([-1, *self.bias.size().first().unwrap_or(&1)]);
-        let (rows, local) = distinct(&bags.ids);
-        let (rows, local) = (Tensor::from_slice(&rows), Tensor::from_slice(&local));
+        let Batch { bags, rows, local, targets } = batch;
+        let count = seen.iter().filter(|&&seen| seen).count();
+        let share: Vec<f32> = seen.iter().map(|&seen| if seen { 1.0 / count as f32 } else { 0.0 }).collect();
 
-        let table = self.table.index_select(0, &rows);
-        let texts = bags.sums(&table, &local);
+        let table = self.table.index_select(0, rows);
+        let texts = bags.sums(&table, local);
         let predicted = (texts.matmul(&self.head) + &self.bias).softmax(-1, Kind::Float);
 
-        let texts_in_batch = i64::try_from(batch.len()).unwrap_or(i64::MAX);
-        let error = (predicted - targets) / texts_in_batch;
+        // A text that is not seen has no error, and so no part in any gradient.
+        let error = (predicted - targets) * Tensor::from_slice(&share).unsqueeze(1);
         let head_gradient = texts.tr().matmul(&error);
         let bias_gradient = error.sum_dim_intlist([0].as_slice(), false, Kind::Float);
         let text_gradient = error.matmul(&self.head.tr());
         let parts = text_gradient.index_select(0, &bags.text) * bags.weights.unsqueeze(1);
-        let table_gradient = table.zeros_like().index_add_(0, &local, &parts);
+        let table_gradient = table.zeros_like().index_add_(0, local, &parts);
 
         let squares = table_gradient.square().mean_dim([1].as_slice(), false, Kind::Float);
-        let sums = self.table_sums.index_select(0, &rows) + squares;
+        let sums = self.table_sums.index_select(0, rows) + squares;
         let table = table - table_gradient / (sums.sqrt() + EPSILON).unsqueeze(1) * learning_rate;
-        let _ = self.table.index_copy_(0, &rows, &table);
-        let _ = self.table_sums.index_copy_(0, &rows, &sums);
+        let _ = self.table.index_copy_(0, rows, &table);
+        let _ = self.table_sums.index_copy_(0, rows, &sums);
         descend(&mut self.head, &mut self.head_sums, &head_gradient, learning_rate);
         descend(&mut self.bias, &mut self.bias_sums, &bias_gradient, learning_rate);
     }
@@ -204,7 +228,7 @@ mod tests {
         let batch: Vec<Example<'_>> =
             texts.iter().zip(&targets).map(|(text, target)| (text, target.as_slice())).collect();
         // Away from zero, so that every gradient is there.
-        model.train(&batch, 0.1);
+        model.train(&Batch::new(&batch, 2), &vec![true; batch.len()], 0.1);
 
         let bags = Bags::new(texts.iter());
         let (table, head, bias) = (model.table.copy(), model.head.copy(), model.bias.copy());
@@ -225,7 +249,7 @@ mod tests {
             expected(&model.head, &model.head_sums, head.grad(), false),
             expected(&model.bias, &model.bias_sums, bias.grad(), false),
         ];
-        model.train(&batch, 0.05);
+        model.train(&Batch::new(&batch, 2), &vec![true; batch.len()], 0.05);
         for (own, expected) in [&model.table, &model.head, &model.bias].into_iter().zip(&expected) {
             let difference = (own - expected).abs().max().double_value(&[]);
             assert!(difference < 1e-6, "{difference}");

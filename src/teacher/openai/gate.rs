@@ -12,6 +12,8 @@ use tokio::time::{Instant, sleep_until};
 
 /// Requests in flight before the first answer: enough to begin with, few enough to find out what the server takes.
 const START: f64 = 8.0;
+/// The share of the most requests in flight with which it goes on then.
+const FIRST_SHARE: f64 = 0.25;
 
 #[derive(Debug)]
 struct State {
@@ -26,6 +28,7 @@ struct State {
     probing: bool,
     paused_until: Option<Instant>,
     ceiling: f64,
+    answered: bool,
     closed: bool,
 }
 
@@ -49,6 +52,7 @@ impl Gate {
             probing: false,
             paused_until: None,
             ceiling,
+            answered: false,
             closed: false,
         };
         Arc::new(Self { state: Mutex::new(state), floor, changed: Notify::new() })
@@ -143,6 +147,10 @@ impl Pass {
         let mut state = self.gate.lock();
         if state.epoch == self.epoch {
             state.probing = false;
+        }
+        if !state.answered {
+            state.answered = true;
+            state.limit = state.limit.max(state.threshold * FIRST_SHARE);
         }
         // A limit of which not even half is used has not shown that it is too low.
         if 2.0 * (state.in_flight as f64) >= state.limit {

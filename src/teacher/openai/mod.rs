@@ -179,13 +179,12 @@ impl OpenAi {
 
     /// Sends one request when everything lets it, and reads its reply.
     async fn request(&self, messages: &[Message<'_>]) -> Result<Answer, Trouble> {
-        let size = self.sizer.size(messages);
-        let worst = self.worst_cost(messages, size);
+        let worst = self.worst_cost(messages);
         let reserved = match worst {
             Some(worst) => Some(self.ledger.reserve(worst).await.map_err(|Refused(message)| Trouble::Stop(message))?),
             None => None,
         };
-        let Some((permit, pass, counted)) = self.admit(size).await else {
+        let Some((permit, pass, counted)) = self.admit(messages).await else {
             reserved.into_iter().for_each(Reservation::release);
             return Err(Trouble::Cancelled);
         };
@@ -233,12 +232,14 @@ impl OpenAi {
     }
 
     /// Waits for its turn, room, pace and share of the limits.
-    async fn admit(&self, size: Size) -> Option<(tokio::sync::SemaphorePermit<'_>, Pass, Counted)> {
+    async fn admit(&self, messages: &[Message<'_>]) -> Option<(tokio::sync::SemaphorePermit<'_>, Pass, Counted)> {
         let permit = self.in_flight.acquire().await.ok()?;
         let _turn = self.queue.lock().await;
         if self.in_flight.is_closed() {
             return None;
         }
+        // By what is known now, not when the request joined the queue.
+        let size = self.sizer.size(messages);
         self.limits.pace(size).await;
         let (pass, counted) = self.address.gate.enter(|| self.limits.count(size)).await?;
         Some((permit, pass, counted))
@@ -275,9 +276,9 @@ impl OpenAi {
     }
 
     /// What a request of these messages may cost at most; `None` without prices.
-    fn worst_cost(&self, messages: &[Message<'_>], size: Size) -> Option<Decimal> {
+    fn worst_cost(&self, messages: &[Message<'_>]) -> Option<Decimal> {
         let price = self.config.price.as_ref()?;
-        let prompt = if self.sizer.is_counted() { size.prompt_bound } else { sizes::most_tokens(messages) };
+        let prompt = self.sizer.most_prompt_tokens(messages);
         let input = price.input.max(price.cached_input) * Decimal::from(prompt);
         let output = price.output * Decimal::from(self.config.prompt.max_tokens);
         Some((input + output) / Decimal::from(1_000_000))

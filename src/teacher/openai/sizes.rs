@@ -93,6 +93,14 @@ impl Sizer {
         }
     }
 
+    /// The most tokens that `messages` can be: as counted, or a byte each.
+    pub(super) fn most_prompt_tokens(&self, messages: &[Message<'_>]) -> u32 {
+        if self.is_counted() {
+            return self.size(messages).prompt_bound;
+        }
+        to_u32(bytes(messages) as f64).saturating_add(per_message(messages))
+    }
+
     /// Learns from what the provider counted for a request of `messages`.
     pub(super) fn learn(&self, messages: &[Message<'_>], usage: &Usage) {
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,11 +109,6 @@ impl Sizer {
         learned.prompt_tokens += usage.prompt_tokens as f64;
         learned.completion_tokens += usage.completion_tokens as f64;
     }
-}
-
-/// The most tokens that `messages` can be: every token is at least a byte.
-pub(super) fn most_tokens(messages: &[Message<'_>]) -> u32 {
-    to_u32(bytes(messages) as f64).saturating_add(per_message(messages))
 }
 
 fn bytes(messages: &[Message<'_>]) -> usize {
