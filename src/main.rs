@@ -2,6 +2,11 @@
 
 mod cli;
 
+// A training step takes and gives back large pieces of memory; the C library's allocator returns each to the system. This
+// one serves libtorch too (feature "override").
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::process::ExitCode;
 
 use clap::Parser;
