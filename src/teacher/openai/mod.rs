@@ -365,7 +365,10 @@ impl OpenAi {
             },
             402 | 429 => "The account has no credit left.".to_owned(),
             404 => format!("Check base_url ({}) and model ({}).", http.base_url, self.config.model),
-            _ => "Check the teacher's settings.".to_owned(),
+            _ if !self.address.breaker.ever_answered() => {
+                format!("Check base_url ({}), model ({}) and key.", http.base_url, self.config.model)
+            }
+            _ => "The server does not take this text.".to_owned(),
         }
     }
 }

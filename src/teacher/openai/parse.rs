@@ -43,7 +43,7 @@ pub fn labels_in(reply: &str, labels: &LabelSet) -> Labels {
     let mut seen = HashSet::new();
     let mut found: Vec<(LabelId, Option<f32>)> = Vec::new();
     let mut off_list = Vec::new();
-    for Named { name, weight } in names.into_iter().take(MAX_NAMES) {
+    for Named { name, weight } in names.into_iter().take(MAX_NAMES).filter(|named| !named.name.trim().is_empty()) {
         match labels.resolve(&name) {
             Some(label) if seen.insert(label) => found.push((label, weight)),
             Some(_) => {}
@@ -197,6 +197,7 @@ mod tests {
             (r#"{"labels": ["refund", "card_arrival", "yes, pl"#, vec![refund, card]),
             (r#"{"labels": [{"label": "refund", "probability": 0.7}, {"label": "card_arr"#, vec![refund]),
             (r#"{"labels": []}"#, vec![]),
+            (r#"{"": "", "labels": ["", "refund"]}"#, vec![refund]),
         ] {
             assert_eq!(labels_in(reply, &set()).ranked, expected, "{reply:?}");
         }
@@ -206,7 +207,9 @@ mod tests {
     fn what_is_no_label_is_handed_back() {
         let found = labels_in(r#"["refund", "lottery"]"#, &set());
         assert_eq!(found, Labels { ranked: vec![LabelId(1)], weights: vec![], off_list: vec!["lottery".into()] });
-        assert_eq!(labels_in(r#"{"labels": []}"#, &set()), Labels::default());
+        for nothing in [r#"{"labels": []}"#, r#"{"": " "}"#] {
+            assert_eq!(labels_in(nothing, &set()), Labels::default());
+        }
     }
 
     #[test]

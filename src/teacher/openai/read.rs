@@ -74,6 +74,9 @@ fn token_weights(choice: &Choice, content: &str, ranked: &[LabelId], labels: &La
     if tokens.is_empty() {
         return Vec::new();
     }
+    // Servers may take fences and spaces off the content, but not off the tokens.
+    let generated: String = tokens.iter().map(|(token, _)| *token).collect();
+    let Some(offset) = generated.find(content) else { return Vec::new() };
     let mut from = 0;
     let weight = |&label: &LabelId| {
         let name = labels.name(label);
@@ -84,12 +87,12 @@ fn token_weights(choice: &Choice, content: &str, ranked: &[LabelId], labels: &La
         let mut sum = 0.0;
         for (token, logprob) in &tokens {
             let (token_start, token_end) = (at, at + token.len());
-            if token_start < end && token_end > start {
+            if token_start < offset + end && token_end > offset + start {
                 sum += logprob;
             }
             at = token_end;
         }
-        (at >= end).then_some(sum.exp().clamp(0.0, 1.0) as f32)
+        (at >= offset + end).then_some(sum.exp().clamp(0.0, 1.0) as f32)
     };
     ranked.iter().map(weight).collect::<Option<_>>().unwrap_or_default()
 }
@@ -137,7 +140,10 @@ mod tests {
         let token = |text: &str, p: f64| serde_json::json!({"token": text, "logprob": p.ln()});
         let tokens =
             [token("[\"re", 0.5), token("fund", 0.5), token("\", \"", 0.1), token("other", 0.25), token("\"]", 0.1)];
+        let fenced = [[token("```json", 0.5)].as_slice(), &tokens, &[token("```", 0.5)]].concat();
         let mut choice = content(r#"["refund", "other"]"#, "stop");
+        choice["logprobs"] = serde_json::json!({"content": fenced});
+        assert_eq!(read(choice.clone()).weights, [0.25, 0.25]);
         choice["logprobs"] = serde_json::json!({"content": tokens});
         assert_eq!(read(choice).weights, [0.25, 0.25]);
     }
