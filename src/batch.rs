@@ -56,7 +56,7 @@ pub fn export(config: &Config, out: &Path) -> Result<Exported> {
     let mut exported = Exported::default();
     for teacher in &dry.teachers {
         let Some(requests) = teacher.requests() else { continue };
-        let mut files = Files { out, stem: file_stem(teacher.name()), number: 0, open: None, requests: 0, bytes: 0 };
+        let mut files = Files::new(out, file_stem(teacher.name()), MAX_REQUESTS, MAX_BYTES);
         let mut keys = HashSet::new();
         let mut corpus = corpus::open(&config.corpus)?;
         while let Some(row) = corpus.next_row()? {
@@ -98,12 +98,18 @@ struct Files<'a> {
     open: Option<(PathBuf, BufWriter<File>)>,
     requests: u64,
     bytes: u64,
+    max_requests: u64,
+    max_bytes: u64,
 }
 
-impl Files<'_> {
+impl<'a> Files<'a> {
+    fn new(out: &'a Path, stem: String, max_requests: u64, max_bytes: u64) -> Self {
+        Self { out, stem, number: 0, open: None, requests: 0, bytes: 0, max_requests, max_bytes }
+    }
+
     fn write(&mut self, line: &str, written: &mut Vec<PathBuf>) -> Result<()> {
         let bytes = line.len() as u64 + 1;
-        if self.requests >= MAX_REQUESTS || self.bytes + bytes > MAX_BYTES {
+        if self.requests >= self.max_requests || self.bytes + bytes > self.max_bytes {
             self.close()?;
         }
         let (path, file) = match &mut self.open {
@@ -266,5 +272,25 @@ impl Import<'_> {
             answer,
         });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_full_is_followed_by_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = Files::new(dir.path(), file_stem("../gpt 4"), 3, 20);
+        let mut written = Vec::new();
+        for line in ["1", "2", "3", "4", "a long line of 18", "5"] {
+            files.write(line, &mut written).unwrap();
+        }
+        files.close().unwrap();
+        let contents: Vec<String> = written.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        assert_eq!(contents, ["1\n2\n3\n", "4\na long line of 18\n", "5\n"]);
+        assert!(written.iter().all(|path| path.parent() == Some(dir.path())), "{written:?}");
+        assert!(written[2].ends_with("__gpt_4-0003.jsonl"), "{written:?}");
     }
 }

@@ -71,7 +71,8 @@ fn at_rest(
     let (answers, samples, events) = store.counts();
     let reader = store.reader();
     let counts = reader.failure_counts()?;
-    writeln!(out, "{}: {}", printable(&manifest.task), state(manifest, status.as_ref(), &store)?)?;
+    let state = state(manifest, status.as_ref(), &store)?;
+    writeln!(out, "{}: {}", printable(&manifest.task), state)?;
     table(
         out,
         &[
@@ -82,6 +83,13 @@ fn at_rest(
             ("label events", events, "in labels.jsonl"),
         ],
     )?;
+    if state == STOPPED {
+        writeln!(
+            out,
+            "  {:<18}{:>14}  of the corpus is not read yet; `candist plan CONFIG` counts it",
+            "pending", "the rest"
+        )?;
+    }
     spending(dir, &store, out)?;
     list(&reader.failures()?, out)
 }
@@ -111,6 +119,8 @@ fn spending(dir: &Path, store: &Store, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
+const STOPPED: &str = "stopped; run the same command again to go on";
+
 /// How the last run ended, by what it left.
 fn state(manifest: &Manifest, status: Option<&Status>, store: &Store) -> Result<&'static str> {
     let (_, samples, events) = store.counts();
@@ -124,7 +134,7 @@ fn state(manifest: &Manifest, status: Option<&Status>, store: &Store) -> Result<
     Ok(match (at_end, reader.failure_counts()?.unanswered) {
         (true, 0) => "complete",
         (true, _) => "complete but for the unanswered texts; run the same command again to ask about them",
-        (false, _) => "stopped; run the same command again to go on",
+        (false, _) => STOPPED,
     })
 }
 

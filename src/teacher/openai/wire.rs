@@ -185,6 +185,32 @@ impl ReplyMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::label::Label;
+
+    #[test]
+    fn the_schema_names_the_labels_unless_there_are_too_many() {
+        let toml = "[task]\nname = \"t\"\nlabels = [\"a\", \"b\"]\n[corpus]\npath = \"c\"\n\
+            [[teachers]]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:1\"\nmodel = \"m\"\nprobabilities = true\n";
+        let config = crate::Config::parse(toml, "".as_ref(), None).unwrap();
+        let crate::config::TeacherConfig::OpenAi(openai) = &config.teachers[0] else { panic!("an openai teacher") };
+        let set = |count: usize| {
+            let label = |number| Label { name: format!("label {number}"), description: None, aliases: vec![] };
+            LabelSet::new((0..count).map(label).collect()).unwrap()
+        };
+        let label = |labels: &LabelSet| -> Value {
+            let formats = Formats::new(&openai.prompt, labels);
+            let schema = formats.get(Output::JsonSchema).unwrap().pointer("/json_schema/schema").unwrap().clone();
+            assert_eq!(schema["required"], json!(["labels"]));
+            let item = schema.pointer("/properties/labels/items").unwrap();
+            assert_eq!(
+                (&item["required"], &item["additionalProperties"]),
+                (&json!(["label", "probability"]), &json!(false))
+            );
+            item.pointer("/properties/label").unwrap().clone()
+        };
+        assert_eq!(label(&set(2)), json!({"type": "string", "enum": ["label 0", "label 1"]}));
+        assert_eq!(label(&set(1_000)), json!({"type": "string"}));
+    }
 
     #[test]
     fn odd_usage_and_content_in_parts_cost_no_answer() {
