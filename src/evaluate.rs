@@ -62,7 +62,7 @@ pub struct HeldOut {
 pub fn evaluate(dir: &Path, gold: &Path, held_out: Option<&Path>) -> Result<Evaluation> {
     let manifest =
         Manifest::read(dir)?.ok_or_else(|| Error::NoRun { path: dir.to_owned(), missing: "manifest.json" })?;
-    let labels = label_set(dir, &manifest)?;
+    let labels = manifest.label_set()?;
     let latest = latest_labels(dir)?;
     let mut counts = Counts::default();
     read_gold(gold, &labels, |gold| {
@@ -75,13 +75,6 @@ pub fn evaluate(dir: &Path, gold: &Path, held_out: Option<&Path>) -> Result<Eval
     }
     let held_out = held_out.map(|path| student_accuracy(dir, path, &labels)).transpose()?;
     Ok(counts.evaluation(held_out))
-}
-
-fn label_set(dir: &Path, manifest: &Manifest) -> Result<LabelSet> {
-    let label = |name: &String| crate::label::Label { name: name.clone(), description: None, aliases: Vec::new() };
-    let labels = manifest.labels.iter().map(label).collect();
-    // The names were a label set when the run began; edited ones may be none.
-    LabelSet::new(labels).map_err(|error| Error::OtherTask { path: dir.to_owned(), difference: error.to_string() })
 }
 
 #[derive(Debug, Default)]

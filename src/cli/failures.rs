@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candist::Error;
-use candist::label::{Label, LabelSet};
 use candist::sample::{SampleId, TextHash};
 use candist::store::{Failure, FailureKind, Manifest, RunLock, Store, StoreReader};
 use candist::teacher::AnswerRecord;
@@ -21,10 +20,7 @@ pub(super) fn run(dir: &Path, as_json: bool) -> Result<()> {
     let manifest =
         Manifest::read(dir)?.ok_or_else(|| Error::NoRun { path: dir.to_owned(), missing: "manifest.json" })?;
     let _lock = RunLock::take(dir)?;
-    let label = |name: &String| Label { name: name.clone(), description: None, aliases: Vec::new() };
-    let labels =
-        LabelSet::new(manifest.labels.iter().map(label).collect()).context("manifest.json has no usable labels")?;
-    let store = Store::open(dir, &labels)?;
+    let store = Store::open(dir, &manifest.label_set()?)?;
     let found = with_answers(&store.reader())?;
     let out = &mut std::io::stdout().lock();
     for failure in &found {

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use candist::Error;
-use candist::label::{Label, LabelSet};
 use candist::ledger::Ledger;
 use candist::progress::{Phase, Status};
 use candist::store::{Failure, FailureKind, Manifest, RunLock, Store};
@@ -61,10 +60,7 @@ fn at_rest(
     _lock: &RunLock,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let label = |name: &String| Label { name: name.clone(), description: None, aliases: Vec::new() };
-    let labels =
-        LabelSet::new(manifest.labels.iter().map(label).collect()).context("manifest.json has no usable labels")?;
-    let store = Store::open(dir, &labels)?;
+    let store = Store::open(dir, &manifest.label_set()?)?;
     for repair in store.repairs() {
         tracing::warn!("{repair}");
     }

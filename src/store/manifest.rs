@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::label::{Label, LabelSet};
 use crate::sample::Position;
 
 const FILE: &str = "manifest.json";
@@ -79,6 +80,13 @@ impl Manifest {
     fn crc(&self) -> String {
         // Strings and numbers: serialising them cannot fail.
         format!("{:08x}", crc32fast::hash(&serde_json::to_vec(self).unwrap_or_default()))
+    }
+
+    /// The task's labels, without descriptions and aliases.
+    pub fn label_set(&self) -> Result<LabelSet> {
+        let label = |name: &String| Label { name: name.clone(), description: None, aliases: Vec::new() };
+        LabelSet::new(self.labels.iter().map(label).collect())
+            .map_err(|error| Error::Manifest { path: FILE.into(), message: error.to_string() })
     }
 
     /// Puts the manifest in `dir` in one step, on disk when this returns.
