@@ -5,11 +5,11 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark")]
 
 use candist::Config;
+use candist::answer::{Answer, AnswerKey, AnswerRecord};
 use candist::label::LabelId;
 use candist::sample::{Sample, SampleId, TextHash};
 use candist::store::Store;
 use candist::student::{Encoded, Example, Student, encode_ngrams, new};
-use candist::teacher::{Answer, AnswerKey, AnswerRecord};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 

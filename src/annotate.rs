@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 
+use crate::answer::AnswerRecord;
 use crate::candidates::CandidateSet;
 use crate::config::Combine;
 use crate::error::{Error, Result};
@@ -11,7 +12,7 @@ use crate::progress::Progress;
 use crate::resume::{AnswerCell, Question, Slot};
 use crate::sample::{Sample, SampleId, TextHash};
 use crate::store::{Annotated, StoreHandle};
-use crate::teacher::{AnswerRecord, AskError, Teacher};
+use crate::teacher::{AskError, Teacher};
 
 /// What came of one sample.
 #[derive(Debug)]

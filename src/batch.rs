@@ -12,12 +12,13 @@ use futures::future::try_join_all;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::answer::{AnswerKey, AnswerRecord};
 use crate::config::Config;
 use crate::corpus;
 use crate::error::{Error, Result};
 use crate::plan::Dry;
 use crate::sample::{Sample, TextHash, from_hex};
-use crate::teacher::{AnswerKey, AnswerRecord, Teacher};
+use crate::teacher::Teacher;
 
 /// What providers take in one file.
 const MAX_REQUESTS: u64 = 50_000;

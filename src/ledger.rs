@@ -11,10 +11,10 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use crate::answer::Usage;
 use crate::config::Price;
+use crate::durable::replace_file;
 use crate::error::{Error, Result};
-use crate::store::replace_file;
-use crate::teacher::Usage;
 
 const FILE: &str = "spend.json";
 /// The mark is raised by so many requests' worst cases at a time: a kill may make as many count as spent.

@@ -14,11 +14,13 @@
 //! ```
 
 pub mod annotate;
+pub mod answer;
 pub mod batch;
 pub mod candidates;
 pub mod config;
 pub mod corpus;
 pub mod distill;
+mod durable;
 pub mod error;
 pub mod evaluate;
 pub mod label;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 
 use crate::annotate::ranked;
+use crate::answer::AnswerKey;
 use crate::config::{Combine, Config, LimitsConfig, Price, TeacherConfig};
 use crate::corpus;
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::ledger::Ledger;
 use crate::pipeline;
 use crate::sample::{Sample, TextHash};
 use crate::store::{Manifest, RunLock, Store, StoreReader};
-use crate::teacher::{self, AnswerKey, Teacher};
+use crate::teacher::{self, Teacher};
 
 /// Seconds that a request is assumed to take.
 pub const ASSUMED_LATENCY: Duration = Duration::from_secs(1);
@@ -138,7 +139,7 @@ impl Dry {
     }
 
     /// The stored answer under `key`, if a run would use it.
-    pub(crate) fn stored(&self, teacher: &dyn Teacher, key: AnswerKey) -> Result<Option<crate::teacher::AnswerRecord>> {
+    pub(crate) fn stored(&self, teacher: &dyn Teacher, key: AnswerKey) -> Result<Option<crate::answer::AnswerRecord>> {
         let stored = match self.reader() {
             Some(reader) => reader.answer(key)?,
             None => None,

@@ -10,13 +10,14 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{OnceCell, mpsc};
 
+use crate::answer::{AnswerKey, AnswerRecord};
 use crate::config::CorpusConfig;
 use crate::corpus::Corpus;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::sample::{Sample, SampleId, TextHash};
 use crate::store::StoreHandle;
-use crate::teacher::{AnswerKey, AnswerRecord, Teacher};
+use crate::teacher::Teacher;
 
 /// Questions that wait to be asked, at most.
 const QUEUE: usize = 256;

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use candist::Error;
+use candist::answer::AnswerRecord;
 use candist::sample::{SampleId, TextHash};
 use candist::store::{Failure, FailureKind, Manifest, RunLock, Store, StoreReader};
-use candist::teacher::AnswerRecord;
 use serde_json::json;
 
 use super::messages::printable;

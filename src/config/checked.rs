@@ -1,15 +1,15 @@
 //! The checked configuration: every value present, in range, and of its own type.
 
-use std::ops::RangeInclusive;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rust_decimal::Decimal;
 
+use super::fields::{decimal, number, one_of, required, resolve};
 use super::raw::{RawCandidates, RawConfig, RawCorpus, RawDistill, RawLabel, RawRun, RawStudent, RawTask};
-use super::teacher::{TeacherConfig, decimal, teachers};
+use super::teacher::{TeacherConfig, teachers};
 use super::{Problem, Problems};
-use crate::label::{Label, LabelSet, nearest};
+use crate::label::{Label, LabelSet};
 
 /// A run's configuration.
 #[derive(Debug, Clone)]
@@ -119,20 +119,6 @@ pub struct RunConfig {
     pub max_cost: Option<Decimal>,
     /// Work that a crash may make the student repeat.
     pub checkpoint_every: Duration,
-}
-
-/// `path` as seen from `base`, with `folder/..` taken out where that names the same place.
-pub(super) fn resolve(base: &Path, path: PathBuf) -> PathBuf {
-    let mut resolved = PathBuf::new();
-    for part in base.join(path).components() {
-        let ends_in_folder = matches!(resolved.components().next_back(), Some(Component::Normal(_)));
-        if part == Component::ParentDir && ends_in_folder && !resolved.is_symlink() {
-            resolved.pop();
-        } else {
-            resolved.push(part);
-        }
-    }
-    resolved
 }
 
 /// Checks `raw`. `None` only when `problems` says why.
@@ -248,48 +234,4 @@ fn run(
         window: number("run.window", raw.window, 4 * in_flight, 1..=65_536, problems).max(in_flight),
         checkpoint_every: Duration::from_secs_f64(every),
     }
-}
-
-/// Whether `text` begins with `prefix`, in whatever case.
-pub(super) fn has_prefix(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-}
-
-pub(super) fn required<T>(key: &str, value: Option<T>, what: &str, problems: &mut Problems) -> Option<T> {
-    if value.is_none() {
-        problems.push(Problem::at(key, format!("is missing: {what}")));
-    }
-    value
-}
-
-/// The value or the default; a value out of range is a problem, and the default goes on in its place.
-pub(super) fn number<T: PartialOrd + Copy + std::fmt::Display>(
-    key: &str,
-    value: Option<T>,
-    default: T,
-    range: RangeInclusive<T>,
-    problems: &mut Problems,
-) -> T {
-    match value {
-        Some(value) if range.contains(&value) => value,
-        Some(value) => {
-            problems.push(Problem::at(key, format!("must be {} to {}, not {value}", range.start(), range.end())));
-            // Any value in range will do: the configuration is refused anyway.
-            *range.start()
-        }
-        None => default,
-    }
-}
-
-pub(super) fn one_of<T: Copy>(key: &str, value: &str, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
-    if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == value) {
-        return Some(*choice);
-    }
-    let names = || choices.iter().map(|(name, _)| *name);
-    let hint = match nearest(value, names()) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => format!("it can be: {}", names().collect::<Vec<_>>().join(", ")),
-    };
-    problems.push(Problem::at(key, format!("is {value:?}; {hint}")));
-    None
 }

@@ -1,6 +1,7 @@
 //! The configuration: raw (what was typed) → checked (no options left). All errors at once, each with its key.
 
 mod checked;
+mod fields;
 mod raw;
 mod raw_teacher;
 mod reader;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::checked::{has_prefix, number, one_of, required, resolve};
-use super::raw_teacher::{RawDecimal, RawPrice, RawTeacher};
+use super::fields::{decimal, has_prefix, number, one_of, required, resolve};
+use super::raw_teacher::{RawPrice, RawTeacher};
 use super::{Problem, Problems};
 
 /// A teacher.
@@ -374,20 +374,4 @@ fn price(raw: RawPrice, key: Key, problems: &mut Problems) -> Option<Price> {
         output: decimal(&output, output_price?, problems),
         batch_share: raw.batch_share.map_or(Decimal::ONE, |share| decimal(&key("price.batch_share"), share, problems)),
     })
-}
-
-/// A decimal of at least 0 and at most a million; anything else is a problem, and 0 goes on in its place.
-pub(super) fn decimal(key: &str, raw: RawDecimal, problems: &mut Problems) -> Decimal {
-    let text = match &raw {
-        // The shortest decimal that reads as this number: what was typed.
-        RawDecimal::Number(number) => number.to_string(),
-        RawDecimal::Text(text) => text.trim().to_owned(),
-    };
-    match text.parse::<Decimal>() {
-        Ok(value) if (Decimal::ZERO..=Decimal::from(1_000_000)).contains(&value) => value,
-        _ => {
-            problems.push(Problem::at(key, format!("must be a decimal from 0 to 1,000,000, not {text:?}")));
-            Decimal::ZERO
-        }
-    }
 }

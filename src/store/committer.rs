@@ -6,12 +6,12 @@ use super::index::{Applied, CheckpointPointer, Failure, Index};
 use super::journal::Journal;
 use super::label_log::LabelLog;
 use super::open::Opened;
+use crate::answer::AnswerRecord;
 use crate::candidates::CandidateSet;
 use crate::error::{Error, Result};
 use crate::label::LabelSet;
 use crate::labels::{LabelEvent, StoredEvent};
 use crate::sample::{Position, Sample};
-use crate::teacher::AnswerRecord;
 
 /// Commands that are made durable together, at most.
 const GROUP: usize = 512;

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{Undecodable, decode, encode};
 use super::journal::Extent;
+use crate::answer::{AnswerKey, AnswerRecord};
 use crate::candidates::CandidateSet;
 use crate::error::{Error, Result};
 use crate::labels::StoredEvent;
 use crate::sample::{Position, Sample, SampleId, TextHash};
-use crate::teacher::{AnswerKey, AnswerRecord};
 
 /// sled's page cache; the part of memory that the store takes, whatever the corpus' size.
 const CACHE_BYTES: u64 = 64 << 20;

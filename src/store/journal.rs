@@ -10,11 +10,11 @@ use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::answer::{Answer, AnswerKey, AnswerRecord, Problem, ProblemKind, Usage};
 use crate::corpus::{Line, Lines};
 use crate::error::{Error, Result};
 use crate::label::LabelSet;
 use crate::sample::{SampleId, TextHash, from_hex};
-use crate::teacher::{Answer, AnswerKey, AnswerRecord, Problem, ProblemKind, Usage};
 
 /// A line of the journal, without its checksum. A recording has the same fields; it needs only `id` and `labels`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]

@@ -1,11 +1,11 @@
 //! The manifest: whose run directory this is, which settings its labels come from, and where the corpus ended so far.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::durable::replace_file;
 use crate::error::{Error, Result};
 use crate::label::{Label, LabelSet};
 use crate::sample::Position;
@@ -95,19 +95,6 @@ impl Manifest {
         let bytes = serde_json::to_vec_pretty(&sealed).unwrap_or_default();
         replace_file(&dir.join(FILE), &bytes)
     }
-}
-
-/// Writes `bytes` beside `path`, makes them durable, and renames them into place: old or new, never torn.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let new = path.with_extension("new");
-    let write = || {
-        let mut file = File::create(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-    };
-    write().map_err(Error::run_file("write", path))
 }
 
 #[cfg(test)]

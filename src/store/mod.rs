@@ -24,17 +24,16 @@ pub use journal::JournalLine;
 pub(crate) use journal::journal_line_is_whole;
 pub use lock::RunLock;
 pub use manifest::Manifest;
-pub(crate) use manifest::replace_file;
 pub use open::OPENING_THREAD;
 pub use totals::Totals;
 
 use self::committer::{Command, Committer, QUEUE};
 use self::index::Index;
+use crate::answer::{AnswerKey, AnswerRecord};
 use crate::error::{Error, Result};
 use crate::label::LabelSet;
 use crate::labels::StoredEvent;
 use crate::sample::{Position, SampleId};
-use crate::teacher::{AnswerKey, AnswerRecord};
 
 /// A store whose parts agree, not yet at work.
 #[derive(Debug)]

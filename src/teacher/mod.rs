@@ -6,141 +6,14 @@ mod recorded;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
 
+use crate::answer::{Answer, AnswerKey};
 use crate::config::{Config, TeacherConfig};
 use crate::error::Result;
-use crate::label::LabelId;
 use crate::ledger::Ledger;
-use crate::sample::{Sample, SampleId, TextHash, to_hex};
+use crate::sample::Sample;
 
 pub use openai::parse::labels_in;
-
-/// Hash of all that determines an answer: text, model, rendered prompt, decoding parameters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct AnswerKey(pub [u8; 16]);
-
-impl AnswerKey {
-    /// Lower-case hexadecimal, 32 characters.
-    #[must_use]
-    pub fn to_hex(self) -> String {
-        to_hex(self.0)
-    }
-}
-
-/// Tokens that the provider counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Usage {
-    /// Tokens of the prompt.
-    #[serde(default)]
-    pub prompt_tokens: u64,
-    /// Tokens of the answer.
-    #[serde(default)]
-    pub completion_tokens: u64,
-    /// Of the prompt's, tokens that the provider had in its cache.
-    #[serde(default)]
-    pub cached_tokens: u64,
-}
-
-impl Usage {
-    /// Tokens in all.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.prompt_tokens.saturating_add(self.completion_tokens)
-    }
-
-    /// Adds what another request took.
-    pub fn add(&mut self, other: Self) {
-        self.prompt_tokens = self.prompt_tokens.saturating_add(other.prompt_tokens);
-        self.completion_tokens = self.completion_tokens.saturating_add(other.completion_tokens);
-        self.cached_tokens = self.cached_tokens.saturating_add(other.cached_tokens);
-    }
-}
-
-/// What may be wrong with a reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProblemKind {
-    /// It names what is no label of the task; labels beside that were kept.
-    OffList,
-    /// It names nothing.
-    Empty,
-    /// The model, or the provider's filter, refused.
-    Refused,
-    /// It ends at the most tokens allowed.
-    CutOff,
-    /// There is no answer in the recording.
-    Missing,
-}
-
-impl ProblemKind {
-    /// Its name, as the journal has it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::OffList => "off-list",
-            Self::Empty => "empty",
-            Self::Refused => "refused",
-            Self::CutOff => "cut-off",
-            Self::Missing => "missing",
-        }
-    }
-}
-
-/// What is wrong with a reply.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
-    /// In a word.
-    pub kind: ProblemKind,
-    /// In a sentence.
-    pub message: String,
-}
-
-/// A teacher's reply about one sample.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
-    /// Its candidates, likeliest first; empty when none of the task's labels was named.
-    pub labels: Vec<LabelId>,
-    /// Weights of the candidates, 0 to 1: stated or token probabilities. Empty where there are none.
-    pub weights: Vec<f32>,
-    /// The reply as received; none from a recording.
-    pub raw: Option<String>,
-    /// The model that replied, as it names itself.
-    pub model: Option<String>,
-    /// What it cost in tokens.
-    pub usage: Option<Usage>,
-    /// What it cost in money.
-    #[serde(with = "rust_decimal::serde::str_option")]
-    pub cost: Option<Decimal>,
-    /// What is wrong with the reply, when it is empty or parts of it were dropped.
-    pub problem: Option<Problem>,
-}
-
-/// An answer with all that belongs to it: what the journal keeps.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AnswerRecord {
-    /// What it answers.
-    pub key: AnswerKey,
-    /// The first sample it was asked for.
-    pub id: SampleId,
-    /// That sample's text, by hash.
-    pub text_hash: TextHash,
-    /// Who answered.
-    pub teacher: String,
-    /// Which try this was, from 1.
-    pub attempt: u32,
-    /// The reply.
-    pub answer: Answer,
-}
-
-impl AnswerRecord {
-    /// Whether asking again is not worth it: there are labels, or `allowed` tries were made.
-    #[must_use]
-    pub fn is_settled(&self, allowed: u32) -> bool {
-        !self.answer.labels.is_empty() || self.attempt >= allowed
-    }
-}
 
 /// Why a teacher gave no answer at all.
 #[derive(Debug, Clone, PartialEq, Eq)]

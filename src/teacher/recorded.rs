@@ -10,7 +10,8 @@ use std::path::Path;
 use futures::future::{self, BoxFuture};
 use serde::Deserialize;
 
-use super::{Answer, AnswerKey, AskError, Problem, ProblemKind, Teacher};
+use super::{AskError, Teacher};
+use crate::answer::{Answer, AnswerKey, Problem, ProblemKind};
 use crate::candidates::CandidateSet;
 use crate::config::RecordedConfig;
 use crate::corpus::{Line, Lines};

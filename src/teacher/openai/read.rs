@@ -2,8 +2,8 @@
 
 use super::parse;
 use super::wire::{Choice, Reply};
+use crate::answer::{Answer, Problem, ProblemKind};
 use crate::label::{LabelId, LabelSet};
-use crate::teacher::{Answer, Problem, ProblemKind};
 
 /// Names outside the label set that are told, and how much of each.
 const TOLD: usize = 5;

@@ -8,8 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use tokenizers::Tokenizer;
 
 use super::prompt::Message;
+use crate::answer::Usage;
 use crate::error::panic_message;
-use crate::teacher::{Size, Usage};
+use crate::teacher::Size;
 
 /// A usual rule of thumb for English.
 const BYTES_PER_TOKEN: f64 = 4.0;

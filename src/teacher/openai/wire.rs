@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::dialect::{Dialect, TokenLimit};
 use super::prompt::Message;
+use crate::answer::Usage;
 use crate::config::{Output, PromptConfig};
 use crate::label::LabelSet;
-use crate::teacher::Usage;
 
 /// Candidates whose log-probabilities are wanted beside the one that was chosen, per token. They are not read, but some
 /// servers give none without.

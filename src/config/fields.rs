@@ -1,0 +1,84 @@
+//! Checks of single settings: each gives a value to go on with, and says what is wrong.
+
+use std::ops::RangeInclusive;
+use std::path::{Component, Path, PathBuf};
+
+use rust_decimal::Decimal;
+
+use super::raw_teacher::RawDecimal;
+use super::{Problem, Problems};
+use crate::label::nearest;
+
+/// `path` as seen from `base`, with `folder/..` taken out where that names the same place.
+pub(super) fn resolve(base: &Path, path: PathBuf) -> PathBuf {
+    let mut resolved = PathBuf::new();
+    for part in base.join(path).components() {
+        let ends_in_folder = matches!(resolved.components().next_back(), Some(Component::Normal(_)));
+        if part == Component::ParentDir && ends_in_folder && !resolved.is_symlink() {
+            resolved.pop();
+        } else {
+            resolved.push(part);
+        }
+    }
+    resolved
+}
+
+/// Whether `text` begins with `prefix`, in whatever case.
+pub(super) fn has_prefix(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+pub(super) fn required<T>(key: &str, value: Option<T>, what: &str, problems: &mut Problems) -> Option<T> {
+    if value.is_none() {
+        problems.push(Problem::at(key, format!("is missing: {what}")));
+    }
+    value
+}
+
+/// The value or the default; a value out of range is a problem, and the default goes on in its place.
+pub(super) fn number<T: PartialOrd + Copy + std::fmt::Display>(
+    key: &str,
+    value: Option<T>,
+    default: T,
+    range: RangeInclusive<T>,
+    problems: &mut Problems,
+) -> T {
+    match value {
+        Some(value) if range.contains(&value) => value,
+        Some(value) => {
+            problems.push(Problem::at(key, format!("must be {} to {}, not {value}", range.start(), range.end())));
+            // Any value in range will do: the configuration is refused anyway.
+            *range.start()
+        }
+        None => default,
+    }
+}
+
+pub(super) fn one_of<T: Copy>(key: &str, value: &str, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
+    if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == value) {
+        return Some(*choice);
+    }
+    let names = || choices.iter().map(|(name, _)| *name);
+    let hint = match nearest(value, names()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("it can be: {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    problems.push(Problem::at(key, format!("is {value:?}; {hint}")));
+    None
+}
+
+/// A decimal of at least 0 and at most a million; anything else is a problem, and 0 goes on in its place.
+pub(super) fn decimal(key: &str, raw: RawDecimal, problems: &mut Problems) -> Decimal {
+    let text = match &raw {
+        // The shortest decimal that reads as this number: what was typed.
+        RawDecimal::Number(number) => number.to_string(),
+        RawDecimal::Text(text) => text.trim().to_owned(),
+    };
+    match text.parse::<Decimal>() {
+        Ok(value) if (Decimal::ZERO..=Decimal::from(1_000_000)).contains(&value) => value,
+        _ => {
+            problems.push(Problem::at(key, format!("must be a decimal from 0 to 1,000,000, not {text:?}")));
+            Decimal::ZERO
+        }
+    }
+}
