@@ -42,7 +42,7 @@ impl Sums {
     /// All that is spent or may be.
     #[must_use]
     pub fn total(&self) -> Decimal {
-        self.recorded + self.unknown + self.reserved
+        self.recorded.saturating_add(self.unknown).saturating_add(self.reserved)
     }
 }
 
@@ -120,12 +120,13 @@ impl Ledger {
     /// Whether there was room; `None` if there will be none.
     fn try_reserve(&self, worst: Decimal) -> Option<bool> {
         let mut state = self.lock();
-        let fits = |sum: Decimal| self.cap.is_none_or(|cap| sum + worst <= cap);
+        let fits = |sum: Decimal| self.cap.is_none_or(|cap| sum.saturating_add(worst) <= cap);
         if fits(state.sums.total()) {
             state.sums.reserved += worst;
             return Some(true);
         }
-        let may_fit = state.sums.reserved > Decimal::ZERO && fits(state.sums.recorded + state.sums.unknown);
+        let may_fit =
+            state.sums.reserved > Decimal::ZERO && fits(state.sums.recorded.saturating_add(state.sums.unknown));
         may_fit.then_some(false)
     }
 
@@ -156,7 +157,7 @@ impl Ledger {
             if state.mark >= state.sums.total() {
                 return Ok(());
             }
-            state.sums.total() + step * Decimal::from(STEP)
+            state.sums.total().saturating_add(step * Decimal::from(STEP))
         };
         let path = file.clone();
         let written = tokio::task::spawn_blocking(move || write_mark(&path, mark)).await;
@@ -174,8 +175,8 @@ impl Ledger {
     pub fn add(&self, cost: Decimal) -> Result<()> {
         let mark = {
             let mut state = self.lock();
-            state.sums.recorded += cost;
-            state.mark += cost;
+            state.sums.recorded = state.sums.recorded.saturating_add(cost);
+            state.mark = state.mark.saturating_add(cost);
             state.mark
         };
         self.file.get().map_or(Ok(()), |file| write_mark(file, mark))
@@ -242,8 +243,8 @@ impl Reservation {
         {
             let mut state = self.ledger.lock();
             state.sums.reserved -= amount;
-            state.sums.recorded += recorded;
-            state.sums.unknown += unknown;
+            state.sums.recorded = state.sums.recorded.saturating_add(recorded);
+            state.sums.unknown = state.sums.unknown.saturating_add(unknown);
         }
         self.ledger.freed.notify_waiters();
     }

@@ -92,7 +92,9 @@ impl Progress {
     /// Counts what an answer cost.
     pub fn add_cost(&self, cost: Decimal) {
         // Only shown: what does not fit is not.
-        self.billionths.add((cost * Decimal::from(1_000_000_000)).round().to_u64().unwrap_or(0));
+        let billionths =
+            cost.checked_mul(Decimal::from(1_000_000_000)).and_then(|billionths| billionths.round().to_u64());
+        self.billionths.add(billionths.unwrap_or(0));
     }
 
     /// What answers cost so far.

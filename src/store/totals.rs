@@ -23,7 +23,7 @@ impl Totals {
     /// Adds an answer.
     pub(super) fn add(&mut self, record: &AnswerRecord) {
         let answer = &record.answer;
-        self.cost += answer.cost.unwrap_or_default();
+        self.cost = self.cost.saturating_add(answer.cost.unwrap_or_default());
         let (count, tokens) = self.by_teacher.entry(record.teacher.clone()).or_default();
         *count += 1;
         if let Some(usage) = answer.usage {

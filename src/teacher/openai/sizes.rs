@@ -104,11 +104,14 @@ impl Sizer {
 
     /// Learns from what the provider counted for a request of `messages`.
     pub(super) fn learn(&self, messages: &[Message<'_>], usage: &Usage) {
+        // No more than can be: a provider that counts nonsense must not hold the run up.
+        let prompt = usage.prompt_tokens.min(u64::from(self.most_prompt_tokens(messages)));
+        let completion = usage.completion_tokens.min(u64::from(self.max_tokens));
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         learned.answers += 1;
         learned.bytes += bytes(messages) as f64;
-        learned.prompt_tokens += usage.prompt_tokens as f64;
-        learned.completion_tokens += usage.completion_tokens as f64;
+        learned.prompt_tokens += prompt as f64;
+        learned.completion_tokens += completion as f64;
     }
 }
 
@@ -156,6 +159,15 @@ mod tests {
             sizer.learn(&messages, &Usage { prompt_tokens: 80, completion_tokens: 6, cached_tokens: 0 });
         }
         assert_eq!(sizer.size(&messages), Size { prompt: 80, prompt_bound: 136, completion: 7, completion_bound: 256 });
+    }
+
+    #[test]
+    fn nonsense_is_not_learned() {
+        let messages = messages("12345678");
+        let sizer = Sizer::new(None, &messages[..1], 256).unwrap();
+        sizer.learn(&messages, &Usage { prompt_tokens: u64::MAX, completion_tokens: u64::MAX, cached_tokens: 0 });
+        let size = sizer.size(&messages);
+        assert!(size.prompt <= 416 && size.completion <= 256, "{size:?}");
     }
 
     #[test]

@@ -133,7 +133,8 @@ impl Reply {
             _ => return None,
         };
         let cost = text.parse::<Decimal>().or_else(|_| Decimal::from_scientific(&text)).ok()?;
-        (cost >= Decimal::ZERO).then_some(cost)
+        // More for one request is no price; sums of such would not fit.
+        (Decimal::ZERO..=Decimal::from(1_000_000)).contains(&cost).then_some(cost)
     }
 }
 
@@ -225,6 +226,9 @@ mod tests {
         assert_eq!(plain.usage(), Some(Usage { prompt_tokens: 3, completion_tokens: 1, cached_tokens: 2 }));
         assert_eq!(plain.cost(), Some("0.000015".parse().unwrap()));
         assert_eq!(reply("{}", "null").choices[0].message.text(), "");
+        for cost in ["-1", "1e28", "\"NaN\"", "[]"] {
+            assert_eq!(reply("{}", &format!(r#"{{"cost": {cost}}}"#)).cost(), None, "{cost}");
+        }
         assert_eq!(reply(r#"{"refusal": "no"}"#, r#"{"cost": -1}"#).choices[0].message.refusal(), Some("no"));
     }
 }
