@@ -29,14 +29,14 @@ pub(super) struct Model {
     bias_sums: Tensor,
 }
 
-/// A batch as tensors: the n-grams of all texts one after the other.
+/// A batch of texts as tensors: the n-grams of all texts one after the other.
 struct Bags {
     ids: Vec<i64>,
-    weights: Tensor,
-    /// Where each text's n-grams begin.
-    offsets: Tensor,
+    weights: Vec<f32>,
     /// Which text each n-gram belongs to.
-    text: Tensor,
+    text: Vec<i64>,
+    /// Where each text's n-grams begin.
+    offsets: Vec<i64>,
 }
 
 impl Bags {
@@ -48,45 +48,74 @@ impl Bags {
             ids.extend(text.ids.iter().map(|&id| i64::from(id)));
             weights.extend_from_slice(&text.weights);
         }
+        Self { ids, weights, text: owner, offsets }
+    }
+}
+
+/// Weighted sums of rows of a table, one for each bag.
+struct Sums {
+    /// Rows, bag after bag.
+    rows: Tensor,
+    weights: Tensor,
+    /// Where each bag begins.
+    offsets: Tensor,
+}
+
+impl Sums {
+    fn new(rows: &[i64], weights: &[f32], offsets: &[i64]) -> Self {
         Self {
-            ids,
-            weights: Tensor::from_slice(&weights),
-            offsets: Tensor::from_slice(&offsets),
-            text: Tensor::from_slice(&owner),
+            rows: Tensor::from_slice(rows),
+            weights: Tensor::from_slice(weights),
+            offsets: Tensor::from_slice(offsets),
         }
     }
 
-    /// Each text's weighted sum of the rows of `table` that `ids` names: texts x dimension.
-    fn sums(&self, table: &Tensor, ids: &Tensor) -> Tensor {
+    /// Bags x columns of `table`.
+    fn of(&self, table: &Tensor) -> Tensor {
         const SUM: i64 = 0;
         let (sums, _, _, _) =
-            Tensor::embedding_bag(table, ids, &self.offsets, false, SUM, false, Some(&self.weights), false);
+            Tensor::embedding_bag(table, &self.rows, &self.offsets, false, SUM, false, Some(&self.weights), false);
         sums
     }
 }
 
 /// A batch to train on.
 pub(super) struct Batch {
-    bags: Bags,
     /// The distinct n-grams.
     rows: Tensor,
-    /// For every n-gram of `bags`, its place in `rows`.
-    local: Tensor,
+    /// From the rows of the distinct n-grams to each text's sum.
+    forward: Sums,
+    /// From the gradients of the texts to those of the distinct n-grams: the same sums the other way round.
+    backward: Sums,
     /// Texts x labels.
     targets: Tensor,
 }
 
 impl Batch {
     pub(super) fn new(batch: &[Example<'_>], labels: usize) -> Self {
-        let bags = Bags::new(batch.iter().map(|(text, _)| *text));
-        let (rows, local) = distinct(&bags.ids);
+        let Bags { ids, weights, text, offsets } = Bags::new(batch.iter().map(|(text, _)| *text));
+        // The n-grams in the order of their ids; where a new id comes, a new row begins.
+        let mut order: Vec<(i64, usize)> = ids.into_iter().zip(0..).collect();
+        order.sort_unstable();
+        let (mut rows, mut starts, mut local) = (Vec::new(), Vec::new(), vec![0; order.len()]);
+        let (mut text_by_row, mut weight_by_row) = (Vec::new(), Vec::new());
+        for (place, &(id, at)) in (0_i64..).zip(&order) {
+            if rows.last() != Some(&id) {
+                rows.push(id);
+                starts.push(place);
+            }
+            if let (Some(local), Some(&text), Some(&weight)) = (local.get_mut(at), text.get(at), weights.get(at)) {
+                *local = i64::try_from(rows.len() - 1).unwrap_or(i64::MAX);
+                text_by_row.push(text);
+                weight_by_row.push(weight);
+            }
+        }
         let targets: Vec<f32> = batch.iter().flat_map(|(_, target)| target.iter().copied()).collect();
-        let columns = i64::try_from(labels).unwrap_or(i64::MAX);
         Self {
-            bags,
             rows: Tensor::from_slice(&rows),
-            local: Tensor::from_slice(&local),
-            targets: Tensor::from_slice(&targets).view([-1, columns]),
+            forward: Sums::new(&local, &weights, &offsets),
+            backward: Sums::new(&text_by_row, &weight_by_row, &starts),
+            targets: Tensor::from_slice(&targets).view([-1, i64::try_from(labels).unwrap_or(i64::MAX)]),
         }
     }
 }
@@ -115,7 +144,7 @@ impl Model {
     pub(super) fn logits(&self, texts: &[&Encoded]) -> Vec<f32> {
         let _guard = tch::no_grad_guard();
         let bags = Bags::new(texts.iter().copied());
-        let sums = bags.sums(&self.table, &Tensor::from_slice(&bags.ids));
+        let sums = Sums::new(&bags.ids, &bags.weights, &bags.offsets).of(&self.table);
         let logits = sums.matmul(&self.head) + &self.bias;
         let mut values = vec![0.0; logits.numel()];
         logits.copy_data(&mut values, logits.numel());
@@ -125,12 +154,12 @@ impl Model {
     /// One Adagrad step on the mean cross-entropy between softmax(logits) and the targets of those texts that are `seen`.
     pub(super) fn train(&mut self, batch: &Batch, seen: &[bool], learning_rate: f64) {
         let _guard = tch::no_grad_guard();
-        let Batch { bags, rows, local, targets } = batch;
+        let Batch { rows, forward, backward, targets } = batch;
         let count = seen.iter().filter(|&&seen| seen).count();
         let share: Vec<f32> = seen.iter().map(|&seen| if seen { 1.0 / count as f32 } else { 0.0 }).collect();
 
         let table = self.table.index_select(0, rows);
-        let texts = bags.sums(&table, local);
+        let texts = forward.of(&table);
         let predicted = (texts.matmul(&self.head) + &self.bias).softmax(-1, Kind::Float);
 
         // A text that is not seen has no error, and so no part in any gradient.
@@ -138,8 +167,7 @@ impl Model {
         let head_gradient = texts.tr().matmul(&error);
         let bias_gradient = error.sum_dim_intlist([0].as_slice(), false, Kind::Float);
         let text_gradient = error.matmul(&self.head.tr());
-        let parts = text_gradient.index_select(0, &bags.text) * bags.weights.unsqueeze(1);
-        let table_gradient = table.zeros_like().index_add_(0, local, &parts);
+        let table_gradient = backward.of(&text_gradient);
 
         let squares = table_gradient.square().mean_dim([1].as_slice(), false, Kind::Float);
         let sums = self.table_sums.index_select(0, rows) + squares;
@@ -198,18 +226,6 @@ fn descend(weight: &mut Tensor, sums: &mut Tensor, gradient: &Tensor, learning_r
     *weight -= gradient / (sums.sqrt() + EPSILON) * learning_rate;
 }
 
-/// The distinct ids in order, and for every id its place among them.
-fn distinct(ids: &[i64]) -> (Vec<i64>, Vec<i64>) {
-    let mut rows = ids.to_vec();
-    rows.sort_unstable();
-    rows.dedup();
-    let local = ids
-        .iter()
-        .map(|id| rows.binary_search(id).ok().and_then(|place| i64::try_from(place).ok()).unwrap_or(0))
-        .collect();
-    (rows, local)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,7 +249,7 @@ mod tests {
         let bags = Bags::new(texts.iter());
         let (table, head, bias) = (model.table.copy(), model.head.copy(), model.bias.copy());
         let [table, head, bias] = [table, head, bias].map(|tensor| tensor.set_requires_grad(true));
-        let logits = bags.sums(&table, &Tensor::from_slice(&bags.ids)).matmul(&head) + &bias;
+        let logits = Sums::new(&bags.ids, &bags.weights, &bags.offsets).of(&table).matmul(&head) + &bias;
         let target = Tensor::from_slice(&targets.concat()).view([3, 2]);
         let loss = -(logits.log_softmax(-1, Kind::Float) * target).sum(Kind::Float) / 3.0;
         loss.backward();
