@@ -9,7 +9,7 @@ use candist::answer::{Answer, AnswerKey, AnswerRecord};
 use candist::label::LabelId;
 use candist::sample::{Sample, SampleId, TextHash};
 use candist::store::Store;
-use candist::student::{Encoded, Example, Student, encode_ngrams, new};
+use candist::student::{Encoded, Example, Loss, Student, encode_ngrams, new};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
@@ -57,7 +57,7 @@ fn train(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(texts.len() * folds)).bench_local(|| {
         for batch in texts.chunks(32) {
             let batch: Vec<Example<'_>> = batch.iter().map(|text| (text, target.as_slice())).collect();
-            student.train(&batch, &vec![folds; batch.len()], 1.0);
+            student.train(&batch, &vec![folds; batch.len()], Loss::CrossEntropy, 1.0);
         }
     });
 }

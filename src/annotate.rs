@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 
 use crate::answer::AnswerRecord;
-use crate::candidates::CandidateSet;
+use crate::candidates::{CandidateSet, Opinion};
 use crate::config::Combine;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
@@ -78,8 +78,8 @@ impl Annotator {
     async fn union(&self, sample: &Sample, slots: &[Vec<Slot>]) -> Result<(CandidateSet, Vec<AnswerRecord>), NoAnswer> {
         let asked = self.teachers.iter().zip(slots).map(|(teacher, draws)| self.draw(teacher.as_ref(), draws, sample));
         let answers = try_join_all(asked).await?;
-        let ranked: Vec<CandidateSet> = answers.iter().map(|draws| ranked(draws)).collect();
-        Ok((CandidateSet::merge(ranked.iter().map(CandidateSet::labels)), answers.into_iter().flatten().collect()))
+        let candidates = CandidateSet::merge((0..).zip(&answers).map(|(teacher, draws)| opinion(teacher, draws)));
+        Ok((candidates, answers.into_iter().flatten().collect()))
     }
 
     /// One teacher after the other, until they name one label; the last one asked ranks first.
@@ -89,9 +89,10 @@ impl Annotator {
         slots: &[Vec<Slot>],
     ) -> Result<(CandidateSet, Vec<AnswerRecord>), NoAnswer> {
         let (mut candidates, mut answers) = (CandidateSet::default(), Vec::new());
-        for (teacher, draws) in self.teachers.iter().zip(slots) {
+        for (number, (teacher, draws)) in (0..).zip(self.teachers.iter().zip(slots)) {
             let drawn = self.draw(teacher.as_ref(), draws, sample).await?;
-            candidates = CandidateSet::merge([ranked(&drawn).labels(), candidates.labels()]);
+            let before = candidates.opinions().iter().cloned();
+            candidates = CandidateSet::merge(std::iter::once(opinion(number, &drawn)).chain(before));
             answers.extend(drawn);
             if candidates.len() == 1 {
                 break;
@@ -163,14 +164,12 @@ impl Annotator {
     }
 }
 
-/// The labels of one teacher: as its answer ranks them, or by the votes of several.
-pub(crate) fn ranked(draws: &[AnswerRecord]) -> CandidateSet {
+/// What one teacher says: as its answer ranks the labels, or by the votes of several.
+pub(crate) fn opinion(teacher: u16, draws: &[AnswerRecord]) -> Opinion {
+    let mut answers = draws.iter().map(|record| (record.answer.labels.as_slice(), record.answer.weights.as_slice()));
     match draws {
-        [one] => CandidateSet::merge([one.answer.labels.as_slice()]),
-        several => CandidateSet::vote(several.iter().map(|record| {
-            let answer = &record.answer;
-            (answer.labels.as_slice(), answer.weights.as_slice())
-        })),
+        [_] => answers.next().map(|(labels, weights)| Opinion::of(teacher, labels, weights)).unwrap_or_default(),
+        _ => Opinion::vote(teacher, answers),
     }
 }
 

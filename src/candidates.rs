@@ -1,28 +1,44 @@
-//! The candidate set: the ranked labels that one sample may have, merged over its answers.
+//! The candidate set: the ranked labels that one sample may have, and who named them. No I/O.
+
+use serde::{Deserialize, Serialize};
 
 use crate::label::LabelId;
 
-/// Ranked candidate labels of one sample, likeliest first, each once. May be empty: the teacher named none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CandidateSet(Vec<LabelId>);
+/// What one teacher said about a sample.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Opinion {
+    /// The teacher, by its place in the configuration.
+    pub teacher: u16,
+    /// Its labels, likeliest first, each once.
+    pub labels: Vec<LabelId>,
+    /// One weight per label, above 0: what it stated, its token probabilities, or votes. Empty where there are none.
+    pub weights: Vec<f32>,
+}
 
-impl CandidateSet {
-    /// The union of ranked answers, in the order in which a label is first named.
-    pub fn merge<'a>(answers: impl IntoIterator<Item = &'a [LabelId]>) -> Self {
-        let mut ranked = Vec::new();
-        for &label in answers.into_iter().flatten() {
-            if !ranked.contains(&label) {
-                ranked.push(label);
+impl Opinion {
+    /// One answer as it stands; a label that is named twice counts where it is named first.
+    #[must_use]
+    pub fn of(teacher: u16, labels: &[LabelId], weights: &[f32]) -> Self {
+        let mut opinion = Self { teacher, ..Self::default() };
+        for (rank, &label) in labels.iter().enumerate() {
+            if !opinion.labels.contains(&label) {
+                opinion.labels.push(label);
+                opinion.weights.extend(weights.get(rank));
             }
         }
-        Self(ranked)
+        if opinion.weights.len() != opinion.labels.len() || !opinion.weights.iter().all(|&weight| weight > 0.0) {
+            opinion.weights.clear();
+        }
+        opinion
     }
 
-    /// The labels of several answers to the same question, ranked by votes: an answer gives each label that it names its
+    /// Several answers of one teacher to the same question, ranked by votes: an answer gives each label that it names its
     /// weight there, or one vote where it has no weights. Of two with as many, the one ranked higher on average is first.
-    pub fn vote<'a>(answers: impl IntoIterator<Item = (&'a [LabelId], &'a [f32])>) -> Self {
-        let mut votes: Vec<(LabelId, f64, f64)> = Vec::new();
+    /// The weights are the votes an answer.
+    pub fn vote<'a>(teacher: u16, answers: impl IntoIterator<Item = (&'a [LabelId], &'a [f32])>) -> Self {
+        let (mut votes, mut draws): (Vec<(LabelId, f64, f64)>, _) = (Vec::new(), 0.0);
         for (labels, weights) in answers {
+            draws += 1.0;
             for (rank, &label) in labels.iter().enumerate() {
                 let vote = weights.get(rank).map_or(1.0, |&weight| f64::from(weight));
                 let standing = 1.0 / (rank + 1) as f64;
@@ -36,25 +52,68 @@ impl CandidateSet {
             }
         }
         votes.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.2.total_cmp(&a.2)));
-        Self(votes.into_iter().map(|(label, ..)| label).collect())
+        let (labels, weights): (Vec<_>, Vec<_>) =
+            votes.into_iter().map(|(label, votes, _)| (label, (votes / draws) as f32)).unzip();
+        Self::of(teacher, &labels, &weights)
+    }
+}
+
+/// Ranked candidate labels of one sample, likeliest first, each once, with the opinions they come from. May be empty: no
+/// teacher named any.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Vec<Opinion>", into = "Vec<Opinion>")]
+pub struct CandidateSet {
+    ranked: Vec<LabelId>,
+    opinions: Vec<Opinion>,
+}
+
+impl CandidateSet {
+    /// The union of `opinions`, in the order in which a label is first named.
+    pub fn merge(opinions: impl IntoIterator<Item = Opinion>) -> Self {
+        let opinions: Vec<Opinion> = opinions.into_iter().filter(|opinion| !opinion.labels.is_empty()).collect();
+        let mut ranked = Vec::new();
+        for &label in opinions.iter().flat_map(|opinion| &opinion.labels) {
+            if !ranked.contains(&label) {
+                ranked.push(label);
+            }
+        }
+        Self { ranked, opinions }
     }
 
     /// The labels, likeliest first.
     #[must_use]
     pub fn labels(&self) -> &[LabelId] {
-        &self.0
+        &self.ranked
+    }
+
+    /// What each teacher said that named a label.
+    #[must_use]
+    pub fn opinions(&self) -> &[Opinion] {
+        &self.opinions
     }
 
     /// The number of candidates.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.ranked.len()
     }
 
-    /// Whether the teacher named no label.
+    /// Whether no teacher named a label.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.ranked.is_empty()
+    }
+}
+
+impl From<Vec<Opinion>> for CandidateSet {
+    fn from(opinions: Vec<Opinion>) -> Self {
+        Self::merge(opinions)
+    }
+}
+
+impl From<CandidateSet> for Vec<Opinion> {
+    fn from(candidates: CandidateSet) -> Self {
+        candidates.opinions
     }
 }
 
@@ -62,23 +121,33 @@ impl CandidateSet {
 mod tests {
     use super::*;
 
+    fn ids(ids: &[u16]) -> Vec<LabelId> {
+        ids.iter().map(|&id| LabelId(id)).collect()
+    }
+
     #[test]
-    fn answers_merge_in_order_of_first_mention() {
-        let ids = |ids: &[u16]| ids.iter().map(|&id| LabelId(id)).collect::<Vec<_>>();
-        let (first, second, third) = (ids(&[3, 1]), ids(&[]), ids(&[1, 7, 3]));
-        let merged = CandidateSet::merge([first.as_slice(), &second, &third]);
+    fn opinions_merge_in_order_of_first_mention() {
+        let opinions = [(0, [3, 1].as_slice()), (1, &[]), (2, &[1, 7, 3])];
+        let merged = CandidateSet::merge(opinions.map(|(teacher, labels)| Opinion::of(teacher, &ids(labels), &[])));
         assert_eq!(merged.labels(), ids(&[3, 1, 7]));
+        assert_eq!(merged.opinions().iter().map(|opinion| opinion.teacher).collect::<Vec<_>>(), [0, 2]);
+    }
+
+    #[test]
+    fn weights_are_kept_only_where_every_label_has_one() {
+        assert_eq!(Opinion::of(0, &ids(&[3, 1, 3]), &[0.5, 0.25, 0.2]).weights, [0.5, 0.25]);
+        assert!(Opinion::of(0, &ids(&[3, 1]), &[0.5]).weights.is_empty());
+        assert!(Opinion::of(0, &ids(&[3, 1]), &[0.5, 0.0]).weights.is_empty());
     }
 
     #[test]
     fn votes_rank_the_labels_of_several_draws() {
-        let ids = |ids: &[u16]| ids.iter().map(|&id| LabelId(id)).collect::<Vec<_>>();
         let (first, second, third) = (ids(&[3, 1]), ids(&[1]), ids(&[7, 3]));
         let none: &[f32] = &[];
-        let voted = CandidateSet::vote([(first.as_slice(), none), (&second, none), (&third, none)]);
+        let voted = Opinion::vote(0, [(first.as_slice(), none), (&second, none), (&third, none)]);
         // 1 and 3 have two votes, and 1 stands at 1/2 + 1, 3 at 1 + 1/2: the one named first stays first.
-        assert_eq!(voted.labels(), ids(&[3, 1, 7]));
-        let weighted = CandidateSet::vote([(first.as_slice(), [0.9_f32, 0.1].as_slice()), (&second, &[0.95])]);
-        assert_eq!(weighted.labels(), ids(&[1, 3]));
+        assert_eq!((voted.labels, voted.weights), (ids(&[3, 1, 7]), vec![2.0 / 3.0, 2.0 / 3.0, 1.0 / 3.0]));
+        let weighted = Opinion::vote(0, [(first.as_slice(), [0.9_f32, 0.1].as_slice()), (&second, &[0.95])]);
+        assert_eq!(weighted.labels, ids(&[1, 3]));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
-use crate::annotate::ranked;
+use crate::annotate::opinion;
 use crate::answer::AnswerKey;
 use crate::config::{Combine, Config, LimitsConfig, Price, TeacherConfig};
 use crate::corpus;
@@ -222,7 +222,7 @@ fn add(plan: &mut Plan, dry: &Dry, combine: Combine, sample: &Sample, keys: &mut
             }
         }
         let all_stored = stored.len() == teacher.draws() as usize;
-        if combine == Combine::Cascade && all_stored && ranked(&stored).len() == 1 {
+        if combine == Combine::Cascade && all_stored && opinion(0, &stored).labels.len() == 1 {
             break;
         }
     }

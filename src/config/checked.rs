@@ -85,10 +85,16 @@ pub enum Combine {
 pub enum RefineryKind {
     /// Candidates as evidence, the student as prior.
     Posterior,
+    /// The Distribution Refinery of the CanDist paper.
+    Candist,
     /// The student within the candidates (PRODEN).
     Renormalise,
+    /// The sum of the candidates' probabilities as loss.
+    Cc,
     /// All candidates alike.
     Uniform,
+    /// The first candidate alone.
+    Single,
 }
 
 /// The distillation.
@@ -195,8 +201,11 @@ fn student(raw: &RawStudent, problems: &mut Problems) -> Option<StudentConfig> {
 fn distill(raw: &RawDistill, problems: &mut Problems) -> Option<DistillConfig> {
     let refineries = [
         ("posterior", RefineryKind::Posterior),
+        ("candist", RefineryKind::Candist),
         ("renormalise", RefineryKind::Renormalise),
+        ("cc", RefineryKind::Cc),
         ("uniform", RefineryKind::Uniform),
+        ("single", RefineryKind::Single),
     ];
     let refinery = one_of("distill.refinery", raw.refinery.as_deref().unwrap_or("posterior"), &refineries, problems);
     Some(DistillConfig {

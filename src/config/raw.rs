@@ -122,7 +122,8 @@ pub struct RawStudent {
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false))]
 pub struct RawDistill {
-    /// "posterior", "renormalise" or "uniform". Default: "posterior".
+    /// How candidates and student make one label: "posterior", "candist", "renormalise", "cc", "uniform" or "single".
+    /// Default: "posterior".
     pub refinery: Option<String>,
     /// Copies of the student; each is trained without its own fold of the samples. Default: 8.
     #[schemars(range(min = 2, max = 32))]

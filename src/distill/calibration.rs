@@ -1,11 +1,15 @@
 //! Calibration without labels: the temperature and the mix with the class prior that make the teacher's candidates
 //! likeliest, i.e. maximise mean_i log sum_c p~_i(c) L_i(c), p~ = (1 - mix) softmax(logits / T) + mix * prior.
+//!
+//! And how much the student can be trusted: the share of what there is to know about the teacher's first label that it
+//! explains on samples it never saw, 1 - H(first | student) / H(first) (McFadden's R squared). A student that has
+//! learned little has nothing to overrule a teacher with, however sure it is.
 
 use serde::{Deserialize, Serialize};
 
-use super::likelihood::RankLikelihood;
+use super::ranks::RankLikelihood;
 use super::refinery::Evidence;
-use crate::label::LabelId;
+use crate::candidates::CandidateSet;
 
 const TEMPERATURES: [f64; 9] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0];
 const MIXES: [f64; 6] = [0.01, 0.05, 0.1, 0.2, 0.4, 0.7];
@@ -46,13 +50,13 @@ impl Calibration {
 
     /// The best temperature and mix for `evidence`, seen through `likelihood`.
     pub(super) fn fit(evidence: &Evidence<'_>, likelihood: &RankLikelihood, labels: usize) -> Self {
-        let stride = evidence.candidates.len().div_ceil(MOST_SAMPLES).max(1);
-        let samples: Vec<_> =
-            evidence.iter().step_by(stride).filter(|(candidates, _)| !candidates.is_empty()).collect();
-        let prior = class_prior(&samples, labels);
+        let samples: Vec<_> = evidence.iter().collect();
+        let stride = samples.len().div_ceil(MOST_SAMPLES).max(1);
+        let samples: Vec<_> = samples.into_iter().step_by(stride).collect();
         if samples.is_empty() {
             return Self::new(labels);
         }
+        let prior = class_prior(&samples, labels);
         let prior_evidence: Vec<f64> =
             samples.iter().map(|(candidates, _)| weigh(candidates, &prior, likelihood)).collect();
         let mut best = (f64::NEG_INFINITY, 1.0, 0.1);
@@ -74,10 +78,24 @@ impl Calibration {
         }
         Self { temperature: best.1, mix: best.2, prior }
     }
+
+    /// The share of the teacher's first labels that the student explains, 0 to 1.
+    pub(super) fn explained(&self, evidence: &Evidence<'_>) -> f64 {
+        let (mut counts, mut seen, mut surprise) = (vec![0.0_f64; self.labels()], 0.0, 0.0);
+        for (candidates, logits) in evidence.iter() {
+            let Some(first) = candidates.labels().first() else { continue };
+            let p = self.probabilities(logits);
+            counts.get_mut(first.index()).into_iter().for_each(|count| *count += 1.0);
+            surprise -= p.get(first.index()).copied().unwrap_or_default().max(1e-12).ln();
+            seen += 1.0;
+        }
+        let entropy: f64 = counts.iter().filter(|count| **count > 0.0).map(|count| -count * (count / seen).ln()).sum();
+        if entropy > 0.0 { (1.0 - surprise / entropy).clamp(0.0, 1.0) } else { 0.0 }
+    }
 }
 
 /// Mean prediction, smoothed by one sample that could be anything.
-fn class_prior(samples: &[(&[LabelId], &[f32])], labels: usize) -> Vec<f64> {
+fn class_prior(samples: &[(&CandidateSet, &[f32])], labels: usize) -> Vec<f64> {
     let mut prior = vec![1.0 / labels as f64; labels];
     for (_, logits) in samples {
         prior.iter_mut().zip(softmax(logits, 1.0)).for_each(|(sum, p)| *sum += p);
@@ -88,11 +106,15 @@ fn class_prior(samples: &[(&[LabelId], &[f32])], labels: usize) -> Vec<f64> {
 }
 
 /// sum_c p(c) L(c). Above zero: L is, for listed labels and with labels left over for the others too.
-fn weigh(candidates: &[LabelId], p: &[f64], likelihood: &RankLikelihood) -> f64 {
-    let l = likelihood.of(candidates.len(), p.len());
-    let listed: Vec<f64> = candidates.iter().map(|label| p.get(label.index()).copied().unwrap_or_default()).collect();
-    let inside: f64 = listed.iter().zip(&l.listed).map(|(p, l)| p * l).sum();
-    inside + (1.0 - listed.iter().sum::<f64>()).max(0.0) * l.each_other
+fn weigh(candidates: &CandidateSet, p: &[f64], likelihood: &RankLikelihood) -> f64 {
+    let rho = likelihood.of(candidates.len());
+    let (mut inside, mut joint) = (0.0, 0.0);
+    for (label, rho) in candidates.labels().iter().zip(&rho.listed) {
+        let p = p.get(label.index()).copied().unwrap_or_default();
+        inside += p;
+        joint += p * rho;
+    }
+    joint + (1.0 - inside).max(0.0) * rho.each_of(p.len().saturating_sub(candidates.len()))
 }
 
 fn softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
@@ -105,19 +127,19 @@ fn softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::refinery::tests::ids;
+    use super::super::refinery::tests::set;
     use super::*;
     use crate::student::Rows;
 
     /// `right` of 100 samples whose candidate the student is sure of, the rest where it is sure of another label.
-    fn evidence(right: usize, candidate: &[LabelId]) -> Evidence<'_> {
+    fn evidence(right: usize, candidate: &CandidateSet) -> Evidence<'_> {
         let rows = (0..100).flat_map(|i| if i < right { [6.0, 0.0, 0.0] } else { [0.0, 6.0, 0.0] }).collect();
         Evidence { candidates: vec![candidate; 100], logits: Rows::new(3, rows) }
     }
 
     #[test]
     fn a_student_that_is_surer_than_right_is_cooled_and_one_that_is_right_is_not() {
-        let candidate = ids(&[0]);
+        let candidate = set(&[0]);
         let fit = |right| Calibration::fit(&evidence(right, &candidate), &RankLikelihood::prior(), 3);
         let (good, poor) = (fit(100), fit(40));
         let sure = |calibration: &Calibration| calibration.probabilities(&[6.0, 0.0, 0.0])[0];
@@ -131,6 +153,21 @@ mod tests {
         // softmax((2 ln 3, 0) / 2) = (3/4, 1/4); mixed half and half: (1/2, 1/2).
         let p = calibration.probabilities(&[2.0 * 3.0_f32.ln(), 0.0]);
         assert!((p[0] - 0.5).abs() < 1e-6 && (p[1] - 0.5).abs() < 1e-6);
+    }
+
+    #[test]
+    fn what_a_student_explains_by_hand() {
+        // Labels 0 and 1 alike often: ln 2 to know. The student gives the right one 3/4: 1 - ln(4/3) / ln 2.
+        let (first, second) = (set(&[0, 2]), set(&[1]));
+        let sure = 3.0_f32.ln();
+        let evidence = |logits: [[f32; 3]; 2]| Evidence {
+            candidates: vec![&first, &second],
+            logits: Rows::new(3, logits.concat()),
+        };
+        let calibration = Calibration { temperature: 1.0, mix: 0.0, prior: vec![1.0 / 3.0; 3] };
+        let good = calibration.explained(&evidence([[sure, 0.0, -99.0], [0.0, sure, -99.0]]));
+        assert!((good - (1.0 - (4.0_f64 / 3.0).ln() / 2.0_f64.ln())).abs() < 1e-6, "{good}");
+        assert_eq!(calibration.explained(&evidence([[0.0, sure, -99.0], [sure, 0.0, -99.0]])), 0.0);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use rand::seq::SliceRandom;
 use super::checkpoints::{Checkpoints, State};
 use super::memory;
 use super::refinery::{Evidence, Refinery, new_refinery};
+use crate::candidates::CandidateSet;
 use crate::config::{DistillConfig, StudentConfig};
 use crate::error::{Error, Result};
 use crate::label::LabelId;
@@ -40,7 +41,7 @@ const WARM_UP: u32 = 3;
 struct Item {
     position: Position,
     encoded: Encoded,
-    candidates: Vec<LabelId>,
+    candidates: CandidateSet,
     fold: Fold,
 }
 
@@ -272,17 +273,18 @@ impl Distiller {
     /// warm-up from the candidates alone.
     fn train(&mut self, batch: &[Arc<Item>], rate: f64, warm_up: bool) {
         let batch: Vec<&Item> = batch.iter().map(AsRef::as_ref).filter(|item| !item.candidates.is_empty()).collect();
-        let logits = if warm_up {
-            Rows::new(self.columns, vec![0.0; batch.len() * self.columns])
-        } else {
-            self.out_of_sample(&batch)
-        };
-        let targets: Vec<Vec<f32>> =
-            batch.iter().zip(logits.iter()).map(|(item, row)| self.refinery.target(&item.candidates, row)).collect();
-        let examples: Vec<Example<'_>> =
-            batch.iter().zip(&targets).map(|(item, target)| (&item.encoded, target.as_slice())).collect();
-        let held_out: Vec<Fold> = batch.iter().map(|item| item.fold).collect();
-        self.student.train(&examples, &held_out, rate);
+        let logits = (!warm_up).then(|| self.out_of_sample(&batch));
+        let mut rows = logits.iter().flat_map(Rows::iter);
+        let targets: Vec<Option<Vec<f32>>> =
+            batch.iter().map(|item| self.refinery.target(&item.candidates, rows.next())).collect();
+        let (mut examples, mut held_out): (Vec<Example<'_>>, Vec<Fold>) = (Vec::new(), Vec::new());
+        for (item, target) in batch.iter().zip(&targets) {
+            if let Some(target) = target {
+                examples.push((&item.encoded, target));
+                held_out.push(item.fold);
+            }
+        }
+        self.student.train(&examples, &held_out, self.refinery.loss(), rate);
     }
 
     /// Logits of each item from the copy that never trained on it.
@@ -312,7 +314,7 @@ impl Distiller {
         for chunk in items.chunks(CHUNK) {
             values.extend(self.out_of_sample(chunk).iter().flatten().copied());
         }
-        let candidates = items.iter().map(|item| item.candidates.as_slice()).collect();
+        let candidates = items.iter().map(|item| &item.candidates).collect();
         self.refinery.refit(&Evidence { candidates, logits: Rows::new(self.columns, values) });
     }
 

@@ -1,17 +1,21 @@
 //! Distillation: from candidates and student to one label per text.
 //!
-//! `refinery` is the trait, with `posterior`, `renormalise` and `uniform` as its kinds; `likelihood` and `calibration`
-//! belong to the posterior. `memory` is what is replayed. `distiller` is the loop: arrivals, training, sweeps, passes.
+//! `refinery` is the trait; its kinds are `posterior` (ours, with `teacher_model`, `ranks` and `calibration`), `candist`,
+//! `renormalise`, `cc`, `uniform` and `single`. `memory` is what is replayed. `distiller` is the loop: arrivals, training, sweeps, passes.
 //! `thread` runs it, following what the store has.
 
 mod calibration;
+mod candist;
+mod cc;
 mod checkpoints;
 mod distiller;
-mod likelihood;
 mod memory;
 mod posterior;
+mod ranks;
 mod refinery;
 mod renormalise;
+mod single;
+mod teacher_model;
 mod thread;
 mod uniform;
 

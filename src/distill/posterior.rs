@@ -1,51 +1,134 @@
-//! `posterior`: candidates as evidence, not as a fence. posterior_i(c) is proportional to p~_i(c) L_i(c), with p~ the
-//! calibrated out-of-sample student and L the rank likelihood. The label may lie outside the candidates when the
-//! student is sure enough. With one rank likelihood for all ranks and nothing outside, this is `renormalise`.
+//! `posterior`, the default: candidates as evidence, not as a fence.
+//!
+//! ```text
+//! ln posterior(c) = trust (ln p~(c) + sum over teachers of ln L_t(c)) + (1 - trust) ln L_0(c) + constant
+//! ```
+//! with p~ the calibrated out-of-sample student, L_t what is learned of each teacher ([`TeacherModel`]), and L_0 the
+//! teachers' own ranking, taken at its word. `trust` is the share of the teachers' labels that the student explains on
+//! samples it never saw: with a student that has learned nothing, the label is the teacher's first.
+//!
+//! L_t is learned by EM: shares by the posterior, then L_t by the shares.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::calibration::Calibration;
-use super::likelihood::{RankLikelihood, by_rank};
+use super::ranks::RankLikelihood;
 use super::refinery::{Evidence, Refinery};
-use crate::label::LabelId;
+use super::teacher_model::{TeacherCounts, TeacherModel};
+use crate::candidates::{CandidateSet, Opinion};
+
+const EM_ROUNDS: usize = 10;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Posterior {
-    likelihood: RankLikelihood,
     calibration: Calibration,
+    trust: f64,
+    /// By teacher.
+    teachers: Vec<TeacherModel>,
+    /// L_0.
+    at_its_word: RankLikelihood,
 }
 
 impl Posterior {
     pub(super) fn new(labels: usize) -> Self {
-        Self { likelihood: RankLikelihood::prior(), calibration: Calibration::new(labels) }
+        Self {
+            calibration: Calibration::new(labels),
+            trust: 0.0,
+            teachers: Vec::new(),
+            at_its_word: RankLikelihood::prior(),
+        }
+    }
+
+    /// ln L_0, by label.
+    fn at_its_word(&self, candidates: &CandidateSet) -> Vec<f64> {
+        let rho = self.at_its_word.of(candidates.len());
+        let labels = self.calibration.labels();
+        // With all labels listed, nobody reads what the others have.
+        let others = rho.each_of(labels.saturating_sub(candidates.len())).max(1e-12);
+        let mut row = vec![others.ln(); labels];
+        for (label, rho) in candidates.labels().iter().zip(&rho.listed) {
+            row.get_mut(label.index()).into_iter().for_each(|slot| *slot = rho.ln());
+        }
+        row
+    }
+
+    /// ln of the student's part and L_0's, by label; what EM leaves alone.
+    fn ground(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f64> {
+        let student = self.calibration.probabilities(logits);
+        if candidates.is_empty() {
+            return student.iter().map(|p| p.ln()).collect();
+        }
+        // Before anything is learned of the teachers, their ranking is all there is.
+        let word = if self.teachers.is_empty() { 1.0 } else { 1.0 - self.trust };
+        let ranking = self.at_its_word(candidates);
+        student.iter().zip(ranking).map(|(p, l)| self.trust * p.ln() + word * l).collect()
+    }
+
+    /// The posterior from its ground.
+    fn shares(&self, candidates: &CandidateSet, mut row: Vec<f64>) -> Vec<f64> {
+        for opinion in candidates.opinions() {
+            if let Some(model) = self.teachers.get(usize::from(opinion.teacher)) {
+                model.weigh(opinion, self.trust, &mut row);
+            }
+        }
+        normalise(&mut row);
+        row
     }
 }
 
+/// Logarithms to probabilities.
+fn normalise(row: &mut [f64]) {
+    let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    row.iter_mut().for_each(|l| *l = (*l - top).exp());
+    let sum: f64 = row.iter().sum();
+    row.iter_mut().for_each(|p| *p /= sum);
+}
+
 impl Refinery for Posterior {
-    fn target(&self, candidates: &[LabelId], logits: &[f32]) -> Vec<f32> {
-        let mut row = self.calibration.probabilities(logits);
-        let likelihood = self.likelihood.of(candidates.len(), row.len());
-        let mut factors = vec![likelihood.each_other; row.len()];
-        for (label, listed) in candidates.iter().zip(&likelihood.listed) {
-            if let Some(factor) = factors.get_mut(label.index()) {
-                *factor = *listed;
+    fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
+        Some(match logits {
+            Some(logits) => self.posterior(candidates, logits),
+            None => {
+                let mut row = self.at_its_word(candidates);
+                normalise(&mut row);
+                row.iter().map(|&p| p as f32).collect()
             }
-        }
-        row.iter_mut().zip(factors).for_each(|(p, factor)| *p *= factor);
-        let sum: f64 = row.iter().sum();
-        row.iter().map(|p| (p / sum) as f32).collect()
+        })
+    }
+
+    fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
+        let row = self.shares(candidates, self.ground(candidates, logits));
+        row.iter().map(|&p| p as f32).collect()
     }
 
     fn refit(&mut self, evidence: &Evidence<'_>) {
         let labels = self.calibration.labels();
-        self.calibration = Calibration::fit(evidence, &self.likelihood, labels);
-        let samples: Vec<(Vec<f64>, f64)> = evidence
-            .iter()
-            .filter(|(candidates, _)| !candidates.is_empty())
-            .map(|(candidates, logits)| by_rank(candidates, &self.calibration.probabilities(logits)))
-            .collect();
-        self.likelihood = RankLikelihood::fit(&samples, labels);
+        self.calibration = Calibration::fit(evidence, &self.at_its_word, labels);
+        self.trust = self.calibration.explained(evidence);
+        let said = || evidence.candidates.iter().flat_map(|candidates| candidates.opinions());
+        let teachers = said().map(|opinion| opinion.teacher + 1).max().unwrap_or(0);
+        let of = |teacher: u16| move |opinion: &&Opinion| opinion.teacher == teacher;
+        let mut learned: Vec<TeacherModel> =
+            (0..teachers).map(|teacher| TeacherModel::new(said().filter(of(teacher)), labels)).collect();
+        self.teachers.clear();
+        let mut ground: Vec<Vec<f64>> =
+            evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits)).collect();
+        for round in 0..EM_ROUNDS {
+            let mut counts: Vec<TeacherCounts> = learned.iter().map(|_| TeacherCounts::new(labels)).collect();
+            for ((candidates, _), ground) in evidence.iter().zip(&ground) {
+                let shares = self.shares(candidates, ground.clone());
+                for opinion in candidates.opinions() {
+                    counts.get_mut(usize::from(opinion.teacher)).into_iter().for_each(|c| c.add(opinion, &shares));
+                }
+            }
+            learned.iter_mut().zip(counts).for_each(|(model, counts)| model.learn(counts));
+            self.teachers.clone_from(&learned);
+            if round == 0 {
+                // From now on there is more than the teachers' ranking.
+                ground = evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits)).collect();
+            }
+        }
     }
 
     fn save(&self) -> Value {
@@ -54,7 +137,8 @@ impl Refinery for Posterior {
 
     fn load(&mut self, saved: Value) -> Result<(), String> {
         let loaded: Self = serde_json::from_value(saved).map_err(|error| error.to_string())?;
-        if !loaded.calibration.fits(self.calibration.labels()) {
+        let labels = self.calibration.labels();
+        if !loaded.calibration.fits(labels) || !loaded.teachers.iter().all(|model| model.fits(labels)) {
             return Err("it is for another number of labels".to_owned());
         }
         *self = loaded;
@@ -64,40 +148,63 @@ impl Refinery for Posterior {
 
 #[cfg(test)]
 mod tests {
-    use super::super::refinery::tests::ids;
+    use super::super::refinery::tests::{set, sets};
     use super::*;
     use crate::student::{Rows, argmax};
 
-    #[test]
-    fn by_hand() {
-        // Logits all alike: p~ = (1/4, ...). L = (0.6, 0.3) for the candidates, 0.1 / 2 for the others.
-        let posterior = Posterior::new(4).posterior(&ids(&[2, 0]), &[0.0; 4]);
-        let expected = [0.3, 0.05, 0.6, 0.05];
-        assert!(posterior.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-6), "{posterior:?}");
+    /// `count` samples of each of two labels, on which the student says the label with logits of `sure`, and two teachers
+    /// what `said` makes of the label.
+    fn fitted(count: usize, sure: f32, said: impl Fn(usize, usize) -> CandidateSet) -> Posterior {
+        let candidates: Vec<CandidateSet> = (0..2 * count).map(|i| said(i % 2, i / 2)).collect();
+        let logits = (0..2 * count).flat_map(|i| if i % 2 == 0 { [sure, 0.0, 0.0] } else { [0.0, sure, 0.0] });
+        let evidence = Evidence { candidates: candidates.iter().collect(), logits: Rows::new(3, logits.collect()) };
+        let mut posterior = Posterior::new(3);
+        posterior.refit(&evidence);
+        posterior
     }
 
     #[test]
-    fn a_sure_student_overrules_and_an_unsure_one_does_not() {
+    fn by_hand() {
+        // Nothing learned: the ranking alone. L_0 = (0.6, 0.3) for the candidates, 0.1 / 2 for the others.
         let refinery = Posterior::new(4);
-        assert_eq!(argmax(&refinery.posterior(&ids(&[2, 0]), &[0.0, 9.0, 0.0, 0.0])), Some(1));
-        assert_eq!(argmax(&refinery.posterior(&ids(&[2, 0]), &[0.0, 1.0, 0.0, 0.0])), Some(2));
-        assert_eq!(argmax(&refinery.posterior(&[], &[0.0, 1.0, 0.0, 0.0])), Some(1));
+        for row in
+            [refinery.posterior(&set(&[2, 0]), &[0.0, 9.0, 0.0, 0.0]), refinery.target(&set(&[2, 0]), None).unwrap()]
+        {
+            let expected = [0.3, 0.05, 0.6, 0.05];
+            assert!(row.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-6), "{row:?}");
+        }
+        assert_eq!(argmax(&refinery.posterior(&CandidateSet::default(), &[0.0, 1.0, 0.0, 0.0])), Some(1));
+    }
+
+    #[test]
+    fn a_student_that_explains_the_teacher_may_overrule_it_and_one_that_does_not_may_not() {
+        let honest = |label: usize, _| set(&[u16::try_from(label).unwrap()]);
+        let (good, useless) = (fitted(50, 6.0, honest), fitted(50, 0.0, honest));
+        assert!(good.trust > 0.8 && useless.trust < 0.01, "{} {}", good.trust, useless.trust);
+        assert_eq!(argmax(&good.posterior(&set(&[0, 1]), &[0.0, 6.0, 0.0])), Some(1));
+        assert_eq!(argmax(&useless.posterior(&set(&[0, 1]), &[0.0, 6.0, 0.0])), Some(0));
+    }
+
+    #[test]
+    fn a_better_teacher_outweighs_a_worse_one() {
+        // The first teacher is wrong on every tenth sample, the second never.
+        let mut posterior = fitted(100, 6.0, |label, i| {
+            let wrong = if i % 10 == 0 { 1 - label } else { label };
+            sets(&[&[u16::try_from(wrong).unwrap()], &[u16::try_from(label).unwrap()]])
+        });
+        posterior.trust = 1.0;
+        assert_eq!(argmax(&posterior.posterior(&sets(&[&[0], &[1]]), &[0.0; 3])), Some(1));
+        assert_eq!(argmax(&posterior.posterior(&sets(&[&[1], &[0]]), &[0.0; 3])), Some(0));
     }
 
     #[test]
     fn what_was_learned_is_saved_and_for_other_labels_refused() {
-        let candidates = ids(&[1]);
-        let evidence = Evidence {
-            candidates: vec![&candidates; 4],
-            logits: Rows::new(2, vec![0.0, 3.0, 0.0, 3.0, 0.0, 3.0, 3.0, 0.0]),
-        };
-        let mut fitted = Posterior::new(2);
-        fitted.refit(&evidence);
-        assert_ne!(fitted, Posterior::new(2));
-        let mut loaded = Posterior::new(2);
+        let fitted = fitted(20, 3.0, |label, _| set(&[u16::try_from(label).unwrap()]));
+        assert_ne!(fitted, Posterior::new(3));
+        let mut loaded = Posterior::new(3);
         // By way of text, as in a checkpoint: not a bit may be lost.
         loaded.load(serde_json::from_str(&fitted.save().to_string()).unwrap()).unwrap();
         assert_eq!(loaded, fitted);
-        assert!(Posterior::new(3).load(fitted.save()).is_err());
+        assert!(Posterior::new(4).load(fitted.save()).is_err());
     }
 }

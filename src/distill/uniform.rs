@@ -1,32 +1,39 @@
 //! `uniform`: all candidates alike. The target never learns; the label is the student's choice among the candidates.
 
-use super::refinery::{Refinery, restrict};
-use crate::label::LabelId;
+use super::refinery::{Refinery, alike, restrict};
+use crate::candidates::CandidateSet;
 use crate::student::softmax;
 
-pub(super) struct Uniform;
+pub(super) struct Uniform {
+    labels: usize,
+}
+
+impl Uniform {
+    pub(super) fn new(labels: usize) -> Self {
+        Self { labels }
+    }
+}
 
 impl Refinery for Uniform {
-    fn target(&self, candidates: &[LabelId], logits: &[f32]) -> Vec<f32> {
-        let equal = vec![1.0 / logits.len() as f32; logits.len()];
-        restrict(candidates, &equal)
+    fn target(&self, candidates: &CandidateSet, _logits: Option<&[f32]>) -> Option<Vec<f32>> {
+        Some(alike(candidates.labels(), self.labels))
     }
 
-    fn posterior(&self, candidates: &[LabelId], logits: &[f32]) -> Vec<f32> {
-        restrict(candidates, &softmax(logits))
+    fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
+        restrict(candidates.labels(), &softmax(logits))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::refinery::tests::ids;
+    use super::super::refinery::tests::set;
     use super::*;
 
     #[test]
     fn by_hand() {
-        let logits = [0.0, 3.0_f32.ln(), 9.0];
-        assert_eq!(Uniform.target(&ids(&[1, 0]), &logits), [0.5, 0.5, 0.0]);
-        let posterior = Uniform.posterior(&ids(&[1, 0]), &logits);
+        let (uniform, logits) = (Uniform::new(3), [0.0, 3.0_f32.ln(), 9.0]);
+        assert_eq!(uniform.target(&set(&[1, 0]), Some(&logits)), Some(vec![0.5, 0.5, 0.0]));
+        let posterior = uniform.posterior(&set(&[1, 0]), &logits);
         assert!((posterior[1] - 0.75).abs() < 1e-6 && posterior[2] == 0.0);
     }
 }

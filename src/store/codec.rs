@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The format of all values. A change of any stored type raises it.
-pub(super) const FORMAT: u8 = 1;
+pub(super) const FORMAT: u8 = 2;
 
 /// A value that cannot be read back: damage, or another format.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ mod tests {
         let mut bytes = encode(&7_u64).unwrap();
         bytes.push(0);
         assert!(decode::<u64>(&bytes).is_err());
-        assert!(decode::<u64>(&[FORMAT + 1, 7]).unwrap_err().0.contains("format 2"));
+        assert!(decode::<u64>(&[FORMAT + 1, 7]).unwrap_err().0.contains("format 3"));
         assert!(decode::<u64>(&[]).is_err());
     }
 }

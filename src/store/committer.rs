@@ -178,7 +178,7 @@ pub(super) fn render(index: &Index, labels: &LabelSet, offset: u64, events: &[St
                 path: "store".into(),
                 message: format!("sample {} has a label but is not there", event.position),
             })?;
-            Ok(LabelEvent::new(offset, event, &sample.id, &sample.candidates, labels).to_line())
+            Ok(LabelEvent::new(offset, event, &sample.id, sample.candidates.labels(), labels).to_line())
         })
         .collect()
 }

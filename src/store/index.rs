@@ -17,14 +17,14 @@ use crate::sample::{Position, Sample, SampleId, TextHash};
 const CACHE_BYTES: u64 = 64 << 20;
 
 /// A sample at its position, with what came of asking.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StoredSample {
     /// Its id.
     pub id: SampleId,
     /// Its text.
     pub text: String,
-    /// Ranked candidates; empty for a failure.
-    pub candidates: Vec<crate::label::LabelId>,
+    /// Its candidates; empty for a failure.
+    pub candidates: CandidateSet,
 }
 
 /// What is known of an id.
@@ -187,8 +187,7 @@ impl Index {
     }
 
     pub(super) fn put_sample(&self, position: Position, sample: &Sample, candidates: &CandidateSet) -> Result<()> {
-        let stored =
-            StoredSample { id: sample.id.clone(), text: sample.text.clone(), candidates: candidates.labels().to_vec() };
+        let stored = StoredSample { id: sample.id.clone(), text: sample.text.clone(), candidates: candidates.clone() };
         let known = KnownSample { position, text_hash: TextHash::of(&sample.text) };
         self.put(&self.samples, &position.to_be_bytes(), &stored)?;
         self.put(&self.by_id, sample.id.0.as_bytes(), &known)
@@ -314,6 +313,7 @@ fn failed(path: &Path, error: sled::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::candidates::Opinion;
     use crate::label::LabelId;
     use crate::labels::By;
 
@@ -322,7 +322,7 @@ mod tests {
         let index = Index::open(dir).unwrap();
         for position in 0..3 {
             let sample = Sample { id: SampleId(format!("id-{position}")), text: format!("text {position}") };
-            index.put_sample(position, &sample, &CandidateSet::merge([[LabelId(0)].as_slice()])).unwrap();
+            index.put_sample(position, &sample, &CandidateSet::merge([Opinion::of(0, &[LabelId(0)], &[])])).unwrap();
             let event = StoredEvent {
                 position,
                 label: LabelId(0),

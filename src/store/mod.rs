@@ -275,7 +275,7 @@ pub fn start_new_labels(dir: &Path) -> Result<Option<PathBuf>> {
 mod tests {
     use super::journal::tests::{labels, record};
     use super::*;
-    use crate::candidates::CandidateSet;
+    use crate::candidates::{CandidateSet, Opinion};
     use crate::label::LabelId;
     use crate::labels::By;
     use crate::sample::Sample;
@@ -296,7 +296,7 @@ mod tests {
     fn annotated(id: &str) -> Annotated {
         Annotated {
             sample: Sample { id: SampleId(id.into()), text: format!("text of {id}") },
-            candidates: CandidateSet::merge([[LabelId(1)].as_slice()]),
+            candidates: CandidateSet::merge([Opinion::of(0, &[LabelId(1)], &[])]),
             failure: None,
         }
     }

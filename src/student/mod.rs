@@ -47,7 +47,17 @@ impl Rows {
     }
 }
 
-/// A text with the distribution it shall be given: one probability per label.
+/// What a student is trained to do with an example's target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// The target is a distribution; the loss is the cross-entropy with it.
+    CrossEntropy,
+    /// The target has a 1 for each candidate; the loss is -log of the sum of their probabilities. Its gradient is that of
+    /// the cross-entropy with the student's own probabilities renormalised within the candidates.
+    Candidates,
+}
+
+/// A text with its target: one value per label.
 pub type Example<'a> = (&'a Encoded, &'a [f32]);
 
 /// A small model in several copies, with its optimizer.
@@ -58,9 +68,9 @@ pub trait Student: Send {
     /// Logits of `texts` from the copy `fold`: one row per text, C columns.
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows;
 
-    /// One training step of every copy, at `rate` times the learning rate: of the copy k on the mean cross-entropy of those
+    /// One training step of every copy, at `rate` times the learning rate: of the copy k on the mean `loss` of those
     /// examples in `batch` that are not held out from it. `held_out` has the copy that must not see it, for each.
-    fn train(&mut self, batch: &[Example<'_>], held_out: &[Fold], rate: f64);
+    fn train(&mut self, batch: &[Example<'_>], held_out: &[Fold], loss: Loss, rate: f64);
 
     /// Forgets everything: as new.
     fn reset(&mut self);

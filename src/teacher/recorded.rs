@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{AskError, Teacher};
 use crate::answer::{Answer, AnswerKey, Problem, ProblemKind};
-use crate::candidates::CandidateSet;
+use crate::candidates::Opinion;
 use crate::config::RecordedConfig;
 use crate::corpus::{Line, Lines};
 use crate::error::{Error, Result};
@@ -147,15 +147,18 @@ fn draws_together(lines: Vec<Read>) -> Vec<(String, Option<TextHash>, RecordedAn
         }
     }
     let together = |draws: Vec<Read>| {
-        let voted = CandidateSet::vote(draws.iter().map(|draw| {
-            let answer = &draw.answer;
-            (answer.labels.as_slice(), answer.weights.as_slice())
-        }));
+        let voted = Opinion::vote(
+            0,
+            draws.iter().map(|draw| {
+                let answer = &draw.answer;
+                (answer.labels.as_slice(), answer.weights.as_slice())
+            }),
+        );
         let several = draws.len() > 1;
         let mut answers = draws.into_iter().map(|draw| draw.answer);
         let first = answers.next()?;
         Some(if several {
-            RecordedAnswer { labels: voted.labels().to_vec(), weights: Vec::new(), problem: first.problem }
+            RecordedAnswer { labels: voted.labels, weights: voted.weights, problem: first.problem }
         } else {
             first
         })

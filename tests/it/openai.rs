@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use crate::server::Behaviour;
-use crate::support::{Finished, Project, Server, TEACHERS, latest, openai};
+use crate::support::{Finished, Project, Server, TEACHERS, latest, openai, recorded};
 
 #[test]
 fn a_server_gives_the_same_labels_as_the_recordings_it_answers_from() {
     let project = Project::new(8);
-    project.run();
-    let expected = project.labels();
     let texts = project.read("pool.jsonl").lines().count() as u64;
-    // Three models, as there are three recordings; then one that merges them itself.
+    // Three models, as there are three recordings; then one that merges them itself, whose journal is a recording too.
     for (models, requests) in [(TEACHERS.as_slice(), 3 * texts), (&["all-merged"], texts)] {
         let server = Server::start(&project, Behaviour { latency: Duration::from_millis(5), ..Behaviour::default() });
         project.remove_run();
@@ -21,7 +19,11 @@ fn a_server_gives_the_same_labels_as_the_recordings_it_answers_from() {
         // A text without any label is asked twice.
         assert!(stats.most_in_flight <= 64 * models.len() as u64, "{stats:?}");
         assert!(stats.requests >= requests && stats.requests - requests == stats.repeated, "{stats:?}");
-        assert_eq!(labels, expected);
+        project.write("teacher_journal.jsonl", &project.read("run/answers.jsonl"));
+        project.remove_run();
+        project.configure(&recorded(if models.len() > 1 { models } else { &["journal"] }), "");
+        project.run();
+        assert!(labels == project.labels(), "{models:?}");
     }
 }
 

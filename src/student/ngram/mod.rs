@@ -10,7 +10,7 @@ use std::path::Path;
 
 use self::model::{Batch, Model};
 use super::checkpoint::{Loaded, Saved};
-use super::{Encoded, Example, Fold, Rows, Student};
+use super::{Encoded, Example, Fold, Loss, Rows, Student};
 use crate::config::StudentConfig;
 use crate::error::Result;
 
@@ -42,7 +42,7 @@ impl Student for Ngram {
         Rows::new(self.labels, values)
     }
 
-    fn train(&mut self, batch: &[Example<'_>], held_out: &[Fold], rate: f64) {
+    fn train(&mut self, batch: &[Example<'_>], held_out: &[Fold], loss: Loss, rate: f64) {
         if batch.is_empty() {
             return;
         }
@@ -51,7 +51,7 @@ impl Student for Ngram {
         for (fold, copy) in self.copies.iter_mut().enumerate() {
             let seen: Vec<bool> = held_out.iter().map(|&held_out| held_out != fold).collect();
             if seen.contains(&true) {
-                copy.train(&batch, &seen, rate * self.config.learning_rate);
+                copy.train(&batch, &seen, loss, rate * self.config.learning_rate);
             }
         }
     }
@@ -103,7 +103,7 @@ mod tests {
             encoded.iter().zip(&TEXTS).map(|(text, (_, target))| (text, target.as_slice())).collect();
         for _ in 0..steps {
             // Held out from neither of the two copies.
-            student.train(&batch, &[2; TEXTS.len()], 1.0);
+            student.train(&batch, &[2; TEXTS.len()], Loss::CrossEntropy, 1.0);
         }
     }
 
@@ -141,7 +141,7 @@ mod tests {
     fn copies_learn_apart() {
         let mut student = student(0.1, 0);
         let text = student.encode(TEXTS[0].0);
-        student.train(&[(&text, &[1.0, 0.0])], &[1], 1.0);
+        student.train(&[(&text, &[1.0, 0.0])], &[1], Loss::CrossEntropy, 1.0);
         assert!(student.logits(1, &[&text]).iter().flatten().all(|&logit| logit == 0.0));
         assert!(student.logits(0, &[&text]).iter().flatten().any(|&logit| logit != 0.0));
     }
@@ -156,7 +156,7 @@ mod tests {
         let mut loaded = student(0.1, 1);
         // What it had learned itself must be gone after loading.
         let other = loaded.encode("something else entirely");
-        loaded.train(&[(&other, &[0.0, 1.0])], &[1], 1.0);
+        loaded.train(&[(&other, &[0.0, 1.0])], &[1], Loss::CrossEntropy, 1.0);
         assert_eq!(loaded.load(&path).unwrap().get("step").unwrap(), "4");
         fit(&mut kept, 4);
         fit(&mut loaded, 4);

@@ -11,7 +11,7 @@ use crate::config::StudentConfig;
 use crate::error::Result;
 use crate::random::rng;
 use crate::student::checkpoint::{Loaded, Saved};
-use crate::student::{Encoded, Example};
+use crate::student::{Encoded, Example, Loss};
 
 /// Keeps Adagrad's division away from zero.
 const EPSILON: f64 = 1e-10;
@@ -151,8 +151,8 @@ impl Model {
         values
     }
 
-    /// One Adagrad step on the mean cross-entropy between softmax(logits) and the targets of those texts that are `seen`.
-    pub(super) fn train(&mut self, batch: &Batch, seen: &[bool], learning_rate: f64) {
+    /// One Adagrad step on the mean loss of softmax(logits) and the targets of those texts that are `seen`.
+    pub(super) fn train(&mut self, batch: &Batch, seen: &[bool], loss: Loss, learning_rate: f64) {
         let _guard = tch::no_grad_guard();
         let Batch { rows, forward, backward, targets } = batch;
         let count = seen.iter().filter(|&&seen| seen).count();
@@ -162,6 +162,10 @@ impl Model {
         let texts = forward.of(&table);
         let predicted = (texts.matmul(&self.head) + &self.bias).softmax(-1, Kind::Float);
 
+        let targets = match loss {
+            Loss::CrossEntropy => targets.shallow_clone(),
+            Loss::Candidates => within(&predicted, targets),
+        };
         // A text that is not seen has no error, and so no part in any gradient.
         let error = (predicted - targets) * Tensor::from_slice(&share).unsqueeze(1);
         let head_gradient = texts.tr().matmul(&error);
@@ -220,6 +224,14 @@ impl Model {
     }
 }
 
+/// Rows of probabilities, each renormalised within its candidates.
+fn within(predicted: &Tensor, candidates: &Tensor) -> Tensor {
+    // A little for each candidate, so that a row is a distribution even where the student finds all of them impossible.
+    let listed = (predicted + 1e-12) * candidates;
+    let sums = listed.sum_dim_intlist([-1].as_slice(), true, Kind::Float).clamp_min(1e-30);
+    listed / sums
+}
+
 /// Adagrad (Duchi et al. 2011) on a dense tensor.
 fn descend(weight: &mut Tensor, sums: &mut Tensor, gradient: &Tensor, learning_rate: f64) {
     *sums += gradient.square();
@@ -244,15 +256,32 @@ mod tests {
         let batch: Vec<Example<'_>> =
             texts.iter().zip(&targets).map(|(text, target)| (text, target.as_slice())).collect();
         // Away from zero, so that every gradient is there.
-        model.train(&Batch::new(&batch, 2), &vec![true; batch.len()], 0.1);
+        model.train(&Batch::new(&batch, 2), &vec![true; batch.len()], Loss::CrossEntropy, 0.1);
 
+        for loss in [Loss::CrossEntropy, Loss::Candidates] {
+            let targets = match loss {
+                Loss::CrossEntropy => targets,
+                Loss::Candidates => [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]],
+            };
+            check_step(&mut model, &texts, &targets, loss);
+        }
+    }
+
+    fn check_step(model: &mut Model, texts: &[Encoded], targets: &[[f32; 2]; 3], loss: Loss) {
         let bags = Bags::new(texts.iter());
         let (table, head, bias) = (model.table.copy(), model.head.copy(), model.bias.copy());
         let [table, head, bias] = [table, head, bias].map(|tensor| tensor.set_requires_grad(true));
         let logits = Sums::new(&bags.ids, &bags.weights, &bags.offsets).of(&table).matmul(&head) + &bias;
         let target = Tensor::from_slice(&targets.concat()).view([3, 2]);
-        let loss = -(logits.log_softmax(-1, Kind::Float) * target).sum(Kind::Float) / 3.0;
-        loss.backward();
+        let log_p = logits.log_softmax(-1, Kind::Float);
+        let mean: Tensor = match loss {
+            Loss::CrossEntropy => -(log_p * &target).sum(Kind::Float) / 3.0,
+            Loss::Candidates => {
+                -(log_p.exp() * &target).sum_dim_intlist([-1].as_slice(), false, Kind::Float).log().sum(Kind::Float)
+                    / 3.0
+            }
+        };
+        mean.backward();
 
         let expected = |own: &Tensor, sums: &Tensor, gradient: Tensor, by_row: bool| {
             let squares =
@@ -265,10 +294,12 @@ mod tests {
             expected(&model.head, &model.head_sums, head.grad(), false),
             expected(&model.bias, &model.bias_sums, bias.grad(), false),
         ];
-        model.train(&Batch::new(&batch, 2), &vec![true; batch.len()], 0.05);
+        let batch: Vec<Example<'_>> =
+            texts.iter().zip(targets).map(|(text, target)| (text, target.as_slice())).collect();
+        model.train(&Batch::new(&batch, 2), &vec![true; batch.len()], loss, 0.05);
         for (own, expected) in [&model.table, &model.head, &model.bias].into_iter().zip(&expected) {
             let difference = (own - expected).abs().max().double_value(&[]);
-            assert!(difference < 1e-6, "{difference}");
+            assert!(difference < 1e-6, "{loss:?}: {difference}");
         }
     }
 }

@@ -1,0 +1,202 @@
+//! What is known of one teacher: how likely it says what it said, for each label that may be true. Learned from the shares
+//! that samples' labels have by everything else, as Dawid and Skene (1979) did for annotators.
+//!
+//! With pi_l how much of all it says is the label l:
+//! - Ranked answers of s > 1 labels: c was listed at rank r, and the others are there by their popularity,
+//!   `L(c) = rho[s][r] / (pi_c (1 - pi_c)^(s-1))`; or c is missing, `L(c) = rho[s][out] / (1 - pi_c)^s`.
+//!   A label that a teacher is fond of says less than one that it rarely names.
+//! - Answers of one label l: `L(c) = theta(l | c)`, the confusions, with the same as their prior:
+//!   `theta(l | c) = (n(c, l) + S base(l | c)) / (n(c) + S)`, `base(c | c) = rho[1][1]`,
+//!   `base(l | c) = rho[1][out] pi_l / (1 - pi_c)`.
+//!
+//! Confusions are not used for longer answers: there a label learns from its being second that it should be first.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ranks::{RankCounts, RankLikelihood};
+use crate::candidates::Opinion;
+
+/// S: samples of a class that the prior of its confusions weighs.
+const PRIOR_SAMPLES: f64 = 5.0;
+/// Shares of a sample below this are not counted: they add up to nothing and would fill the table.
+const LEAST_SHARE: f64 = 1e-3;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct TeacherModel {
+    ranks: RankLikelihood,
+    /// ln pi, by label.
+    popularity: Vec<f64>,
+    /// ln (1 - pi), by label.
+    unpopularity: Vec<f64>,
+    /// n(c, l): by the answer l, then by the true label c.
+    confused: BTreeMap<usize, BTreeMap<usize, f64>>,
+    /// n(c).
+    confused_from: Vec<f64>,
+}
+
+/// What is added up to learn a [`TeacherModel`].
+pub(super) struct TeacherCounts {
+    ranks: RankCounts,
+    confused: BTreeMap<usize, BTreeMap<usize, f64>>,
+    confused_from: Vec<f64>,
+}
+
+impl TeacherModel {
+    /// Knows only what the teacher says, not yet whether it is right.
+    pub(super) fn new<'a>(opinions: impl Iterator<Item = &'a Opinion>, labels: usize) -> Self {
+        let mut named = vec![1.0; labels];
+        for opinion in opinions {
+            for label in &opinion.labels {
+                let share = 1.0 / opinion.labels.len() as f64;
+                named.get_mut(label.index()).into_iter().for_each(|count| *count += share);
+            }
+        }
+        let sum: f64 = named.iter().sum();
+        Self {
+            ranks: RankLikelihood::prior(),
+            popularity: named.iter().map(|count| (count / sum).ln()).collect(),
+            // A single label would have all.
+            unpopularity: named.iter().map(|count| (1.0 - count / sum).max(1e-9).ln()).collect(),
+            confused: BTreeMap::new(),
+            confused_from: vec![0.0; labels],
+        }
+    }
+
+    /// Whether it is for `labels` labels.
+    pub(super) fn fits(&self, labels: usize) -> bool {
+        [&self.popularity, &self.unpopularity, &self.confused_from].iter().all(|values| values.len() == labels)
+    }
+
+    /// Learned from `counts`.
+    pub(super) fn learn(&mut self, counts: TeacherCounts) {
+        self.ranks = RankLikelihood::fit(&counts.ranks);
+        self.confused = counts.confused;
+        self.confused_from = counts.confused_from;
+    }
+
+    /// Adds `weight` times ln L to `row`, by label.
+    pub(super) fn weigh(&self, opinion: &Opinion, weight: f64, row: &mut [f64]) {
+        let likelihood = self.ranks.of(opinion.labels.len());
+        let rarity = |label: usize| self.unpopularity.get(label).copied().unwrap_or_default();
+        if let [answer] = opinion.labels.as_slice() {
+            let (answer, right, wrong) = (answer.index(), likelihood.listed.first(), likelihood.out.ln());
+            let popular = self.popularity.get(answer).copied().unwrap_or_default();
+            let none = BTreeMap::new();
+            let confused = self.confused.get(&answer).unwrap_or(&none);
+            for (label, (slot, from)) in row.iter_mut().zip(&self.confused_from).enumerate() {
+                let base = if label == answer {
+                    right.copied().unwrap_or_default()
+                } else {
+                    (wrong + popular - rarity(label)).exp()
+                };
+                let counted = confused.get(&label).copied().unwrap_or_default();
+                *slot += weight * ((counted + PRIOR_SAMPLES * base) / (from + PRIOR_SAMPLES)).ln();
+            }
+            return;
+        }
+        let size = opinion.labels.len() as f64;
+        for (label, slot) in row.iter_mut().enumerate() {
+            *slot += weight * (likelihood.out.ln() - size * rarity(label));
+        }
+        for (label, listed) in opinion.labels.iter().zip(tilted(&likelihood.listed, &opinion.weights)) {
+            let label = label.index();
+            if let (Some(slot), Some(popularity)) = (row.get_mut(label), self.popularity.get(label)) {
+                *slot += weight * (listed.ln() - popularity + rarity(label) - likelihood.out.ln());
+            }
+        }
+    }
+}
+
+/// The likelihoods of the ranks, tilted towards the labels with larger weights; their sum stays.
+fn tilted(listed: &[f64], weights: &[f32]) -> Vec<f64> {
+    if weights.len() != listed.len() {
+        return listed.to_vec();
+    }
+    // By the root of the weights: half of what they say. Models are surer of their words than they are right.
+    let joint: Vec<f64> = listed.iter().zip(weights).map(|(p, &weight)| p * f64::from(weight).sqrt()).collect();
+    let scale = listed.iter().sum::<f64>() / joint.iter().sum::<f64>();
+    joint.into_iter().map(|p| p * scale).collect()
+}
+
+impl TeacherCounts {
+    pub(super) fn new(labels: usize) -> Self {
+        Self { ranks: RankCounts::new(), confused: BTreeMap::new(), confused_from: vec![0.0; labels] }
+    }
+
+    /// Adds a sample of which this teacher said `opinion` and whose label is c with the probability `shares[c]`.
+    pub(super) fn add(&mut self, opinion: &Opinion, shares: &[f64]) {
+        let listed = opinion.labels.iter().map(|label| shares.get(label.index()).copied().unwrap_or_default());
+        self.ranks.add(listed);
+        let [answer] = opinion.labels.as_slice() else { return };
+        let confused = self.confused.entry(answer.index()).or_default();
+        for (label, (&share, from)) in shares.iter().zip(&mut self.confused_from).enumerate() {
+            if share >= LEAST_SHARE {
+                *confused.entry(label).or_default() += share;
+                *from += share;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::LabelId;
+
+    fn said(labels: &[u16], weights: &[f32]) -> Opinion {
+        let labels: Vec<LabelId> = labels.iter().map(|&label| LabelId(label)).collect();
+        Opinion::of(0, &labels, weights)
+    }
+
+    fn likelihoods(model: &TeacherModel, opinion: &Opinion) -> Vec<f64> {
+        let mut row = vec![0.0; model.popularity.len()];
+        model.weigh(opinion, 1.0, &mut row);
+        row.iter().map(|l| l.exp()).collect()
+    }
+
+    #[test]
+    fn one_label_by_hand() {
+        // Named: 0 twice, 1 once, and each once more: pi = (3, 2, 1) / 6.
+        let answers = [said(&[0], &[]), said(&[0], &[]), said(&[1], &[])];
+        let mut model = TeacherModel::new(answers.iter(), 3);
+        let l = likelihoods(&model, &answers[0]);
+        // base(0|0) = 0.9; base(0|1) = 0.1 * 1/2 / (2/3); base(0|2) = 0.1 * 1/2 / (5/6).
+        let expected = [0.9, 0.075, 0.06];
+        assert!(l.iter().zip(expected).all(|(l, e)| (l - e).abs() < 1e-12), "{l:?}");
+        // Of two samples answered 0, one is surely 0 and one surely 2: n(0,0) = n(2,0) = 1; rho[1][1] = (0.9 + 0.5) / 2.
+        let mut counts = TeacherCounts::new(3);
+        counts.add(&answers[0], &[1.0, 0.0, 0.0]);
+        counts.add(&answers[1], &[0.0, 0.0, 1.0]);
+        model.learn(counts);
+        let l = likelihoods(&model, &answers[0]);
+        let expected =
+            [(1.0 + 5.0 * 0.7) / 6.0, 5.0 * 0.3 * 0.5 / (2.0 / 3.0) / 5.0, (1.0 + 5.0 * 0.3 * 0.5 / (5.0 / 6.0)) / 6.0];
+        assert!(l.iter().zip(expected).all(|(l, e)| (l - e).abs() < 1e-12), "{l:?} {expected:?}");
+    }
+
+    #[test]
+    fn several_labels_by_hand() {
+        // pi = (1/4, 1/4, 1/4, 1/4): nothing was said yet.
+        let model = TeacherModel::new(std::iter::empty(), 4);
+        let l = likelihoods(&model, &said(&[2, 0], &[]));
+        let expected = [0.3 / (0.25 * 0.75), 0.1 / 0.5625, 0.6 / (0.25 * 0.75), 0.1 / 0.5625];
+        assert!(l.iter().zip(expected).all(|(l, e)| (l - e).abs() < 1e-12), "{l:?}");
+        // Weights 1 : 4 tilt 0.6 : 0.3 to 0.6 : 0.6, the sum stays.
+        let l = likelihoods(&model, &said(&[2, 0], &[0.2, 0.8]));
+        assert!((l[0] - 0.45 / (0.25 * 0.75)).abs() < 1e-6 && (l[2] - l[0]).abs() < 1e-6, "{l:?}");
+    }
+
+    #[test]
+    fn a_favourite_label_says_less_than_a_rare_one() {
+        let answers: Vec<Opinion> = (0..90).map(|_| said(&[0], &[])).chain((0..10).map(|_| said(&[1], &[]))).collect();
+        let model = TeacherModel::new(answers.iter(), 3);
+        let odds = |answer: u16| {
+            let l = likelihoods(&model, &said(&[answer], &[]));
+            l[usize::from(answer)] / l[2]
+        };
+        assert!(odds(1) > 5.0 * odds(0));
+    }
+}
