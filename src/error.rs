@@ -172,6 +172,20 @@ pub enum Error {
         /// Why.
         message: String,
     },
+    /// A student's model folder cannot be used.
+    #[error("{}: {message}", path.display())]
+    Model {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        message: String,
+    },
+    /// The device that a student should compute on is not there.
+    #[error("{message}")]
+    Device {
+        /// What is missing, and what to do.
+        message: String,
+    },
     /// A thread ended by a panic: a bug.
     #[error(
         "the {stage} stopped unexpectedly ({message}). What was stored is safe; please report this, and run again to go on."

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::label::LabelSet;
 use crate::labels::{Follow, LabelEvent, Tail};
 use crate::store::Manifest;
-use crate::student::{argmax, predict};
+use crate::student::argmax;
 
 const MAX_LINE_BYTES: usize = 16 << 20;
 /// Texts that are predicted together.
@@ -150,7 +150,7 @@ fn read_gold(path: &Path, labels: &LabelSet, mut each: impl FnMut(Gold) -> Resul
 }
 
 fn student_accuracy(dir: &Path, path: &Path, labels: &LabelSet) -> Result<HeldOut> {
-    let (student, folds) = load_student(dir)?;
+    let student = load_student(dir)?.student;
     let mut held_out = HeldOut { texts: 0, accuracy: 0.0 };
     let mut right = 0;
     let mut chunk = Vec::new();
@@ -158,8 +158,8 @@ fn student_accuracy(dir: &Path, path: &Path, labels: &LabelSet) -> Result<HeldOu
         let encoded: Vec<_> =
             chunk.iter().map(|gold| student.encode(gold.text.as_deref().unwrap_or_default())).collect();
         let texts: Vec<_> = encoded.iter().collect();
-        for (gold, p) in chunk.drain(..).zip(predict(student.as_ref(), folds, &texts)) {
-            let predicted = argmax(&p).and_then(|label| u16::try_from(label).ok()).map(crate::label::LabelId);
+        for (gold, p) in chunk.drain(..).zip(student.predict(&texts).iter()) {
+            let predicted = argmax(p).and_then(|label| u16::try_from(label).ok()).map(crate::label::LabelId);
             right += usize::from(predicted.is_some_and(|label| labels.name(label) == gold.label));
         }
     };

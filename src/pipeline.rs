@@ -19,6 +19,7 @@ use crate::progress::{Phase, Progress};
 use crate::resume;
 use crate::sample::to_hex;
 use crate::store::{self, FailureCounts, Manifest, RunLock, Store, StoreHandle};
+use crate::student;
 use crate::teacher::{self, Teacher};
 
 /// Samples that get their positions together, at most.
@@ -148,7 +149,7 @@ fn open_run(
     let dir = &config.run.dir;
     std::fs::create_dir_all(dir).map_err(Error::run_file("create", dir))?;
     let lock = RunLock::take(dir)?;
-    let wanted = manifest_of(&config, teachers);
+    let wanted = manifest_of(&config, teachers)?;
     let manifest = match Manifest::read(dir)? {
         Some(found) => match found.difference(&wanted) {
             Some(difference) => return Err(Error::OtherTask { path: dir.clone(), difference }),
@@ -191,16 +192,16 @@ fn start_new_labels(config: &Config) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn manifest_of(config: &Config, teachers: &[Arc<dyn Teacher>]) -> Manifest {
+pub(crate) fn manifest_of(config: &Config, teachers: &[Arc<dyn Teacher>]) -> Result<Manifest> {
     let mut identities: Vec<String> = teachers.iter().map(|teacher| teacher.identity()).collect();
     if config.combine != Combine::Union {
         identities.push(format!("combine:{:?}", config.combine));
     }
-    let student = serde_json::to_string(&(&config.student, &config.distill)).unwrap_or_default();
+    let student = student::identity(&config.student)? + &serde_json::to_string(&config.distill).unwrap_or_default();
     let parts: Vec<&[u8]> =
         std::iter::once(student.as_bytes()).chain(identities.iter().map(String::as_bytes)).collect();
     let labels = config.task.labels.iter().map(|label| label.name.clone()).collect();
-    Manifest::new(config.task.name.clone(), labels, to_hex(crate::sample::short_hash(&parts)))
+    Ok(Manifest::new(config.task.name.clone(), labels, to_hex(crate::sample::short_hash(&parts))))
 }
 
 /// Gives every annotated sample its position and tells the student. After an error nothing more is placed (it would

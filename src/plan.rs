@@ -106,7 +106,7 @@ impl Dry {
         let ledger = Ledger::new(config.run.max_cost);
         let teachers = teacher::open_without_keys(config, &ledger)?;
         let dir = &config.run.dir;
-        let wanted = pipeline::manifest_of(config, &teachers);
+        let wanted = pipeline::manifest_of(config, &teachers)?;
         let found = match Manifest::read(dir)? {
             Some(found) => found,
             None if make => {

@@ -57,16 +57,72 @@ pub struct CorpusConfig {
 /// The student.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct StudentConfig {
-    /// Size of an embedding.
-    pub dimension: u32,
-    /// Hash buckets.
-    pub buckets: u32,
+    /// Which student.
+    pub kind: StudentKind,
     /// Step size.
     pub learning_rate: f64,
     /// Seed of everything random.
     pub seed: u64,
     /// libtorch's threads.
     pub threads: u32,
+}
+
+/// Which student, with what only it has.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StudentKind {
+    /// Hashed n-grams and a linear head.
+    Ngram(NgramConfig),
+    /// A pretrained transformer.
+    Encoder(EncoderConfig),
+}
+
+/// The `ngram` student.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct NgramConfig {
+    /// Size of an embedding.
+    pub dimension: u32,
+    /// Hash buckets.
+    pub buckets: u32,
+}
+
+/// The `encoder` student.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct EncoderConfig {
+    /// The Hugging Face folder.
+    pub model: PathBuf,
+    /// Top layers that are trained beside the head.
+    pub train_layers: u32,
+    /// Tokens of a text, at most.
+    pub max_length: u32,
+    /// Steps in which the step size grows to its full size.
+    pub warmup_steps: u32,
+    /// Of what is not trained.
+    pub precision: Precision,
+    /// Where it computes.
+    pub device: DeviceChoice,
+}
+
+/// How numbers are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    Fp32,
+    /// bfloat16.
+    Bf16,
+}
+
+/// Where a student computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceChoice {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU, by number.
+    Cuda(u32),
+    /// The first GPU if there is one, else the processor.
+    Auto,
 }
 
 /// How the answers of several teachers make one candidate set.
@@ -132,7 +188,7 @@ pub(super) fn check(raw: RawConfig, base: &Path, run_dir: Option<PathBuf>, probl
     let task = task(raw.task, problems);
     let corpus = corpus(raw.corpus, base, problems);
     let teachers = teachers(raw.teachers, base, problems);
-    let student = student(&raw.student, problems);
+    let student = student(&raw.student, base, problems);
     let distill = distill(&raw.distill, problems);
     let combine = combine(&raw.candidates, problems);
     let run = run(raw.run, base, run_dir, task.as_ref().map_or("", |task| &task.name), &teachers, problems);
@@ -180,8 +236,41 @@ fn combine(raw: &RawCandidates, problems: &mut Problems) -> Option<Combine> {
 /// Weights of one copy of a student, at most: 1 GiB.
 const MOST_WEIGHTS: u64 = 1 << 28;
 
-fn student(raw: &RawStudent, problems: &mut Problems) -> Option<StudentConfig> {
-    one_of("student.kind", raw.kind.as_deref().unwrap_or("ngram"), &[("ngram", ())], problems)?;
+fn student(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<StudentConfig> {
+    #[derive(Clone, Copy)]
+    enum Kind {
+        Ngram,
+        Encoder,
+    }
+    let kinds = [("ngram", Kind::Ngram), ("encoder", Kind::Encoder)];
+    let kind = one_of("student.kind", raw.kind.as_deref().unwrap_or("ngram"), &kinds, problems)?;
+    let (kind, learning_rate, threads) = match kind {
+        Kind::Ngram => {
+            only_for("encoder", &raw.encoder_keys(), problems);
+            (StudentKind::Ngram(ngram(raw, problems)), 0.05, 1)
+        }
+        Kind::Encoder => {
+            only_for("ngram", &raw.ngram_keys(), problems);
+            (StudentKind::Encoder(encoder(raw, base, problems)?), 3e-4, 2)
+        }
+    };
+    Some(StudentConfig {
+        kind,
+        learning_rate: number("student.learning_rate", raw.learning_rate, learning_rate, 0.0..=1e3, problems),
+        seed: raw.seed.unwrap_or(0),
+        threads: number("student.threads", raw.threads, threads, 1..=256, problems),
+    })
+}
+
+/// A key of another kind of student would do nothing.
+fn only_for(kind: &str, keys: &[(&str, bool)], problems: &mut Problems) {
+    for (key, _) in keys.iter().filter(|(_, set)| *set) {
+        let message = format!("is for student.kind = \"{kind}\" alone: remove it, or set the kind");
+        problems.push(Problem::at(&format!("student.{key}"), message));
+    }
+}
+
+fn ngram(raw: &RawStudent, problems: &mut Problems) -> NgramConfig {
     let dimension = number("student.dimension", raw.dimension, 32, 1..=4096, problems);
     let buckets = number("student.buckets", raw.buckets, 1 << 17, 16..=1 << 24, problems);
     if u64::from(dimension) * u64::from(buckets) > MOST_WEIGHTS {
@@ -189,12 +278,33 @@ fn student(raw: &RawStudent, problems: &mut Problems) -> Option<StudentConfig> {
             format!("times student.buckets ({buckets}) makes more than {MOST_WEIGHTS} weights: choose less of one");
         problems.push(Problem::at("student.dimension", message));
     }
-    Some(StudentConfig {
-        dimension,
-        buckets,
-        learning_rate: number("student.learning_rate", raw.learning_rate, 0.05, 0.0..=1e3, problems),
-        seed: raw.seed.unwrap_or(0),
-        threads: number("student.threads", raw.threads, 1, 1..=256, problems),
+    NgramConfig { dimension, buckets }
+}
+
+fn encoder(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<EncoderConfig> {
+    let Some(model) = &raw.model else {
+        let message = "is missing: the Hugging Face folder of a BERT-like encoder (config.json, model.safetensors, tokenizer.json)";
+        problems.push(Problem::at("student.model", message));
+        return None;
+    };
+    let precisions = [("fp32", Precision::Fp32), ("bf16", Precision::Bf16)];
+    let precision = one_of("student.precision", raw.precision.as_deref().unwrap_or("fp32"), &precisions, problems);
+    let device = match raw.device.as_deref().unwrap_or("cpu") {
+        "cpu" => Some(DeviceChoice::Cpu),
+        "auto" => Some(DeviceChoice::Auto),
+        "cuda" => Some(DeviceChoice::Cuda(0)),
+        other => other.strip_prefix("cuda:").and_then(|number| number.parse().ok()).map(DeviceChoice::Cuda),
+    };
+    if device.is_none() {
+        problems.push(Problem::at("student.device", "must be \"cpu\", \"auto\", \"cuda\" or \"cuda:NUMBER\""));
+    }
+    Some(EncoderConfig {
+        model: base.join(model),
+        train_layers: number("student.train_layers", raw.train_layers, 0, 0..=256, problems),
+        max_length: number("student.max_length", raw.max_length, 128, 4..=8192, problems),
+        warmup_steps: raw.warmup_steps.unwrap_or(50),
+        precision: precision?,
+        device: device?,
     })
 }
 

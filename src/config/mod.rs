@@ -10,7 +10,10 @@ mod teacher;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub use checked::{Combine, Config, CorpusConfig, DistillConfig, RefineryKind, RunConfig, StudentConfig, Task};
+pub use checked::{
+    Combine, Config, CorpusConfig, DeviceChoice, DistillConfig, EncoderConfig, NgramConfig, Precision, RefineryKind,
+    RunConfig, StudentConfig, StudentKind, Task,
+};
 pub use raw::RawConfig;
 pub use teacher::{
     Choose, ExamplesConfig, HttpConfig, LimitsConfig, Mode, OpenAiConfig, Output, Price, PromptConfig, RecordedConfig,

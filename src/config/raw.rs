@@ -99,22 +99,57 @@ pub struct RawCandidates {
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false))]
 pub struct RawStudent {
-    /// "ngram": hashed word and character n-grams with a linear head. Default: "ngram".
+    /// "ngram": hashed word and character n-grams with a linear head. "encoder": a pretrained BERT, RoBERTa, DistilBERT or
+    /// MiniLM from a Hugging Face folder. Default: "ngram".
     pub kind: Option<String>,
-    /// Size of an n-gram's embedding. Default: 32.
+    /// encoder: the folder, with config.json, model.safetensors and tokenizer.json; relative to the configuration.
+    pub model: Option<PathBuf>,
+    /// encoder: top layers that are trained beside the head. Default: 0; more layers learn more and take much longer.
+    pub train_layers: Option<u32>,
+    /// encoder: tokens of a text that are read, at most. Default: 128.
+    #[schemars(range(min = 4, max = 8192))]
+    pub max_length: Option<u32>,
+    /// encoder: training steps in which the step size grows to its full size. Default: 50.
+    pub warmup_steps: Option<u32>,
+    /// encoder: "fp32", or "bf16" for the layers that are not trained: faster on processors and GPUs that know it.
+    /// Default: "fp32".
+    pub precision: Option<String>,
+    /// encoder: "cpu", "cuda", "cuda:NUMBER" or "auto". Default: "cpu".
+    pub device: Option<String>,
+    /// ngram: size of an n-gram's embedding. Default: 32.
     #[schemars(range(min = 1, max = 4096))]
     pub dimension: Option<u32>,
-    /// Number of hash buckets for n-grams. Default: 131072.
+    /// ngram: number of hash buckets. Default: 131072.
     #[schemars(range(min = 16, max = 16_777_216))]
     pub buckets: Option<u32>,
-    /// Step size of the Adagrad optimizer. Default: 0.05.
+    /// Step size, of Adagrad for the ngram student and of AdamW for the encoder's layers (its head takes ten times as much).
+    /// Default: 0.05 for ngram, 0.0003 for encoder.
     #[schemars(range(min = 0.0))]
     pub learning_rate: Option<f64>,
     /// Seed of everything random in student and distillation. Default: 0.
     pub seed: Option<u64>,
-    /// Threads of libtorch. Default: 1. Labels are the same only for the same number.
+    /// Threads of libtorch. Default: 1 for ngram, 2 for encoder. Labels are the same only for the same number.
     #[schemars(range(min = 1, max = 256))]
     pub threads: Option<u32>,
+}
+
+impl RawStudent {
+    /// The keys of the encoder alone, and whether they are set.
+    pub(super) fn encoder_keys(&self) -> [(&'static str, bool); 6] {
+        [
+            ("model", self.model.is_some()),
+            ("train_layers", self.train_layers.is_some()),
+            ("max_length", self.max_length.is_some()),
+            ("warmup_steps", self.warmup_steps.is_some()),
+            ("precision", self.precision.is_some()),
+            ("device", self.device.is_some()),
+        ]
+    }
+
+    /// The keys of the n-gram student alone, and whether they are set.
+    pub(super) fn ngram_keys(&self) -> [(&'static str, bool); 2] {
+        [("dimension", self.dimension.is_some()), ("buckets", self.buckets.is_some())]
+    }
 }
 
 /// Distillation.

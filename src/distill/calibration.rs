@@ -31,6 +31,11 @@ impl Calibration {
         Self { temperature: 1.0, mix: 0.1, prior: vec![1.0 / labels as f64; labels] }
     }
 
+    /// T.
+    pub(super) fn temperature(&self) -> f64 {
+        self.temperature
+    }
+
     /// C.
     pub(super) fn labels(&self) -> usize {
         self.prior.len()

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::refinery::new_refinery;
 use crate::config::{DistillConfig, StudentConfig};
 use crate::error::{Error, Result};
 use crate::label::LabelId;
@@ -159,8 +160,16 @@ fn hash_file(path: &Path) -> std::io::Result<String> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// The student of the latest checkpoint in `run_dir`, and its number of copies.
-pub fn load_student(run_dir: &Path) -> Result<(Box<dyn Student>, u32)> {
+/// The student of a run.
+pub struct TrainedStudent {
+    /// The student.
+    pub student: Box<dyn Student>,
+    /// What its logits are divided by for calibrated probabilities.
+    pub temperature: f64,
+}
+
+/// The student of the latest checkpoint in `run_dir`.
+pub fn load_student(run_dir: &Path) -> Result<TrainedStudent> {
     let folder = run_dir.join(FOLDER);
     let none = || Error::NoRun { path: run_dir.to_owned(), missing: "checkpoint of a student yet" };
     let entries = std::fs::read_dir(&folder).map_err(|_| none())?;
@@ -171,7 +180,9 @@ pub fn load_student(run_dir: &Path) -> Result<(Box<dyn Student>, u32)> {
         .max();
     let path = newest.ok_or_else(none)?;
     let header = header(&path, &student::notes(&path)?)?;
-    let mut student = student::new(&header.student, &header.distill, header.labels);
+    let mut student = student::new(&header.student, &header.distill, header.labels)?;
     student.load(&path)?;
-    Ok((student, header.distill.folds))
+    let mut refinery = new_refinery(header.distill.refinery, header.labels);
+    refinery.load(header.refinery).map_err(|message| wrong(&path, message))?;
+    Ok(TrainedStudent { student, temperature: refinery.temperature() })
 }

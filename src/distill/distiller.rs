@@ -82,13 +82,11 @@ impl Distiller {
     /// Takes up where the last checkpoint stands, or begins. Says why a checkpoint could not be used.
     pub(super) fn resume(parts: Parts) -> Result<(Self, Option<Error>)> {
         let pointer = parts.store.reader().checkpoint()?;
-        let fresh = || {
-            (
-                student::new(&parts.student, &parts.distill, parts.labels),
-                new_refinery(parts.distill.refinery, parts.labels),
-            )
+        let fresh = || -> Result<_> {
+            let student = student::new(&parts.student, &parts.distill, parts.labels)?;
+            Ok((student, new_refinery(parts.distill.refinery, parts.labels)))
         };
-        let (mut student, mut refinery) = fresh();
+        let (mut student, mut refinery) = fresh()?;
         let (mut state, mut unusable) = (State::default(), None);
         if let Some(pointer) = pointer {
             let loaded = parts.checkpoints.load(&pointer, student.as_mut()).and_then(|(state, learned)| {
@@ -98,7 +96,7 @@ impl Distiller {
             match loaded {
                 Ok(loaded) => state = loaded,
                 Err(error) => {
-                    (student, refinery) = fresh();
+                    (student, refinery) = fresh()?;
                     unusable = Some(error);
                 }
             }

@@ -19,6 +19,6 @@ mod teacher_model;
 mod thread;
 mod uniform;
 
-pub use checkpoints::load_student;
+pub use checkpoints::{TrainedStudent, load_student};
 pub use refinery::{Evidence, Refinery, new_refinery};
 pub(crate) use thread::{Feed, Report, start};

@@ -102,6 +102,10 @@ impl Refinery for Posterior {
         row.iter().map(|&p| p as f32).collect()
     }
 
+    fn temperature(&self) -> f64 {
+        self.calibration.temperature()
+    }
+
     fn refit(&mut self, evidence: &Evidence<'_>) {
         let labels = self.calibration.labels();
         self.calibration = Calibration::fit(evidence, &self.at_its_word, labels);

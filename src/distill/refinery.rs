@@ -44,6 +44,11 @@ pub trait Refinery: Send {
         Loss::CrossEntropy
     }
 
+    /// What a student's logits are divided by for calibrated probabilities, as far as this knows.
+    fn temperature(&self) -> f64 {
+        1.0
+    }
+
     /// Learns what the refinery itself has to learn, from samples in memory.
     fn refit(&mut self, _evidence: &Evidence<'_>) {}
 

@@ -61,7 +61,7 @@ impl Loaded {
         Ok(Self { path: path.to_owned(), bytes, notes })
     }
 
-    fn wrong(&self, message: impl std::fmt::Display) -> Error {
+    pub(super) fn wrong(&self, message: impl std::fmt::Display) -> Error {
         Error::Checkpoint { path: self.path.clone(), message: message.to_string() }
     }
 

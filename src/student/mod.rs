@@ -4,26 +4,34 @@
 //! sample is out of sample.
 
 mod checkpoint;
+mod encoder;
 mod ngram;
+mod predictor;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::OnceLock;
+
+use tch::Device;
 
 pub use ngram::features::encode as encode_ngrams;
+pub use predictor::Predictor;
 
-use crate::config::{DistillConfig, StudentConfig};
-use crate::error::Result;
+use crate::config::{DeviceChoice, DistillConfig, StudentConfig, StudentKind};
+use crate::error::{Error, Result};
 
 /// Which copy of the student; a sample belongs to the fold whose copy never trains on it.
 pub type Fold = usize;
 
-/// A text as a student reads it: feature ids with weights, each id once.
+/// A text as a student reads it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Encoded {
-    /// Feature ids.
+    /// Feature ids, each once, or token ids in their order.
     pub ids: Vec<u32>,
-    /// One weight per id.
+    /// One weight per feature; none for tokens.
     pub weights: Vec<f32>,
+    /// What the parts of a student that are never trained make of it, once that was computed.
+    pub frozen: OnceLock<Vec<f32>>,
 }
 
 /// Rows of numbers, all of one length: logits or probabilities, one row per text, one column per label.
@@ -68,6 +76,9 @@ pub trait Student: Send {
     /// Logits of `texts` from the copy `fold`: one row per text, C columns.
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows;
 
+    /// Logits of new texts, which no copy has seen, from all copies together: one row per text, C columns.
+    fn predict(&self, texts: &[&Encoded]) -> Rows;
+
     /// One training step of every copy, at `rate` times the learning rate: of the copy k on the mean `loss` of those
     /// examples in `batch` that are not held out from it. `held_out` has the copy that must not see it, for each.
     fn train(&mut self, batch: &[Example<'_>], held_out: &[Fold], loss: Loss, rate: f64);
@@ -80,24 +91,10 @@ pub trait Student: Send {
 
     /// Reads what [`Student::save`] wrote, for the same settings; returns the notes.
     fn load(&mut self, path: &Path) -> Result<HashMap<String, String>>;
-}
 
-/// Probabilities of a new text, by label: the mean over all copies.
-#[must_use]
-pub fn predict(student: &dyn Student, folds: u32, texts: &[&Encoded]) -> Vec<Vec<f32>> {
-    let mut means: Vec<Vec<f32>> = vec![Vec::new(); texts.len()];
-    for fold in 0..folds as usize {
-        for (mean, logits) in means.iter_mut().zip(student.logits(fold, texts).iter()) {
-            let probabilities = softmax(logits);
-            if mean.is_empty() {
-                *mean = vec![0.0; probabilities.len()];
-            }
-            for (sum, p) in mean.iter_mut().zip(probabilities) {
-                *sum += p / folds as f32;
-            }
-        }
-    }
-    means
+    /// Writes what [`Predictor`] reads into `folder`, which is there and empty: the student as [`Student::predict`] has it,
+    /// with the labels' names, and the temperature that its logits are divided by for calibrated probabilities.
+    fn export(&self, folder: &Path, labels: &[String], temperature: f64) -> Result<()>;
 }
 
 /// softmax of one row.
@@ -128,7 +125,37 @@ pub fn notes(path: &Path) -> Result<HashMap<String, String>> {
 }
 
 /// A new student as configured, for `labels` labels.
-#[must_use]
-pub fn new(config: &StudentConfig, distill: &DistillConfig, labels: usize) -> Box<dyn Student> {
-    Box::new(ngram::Ngram::new(config, distill.folds as usize, labels))
+pub fn new(config: &StudentConfig, distill: &DistillConfig, labels: usize) -> Result<Box<dyn Student>> {
+    let folds = distill.folds as usize;
+    Ok(match &config.kind {
+        StudentKind::Ngram(ngram) => Box::new(ngram::Ngram::new(config, ngram, folds, labels)),
+        StudentKind::Encoder(encoder) => Box::new(encoder::Encoder::new(config, encoder, folds, labels)?),
+    })
+}
+
+/// Tells apart all that labels depend on in a configured student; an error if it cannot be had.
+pub fn identity(config: &StudentConfig) -> Result<String> {
+    let settings = serde_json::to_string(config).unwrap_or_default();
+    match &config.kind {
+        StudentKind::Ngram(_) => Ok(settings),
+        StudentKind::Encoder(encoder) => Ok(format!("{settings} {}", encoder::identity(encoder)?)),
+    }
+}
+
+/// The device as chosen, if it is there.
+fn device(choice: &DeviceChoice) -> Result<Device> {
+    match choice {
+        DeviceChoice::Cpu => Ok(Device::Cpu),
+        DeviceChoice::Auto => Ok(Device::cuda_if_available()),
+        DeviceChoice::Cuda(number) if (0..tch::Cuda::device_count()).contains(&i64::from(*number)) => {
+            Ok(Device::Cuda(*number as usize))
+        }
+        DeviceChoice::Cuda(number) => Err(Error::Device {
+            message: format!(
+                "CUDA device {number} is not there ({} found): build with a CUDA libtorch (LIBTORCH) on a machine with an \
+                 NVIDIA GPU, or set student.device = \"cpu\"",
+                tch::Cuda::device_count()
+            ),
+        }),
+    }
 }

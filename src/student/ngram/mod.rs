@@ -3,35 +3,38 @@
 //! `features` turns a text into ids and weights; `model` is one copy with its optimizer; this file keeps the copies.
 
 pub(super) mod features;
+mod folder;
 mod model;
 
 use std::collections::HashMap;
 use std::path::Path;
 
+pub(super) use self::folder::ExportedNgram;
 use self::model::{Batch, Model};
 use super::checkpoint::{Loaded, Saved};
-use super::{Encoded, Example, Fold, Loss, Rows, Student};
-use crate::config::StudentConfig;
+use super::{Encoded, Example, Fold, Loss, Rows, Student, softmax};
+use crate::config::{NgramConfig, StudentConfig};
 use crate::error::Result;
 
 pub(super) struct Ngram {
     config: StudentConfig,
+    ngram: NgramConfig,
     labels: usize,
     copies: Vec<Model>,
 }
 
 impl Ngram {
-    pub(super) fn new(config: &StudentConfig, folds: usize, labels: usize) -> Self {
+    pub(super) fn new(config: &StudentConfig, ngram: &NgramConfig, folds: usize, labels: usize) -> Self {
         // Small operations: more threads cost more than they give, and the number of threads changes the last bits.
         tch::set_num_threads(i32::try_from(config.threads).unwrap_or(1));
-        let copies = (0..folds).map(|fold| Model::new(config, labels, fold)).collect();
-        Self { config: config.clone(), labels, copies }
+        let copies = (0..folds).map(|fold| Model::new(ngram, config.seed, labels, fold)).collect();
+        Self { config: config.clone(), ngram: ngram.clone(), labels, copies }
     }
 }
 
 impl Student for Ngram {
     fn encode(&self, text: &str) -> Encoded {
-        features::encode(text, self.config.buckets)
+        features::encode(text, self.ngram.buckets)
     }
 
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows {
@@ -40,6 +43,10 @@ impl Student for Ngram {
             _ => Vec::new(),
         };
         Rows::new(self.labels, values)
+    }
+
+    fn predict(&self, texts: &[&Encoded]) -> Rows {
+        mean_of_copies(&self.copies, texts, self.labels)
     }
 
     fn train(&mut self, batch: &[Example<'_>], held_out: &[Fold], loss: Loss, rate: f64) {
@@ -59,7 +66,7 @@ impl Student for Ngram {
     fn reset(&mut self) {
         // One after the other: two of all copies would take twice the memory.
         for (fold, copy) in self.copies.iter_mut().enumerate() {
-            *copy = Model::new(&self.config, self.labels, fold);
+            *copy = Model::new(&self.ngram, self.config.seed, self.labels, fold);
         }
     }
 
@@ -78,16 +85,40 @@ impl Student for Ngram {
         }
         Ok(loaded.notes)
     }
+
+    fn export(&self, folder: &Path, labels: &[String], temperature: f64) -> Result<()> {
+        self.write(folder, labels, temperature)
+    }
+}
+
+/// The logarithm of the mean of the copies' probabilities. (Their weights have no mean: each head began elsewhere.)
+fn mean_of_copies(copies: &[Model], texts: &[&Encoded], labels: usize) -> Rows {
+    let mut mean = vec![0.0; texts.len() * labels];
+    if !texts.is_empty() {
+        for copy in copies {
+            let logits = copy.logits(texts);
+            for (row, logits) in mean.chunks_exact_mut(labels).zip(logits.chunks_exact(labels)) {
+                row.iter_mut().zip(softmax(logits)).for_each(|(sum, p)| *sum += p / copies.len() as f32);
+            }
+        }
+    }
+    Rows::new(labels, mean.into_iter().map(|p| p.max(f32::MIN_POSITIVE).ln()).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{argmax, predict};
+    use super::super::argmax;
     use super::*;
+    use crate::config::StudentKind;
 
     fn student(learning_rate: f64, seed: u64) -> Ngram {
-        let config = StudentConfig { dimension: 8, buckets: 1 << 12, learning_rate, seed, threads: 1 };
-        Ngram::new(&config, 2, 2)
+        student_of(8, learning_rate, seed)
+    }
+
+    fn student_of(dimension: u32, learning_rate: f64, seed: u64) -> Ngram {
+        let ngram = NgramConfig { dimension, buckets: 1 << 12 };
+        let config = StudentConfig { kind: StudentKind::Ngram(ngram.clone()), learning_rate, seed, threads: 1 };
+        Ngram::new(&config, &ngram, 2, 2)
     }
 
     const TEXTS: [(&str, [f32; 2]); 4] = [
@@ -121,8 +152,9 @@ mod tests {
             assert_eq!(argmax(logits), argmax(target), "{text}");
         }
         let new = student.encode("the card never arrived");
-        let p = predict(&student, 2, &[&new]);
-        assert!(p[0][0] > 0.8 && (p[0][0] + p[0][1] - 1.0).abs() < 1e-6, "{p:?}");
+        let p = student.predict(&[&new]);
+        let p: Vec<f32> = p.iter().flatten().map(|logit| logit.exp()).collect();
+        assert!(p[0] > 0.8 && (p[0] + p[1] - 1.0).abs() < 1e-6, "{p:?}");
     }
 
     #[test]
@@ -169,8 +201,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("student.safetensors");
         student(0.1, 1).save(&path, HashMap::new()).unwrap();
-        let config = StudentConfig { dimension: 9, buckets: 1 << 12, learning_rate: 0.1, seed: 1, threads: 1 };
-        assert!(Ngram::new(&config, 2, 2).load(&path).is_err());
+        assert!(student_of(9, 0.1, 1).load(&path).is_err());
         std::fs::write(&path, b"junk").unwrap();
         assert!(student(0.1, 1).load(&path).is_err());
     }

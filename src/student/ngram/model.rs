@@ -7,7 +7,7 @@
 use rand::Rng;
 use tch::{Device, Kind, Tensor};
 
-use crate::config::StudentConfig;
+use crate::config::NgramConfig;
 use crate::error::Result;
 use crate::random::rng;
 use crate::student::checkpoint::{Loaded, Saved};
@@ -121,13 +121,13 @@ impl Batch {
 }
 
 impl Model {
-    pub(super) fn new(config: &StudentConfig, labels: usize, fold: usize) -> Self {
+    pub(super) fn new(config: &NgramConfig, seed: u64, labels: usize, fold: usize) -> Self {
         let (buckets, dimension) = (i64::from(config.buckets), i64::from(config.dimension));
         let columns = i64::try_from(labels).unwrap_or(i64::MAX);
         let zeros = |size: &[i64]| Tensor::zeros(size, (Kind::Float, Device::Cpu));
         // Uniform with variance 1 / dimension.
         let bound = (3.0 / f64::from(config.dimension)).sqrt() as f32;
-        let mut rng = rng(config.seed, "head", &[fold as u64]);
+        let mut rng = rng(seed, "head", &[fold as u64]);
         let head: Vec<f32> =
             (0..labels * config.dimension as usize).map(|_| rng.random_range(-bound..=bound)).collect();
         Self {
@@ -180,6 +180,27 @@ impl Model {
         let _ = self.table_sums.index_copy_(0, rows, &sums);
         descend(&mut self.head, &mut self.head_sums, &head_gradient, learning_rate);
         descend(&mut self.bias, &mut self.bias_sums, &bias_gradient, learning_rate);
+    }
+
+    /// Adds what predicts to a folder, under `name`.
+    pub(super) fn save_weights(&self, name: &str, saved: &mut Saved) {
+        let rows = self.table_sums.nonzero().view([-1]);
+        saved.add(&format!("{name}.table.rows"), &rows);
+        saved.add(&format!("{name}.table.weight"), &self.table.index_select(0, &rows));
+        saved.add(&format!("{name}.head.weight"), &self.head);
+        saved.add(&format!("{name}.bias.weight"), &self.bias);
+    }
+
+    /// Takes what [`Model::save_weights`] wrote.
+    pub(super) fn load_weights(&mut self, name: &str, loaded: &Loaded) -> Result<()> {
+        let (buckets, dimension) = self.table.size2().unwrap_or((0, 0));
+        let rows = loaded.rows(&format!("{name}.table.rows"), buckets)?;
+        let count = i64::try_from(rows.numel()).unwrap_or(i64::MAX);
+        let weight = loaded.floats(&format!("{name}.table.weight"), &[count, dimension])?;
+        self.head = loaded.floats(&format!("{name}.head.weight"), &self.head.size())?;
+        self.bias = loaded.floats(&format!("{name}.bias.weight"), &self.bias.size())?;
+        let _ = self.table.zero_().index_copy_(0, &rows, &weight);
+        Ok(())
     }
 
     /// Adds this copy's tensors to a checkpoint, under `name`.
@@ -245,11 +266,10 @@ mod tests {
     /// The hand-written step against libtorch's own gradient of the same loss.
     #[test]
     fn the_gradient_is_the_gradient() {
-        let config = StudentConfig { dimension: 3, buckets: 16, learning_rate: 0.1, seed: 7, threads: 1 };
-        let mut model = Model::new(&config, 2, 0);
+        let mut model = Model::new(&NgramConfig { dimension: 3, buckets: 16 }, 7, 2, 0);
         let texts = [
-            Encoded { ids: vec![1, 4, 9], weights: vec![0.5, 0.7, 0.5] },
-            Encoded { ids: vec![4], weights: vec![1.0] },
+            Encoded { ids: vec![1, 4, 9], weights: vec![0.5, 0.7, 0.5], ..Encoded::default() },
+            Encoded { ids: vec![4], weights: vec![1.0], ..Encoded::default() },
             Encoded::default(),
         ];
         let targets = [[0.9_f32, 0.1], [0.2, 0.8], [0.5, 0.5]];

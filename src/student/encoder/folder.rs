@@ -1,0 +1,163 @@
+//! A student as a Hugging Face folder: `config.json` with the labels, `model.safetensors`, the tokenizer's files. Python's
+//! `AutoModelForSequenceClassification` reads it, and so does [`Exported`].
+
+use std::fs::File;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use tch::{Device, Tensor};
+
+use super::architecture::{Architecture, wrong};
+use super::copy::Copy;
+use super::layers::{Embeddings, Head, Layer};
+use super::tokens::Tokens;
+use super::weights::{Named, Weights};
+use super::{Encoder, Trunk, size, together};
+use crate::error::{Error, Result};
+use crate::student::{Encoded, Rows};
+
+/// What candist adds to `config.json`; Python reads over it.
+const OURS: &str = "candist";
+/// Files that belong to a tokenizer, where a folder has them.
+const TOKENIZER_FILES: [&str; 7] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+];
+/// Tokens of a text, where the folder does not say.
+const LONGEST: usize = 512;
+
+/// Whether `folder` is what this wrote, or looks like a classifier from Hugging Face.
+pub(in crate::student) fn is_exported(folder: &Path) -> bool {
+    folder.join("config.json").is_file() && folder.join("model.safetensors").is_file()
+}
+
+/// Writes the encoder with `copy` on top.
+pub(super) fn write(encoder: &Encoder, copy: &Copy, folder: &Path, labels: &[String], temperature: f64) -> Result<()> {
+    let architecture = &encoder.architecture;
+    let mut named = Named::new();
+    encoder.trunk.embeddings.name(architecture, &mut named);
+    let layers = encoder.trunk.layers.iter().chain(&copy.layers);
+    let mut count = 0;
+    for layer in layers {
+        layer.name(architecture, count, &mut named);
+        count += 1;
+    }
+    copy.head.name(architecture, &mut named);
+    let model = folder.join("model.safetensors");
+    let named: Vec<(String, Tensor)> = named
+        .into_iter()
+        .map(|(name, tensor)| (name, tensor.detach().to_device(Device::Cpu).to_kind(tch::Kind::Float).contiguous()))
+        .collect();
+    let mut saved = crate::student::checkpoint::Saved::new();
+    named.iter().for_each(|(name, tensor)| saved.add(name, tensor));
+    saved.write(&model, [("format".to_owned(), "pt".to_owned())].into())?;
+
+    let config = config(encoder, count, labels, temperature);
+    let path = folder.join("config.json");
+    let text = serde_json::to_string_pretty(&config).unwrap_or_default();
+    std::fs::write(&path, text + "\n").map_err(Error::run_file("write", &path))?;
+    for file in TOKENIZER_FILES {
+        let (from, to) = (encoder.encoder.model.join(file), folder.join(file));
+        if from.is_file() {
+            std::fs::copy(&from, &to).map_err(Error::run_file("write", &to))?;
+        }
+    }
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::run_file("write", folder))
+}
+
+fn config(encoder: &Encoder, layers: usize, labels: &[String], temperature: f64) -> Map<String, Value> {
+    let mut config = encoder.architecture.config.clone();
+    let (class, layers_key) = match encoder.architecture.family {
+        super::architecture::Family::Bert => ("BertForSequenceClassification", "num_hidden_layers"),
+        super::architecture::Family::Roberta => ("RobertaForSequenceClassification", "num_hidden_layers"),
+        super::architecture::Family::DistilBert => ("DistilBertForSequenceClassification", "n_layers"),
+    };
+    let class = match config.get("model_type").and_then(Value::as_str) {
+        Some("xlm-roberta") => "XLMRobertaForSequenceClassification",
+        Some("camembert") => "CamembertForSequenceClassification",
+        _ => class,
+    };
+    let by_number: Map<String, Value> =
+        labels.iter().enumerate().map(|(id, name)| (id.to_string(), json!(name))).collect();
+    let by_name: Map<String, Value> = labels.iter().enumerate().map(|(id, name)| (name.clone(), json!(id))).collect();
+    config.insert("architectures".to_owned(), json!([class]));
+    config.insert(layers_key.to_owned(), json!(layers));
+    config.insert("id2label".to_owned(), Value::Object(by_number));
+    config.insert("label2id".to_owned(), Value::Object(by_name));
+    config.insert("problem_type".to_owned(), json!("single_label_classification"));
+    config.insert("torch_dtype".to_owned(), json!("float32"));
+    config.remove("_name_or_path");
+    let ours = json!({ "temperature": temperature, "max_length": encoder.encoder.max_length });
+    config.insert(OURS.to_owned(), ours);
+    config
+}
+
+/// A classifier from a folder, for use.
+pub(in crate::student) struct Exported {
+    tokens: Tokens,
+    trunk: Trunk,
+    head: Head,
+    /// By number.
+    pub(in crate::student) labels: Vec<String>,
+    /// For calibrated probabilities; 1 where the folder does not say.
+    pub(in crate::student) temperature: f64,
+}
+
+impl Exported {
+    pub(in crate::student) fn read(folder: &Path, device: Device) -> Result<Self> {
+        let architecture = Architecture::read(folder)?;
+        let labels = labels(folder, &architecture.config)?;
+        let ours = architecture.config.get(OURS);
+        let number = |key: &str| ours.and_then(|ours| ours.get(key)).and_then(Value::as_f64);
+        let temperature = number("temperature").filter(|&temperature| temperature > 0.0).unwrap_or(1.0);
+        let longest = number("max_length").map_or(LONGEST, |length| length as usize).clamp(1, architecture.longest());
+        let weights = Weights::read(folder, architecture.prefix())?;
+        let embeddings = Embeddings::read(&architecture, &weights)?;
+        let tokens = Tokens::read(folder, longest, embeddings.vocabulary())?;
+        let there = |tensor: &Tensor| tensor.to_device(device);
+        let layers = (0..architecture.layers)
+            .map(|number| Ok(Layer::read(&architecture, &weights, number)?.map(&there)))
+            .collect::<Result<Vec<_>>>()?;
+        let head = Head::read(&architecture, &weights, size(labels.len()))?.map(&there);
+        let trunk = Trunk { embeddings: embeddings.map(&there), layers, pad: architecture.pad, device };
+        Ok(Self { tokens, trunk, head, labels, temperature })
+    }
+
+    /// One row per text, `columns` labels.
+    pub(in crate::student) fn logits(&self, texts: &[&str], columns: usize) -> Rows {
+        let _guard = tch::no_grad_guard();
+        let encoded: Vec<Encoded> =
+            texts.iter().map(|text| Encoded { ids: self.tokens.encode(text), ..Encoded::default() }).collect();
+        let encoded: Vec<&Encoded> = encoded.iter().collect();
+        let mut values = vec![0.0; texts.len() * columns];
+        for places in together(&encoded) {
+            let group: Vec<&Encoded> = places.iter().filter_map(|&place| encoded.get(place).copied()).collect();
+            let logits = self.head.forward(&self.trunk.forward(&group).x, false).to_device(Device::Cpu).contiguous();
+            let mut rows = vec![0.0; logits.numel()];
+            logits.copy_data(&mut rows, logits.numel());
+            for (place, row) in places.into_iter().zip(rows.chunks_exact(columns)) {
+                values.get_mut(place * columns..(place + 1) * columns).into_iter().for_each(|r| r.copy_from_slice(row));
+            }
+        }
+        Rows::new(columns, values)
+    }
+}
+
+fn labels(folder: &Path, config: &Map<String, Value>) -> Result<Vec<String>> {
+    let path = folder.join("config.json");
+    let by_number = config
+        .get("id2label")
+        .and_then(Value::as_object)
+        .ok_or_else(|| wrong(&path, "it has no id2label: it is no classifier"))?;
+    (0..by_number.len())
+        .map(|id| {
+            let name = by_number.get(&id.to_string()).and_then(Value::as_str);
+            name.map(str::to_owned).ok_or_else(|| wrong(&path, format!("id2label has no name for {id}")))
+        })
+        .collect()
+}

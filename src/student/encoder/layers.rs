@@ -1,0 +1,308 @@
+//! The layers of an encoder: embeddings, attention with a feed-forward part, and the head that classifies.
+//!
+//! Activations are texts x tokens x hidden. They follow Hugging Face's modelling code, so that its weights mean the same.
+
+use tch::{Device, Kind, Tensor};
+
+use super::architecture::{Activation, Architecture, Family, LayerPart};
+use super::weights::{Named, Weights};
+use crate::error::Result;
+
+/// How much larger the mean is than the token beside it, in the layer that pools.
+const MEAN_WEIGHT: f64 = 100.0;
+/// The pooled vector of a mean is scaled so that tanh keeps its shape.
+const POOLED_SCALE: f64 = 0.5;
+/// Standard deviation of a head's first weights, as in BERT.
+const HEAD_DEVIATION: f64 = 0.02;
+
+/// A weight and a bias: of a linear map, or of a normalisation.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub(super) weight: Tensor,
+    pub(super) bias: Tensor,
+}
+
+impl Pair {
+    fn linear(&self, x: &Tensor) -> Tensor {
+        x.linear(&self.weight, Some(&self.bias))
+    }
+
+    fn normalise(&self, x: &Tensor, epsilon: f64) -> Tensor {
+        x.layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), epsilon, false)
+    }
+
+    /// A copy of its own that can be trained.
+    pub(super) fn trainable(&self) -> Self {
+        let own = |tensor: &Tensor| tensor.detach().copy().set_requires_grad(true);
+        Self { weight: own(&self.weight), bias: own(&self.bias) }
+    }
+
+    fn map(&self, change: &dyn Fn(&Tensor) -> Tensor) -> Self {
+        Self { weight: change(&self.weight), bias: change(&self.bias) }
+    }
+}
+
+/// A transformer layer, post-norm.
+#[derive(Debug)]
+pub(super) struct Layer {
+    parts: Vec<Pair>,
+    heads: i64,
+    epsilon: f64,
+    activation: Activation,
+    dropout: f64,
+}
+
+impl Layer {
+    fn of(parts: Vec<Pair>, architecture: &Architecture) -> Self {
+        Self {
+            parts,
+            heads: architecture.heads,
+            epsilon: architecture.epsilon,
+            activation: architecture.activation,
+            dropout: architecture.dropout,
+        }
+    }
+
+    /// Layer `number` of a folder.
+    pub(super) fn read(architecture: &Architecture, weights: &Weights, number: usize) -> Result<Self> {
+        let mut parts = Vec::new();
+        for part in LayerPart::ALL {
+            let (name, shape) =
+                (architecture.in_layer(number, part), part.shape(architecture.hidden, architecture.intermediate));
+            parts.push(Pair {
+                weight: weights.encoder(&format!("{name}.weight"), &shape)?,
+                bias: weights.encoder(&format!("{name}.bias"), shape.get(..1).unwrap_or_default())?,
+            });
+        }
+        Ok(Self::of(parts, architecture))
+    }
+
+    /// A layer that gives every token the mean over all of them, normalised: mean pooling, as a layer like any other, so that
+    /// a classifier that reads the first token can have it. Queries and keys are zero, so attention is even; values pass
+    /// unchanged, and so large that the token beside the mean hardly counts; the feed-forward part is zero.
+    pub(super) fn mean(architecture: &Architecture) -> Self {
+        let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+        let unit = || Tensor::eye(architecture.hidden, (Kind::Float, Device::Cpu));
+        let part = |part: LayerPart| {
+            let shape = part.shape(architecture.hidden, architecture.intermediate);
+            let weight = match part {
+                LayerPart::Value => unit(),
+                LayerPart::Output => unit() * MEAN_WEIGHT,
+                LayerPart::AttentionNorm | LayerPart::OutputNorm => Tensor::ones(&shape, (Kind::Float, Device::Cpu)),
+                LayerPart::Query | LayerPart::Key | LayerPart::Up | LayerPart::Down => zeros(&shape),
+            };
+            Pair { weight, bias: zeros(shape.get(..1).unwrap_or_default()) }
+        };
+        Self::of(LayerPart::ALL.map(part).into(), architecture)
+    }
+
+    /// The same with changed tensors.
+    pub(super) fn map(&self, change: &dyn Fn(&Tensor) -> Tensor) -> Self {
+        Self { parts: self.parts.iter().map(|pair| pair.map(change)).collect(), ..*self }
+    }
+
+    /// A copy of its own that can be trained.
+    pub(super) fn trainable(&self) -> Self {
+        Self { parts: self.parts.iter().map(Pair::trainable).collect(), ..*self }
+    }
+
+    /// Its tensors.
+    pub(super) fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        self.parts.iter().flat_map(|pair| [&pair.weight, &pair.bias])
+    }
+
+    /// Its tensors by name, as layer `number`.
+    pub(super) fn name(&self, architecture: &Architecture, number: usize, named: &mut Named) {
+        for (part, pair) in LayerPart::ALL.into_iter().zip(&self.parts) {
+            let name = format!("{}{}", architecture.prefix(), architecture.in_layer(number, part));
+            named.insert(format!("{name}.weight"), pair.weight.shallow_clone());
+            named.insert(format!("{name}.bias"), pair.bias.shallow_clone());
+        }
+    }
+
+    /// `mask` is texts x 1 x 1 x tokens, true where there is a token. Dropout where it is trained.
+    pub(super) fn forward(&self, x: &Tensor, mask: &Tensor, train: bool) -> Tensor {
+        let [query, key, value, output, attention_norm, up, down, output_norm] = self.parts.as_slice() else {
+            return x.shallow_clone();
+        };
+        let (texts, tokens, hidden) = x.size3().unwrap_or_default();
+        let split = |x: Tensor| x.view([texts, tokens, self.heads, hidden / self.heads]).transpose(1, 2);
+        let [query, key, value] = [query, key, value].map(|pair| split(pair.linear(x)));
+        let drop = |x: Tensor| if train && self.dropout > 0.0 { x.dropout(self.dropout, true) } else { x };
+        let rate = if train { self.dropout } else { 0.0 };
+        let attended = Tensor::scaled_dot_product_attention(&query, &key, &value, Some(mask), rate, false, None, false);
+        let attended = attended.transpose(1, 2).reshape([texts, tokens, hidden]);
+        let x = attention_norm.normalise(&(drop(output.linear(&attended)) + x), self.epsilon);
+        let inner = up.linear(&x);
+        let inner = match self.activation {
+            Activation::Gelu => inner.gelu("none"),
+            Activation::GeluTanh => inner.gelu("tanh"),
+            Activation::Relu => inner.relu(),
+        };
+        output_norm.normalise(&(drop(down.linear(&inner)) + &x), self.epsilon)
+    }
+}
+
+/// Word, position and type embeddings.
+#[derive(Debug)]
+pub(super) struct Embeddings {
+    words: Tensor,
+    positions: Tensor,
+    /// The embedding of the first type; DistilBERT has none.
+    types: Option<Tensor>,
+    norm: Pair,
+    first_position: i64,
+    epsilon: f64,
+}
+
+impl Embeddings {
+    pub(super) fn read(architecture: &Architecture, weights: &Weights) -> Result<Self> {
+        let hidden = architecture.hidden;
+        let types = match architecture.family {
+            Family::DistilBert => None,
+            Family::Bert | Family::Roberta => {
+                Some(weights.encoder("embeddings.token_type_embeddings.weight", &[-1, hidden])?)
+            }
+        };
+        Ok(Self {
+            words: weights.encoder("embeddings.word_embeddings.weight", &[-1, hidden])?,
+            positions: weights.encoder("embeddings.position_embeddings.weight", &[architecture.positions, hidden])?,
+            types,
+            norm: Pair {
+                weight: weights.encoder("embeddings.LayerNorm.weight", &[hidden])?,
+                bias: weights.encoder("embeddings.LayerNorm.bias", &[hidden])?,
+            },
+            first_position: architecture.first_position(),
+            epsilon: architecture.epsilon,
+        })
+    }
+
+    /// Words known.
+    pub(super) fn vocabulary(&self) -> i64 {
+        self.words.size().first().copied().unwrap_or(0)
+    }
+
+    pub(super) fn map(&self, change: &dyn Fn(&Tensor) -> Tensor) -> Self {
+        Self {
+            words: change(&self.words),
+            positions: change(&self.positions),
+            types: self.types.as_ref().map(change),
+            norm: self.norm.map(change),
+            ..*self
+        }
+    }
+
+    pub(super) fn name(&self, architecture: &Architecture, named: &mut Named) {
+        let mut add = |name: &str, tensor: &Tensor| {
+            named.insert(format!("{}embeddings.{name}", architecture.prefix()), tensor.shallow_clone());
+        };
+        add("word_embeddings.weight", &self.words);
+        add("position_embeddings.weight", &self.positions);
+        self.types.iter().for_each(|types| add("token_type_embeddings.weight", types));
+        add("LayerNorm.weight", &self.norm.weight);
+        add("LayerNorm.bias", &self.norm.bias);
+    }
+
+    /// `ids` is texts x tokens.
+    pub(super) fn forward(&self, ids: &Tensor) -> Tensor {
+        let tokens = ids.size2().unwrap_or_default().1;
+        let positions = self.positions.narrow(0, self.first_position, tokens);
+        let mut x = Tensor::embedding(&self.words, ids, -1, false, false) + positions;
+        if let Some(types) = &self.types {
+            x += types.narrow(0, 0, 1);
+        }
+        self.norm.normalise(&x, self.epsilon)
+    }
+}
+
+/// From the first token to logits, as the family's `ForSequenceClassification` does it.
+#[derive(Debug)]
+pub(super) struct Head {
+    dense: Pair,
+    labels: Pair,
+    family: Family,
+    dropout: f64,
+}
+
+impl Head {
+    /// A head for `labels` labels. The first map is the folder's where it has one, or made for a mean, or small and random from
+    /// `random`; the second is zero: an untrained head says nothing.
+    pub(super) fn new(
+        architecture: &Architecture,
+        weights: &Weights,
+        labels: i64,
+        is_mean: bool,
+        random: &mut dyn FnMut() -> f32,
+    ) -> Result<Self> {
+        let hidden = architecture.hidden;
+        let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+        let (pooled, _) = architecture.head();
+        let dense = if is_mean {
+            let unit = Tensor::eye(hidden, (Kind::Float, Device::Cpu)) * POOLED_SCALE;
+            Pair { weight: unit, bias: zeros(&[hidden]) }
+        } else if architecture.family == Family::Bert && weights.has("pooler.dense.weight")
+            || weights.has(&format!("{pooled}.weight"))
+        {
+            let name = pooled.strip_prefix("bert.").unwrap_or(pooled);
+            Pair {
+                weight: weights.encoder(&format!("{name}.weight"), &[hidden, hidden])?,
+                bias: weights.encoder(&format!("{name}.bias"), &[hidden])?,
+            }
+        } else {
+            let values: Vec<f32> = (0..hidden * hidden).map(|_| random() * HEAD_DEVIATION as f32).collect();
+            Pair { weight: Tensor::from_slice(&values).view([hidden, hidden]), bias: zeros(&[hidden]) }
+        };
+        let labels = Pair { weight: zeros(&[labels, hidden]), bias: zeros(&[labels]) };
+        Ok(Self { dense, labels, family: architecture.family, dropout: architecture.dropout })
+    }
+
+    /// The head of a folder that has one, for `labels` labels.
+    pub(super) fn read(architecture: &Architecture, weights: &Weights, labels: i64) -> Result<Self> {
+        let hidden = architecture.hidden;
+        let pair = |name: &str, rows: i64| -> Result<Pair> {
+            Ok(Pair {
+                weight: weights.tensor(&format!("{name}.weight"), &[rows, hidden])?,
+                bias: weights.tensor(&format!("{name}.bias"), &[rows])?,
+            })
+        };
+        let (dense, out) = architecture.head();
+        Ok(Self {
+            dense: pair(dense, hidden)?,
+            labels: pair(out, labels)?,
+            family: architecture.family,
+            dropout: architecture.dropout,
+        })
+    }
+
+    pub(super) fn map(&self, change: &dyn Fn(&Tensor) -> Tensor) -> Self {
+        Self { dense: self.dense.map(change), labels: self.labels.map(change), ..*self }
+    }
+
+    pub(super) fn trainable(&self) -> Self {
+        Self { dense: self.dense.trainable(), labels: self.labels.trainable(), ..*self }
+    }
+
+    pub(super) fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        [&self.dense, &self.labels].into_iter().flat_map(|pair| [&pair.weight, &pair.bias])
+    }
+
+    pub(super) fn name(&self, architecture: &Architecture, named: &mut Named) {
+        let (dense, labels) = architecture.head();
+        for (name, pair) in [(dense, &self.dense), (labels, &self.labels)] {
+            named.insert(format!("{name}.weight"), pair.weight.shallow_clone());
+            named.insert(format!("{name}.bias"), pair.bias.shallow_clone());
+        }
+    }
+
+    /// `x` is texts x tokens x hidden; logits are texts x labels.
+    pub(super) fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        let drop = |x: Tensor| if train && self.dropout > 0.0 { x.dropout(self.dropout, true) } else { x };
+        let first = x.select(1, 0);
+        let pooled = match self.family {
+            Family::Bert => self.dense.linear(&first).tanh(),
+            Family::Roberta => self.dense.linear(&drop(first)).tanh(),
+            Family::DistilBert => self.dense.linear(&first).relu(),
+        };
+        self.labels.linear(&drop(pooled))
+    }
+}

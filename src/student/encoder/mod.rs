@@ -1,0 +1,343 @@
+//! The `encoder` student: a pretrained transformer from a Hugging Face folder, with a classification head.
+//!
+//! The lower layers stay as they are and are shared (the trunk); the head, and as many top layers as configured, are
+//! trained in copies. `architecture` reads `config.json`; `weights` the tensors; `tokens` splits texts; `layers` computes;
+//! `copy` is what is trained, `adamw` how; `folder` writes a student for use elsewhere and reads it again.
+
+mod adamw;
+mod architecture;
+mod copy;
+mod folder;
+mod layers;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod weights;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Mutex;
+
+use rand::Rng;
+use tch::{Device, Kind, Tensor};
+
+use self::architecture::{Architecture, Pooling, wrong};
+use self::copy::{Copy, Input};
+use self::layers::{Embeddings, Head, Layer};
+use self::tokens::Tokens;
+use self::weights::Weights;
+use super::checkpoint::{Loaded, Saved};
+use super::{Encoded, Example, Fold, Loss, Rows, Student};
+use crate::config::{EncoderConfig, Precision, StudentConfig};
+use crate::error::Result;
+use crate::random::rng;
+
+pub(super) use folder::{Exported, is_exported};
+
+/// Held while libtorch's random numbers are used.
+static DROPOUT: Mutex<()> = Mutex::new(());
+/// Tokens, padding included, that go through the layers together.
+const TOGETHER: usize = 2048;
+/// In a checkpoint's notes: training steps done, and the hash of the trunk's files.
+const STEPS: &str = "encoder_steps";
+const TRUNK: &str = "encoder_trunk";
+
+/// What is not trained: embeddings and lower layers.
+struct Trunk {
+    embeddings: Embeddings,
+    layers: Vec<Layer>,
+    pad: i64,
+    device: Device,
+}
+
+impl Trunk {
+    /// What the layers above get.
+    fn forward(&self, texts: &[&Encoded]) -> Input {
+        let _guard = tch::no_grad_guard();
+        let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
+        let mut ids = vec![self.pad; texts.len() * longest];
+        let mut present = vec![false; ids.len()];
+        for ((text, ids), present) in
+            texts.iter().zip(ids.chunks_mut(longest.max(1))).zip(present.chunks_mut(longest.max(1)))
+        {
+            for ((&token, id), present) in text.ids.iter().zip(ids).zip(present) {
+                (*id, *present) = (i64::from(token), true);
+            }
+        }
+        let (rows, columns) = (size(texts.len()), size(longest));
+        let ids = Tensor::from_slice(&ids).view([rows, columns]).to_device(self.device);
+        let mask = Tensor::from_slice(&present).view([rows, 1, 1, columns]).to_device(self.device);
+        let mut x = self.embeddings.forward(&ids);
+        for layer in &self.layers {
+            x = layer.forward(&x, &mask, false);
+        }
+        Input { x: x.to_kind(Kind::Float), mask }
+    }
+}
+
+fn size(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+/// A folder, opened.
+struct Opened {
+    architecture: Architecture,
+    weights: Weights,
+    tokens: Tokens,
+    embeddings: Embeddings,
+}
+
+impl Opened {
+    fn open(config: &EncoderConfig) -> Result<Self> {
+        let architecture = Architecture::read(&config.model)?;
+        if config.train_layers as usize > architecture.layers {
+            let message =
+                format!("student.train_layers is {}, and it has {} layers", config.train_layers, architecture.layers);
+            return Err(wrong(&config.model, message));
+        }
+        let weights = Weights::read(&config.model, architecture.prefix())?;
+        let embeddings = Embeddings::read(&architecture, &weights)?;
+        let longest = architecture.longest().min(config.max_length as usize);
+        let tokens = Tokens::read(&config.model, longest, embeddings.vocabulary())?;
+        Ok(Self { architecture, weights, tokens, embeddings })
+    }
+}
+
+/// Tells apart whatever the labels depend on in a folder; an error if it cannot be used.
+pub(super) fn identity(config: &EncoderConfig) -> Result<String> {
+    let opened = Opened::open(config)?;
+    for number in 0..opened.architecture.layers {
+        Layer::read(&opened.architecture, &opened.weights, number)?;
+    }
+    super::device(&config.device)?;
+    let (_, tokenizer) = architecture::read(&config.model, "tokenizer.json")?;
+    let settings = format!("{:?}{:?}", opened.architecture.config, opened.architecture.pooling);
+    Ok(format!("{} {} {}", opened.weights.hash(), blake3::hash(&tokenizer), blake3::hash(settings.as_bytes())))
+}
+
+pub(super) struct Encoder {
+    config: StudentConfig,
+    encoder: EncoderConfig,
+    labels: usize,
+    architecture: Architecture,
+    tokens: Tokens,
+    trunk: Trunk,
+    trunk_hash: String,
+    /// What copies begin with.
+    origin: Copy,
+    copies: Vec<Copy>,
+    /// Training steps since the beginning, or since it forgot everything.
+    steps: u64,
+}
+
+impl Encoder {
+    pub(super) fn new(config: &StudentConfig, encoder: &EncoderConfig, folds: usize, labels: usize) -> Result<Self> {
+        tch::set_num_threads(i32::try_from(config.threads).unwrap_or(1));
+        let Opened { architecture, weights, tokens, embeddings } = Opened::open(encoder)?;
+        let device = super::device(&encoder.device)?;
+        let kind = match encoder.precision {
+            Precision::Fp32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        };
+        let frozen = architecture.layers - encoder.train_layers as usize;
+        let mut layers = (0..architecture.layers)
+            .map(|number| Layer::read(&architecture, &weights, number))
+            .collect::<Result<Vec<_>>>()?;
+        let mut trained = layers.split_off(frozen);
+        let is_mean = architecture.pooling == Pooling::Mean;
+        let mut rng = rng(config.seed, "head", &[]);
+        let mut random = || -> f32 { rng.sample(rand::distr::StandardUniform) };
+        let mut normal = || (0..12).map(|_| random()).sum::<f32>() - 6.0;
+        let head = Head::new(&architecture, &weights, size(labels), is_mean, &mut normal)?;
+        let pool = is_mean.then(|| Layer::mean(&architecture));
+        let there = |tensor: &Tensor| tensor.to_device(device);
+        let trained_layers = trained.len();
+        match pool {
+            Some(pool) if trained.is_empty() => layers.push(pool),
+            Some(pool) => trained.push(pool),
+            None => {}
+        }
+        let origin =
+            Copy::new(trained.iter().map(|layer| layer.map(&there)).collect(), trained_layers, head.map(&there));
+        let frozen = |tensor: &Tensor| tensor.to_kind(kind).to_device(device);
+        Ok(Self {
+            copies: (0..folds).map(|_| origin.trainable()).collect(),
+            trunk: Trunk {
+                embeddings: embeddings.map(&frozen),
+                layers: layers.iter().map(|layer| layer.map(&frozen)).collect(),
+                pad: architecture.pad,
+                device,
+            },
+            trunk_hash: weights.hash(),
+            config: config.clone(),
+            encoder: encoder.clone(),
+            labels,
+            architecture,
+            tokens,
+            origin,
+            steps: 0,
+        })
+    }
+
+    /// Whether the first token's vector is all that the copies read of a text.
+    fn reads_first_alone(&self) -> bool {
+        self.origin.layers.is_empty()
+    }
+
+    /// What the copies get of `texts`, each text in one of the inputs, with the places in `texts`.
+    fn inputs(&self, texts: &[&Encoded]) -> Vec<(Vec<usize>, Input)> {
+        if self.reads_first_alone() {
+            return vec![((0..texts.len()).collect(), self.first_tokens(texts))];
+        }
+        let forward = |places: Vec<usize>| {
+            let texts: Vec<&Encoded> = places.iter().filter_map(|&place| texts.get(place).copied()).collect();
+            let input = self.trunk.forward(&texts);
+            (places, input)
+        };
+        together(texts).into_iter().map(forward).collect()
+    }
+
+    /// The first token's vectors, computed once a text: the trunk does not change.
+    fn first_tokens(&self, texts: &[&Encoded]) -> Input {
+        let unknown: Vec<&Encoded> = texts.iter().filter(|text| text.frozen.get().is_none()).copied().collect();
+        for places in together(&unknown) {
+            let texts: Vec<&Encoded> = places.iter().filter_map(|&place| unknown.get(place).copied()).collect();
+            let first = self.trunk.forward(&texts).x.select(1, 0).contiguous();
+            for (row, text) in texts.iter().enumerate() {
+                let row = first.get(size(row));
+                let mut values = vec![0.0; row.numel()];
+                row.copy_data(&mut values, row.numel());
+                // The same text may be there twice.
+                let _ = text.frozen.set(values);
+            }
+        }
+        let values: Vec<f32> = texts.iter().filter_map(|text| text.frozen.get()).flatten().copied().collect();
+        let x = Tensor::from_slice(&values).view([size(texts.len()), 1, self.architecture.hidden]);
+        Input { x: x.to_device(self.trunk.device), mask: Tensor::ones([1], (Kind::Bool, self.trunk.device)) }
+    }
+
+    fn logits_of(&self, copy: &Copy, texts: &[&Encoded]) -> Rows {
+        let _guard = tch::no_grad_guard();
+        let mut values = vec![0.0; texts.len() * self.labels];
+        if texts.is_empty() {
+            return Rows::new(self.labels, values);
+        }
+        for (places, input) in self.inputs(texts) {
+            let logits = copy.forward(&input, false).to_device(Device::Cpu).contiguous();
+            let mut rows = vec![0.0; logits.numel()];
+            logits.copy_data(&mut rows, logits.numel());
+            for (place, row) in places.into_iter().zip(rows.chunks_exact(self.labels)) {
+                values
+                    .get_mut(place * self.labels..(place + 1) * self.labels)
+                    .into_iter()
+                    .for_each(|r| r.copy_from_slice(row));
+            }
+        }
+        Rows::new(self.labels, values)
+    }
+}
+
+/// Places of texts of about the same length, so that little is padded, in groups of a bounded number of tokens.
+fn together(texts: &[&Encoded]) -> Vec<Vec<usize>> {
+    let mut places: Vec<(usize, usize)> = texts.iter().map(|text| text.ids.len()).zip(0..).collect();
+    places.sort_unstable();
+    let (mut groups, mut group): (Vec<Vec<usize>>, Vec<usize>) = (Vec::new(), Vec::new());
+    for (length, place) in places {
+        if !group.is_empty() && (group.len() + 1) * length > TOGETHER {
+            groups.push(std::mem::take(&mut group));
+        }
+        group.push(place);
+    }
+    if !group.is_empty() {
+        groups.push(group);
+    }
+    groups
+}
+
+impl Student for Encoder {
+    fn encode(&self, text: &str) -> Encoded {
+        Encoded { ids: self.tokens.encode(text), ..Encoded::default() }
+    }
+
+    fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows {
+        self.copies.get(fold).map_or_else(|| Rows::new(self.labels, Vec::new()), |copy| self.logits_of(copy, texts))
+    }
+
+    /// One model in the place of all copies: the mean of their weights. They began alike and saw nearly the same.
+    fn predict(&self, texts: &[&Encoded]) -> Rows {
+        self.logits_of(&Copy::mean(&self.origin, &self.copies), texts)
+    }
+
+    fn train(&mut self, batch: &[Example<'_>], held_out: &[Fold], loss: Loss, rate: f64) {
+        if batch.is_empty() {
+            return;
+        }
+        self.steps += 1;
+        let texts: Vec<&Encoded> = batch.iter().map(|(text, _)| *text).collect();
+        let inputs = self.inputs(&texts);
+        let targets: Vec<f32> = batch.iter().flat_map(|(_, target)| target.iter().copied()).collect();
+        let targets = Tensor::from_slice(&targets).view([-1, size(self.labels)]).to_device(self.trunk.device);
+        let warm_up = (self.steps as f64 / f64::from(self.encoder.warmup_steps.max(1))).min(1.0);
+        let rate = rate * warm_up * self.config.learning_rate;
+        // Dropout draws from libtorch's one generator, which must be ours from the seed to the last draw.
+        let _mine = DROPOUT.lock();
+        for (fold, copy) in self.copies.iter_mut().enumerate() {
+            let seed = rng(self.config.seed, "dropout", &[self.steps, fold as u64]).random::<i64>();
+            tch::manual_seed(seed);
+            let parts: Vec<(Input, Tensor)> = inputs
+                .iter()
+                .filter_map(|(places, input)| {
+                    let (rows, seen): (Vec<i64>, Vec<i64>) = (0_i64..)
+                        .zip(places)
+                        .filter(|(_, place)| held_out.get(**place) != Some(&fold))
+                        .map(|(row, &place)| (row, size(place)))
+                        .unzip();
+                    (!rows.is_empty()).then(|| (input.rows(&rows), targets.index_select(0, &index(&seen, &targets))))
+                })
+                .collect();
+            copy.step(&parts, loss, rate);
+        }
+    }
+
+    fn reset(&mut self) {
+        self.steps = 0;
+        for copy in &mut self.copies {
+            *copy = self.origin.trainable();
+        }
+    }
+
+    fn save(&self, path: &Path, mut notes: HashMap<String, String>) -> Result<()> {
+        notes.insert(STEPS.to_owned(), self.steps.to_string());
+        notes.insert(TRUNK.to_owned(), self.trunk_hash.clone());
+        let mut saved = Saved::new();
+        for (fold, copy) in self.copies.iter().enumerate() {
+            copy.save(&format!("fold.{fold}"), &mut saved);
+        }
+        saved.write(path, notes)
+    }
+
+    fn load(&mut self, path: &Path) -> Result<HashMap<String, String>> {
+        let loaded = Loaded::read(path)?;
+        if loaded.notes.get(TRUNK) != Some(&self.trunk_hash) {
+            return Err(
+                loaded.wrong(format!("it belongs to another model than that in {}", self.encoder.model.display()))
+            );
+        }
+        let steps = loaded.notes.get(STEPS).and_then(|steps| steps.parse().ok());
+        self.steps = steps.ok_or_else(|| loaded.wrong("it does not say how many steps were done"))?;
+        for (fold, copy) in self.copies.iter_mut().enumerate() {
+            copy.load(&format!("fold.{fold}"), &loaded, self.trunk.device)?;
+        }
+        Ok(loaded.notes)
+    }
+
+    fn export(&self, folder: &Path, label_names: &[String], temperature: f64) -> Result<()> {
+        let copy = Copy::mean(&self.origin, &self.copies);
+        folder::write(self, &copy, folder, label_names, temperature)
+    }
+}
+
+/// Numbers as an index on the device of `beside`.
+fn index(rows: &[i64], beside: &Tensor) -> Tensor {
+    Tensor::from_slice(rows).to_device(beside.device())
+}

@@ -1,0 +1,251 @@
+//! The encoder on tiny random models, against what Python's transformers computes for them
+//! (`scripts/make-encoder-fixtures.py`).
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::*;
+use crate::config::{DeviceChoice, StudentKind};
+use crate::student::{Predictor, argmax};
+
+const FAMILIES: [&str; 3] = ["bert", "roberta", "distilbert"];
+
+#[derive(Deserialize)]
+struct Expected {
+    texts: Vec<String>,
+    ids: Vec<Vec<u32>>,
+    logits: Vec<Vec<f32>>,
+}
+
+fn fixture(family: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "tests/fixtures/encoders", family].iter().collect()
+}
+
+fn config(folder: PathBuf, train_layers: u32) -> EncoderConfig {
+    EncoderConfig {
+        model: folder,
+        train_layers,
+        max_length: 128,
+        warmup_steps: 2,
+        precision: Precision::Fp32,
+        device: DeviceChoice::Cpu,
+    }
+}
+
+fn student_of(encoder: &EncoderConfig, learning_rate: f64, seed: u64) -> Encoder {
+    let config = StudentConfig { kind: StudentKind::Encoder(encoder.clone()), learning_rate, seed, threads: 1 };
+    Encoder::new(&config, encoder, 2, 2).unwrap()
+}
+
+/// A fixture with the file that says that a text's vector is the mean over its tokens.
+fn sentence_encoder(family: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("1_Pooling")).unwrap();
+    std::fs::write(dir.path().join("1_Pooling/config.json"), r#"{"pooling_mode_mean_tokens": true}"#).unwrap();
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        std::fs::copy(fixture(family).join(file), dir.path().join(file)).unwrap();
+    }
+    let path = dir.path().to_owned();
+    (dir, path)
+}
+
+const TEXTS: [(&str, [f32; 2]); 6] = [
+    ("where is my card", [1.0, 0.0]),
+    ("my card is where?", [1.0, 0.0]),
+    ("is my card here", [1.0, 0.0]),
+    ("refund", [0.0, 1.0]),
+    ("a refund, a refund", [0.0, 1.0]),
+    ("refund, refund, refund; now, for the second time", [0.0, 1.0]),
+];
+
+/// The last text of each label is held out from one copy.
+const HELD_OUT: [Fold; 6] = [2, 2, 0, 2, 2, 1];
+
+fn fit(student: &mut Encoder, steps: usize) {
+    let encoded: Vec<Encoded> = TEXTS.iter().map(|(text, _)| student.encode(text)).collect();
+    let batch: Vec<Example<'_>> =
+        encoded.iter().zip(&TEXTS).map(|(text, (_, target))| (text, target.as_slice())).collect();
+    for _ in 0..steps {
+        student.train(&batch, &HELD_OUT, Loss::CrossEntropy, 1.0);
+    }
+}
+
+fn all_logits(student: &Encoder) -> Vec<Rows> {
+    let encoded: Vec<Encoded> = TEXTS.iter().map(|(text, _)| student.encode(text)).collect();
+    (0..2).map(|fold| student.logits(fold, &encoded.iter().collect::<Vec<_>>())).collect()
+}
+
+fn difference(a: &Rows, b: &Rows) -> f32 {
+    a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn it_computes_what_python_computes() {
+    for family in FAMILIES {
+        let text = std::fs::read_to_string(fixture(family).join("expected.json")).unwrap();
+        let expected: Expected = serde_json::from_str(&text).unwrap();
+        let predictor = Predictor::open(&fixture(family), DeviceChoice::Cpu, 1).unwrap();
+        let texts: Vec<&str> = expected.texts.iter().map(String::as_str).collect();
+        let student = student_of(&config(fixture(family), 0), 0.0, 0);
+        for (text, ids) in texts.iter().zip(&expected.ids) {
+            assert_eq!(&student.encode(text).ids, ids, "{family}: {text}");
+        }
+        // All at once, with padding, and one by one, without.
+        let together = predictor.logits(&texts);
+        let logits = Rows::new(3, expected.logits.concat());
+        assert!(difference(&together, &logits) < 1e-4, "{family}: {together:?} {logits:?}");
+        let alone: Vec<f32> = texts
+            .iter()
+            .flat_map(|text| predictor.logits(&[text]).iter().flatten().copied().collect::<Vec<_>>())
+            .collect();
+        assert!(difference(&Rows::new(3, alone), &logits) < 1e-4, "{family}");
+    }
+}
+
+#[test]
+fn it_learns_with_a_new_head_alone_and_with_its_layers() {
+    for (family, layers) in [("bert", 0), ("roberta", 1), ("distilbert", 2)] {
+        let (_dir, folder) = sentence_encoder(family);
+        let mut student = student_of(&config(folder, layers), 2e-3, 0);
+        assert!(all_logits(&student).iter().all(|rows| rows.iter().flatten().all(|&logit| logit == 0.0)), "untrained");
+        fit(&mut student, 150);
+        let logits = all_logits(&student);
+        for (number, (text, target)) in TEXTS.iter().enumerate() {
+            for (_, rows) in logits.iter().enumerate().filter(|(fold, _)| HELD_OUT[number] != *fold) {
+                assert_eq!(argmax(rows.iter().nth(number).unwrap()), argmax(target), "{family} {text}");
+            }
+        }
+        student.reset();
+        assert!(all_logits(&student).iter().all(|rows| rows.iter().flatten().all(|&logit| logit == 0.0)), "forgot");
+    }
+}
+
+#[test]
+fn a_copy_learns_nothing_from_what_is_held_out() {
+    let mut student = student_of(&config(fixture("bert"), 1), 1e-2, 0);
+    let text = student.encode(TEXTS[0].0);
+    student.train(&[(&text, &[1.0, 0.0])], &[1], Loss::CrossEntropy, 1.0);
+    student.train(&[(&text, &[1.0, 0.0])], &[1], Loss::Candidates, 1.0);
+    assert!(student.logits(1, &[&text]).iter().flatten().all(|&logit| logit == 0.0));
+    assert!(student.logits(0, &[&text]).iter().flatten().any(|&logit| logit != 0.0));
+}
+
+#[test]
+fn same_seed_same_bits_no_rate_no_change() {
+    let trained = |rate| {
+        let mut student = student_of(&config(fixture("bert"), 1), rate, 3);
+        fit(&mut student, 3);
+        all_logits(&student)
+    };
+    assert_eq!(trained(1e-3), trained(1e-3));
+    assert!(trained(0.0).iter().all(|rows| rows.iter().flatten().all(|&logit| logit == 0.0)));
+}
+
+#[test]
+fn a_saved_student_goes_on_as_if_never_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("student.safetensors");
+    let encoder = config(fixture("roberta"), 1);
+    let mut kept = student_of(&encoder, 1e-3, 1);
+    fit(&mut kept, 3);
+    kept.save(&path, HashMap::new()).unwrap();
+    let mut loaded = student_of(&encoder, 1e-3, 1);
+    fit(&mut loaded, 1);
+    loaded.load(&path).unwrap();
+    fit(&mut kept, 3);
+    fit(&mut loaded, 3);
+    assert_eq!(all_logits(&kept), all_logits(&loaded));
+    // Another model's checkpoint is refused.
+    assert!(student_of(&config(fixture("bert"), 1), 1e-3, 1).load(&path).is_err());
+}
+
+#[test]
+fn an_exported_student_predicts_the_same() {
+    let names = ["card".to_owned(), "refund".to_owned()];
+    for (family, layers, is_mean) in
+        [("bert", 0, false), ("bert", 1, true), ("bert", 0, true), ("roberta", 1, false), ("distilbert", 0, true)]
+    {
+        let (_dir, folder) =
+            if is_mean { sentence_encoder(family) } else { (tempfile::tempdir().unwrap(), fixture(family)) };
+        let mut student = student_of(&config(folder, layers), 1e-2, 0);
+        fit(&mut student, 20);
+        let out = tempfile::tempdir().unwrap();
+        student.export(out.path(), &names, 2.0).unwrap();
+        let predictor = Predictor::open(out.path(), DeviceChoice::Cpu, 1).unwrap();
+        assert_eq!(predictor.labels(), names);
+        let texts: Vec<&str> = TEXTS.iter().map(|(text, _)| *text).collect();
+        let encoded: Vec<Encoded> = texts.iter().map(|text| student.encode(text)).collect();
+        let expected = student.predict(&encoded.iter().collect::<Vec<_>>());
+        let logits = predictor.logits(&texts);
+        assert!(difference(&logits, &expected) < 1e-4, "{family} {layers} {is_mean}: {logits:?} {expected:?}");
+        // The temperature is applied to probabilities alone.
+        let (row, p) = (logits.iter().next().unwrap(), predictor.probabilities(&texts));
+        let odds = p.iter().next().unwrap();
+        assert!(((odds[0] / odds[1]).ln() - (row[0] - row[1]) / 2.0).abs() < 1e-3);
+    }
+}
+
+#[test]
+fn the_layer_that_pools_gives_the_mean() {
+    let (_dir, folder) = sentence_encoder("bert");
+    let architecture = Architecture::read(&folder).unwrap();
+    let values: Vec<f32> = (0..96_u8).map(|i| f32::from(i.wrapping_mul(37) % 89) / 40.0 - 1.0).collect();
+    let x = Tensor::from_slice(&values).view([2, 3, 16]);
+    let mask = Tensor::from_slice(&[true, true, true, true, true, false]).view([2, 1, 1, 3]);
+    let pooled = Layer::mean(&architecture).forward(&x, &mask, false);
+    for (text, tokens) in [(0, 3), (1, 2)] {
+        let mean = x.get(text).narrow(0, 0, tokens).mean_dim([0].as_slice(), false, Kind::Float);
+        let expected = (&mean - mean.mean(Kind::Float)) / mean.std(false);
+        let difference = (pooled.get(text).get(0) - expected).abs().max().double_value(&[]);
+        // The token itself is there with a hundredth of the mean's weight.
+        assert!(difference < 0.2, "{difference}");
+    }
+}
+
+#[test]
+fn folders_that_are_none_are_refused_with_what_is_wrong() {
+    let (_dir, folder) = sentence_encoder("bert");
+    let refused = |file: &str, content: &[u8]| {
+        let path = folder.join(file);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, content).unwrap();
+        let error = identity(&config(folder.clone(), 0)).unwrap_err().to_string();
+        std::fs::write(&path, whole).unwrap();
+        assert!(error.contains(file), "{error}");
+        error
+    };
+    let json = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let changed = |from: &str, to: &str| json.replace(from, to).into_bytes();
+    assert!(refused("config.json", b"{}").contains("model_type"));
+    assert!(refused("config.json", &changed("\"bert\"", "\"gpt2\"")).contains("\"gpt2\" is none of bert"));
+    assert!(refused("config.json", &changed("\"hidden_size\": 16", "\"hidden_size\": 15")).contains("sizes"));
+    refused("model.safetensors", b"junk");
+    let other = std::fs::read(fixture("distilbert").join("model.safetensors")).unwrap();
+    assert!(refused("model.safetensors", &other).contains("embeddings.token_type_embeddings.weight"));
+    refused("tokenizer.json", b"{}");
+    assert!(refused("tokenizer.json", &tokens_up_to(4000)).contains("do not belong together"));
+    let deep = EncoderConfig { train_layers: 3, ..config(folder.clone(), 0) };
+    assert!(identity(&deep).unwrap_err().to_string().contains("it has 2 layers"));
+    let nowhere = identity(&config(folder.join("nowhere"), 0)).unwrap_err().to_string();
+    assert!(nowhere.contains("Hugging Face folder"), "{nowhere}");
+    assert!(identity(&config(folder, 0)).is_ok());
+}
+
+/// A tokenizer with one word of this number.
+fn tokens_up_to(id: u32) -> Vec<u8> {
+    let model = serde_json::json!({ "type": "WordLevel", "vocab": { "word": id }, "unk_token": "word" });
+    serde_json::to_vec(&serde_json::json!({ "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
+        "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": null, "model": model }))
+    .unwrap()
+}
+
+#[test]
+fn lower_precision_below_changes_little() {
+    let student = student_of(&config(fixture("bert"), 0), 0.0, 0);
+    let lower = student_of(&EncoderConfig { precision: Precision::Bf16, ..config(fixture("bert"), 0) }, 0.0, 0);
+    let text = student.encode(TEXTS[0].0);
+    let (exact, near) = (student.first_tokens(&[&text]).x, lower.first_tokens(&[&student.encode(TEXTS[0].0)]).x);
+    let distance = (&exact - near).norm().double_value(&[]) / exact.norm().double_value(&[]);
+    assert!(distance > 0.0 && distance < 0.05, "{distance}");
+}

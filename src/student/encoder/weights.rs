@@ -1,0 +1,64 @@
+//! The tensors of a Hugging Face folder, by name, and back.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::{Dtype, SafeTensors};
+use tch::{Kind, Tensor};
+
+use super::architecture::{read, wrong};
+use crate::error::Result;
+
+/// `model.safetensors` of a folder.
+pub(super) struct Weights {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    prefix: &'static str,
+}
+
+impl Weights {
+    /// `prefix` precedes the encoder's names in a classifier of the family, and may be missing.
+    pub(super) fn read(folder: &Path, prefix: &'static str) -> Result<Self> {
+        let (path, bytes) = read(folder, "model.safetensors")?;
+        SafeTensors::deserialize(&bytes).map_err(|error| wrong(&path, error))?;
+        Ok(Self { path, bytes, prefix })
+    }
+
+    /// Hash of all bytes.
+    pub(super) fn hash(&self) -> String {
+        blake3::hash(&self.bytes).to_hex().to_string()
+    }
+
+    /// Whether there is a tensor of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        SafeTensors::deserialize(&self.bytes).is_ok_and(|tensors| tensors.tensor(name).is_ok())
+    }
+
+    /// The encoder's tensor `name`, as f32, which must have this shape where a dimension is not -1.
+    pub(super) fn encoder(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
+        let prefixed = format!("{}{name}", self.prefix);
+        self.tensor(if self.has(&prefixed) { &prefixed } else { name }, shape)
+    }
+
+    /// The tensor `name`, as f32, which must have this shape where a dimension is not -1.
+    pub(super) fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
+        let tensors = SafeTensors::deserialize(&self.bytes).map_err(|error| wrong(&self.path, error))?;
+        let view = tensors.tensor(name).map_err(|error| wrong(&self.path, format!("{name}: {error}")))?;
+        let kind = match view.dtype() {
+            Dtype::F32 => Kind::Float,
+            Dtype::F16 => Kind::Half,
+            Dtype::BF16 => Kind::BFloat16,
+            other => return Err(wrong(&self.path, format!("{name} has type {other:?}; known are F32, F16 and BF16"))),
+        };
+        let found: Vec<i64> = view.shape().iter().map(|&size| i64::try_from(size).unwrap_or(i64::MAX)).collect();
+        let fits = |(found, wanted): (&i64, &i64)| *wanted == -1 || found == wanted;
+        if found.len() != shape.len() || !found.iter().zip(shape).all(fits) {
+            return Err(wrong(&self.path, format!("{name} has shape {found:?}, and config.json says {shape:?}")));
+        }
+        let tensor = Tensor::f_from_data_size(view.data(), &found, kind).map_err(|error| wrong(&self.path, error))?;
+        Ok(tensor.to_kind(Kind::Float))
+    }
+}
+
+/// Tensors by name.
+pub(super) type Named = HashMap<String, Tensor>;

@@ -1,0 +1,104 @@
+//! The `ngram` student as a folder: `config.json` and `model.safetensors`, laid out as the README says.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::model::Model;
+use super::{Ngram, features, mean_of_copies};
+use crate::config::NgramConfig;
+use crate::error::{Error, Result};
+use crate::student::checkpoint::{Loaded, Saved};
+use crate::student::{Encoded, Rows};
+
+/// `config.json`.
+#[derive(Serialize, Deserialize)]
+struct Config {
+    model_type: String,
+    id2label: HashMap<String, String>,
+    dimension: u32,
+    buckets: u32,
+    copies: usize,
+    temperature: f64,
+}
+
+/// Text predicted together.
+const CHUNK: usize = 256;
+/// Copies that a folder may have.
+const MOST_COPIES: usize = 64;
+
+/// An `ngram` student from a folder, for use.
+pub(in crate::student) struct ExportedNgram {
+    buckets: u32,
+    labels: usize,
+    copies: Vec<Model>,
+}
+
+impl Ngram {
+    pub(super) fn write(&self, folder: &Path, labels: &[String], temperature: f64) -> Result<()> {
+        let config = Config {
+            model_type: ExportedNgram::MODEL_TYPE.to_owned(),
+            id2label: labels.iter().enumerate().map(|(id, name)| (id.to_string(), name.clone())).collect(),
+            dimension: self.ngram.dimension,
+            buckets: self.ngram.buckets,
+            copies: self.copies.len(),
+            temperature,
+        };
+        let mut saved = Saved::new();
+        for (number, copy) in self.copies.iter().enumerate() {
+            copy.save_weights(&format!("copy.{number}"), &mut saved);
+        }
+        saved.write(&folder.join("model.safetensors"), HashMap::new())?;
+        let path = folder.join("config.json");
+        // By way of a sorted map: the same student makes the same file.
+        let sorted = serde_json::to_value(&config).unwrap_or_default();
+        let text = serde_json::to_string_pretty(&sorted).unwrap_or_default();
+        std::fs::write(&path, text + "\n").map_err(Error::run_file("write", &path))?;
+        std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::run_file("write", folder))
+    }
+}
+
+impl ExportedNgram {
+    pub(in crate::student) const MODEL_TYPE: &'static str = "candist-ngram";
+
+    /// The student, its labels and its temperature.
+    pub(in crate::student) fn read(folder: &Path) -> Result<(Self, Vec<String>, f64)> {
+        let path = folder.join("config.json");
+        let wrong = |message: String| Error::Model { path: path.clone(), message };
+        let bytes = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+        let config: Config = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let count = config.id2label.len();
+        let labels: Option<Vec<String>> = (0..count).map(|id| config.id2label.get(&id.to_string()).cloned()).collect();
+        let labels = labels
+            .filter(|labels| !labels.is_empty())
+            .ok_or_else(|| wrong("id2label does not name 0, 1, 2, ..".to_owned()))?;
+        let fits = (1..=4096).contains(&config.dimension)
+            && (16..=1 << 24).contains(&config.buckets)
+            && (1..=MOST_COPIES).contains(&config.copies)
+            && config.temperature > 0.0;
+        if !fits {
+            return Err(wrong("its numbers are no ngram student's".to_owned()));
+        }
+        let loaded = Loaded::read(&folder.join("model.safetensors"))?;
+        let ngram = NgramConfig { dimension: config.dimension, buckets: config.buckets };
+        let mut copies = Vec::new();
+        for number in 0..config.copies {
+            let mut copy = Model::new(&ngram, 0, count, number);
+            copy.load_weights(&format!("copy.{number}"), &loaded)?;
+            copies.push(copy);
+        }
+        Ok((Self { buckets: config.buckets, labels: count, copies }, labels, config.temperature))
+    }
+
+    /// One row per text.
+    pub(in crate::student) fn logits(&self, texts: &[&str]) -> Rows {
+        let mut values = Vec::with_capacity(texts.len() * self.labels);
+        for chunk in texts.chunks(CHUNK) {
+            let encoded: Vec<Encoded> = chunk.iter().map(|text| features::encode(text, self.buckets)).collect();
+            let encoded: Vec<&Encoded> = encoded.iter().collect();
+            values.extend(mean_of_copies(&self.copies, &encoded, self.labels).iter().flatten());
+        }
+        Rows::new(self.labels, values)
+    }
+}
