@@ -8,12 +8,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::{Line, Lines};
-use crate::distill::load_student;
+use crate::distill::{TrainedStudent, load_student};
 use crate::error::{Error, Result};
 use crate::label::LabelSet;
 use crate::labels::{Follow, LabelEvent, Tail};
+use crate::statistics::Calibration;
 use crate::store::Manifest;
-use crate::student::argmax;
+use crate::student::{argmax, softmax};
 
 const MAX_LINE_BYTES: usize = 16 << 20;
 /// Texts that are predicted together.
@@ -44,6 +45,8 @@ pub struct Evaluation {
     pub mean_candidates: f64,
     /// Share whose distilled label is right.
     pub distilled: f64,
+    /// Mean distance between the confidence of distilled labels and their accuracy (ECE, 15 bins).
+    pub calibration_error: f64,
     /// Share of texts that nobody labelled, with gold, on which the student alone is right.
     pub held_out: Option<HeldOut>,
 }
@@ -55,6 +58,8 @@ pub struct HeldOut {
     pub texts: usize,
     /// Share that is right.
     pub accuracy: f64,
+    /// Mean distance between confidence and accuracy (ECE, 15 bins).
+    pub calibration_error: f64,
 }
 
 /// Reads the labels of the run in `dir` and compares them with `gold` (JSONL with id and label), and its student with
@@ -86,6 +91,7 @@ struct Counts {
     with_candidates: usize,
     candidates: usize,
     right: usize,
+    calibration: Calibration,
 }
 
 impl Counts {
@@ -98,6 +104,7 @@ impl Counts {
         self.with_candidates += usize::from(!event.candidates.is_empty());
         self.candidates += event.candidates.len();
         self.right += usize::from(event.label == gold);
+        self.calibration.add(event.confidence, event.label == gold);
     }
 
     fn evaluation(&self, held_out: Option<HeldOut>) -> Evaluation {
@@ -109,12 +116,14 @@ impl Counts {
             coverage: share(self.covered, self.gold),
             mean_candidates: share(self.candidates, self.with_candidates),
             distilled: share(self.right, self.gold),
+            calibration_error: self.calibration.error(),
             held_out,
         }
     }
 }
 
-fn latest_labels(dir: &Path) -> Result<HashMap<String, LabelEvent>> {
+/// The latest event of each text.
+pub(crate) fn latest_labels(dir: &Path) -> Result<HashMap<String, LabelEvent>> {
     let mut latest = HashMap::new();
     let mut tail = Tail::new(dir);
     loop {
@@ -150,17 +159,20 @@ fn read_gold(path: &Path, labels: &LabelSet, mut each: impl FnMut(Gold) -> Resul
 }
 
 fn student_accuracy(dir: &Path, path: &Path, labels: &LabelSet) -> Result<HeldOut> {
-    let student = load_student(dir)?.student;
-    let mut held_out = HeldOut { texts: 0, accuracy: 0.0 };
-    let mut right = 0;
+    let TrainedStudent { student, temperature } = load_student(dir)?;
+    let mut held_out = HeldOut { texts: 0, accuracy: 0.0, calibration_error: 0.0 };
+    let (mut right, mut calibration) = (0, Calibration::default());
     let mut chunk = Vec::new();
     let mut judge = |chunk: &mut Vec<Gold>| {
         let encoded: Vec<_> =
             chunk.iter().map(|gold| student.encode(gold.text.as_deref().unwrap_or_default())).collect();
         let texts: Vec<_> = encoded.iter().collect();
         for (gold, p) in chunk.drain(..).zip(student.predict(&texts).iter()) {
-            let predicted = argmax(p).and_then(|label| u16::try_from(label).ok()).map(crate::label::LabelId);
-            right += usize::from(predicted.is_some_and(|label| labels.name(label) == gold.label));
+            let p = softmax(&p.iter().map(|logit| logit / temperature as f32).collect::<Vec<_>>());
+            let predicted = argmax(&p).and_then(|label| u16::try_from(label).ok()).map(crate::label::LabelId);
+            let is_right = predicted.is_some_and(|label| labels.name(label) == gold.label);
+            right += usize::from(is_right);
+            calibration.add(f64::from(p.iter().copied().fold(0.0, f32::max)), is_right);
         }
     };
     read_gold(path, labels, |gold| {
@@ -177,6 +189,7 @@ fn student_accuracy(dir: &Path, path: &Path, labels: &LabelSet) -> Result<HeldOu
     })?;
     judge(&mut chunk);
     held_out.accuracy = right as f64 / held_out.texts.max(1) as f64;
+    held_out.calibration_error = calibration.error();
     Ok(held_out)
 }
 

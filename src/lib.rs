@@ -15,6 +15,7 @@
 
 pub mod annotate;
 pub mod answer;
+pub mod audit;
 pub mod batch;
 pub mod candidates;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod distill;
 mod durable;
 pub mod error;
 pub mod evaluate;
+pub mod export;
 pub mod label;
 pub mod labels;
 pub mod ledger;
@@ -32,6 +34,7 @@ pub mod progress;
 pub mod random;
 pub mod resume;
 pub mod sample;
+pub mod statistics;
 pub mod store;
 pub mod student;
 pub mod teacher;

@@ -34,6 +34,11 @@ fn table(evaluation: &Evaluation, out: &mut dyn Write) -> Result<()> {
         ),
         ("distilled label", percent(evaluation.distilled), "right: teacher and student together".to_owned()),
     ];
+    rows.push((
+        "calibration error",
+        percent(evaluation.calibration_error),
+        "mean distance of a label's confidence from the truth (ECE)".to_owned(),
+    ));
     if let Some(held_out) = &evaluation.held_out {
         let meaning = format!("right on {} texts nobody annotated", texts(held_out.texts));
         rows.push(("student alone", percent(held_out.accuracy), meaning));

@@ -35,6 +35,8 @@ fn exit_of(error: &Error) -> Exit {
         | Error::InputLine { .. }
         | Error::TeacherConfig { .. }
         | Error::NoRun { .. }
+        | Error::Model { .. }
+        | Error::Device { .. }
         | Error::OtherTask { .. } => Exit::Usage,
         Error::TeacherStopped { .. } => Exit::Incomplete,
         Error::Interrupted => Exit::Interrupted,

@@ -1,12 +1,15 @@
 //! The command line: one verb a file. Data goes to stdout, everything else to stderr.
 
+mod audit;
 mod batch;
 mod check;
 mod eval;
 mod exit;
+mod export;
 mod failures;
 mod messages;
 mod plan;
+mod predict;
 mod reporter;
 mod run;
 mod schema;
@@ -17,6 +20,7 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use candist::config::DeviceChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
 use rust_decimal::Decimal;
@@ -64,6 +68,18 @@ enum Command {
     },
     /// Compare the labels of a run with gold labels.
     Eval(EvalArgs),
+    /// Draw a random sample of labels for a person to check, or judge runs by a checked one.
+    Audit(AuditArgs),
+    /// Write the student of a run to a folder, to label new text with.
+    Export {
+        /// The run directory.
+        dir: PathBuf,
+        /// The new folder: a Hugging Face folder for an encoder student.
+        #[arg(long, value_name = "DIR")]
+        student: PathBuf,
+    },
+    /// Label new text with an exported student, without any LLM; prints one JSON line a text.
+    Predict(PredictArgs),
     /// Check a configuration without running it.
     Check {
         /// The configuration (TOML).
@@ -160,6 +176,62 @@ struct EvalArgs {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct AuditArgs {
+    /// Run directories; several are compared.
+    #[arg(required = true)]
+    dirs: Vec<PathBuf>,
+    /// Draw so many of the final labels and print them as JSON lines, to fill in "gold".
+    #[arg(long, value_name = "N", conflicts_with = "gold", required_unless_present = "gold")]
+    sample: Option<usize>,
+    /// Of the draw.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The filled-in sample.
+    #[arg(long, value_name = "FILE")]
+    gold: Option<PathBuf>,
+    /// The share of wrong labels that is allowed among those that are relied on.
+    #[arg(long, default_value_t = 0.05, value_parser = share)]
+    epsilon: f64,
+    /// The chance that is allowed for there to be more.
+    #[arg(long, default_value_t = 0.05, value_parser = share)]
+    delta: f64,
+    /// Print JSON, one object a run.
+    #[arg(long)]
+    json: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| "must be between 0 and 1".to_owned())
+}
+
+#[derive(Debug, Args)]
+struct PredictArgs {
+    /// The folder of the student.
+    #[arg(long, value_name = "DIR")]
+    student: PathBuf,
+    /// The texts; without it, or with -, standard input.
+    input: Option<PathBuf>,
+    /// The input has one text a line, not one JSON object.
+    #[arg(long)]
+    lines: bool,
+    /// The field of the text.
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    text_field: String,
+    /// The field of the id; without it in a line, the text's hash.
+    #[arg(long, value_name = "NAME", default_value = "id")]
+    id_field: String,
+    /// Where the student is less sure, 0 to 1, give no label but the likeliest ones as candidates.
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    min_confidence: f64,
+    /// Where an encoder computes: cpu, cuda, cuda:NUMBER or auto.
+    #[arg(long, default_value = "cpu")]
+    device: DeviceChoice,
+    /// Threads of libtorch.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    threads: u32,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum SchemaOf {
     /// The configuration.
@@ -174,6 +246,9 @@ enum SchemaOf {
 pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
     let done = match cli.command {
         Command::Run(args) => return run::run(&args, bar),
+        Command::Predict(args) => return predicted(predict::run(&args)),
+        Command::Audit(args) => audit::run(&args),
+        Command::Export { dir, student } => export::run(&dir, &student),
         Command::Plan { config, run_dir } => plan::run(&config, run_dir),
         Command::Batch(command) => batch::run(command),
         Command::Failures { dir, json } => failures::run(&dir, json),
@@ -187,6 +262,14 @@ pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
         // Whoever read our output has seen enough.
         Err(error) if is_broken_pipe(&error) => Ok(Exit::Complete),
         other => other.map(|()| Exit::Complete),
+    }
+}
+
+/// Whoever read our output has seen enough.
+fn predicted(done: Result<Exit>) -> Result<Exit> {
+    match done {
+        Err(error) if is_broken_pipe(&error) => Ok(Exit::Complete),
+        other => other,
     }
 }
 

@@ -113,6 +113,23 @@ pub enum Precision {
     Bf16,
 }
 
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "cpu" => Ok(Self::Cpu),
+            "auto" => Ok(Self::Auto),
+            "cuda" => Ok(Self::Cuda(0)),
+            other => other
+                .strip_prefix("cuda:")
+                .and_then(|number| number.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| "must be \"cpu\", \"auto\", \"cuda\" or \"cuda:NUMBER\"".to_owned()),
+        }
+    }
+}
+
 /// Where a student computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -289,15 +306,8 @@ fn encoder(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<Enc
     };
     let precisions = [("fp32", Precision::Fp32), ("bf16", Precision::Bf16)];
     let precision = one_of("student.precision", raw.precision.as_deref().unwrap_or("fp32"), &precisions, problems);
-    let device = match raw.device.as_deref().unwrap_or("cpu") {
-        "cpu" => Some(DeviceChoice::Cpu),
-        "auto" => Some(DeviceChoice::Auto),
-        "cuda" => Some(DeviceChoice::Cuda(0)),
-        other => other.strip_prefix("cuda:").and_then(|number| number.parse().ok()).map(DeviceChoice::Cuda),
-    };
-    if device.is_none() {
-        problems.push(Problem::at("student.device", "must be \"cpu\", \"auto\", \"cuda\" or \"cuda:NUMBER\""));
-    }
+    let device = raw.device.as_deref().unwrap_or("cpu").parse();
+    let device = device.map_err(|message: String| problems.push(Problem::at("student.device", message))).ok();
     Some(EncoderConfig {
         model: base.join(model),
         train_layers: number("student.train_layers", raw.train_layers, 0, 0..=256, problems),

@@ -1,7 +1,7 @@
 //! A corpus of one JSON object a line.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::sample::{Sample, SampleId, TextHash};
 
 pub(super) struct Jsonl {
-    lines: Lines<BufReader<File>>,
+    lines: Lines<Box<dyn BufRead + Send>>,
     path: PathBuf,
     text_field: String,
     id_field: String,
@@ -26,12 +26,17 @@ impl Jsonl {
         if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
             return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
         }
-        Ok(Self {
-            lines: Lines::new(BufReader::new(file), config.max_line_bytes),
+        Ok(Self::read(Box::new(BufReader::new(file)), config))
+    }
+
+    /// Reads `input`, of which `config` tells what it is.
+    pub(super) fn read(input: Box<dyn BufRead + Send>, config: &CorpusConfig) -> Self {
+        Self {
+            lines: Lines::new(input, config.max_line_bytes),
             path: config.path.clone(),
             text_field: config.text_field.clone(),
             id_field: config.id_field.clone(),
-        })
+        }
     }
 
     fn sample(&self, line: &str) -> Result<Sample, String> {

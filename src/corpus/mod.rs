@@ -4,6 +4,10 @@
 
 mod jsonl;
 mod lines;
+mod plain;
+
+use std::io::BufRead;
+use std::path::Path;
 
 use crate::config::CorpusConfig;
 use crate::error::Result;
@@ -29,4 +33,16 @@ pub trait Corpus: Send {
 /// Opens the configured corpus.
 pub fn open(config: &CorpusConfig) -> Result<Box<dyn Corpus>> {
     Ok(Box::new(jsonl::Jsonl::open(config)?))
+}
+
+/// Rows of JSON objects from any input; `config.path` is its name in errors.
+#[must_use]
+pub fn read_jsonl(input: Box<dyn BufRead + Send>, config: &CorpusConfig) -> Box<dyn Corpus> {
+    Box::new(jsonl::Jsonl::read(input, config))
+}
+
+/// One text a line, from any input that is called `path` in errors. The id is the line's number.
+#[must_use]
+pub fn read_lines(input: Box<dyn BufRead + Send>, path: &Path, max_line_bytes: usize) -> Box<dyn Corpus> {
+    Box::new(plain::Plain::read(input, path, max_line_bytes))
 }

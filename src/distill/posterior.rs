@@ -8,6 +8,11 @@
 //! samples it never saw: with a student that has learned nothing, the label is the teacher's first.
 //!
 //! L_t is learned by EM: shares by the posterior, then L_t by the shares.
+//!
+//! Students learn teachers' mistakes and teachers share theirs, so the product is surer than it is right. A label's
+//! confidence is therefore that of posterior^sharpness, with the sharpness at which the mean confidence is sqrt(a), a being
+//! the share of the teachers' first labels that the student expects: two sources that are equally good and err apart agree
+//! on the square of their accuracy. Where they do not err apart that is still too much, and only an audit can tell.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,11 +24,15 @@ use super::teacher_model::{TeacherCounts, TeacherModel};
 use crate::candidates::{CandidateSet, Opinion};
 
 const EM_ROUNDS: usize = 10;
+/// Samples that are enough to choose the sharpness by.
+const SHARPNESS_SAMPLES: usize = 2048;
+const BISECTIONS: usize = 12;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Posterior {
     calibration: Calibration,
     trust: f64,
+    sharpness: f64,
     /// By teacher.
     teachers: Vec<TeacherModel>,
     /// L_0.
@@ -35,6 +44,7 @@ impl Posterior {
         Self {
             calibration: Calibration::new(labels),
             trust: 0.0,
+            sharpness: 1.0,
             teachers: Vec::new(),
             at_its_word: RankLikelihood::prior(),
         }
@@ -65,15 +75,45 @@ impl Posterior {
         student.iter().zip(ranking).map(|(p, l)| self.trust * p.ln() + word * l).collect()
     }
 
-    /// The posterior from its ground.
-    fn shares(&self, candidates: &CandidateSet, mut row: Vec<f64>) -> Vec<f64> {
+    /// The posterior from its ground, to the power of `sharpness`.
+    fn shares(&self, candidates: &CandidateSet, mut row: Vec<f64>, sharpness: f64) -> Vec<f64> {
         for opinion in candidates.opinions() {
             if let Some(model) = self.teachers.get(usize::from(opinion.teacher)) {
                 model.weigh(opinion, self.trust, &mut row);
             }
         }
+        row.iter_mut().for_each(|l| *l *= sharpness);
         normalise(&mut row);
         row
+    }
+
+    /// The sharpness at which labels are as sure as teachers and student together suggest.
+    fn sharpness(&self, evidence: &Evidence<'_>) -> f64 {
+        let stride = evidence.candidates.len().div_ceil(SHARPNESS_SAMPLES).max(1);
+        let mut agreed = 0.0;
+        let mut rows = Vec::new();
+        for (candidates, logits) in evidence.iter().step_by(stride) {
+            let p = self.calibration.probabilities(logits);
+            let first = candidates.labels().first().and_then(|label| p.get(label.index()));
+            agreed += first.copied().unwrap_or_default();
+            rows.push((candidates, self.ground(candidates, logits)));
+        }
+        if rows.is_empty() {
+            return 1.0;
+        }
+        let wanted = (agreed / rows.len() as f64).sqrt();
+        let sure = |sharpness: f64| {
+            let top = |(candidates, ground): &(&CandidateSet, Vec<f64>)| {
+                self.shares(candidates, ground.clone(), sharpness).into_iter().fold(0.0, f64::max)
+            };
+            rows.iter().map(top).sum::<f64>() / rows.len() as f64
+        };
+        let (mut low, mut high) = (0.0, 1.0);
+        for _ in 0..BISECTIONS {
+            let middle = (low + high) / 2.0;
+            if sure(middle) < wanted { low = middle } else { high = middle }
+        }
+        high
     }
 }
 
@@ -85,21 +125,26 @@ fn normalise(row: &mut [f64]) {
     row.iter_mut().for_each(|p| *p /= sum);
 }
 
+fn narrow(row: Vec<f64>) -> Vec<f32> {
+    row.into_iter().map(|p| p as f32).collect()
+}
+
 impl Refinery for Posterior {
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
         Some(match logits {
-            Some(logits) => self.posterior(candidates, logits),
+            Some(logits) => narrow(self.shares(candidates, self.ground(candidates, logits), 1.0)),
             None => {
                 let mut row = self.at_its_word(candidates);
                 normalise(&mut row);
-                row.iter().map(|&p| p as f32).collect()
+                narrow(row)
             }
         })
     }
 
     fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
-        let row = self.shares(candidates, self.ground(candidates, logits));
-        row.iter().map(|&p| p as f32).collect()
+        // Without candidates it is the student's, which has its own temperature.
+        let sharpness = if candidates.is_empty() { 1.0 } else { self.sharpness };
+        narrow(self.shares(candidates, self.ground(candidates, logits), sharpness))
     }
 
     fn temperature(&self) -> f64 {
@@ -121,7 +166,7 @@ impl Refinery for Posterior {
         for round in 0..EM_ROUNDS {
             let mut counts: Vec<TeacherCounts> = learned.iter().map(|_| TeacherCounts::new(labels)).collect();
             for ((candidates, _), ground) in evidence.iter().zip(&ground) {
-                let shares = self.shares(candidates, ground.clone());
+                let shares = self.shares(candidates, ground.clone(), 1.0);
                 for opinion in candidates.opinions() {
                     counts.get_mut(usize::from(opinion.teacher)).into_iter().for_each(|c| c.add(opinion, &shares));
                 }
@@ -133,6 +178,7 @@ impl Refinery for Posterior {
                 ground = evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits)).collect();
             }
         }
+        self.sharpness = self.sharpness(evidence);
     }
 
     fn save(&self) -> Value {

@@ -28,5 +28,7 @@ mod money;
 mod batch;
 // Following the labels while they are written.
 mod tail;
+// The student as a product, and the audit.
+mod product;
 // configs/, schemas/ and examples/ are what the program says they are.
 mod shipped;

@@ -220,6 +220,8 @@ impl Embeddings {
 pub(super) struct Head {
     dense: Pair,
     labels: Pair,
+    /// Whether the first map is trained too, not only the one to the labels.
+    trains_dense: bool,
     family: Family,
     dropout: f64,
 }
@@ -232,6 +234,7 @@ impl Head {
         weights: &Weights,
         labels: i64,
         is_mean: bool,
+        trains_layers: bool,
         random: &mut dyn FnMut() -> f32,
     ) -> Result<Self> {
         let hidden = architecture.hidden;
@@ -253,7 +256,9 @@ impl Head {
             Pair { weight: Tensor::from_slice(&values).view([hidden, hidden]), bias: zeros(&[hidden]) }
         };
         let labels = Pair { weight: zeros(&[labels, hidden]), bias: zeros(&[labels]) };
-        Ok(Self { dense, labels, family: architecture.family, dropout: architecture.dropout })
+        // What is made for a mean is good as it is, as long as the layers below stay as they are.
+        let trains_dense = !is_mean || trains_layers;
+        Ok(Self { dense, labels, trains_dense, family: architecture.family, dropout: architecture.dropout })
     }
 
     /// The head of a folder that has one, for `labels` labels.
@@ -269,6 +274,7 @@ impl Head {
         Ok(Self {
             dense: pair(dense, hidden)?,
             labels: pair(out, labels)?,
+            trains_dense: false,
             family: architecture.family,
             dropout: architecture.dropout,
         })
@@ -279,11 +285,14 @@ impl Head {
     }
 
     pub(super) fn trainable(&self) -> Self {
-        Self { dense: self.dense.trainable(), labels: self.labels.trainable(), ..*self }
+        let dense = if self.trains_dense { self.dense.trainable() } else { self.dense.map(&Tensor::shallow_clone) };
+        Self { dense, labels: self.labels.trainable(), ..*self }
     }
 
+    /// What is trained of it.
     pub(super) fn tensors(&self) -> impl Iterator<Item = &Tensor> {
-        [&self.dense, &self.labels].into_iter().flat_map(|pair| [&pair.weight, &pair.bias])
+        let dense = self.trains_dense.then_some(&self.dense);
+        dense.into_iter().chain([&self.labels]).flat_map(|pair| [&pair.weight, &pair.bias])
     }
 
     pub(super) fn name(&self, architecture: &Architecture, named: &mut Named) {

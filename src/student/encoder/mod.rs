@@ -148,7 +148,7 @@ impl Encoder {
         let mut rng = rng(config.seed, "head", &[]);
         let mut random = || -> f32 { rng.sample(rand::distr::StandardUniform) };
         let mut normal = || (0..12).map(|_| random()).sum::<f32>() - 6.0;
-        let head = Head::new(&architecture, &weights, size(labels), is_mean, &mut normal)?;
+        let head = Head::new(&architecture, &weights, size(labels), is_mean, !trained.is_empty(), &mut normal)?;
         let pool = is_mean.then(|| Layer::mean(&architecture));
         let there = |tensor: &Tensor| tensor.to_device(device);
         let trained_layers = trained.len();

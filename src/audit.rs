@@ -1,0 +1,251 @@
+//! The audit: a random sample of final labels for a person to label, and what follows from it.
+//!
+//! A small sample gives what no amount of unlabelled data can: an unbiased estimate of the accuracy, which of several runs
+//! is best, and a confidence from which on labels can be relied on.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use rand::seq::index::sample;
+use serde::{Deserialize, Serialize};
+
+use crate::corpus::{Line, Lines};
+use crate::error::{Error, Result};
+use crate::evaluate::latest_labels;
+use crate::labels::LabelEvent;
+use crate::random::rng;
+use crate::sample::Position;
+use crate::statistics::{interval, upper_bound};
+use crate::store::{Manifest, RunLock, Store};
+
+const MAX_LINE_BYTES: usize = 16 << 20;
+/// Shares of the most confident labels whose error is tested, in this order.
+const SHARES: u64 = 20;
+
+/// A text for a person to label. The machine's label is left out: it would be agreed with too easily.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToLabel {
+    /// The sample's id.
+    pub id: String,
+    /// The text.
+    pub text: String,
+    /// The right label, to be filled in; one of the task's.
+    pub gold: Option<String>,
+}
+
+/// Draws `count` of the finished labels of the run in `dir`, each with the same chance, without repetition. The same seed
+/// draws the same; all of them if there are fewer.
+pub fn draw(dir: &Path, count: usize, seed: u64) -> Result<Vec<ToLabel>> {
+    let manifest = manifest(dir)?;
+    let finals: HashMap<String, LabelEvent> = final_labels(dir)?;
+    let _lock = RunLock::take(dir)?;
+    let store = Store::open(dir, &manifest.label_set()?)?;
+    let ((_, samples, _), reader) = (store.counts(), store.reader());
+    let mut labelled: Vec<Position> = Vec::new();
+    for position in 0..samples {
+        if reader.sample(position)?.is_some_and(|sample| finals.contains_key(&sample.id.0)) {
+            labelled.push(position);
+        }
+    }
+    let mut rng = rng(seed, "audit", &[]);
+    let mut drawn = Vec::new();
+    for index in sample(&mut rng, labelled.len(), count.min(labelled.len())) {
+        let position = labelled.get(index).copied().unwrap_or_default();
+        if let Some(sample) = reader.sample(position)? {
+            drawn.push(ToLabel { id: sample.id.0, text: sample.text, gold: None });
+        }
+    }
+    Ok(drawn)
+}
+
+fn manifest(dir: &Path) -> Result<Manifest> {
+    Manifest::read(dir)?.ok_or_else(|| Error::NoRun { path: dir.to_owned(), missing: "manifest.json" })
+}
+
+fn final_labels(dir: &Path) -> Result<HashMap<String, LabelEvent>> {
+    let mut finals = latest_labels(dir)?;
+    finals.retain(|_, event| event.is_final);
+    if finals.is_empty() {
+        return Err(Error::NoRun { path: dir.to_owned(), missing: "final label yet (let the run complete)" });
+    }
+    Ok(finals)
+}
+
+/// A share of a sample, with the interval that holds the whole corpus' share with probability 95% at least (Clopper and
+/// Pearson; a little wide for a sample that is a large part of the corpus).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Share {
+    /// Of the sample.
+    pub estimate: f64,
+    /// Of the interval.
+    pub low: f64,
+    /// Of the interval.
+    pub high: f64,
+}
+
+impl Share {
+    fn of(right: u64, all: u64) -> Self {
+        let (low, high) = interval(right, all, 0.95);
+        Self { estimate: right as f64 / all.max(1) as f64, low, high }
+    }
+}
+
+/// From which confidence on labels can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Threshold {
+    /// Labels with at least this confidence have an error of at most epsilon, with probability 1 - delta.
+    pub confidence: f64,
+    /// The share of all labels that these are.
+    pub labels: f64,
+    /// Of the audited labels, how many of these there are, and how many are wrong.
+    pub audited: u64,
+    /// See `audited`.
+    pub wrong: u64,
+}
+
+/// What an audit says of one run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Audit {
+    /// Audited texts that have a final label here.
+    pub audited: u64,
+    /// Of the distilled labels.
+    pub accuracy: Share,
+    /// Of the teacher's first labels.
+    pub teacher_first: Share,
+    /// None where no part of the labels could be shown to be that good.
+    pub threshold: Option<Threshold>,
+}
+
+/// Judges the run in `dir` by the filled-in sample in `gold`.
+///
+/// The threshold is found by fixed sequence testing (Angelopoulos et al. 2021, arXiv 2110.01052): the most confident 5%,
+/// 10%, ... of all labels, beginning where enough of them were audited for a verdict, are tested one after the other by the
+/// exact binomial bound at delta, until one fails. The order does not depend on the gold labels, so the chance that any of
+/// the accepted ones is wrong is delta at most. (The promise is that of PAC labels, arXiv 2506.10908, for the labels that
+/// are kept.)
+pub fn audit(dir: &Path, gold: &Path, epsilon: f64, delta: f64) -> Result<Audit> {
+    let labels = manifest(dir)?.label_set()?;
+    let finals = final_labels(dir)?;
+    let mut judged: Vec<(f64, bool)> = Vec::new();
+    let mut first_right = 0;
+    for (line, row) in read_gold(gold)? {
+        let Some(name) = row.gold.filter(|name| !name.trim().is_empty()) else { continue };
+        let label = labels.resolve(&name).ok_or_else(|| Error::InputLine {
+            path: gold.to_owned(),
+            line,
+            message: format!("the label {name:?} is none of the task's"),
+        })?;
+        if let Some(event) = finals.get(&row.id) {
+            judged.push((event.confidence, event.label == labels.name(label)));
+            first_right += u64::from(event.candidates.first().is_some_and(|first| first == labels.name(label)));
+        }
+    }
+    if judged.is_empty() {
+        let message = "has no filled-in line of this run: expected {\"id\": \"..\", \"gold\": \"LABEL\"}".to_owned();
+        return Err(Error::InputLine { path: gold.to_owned(), line: 1, message });
+    }
+    let confidences: Vec<f64> = finals.values().map(|event| event.confidence).collect();
+    let count = judged.len() as u64;
+    Ok(Audit {
+        audited: count,
+        accuracy: Share::of(judged.iter().filter(|(_, is_right)| *is_right).count() as u64, count),
+        teacher_first: Share::of(first_right, count),
+        threshold: threshold(confidences, &judged, epsilon, delta),
+    })
+}
+
+fn threshold(mut confidences: Vec<f64>, judged: &[(f64, bool)], epsilon: f64, delta: f64) -> Option<Threshold> {
+    confidences.sort_by(|a, b| b.total_cmp(a));
+    let all = confidences.len();
+    let mut best = None;
+    for step in 1..=SHARES {
+        let place = (all as u64 * step).div_ceil(SHARES);
+        let &confidence = confidences.get(usize::try_from(place).ok()?.checked_sub(1)?)?;
+        let audited = judged.iter().filter(|(c, _)| *c >= confidence).count() as u64;
+        let wrong = judged.iter().filter(|(c, is_right)| *c >= confidence && !is_right).count() as u64;
+        // Too few for a verdict, even were all right: known without looking at the gold labels.
+        if upper_bound(0, audited, delta) > epsilon {
+            continue;
+        }
+        if upper_bound(wrong, audited, delta) > epsilon {
+            break;
+        }
+        let labels = confidences.iter().filter(|c| **c >= confidence).count() as f64 / all as f64;
+        best = Some(Threshold { confidence, labels, audited, wrong });
+    }
+    best
+}
+
+fn read_gold(path: &Path) -> Result<Vec<(u64, ToLabel)>> {
+    let unreadable = |source| Error::Input { what: "audited sample", path: path.to_owned(), source };
+    let mut lines = Lines::new(BufReader::new(File::open(path).map_err(unreadable)?), MAX_LINE_BYTES);
+    let mut rows = Vec::new();
+    while let Some((line, content)) = lines.next_line().map_err(unreadable)? {
+        let wrong = |message: String| Error::InputLine { path: path.to_owned(), line, message };
+        let Line::Text(text) = content else { return Err(wrong("is no line of UTF-8 text".to_owned())) };
+        if !text.trim().is_empty() {
+            let expected = "expected {\"id\": \"..\", \"text\": \"..\", \"gold\": \"LABEL\"}";
+            rows.push((line, serde_json::from_str(&text).map_err(|error| wrong(format!("{error}; {expected}")))?));
+        }
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `count` labels of confidences falling from 1, of which those below `good` are wrong every second time.
+    fn judged(count: usize, good: f64) -> Vec<(f64, bool)> {
+        (0..count)
+            .map(|i| {
+                let confidence = 1.0 - i as f64 / count as f64;
+                (confidence, confidence >= good || i % 2 == 0)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_threshold_is_where_labels_stop_being_good() {
+        let judged = judged(1000, 0.5);
+        let confidences: Vec<f64> = judged.iter().map(|(confidence, _)| *confidence).collect();
+        let found = threshold(confidences.clone(), &judged, 0.05, 0.05).unwrap();
+        assert!((0.4..0.52).contains(&found.confidence), "{found:?}");
+        assert!(found.wrong as f64 / found.audited as f64 <= 0.05);
+        // Too few to tell; and none good enough.
+        assert_eq!(threshold(confidences.clone(), &judged[..50], 0.05, 0.05), None);
+        assert_eq!(
+            threshold(confidences, &judged.iter().map(|(c, _)| (*c, false)).collect::<Vec<_>>(), 0.05, 0.05),
+            None
+        );
+    }
+
+    /// The promise itself: over many audits of labels whose error is known, the threshold is wrong at most delta of the
+    /// times.
+    #[test]
+    fn the_threshold_holds_as_often_as_promised() {
+        use rand::Rng;
+        let (epsilon, delta, audits) = (0.1, 0.1, 400);
+        let confidences: Vec<f64> = (0..2000).map(|i| 1.0 - f64::from(i) / 2000.0).collect();
+        // The chance to be wrong grows as confidence falls: the most confident x have an error of x / 4.
+        let mut broken = 0;
+        let mut found = 0;
+        for audit in 0..audits {
+            let mut rng = rng(audit, "audits", &[]);
+            let judged: Vec<(f64, bool)> = (0..200)
+                .map(|_| {
+                    let confidence = confidences[rng.random_range(0..confidences.len())];
+                    (confidence, rng.random::<f64>() >= (1.0 - confidence) / 2.0)
+                })
+                .collect();
+            if let Some(threshold) = threshold(confidences.clone(), &judged, epsilon, delta) {
+                found += 1;
+                broken += u32::from((1.0 - threshold.confidence) / 4.0 > epsilon);
+            }
+        }
+        assert!(found > audits / 2, "{found}");
+        assert!(f64::from(broken) <= delta * audits as f64 * 1.3, "{broken} of {audits}");
+    }
+}

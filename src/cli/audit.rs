@@ -1,0 +1,68 @@
+//! `candist audit`
+
+use std::io::Write;
+
+use anyhow::{Result, bail};
+use candist::audit::{Audit, Share, audit, draw};
+
+use super::AuditArgs;
+
+pub(super) fn run(args: &AuditArgs) -> Result<()> {
+    let out = &mut std::io::stdout().lock();
+    let Some(gold) = &args.gold else {
+        let [dir] = args.dirs.as_slice() else {
+            bail!("--sample draws from one run directory; {} are given", args.dirs.len())
+        };
+        let drawn = draw(dir, args.sample.unwrap_or_default(), args.seed)?;
+        for row in &drawn {
+            writeln!(out, "{}", serde_json::to_string(row)?)?;
+        }
+        tracing::info!(
+            "{} texts drawn: fill in \"gold\" in each line, then candist audit DIR --gold FILE",
+            drawn.len()
+        );
+        return Ok(());
+    };
+    let mut best: Option<(&std::path::Path, f64)> = None;
+    for dir in &args.dirs {
+        let found = audit(dir, gold, args.epsilon, args.delta)?;
+        if args.json {
+            let object = serde_json::json!({ "run": dir, "audit": found });
+            writeln!(out, "{object}")?;
+        } else {
+            print(dir, &found, args, out)?;
+        }
+        if best.is_none_or(|(_, accuracy)| found.accuracy.estimate > accuracy) {
+            best = Some((dir, found.accuracy.estimate));
+        }
+    }
+    if let Some((dir, accuracy)) = best.filter(|_| args.dirs.len() > 1 && !args.json) {
+        writeln!(out, "  best on this sample: {} ({:.1}%)", dir.display(), 100.0 * accuracy)?;
+    }
+    Ok(())
+}
+
+fn print(dir: &std::path::Path, audit: &Audit, args: &AuditArgs, out: &mut dyn Write) -> Result<()> {
+    let share = |share: &Share| {
+        let [estimate, low, high] = [share.estimate, share.low, share.high].map(|part| 100.0 * part);
+        format!("{estimate:.1}%  ({low:.1}% to {high:.1}% with 95% confidence)")
+    };
+    writeln!(out, "{}: {} labels audited", dir.display(), audit.audited)?;
+    writeln!(out, "  distilled label        {}", share(&audit.accuracy))?;
+    writeln!(out, "  teacher's first label  {}", share(&audit.teacher_first))?;
+    let (epsilon, sure) = (100.0 * args.epsilon, 100.0 * (1.0 - args.delta));
+    match &audit.threshold {
+        Some(found) => writeln!(
+            out,
+            "  confidence >= {:<8} {:.1}% of all labels, at most {epsilon}% of them wrong with {sure}% confidence",
+            found.confidence,
+            100.0 * found.labels
+        )?,
+        None => writeln!(
+            out,
+            "  no confidence from which on at most {epsilon}% are wrong could be shown with {sure}% confidence: audit more, \
+             or allow more with --epsilon"
+        )?,
+    }
+    Ok(())
+}

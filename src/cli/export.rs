@@ -1,0 +1,12 @@
+//! `candist export`
+
+use std::path::Path;
+
+use anyhow::Result;
+use candist::export::export_student;
+
+pub(super) fn run(dir: &Path, out: &Path) -> Result<()> {
+    export_student(dir, out)?;
+    tracing::info!("the student is in {0}: candist predict --student {0} FILE", out.display());
+    Ok(())
+}

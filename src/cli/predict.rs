@@ -1,0 +1,121 @@
+//! `candist predict`
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use candist::Error;
+use candist::config::CorpusConfig;
+use candist::corpus::{self, Corpus, Row};
+use candist::student::{Predictor, argmax};
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use super::PredictArgs;
+use super::exit::Exit;
+
+/// Texts that are predicted together.
+const CHUNK: usize = 256;
+const MAX_LINE_BYTES: usize = 16 << 20;
+/// The candidates of an uncertain text are the likeliest labels that together have this probability.
+const COVERED: f32 = 0.9;
+
+/// A line of output.
+#[derive(Serialize)]
+struct Prediction<'a> {
+    id: &'a str,
+    /// None where the student is less sure than asked for.
+    label: Option<&'a str>,
+    confidence: f64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidates: Vec<&'a str>,
+}
+
+pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
+    let predictor = Predictor::open(&args.student, args.device, args.threads)?;
+    let mut input = open(args)?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let (mut rows, mut unread) = (Vec::new(), 0);
+    loop {
+        let next = input.next_row()?;
+        let ended = next.is_none();
+        match next {
+            Some(Row { sample: Ok(sample), .. }) => rows.push(sample),
+            Some(Row { line, sample: Err(reason) }) => {
+                unread += 1;
+                tracing::warn!("line {line} {reason}");
+            }
+            None => {}
+        }
+        if rows.len() == CHUNK || ended {
+            let texts: Vec<&str> = rows.iter().map(|sample| sample.text.as_str()).collect();
+            for (sample, p) in rows.iter().zip(predictor.probabilities(&texts).iter()) {
+                serde_json::to_writer(&mut out, &prediction(&sample.id.0, p, &predictor, args.min_confidence))?;
+                out.write_all(b"\n")?;
+            }
+            // Whoever reads along gets what there is.
+            out.flush()?;
+            rows.clear();
+        }
+        if ended {
+            break;
+        }
+    }
+    if unread > 0 {
+        tracing::warn!("{} line(s) could not be read: they have no label", HumanCount(unread));
+        return Ok(Exit::Incomplete);
+    }
+    Ok(Exit::Complete)
+}
+
+fn prediction<'a>(id: &'a str, p: &[f32], predictor: &'a Predictor, least: f64) -> Prediction<'a> {
+    let name = |label: usize| predictor.labels().get(label).map_or("", String::as_str);
+    let best = argmax(p).unwrap_or_default();
+    let confidence = (f64::from(p.get(best).copied().unwrap_or_default()) * 1e4).round() / 1e4;
+    if confidence >= least {
+        return Prediction { id, label: Some(name(best)), confidence, candidates: Vec::new() };
+    }
+    let mut order: Vec<(usize, f32)> = p.iter().copied().enumerate().collect();
+    order.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let mut covered = 0.0;
+    let candidates = order
+        .into_iter()
+        .take_while(|(_, p)| {
+            let before = covered;
+            covered += p;
+            before < COVERED
+        })
+        .map(|(label, _)| name(label))
+        .collect();
+    Prediction { id, label: None, confidence, candidates }
+}
+
+fn open(args: &PredictArgs) -> Result<Box<dyn Corpus>> {
+    let path = args.input.clone().filter(|path| path != Path::new("-"));
+    let input: Box<dyn BufRead + Send> = match &path {
+        Some(path) => {
+            let file = File::open(path);
+            Box::new(BufReader::new(file.map_err(|source| Error::Input {
+                what: "texts",
+                path: path.clone(),
+                source,
+            })?))
+        }
+        None => Box::new(BufReader::new(std::io::stdin())),
+    };
+    let path = path.unwrap_or_else(|| PathBuf::from("standard input"));
+    Ok(if args.lines {
+        corpus::read_lines(input, &path, MAX_LINE_BYTES)
+    } else {
+        corpus::read_jsonl(
+            input,
+            &CorpusConfig {
+                path,
+                text_field: args.text_field.clone(),
+                id_field: args.id_field.clone(),
+                max_line_bytes: MAX_LINE_BYTES,
+            },
+        )
+    })
+}

@@ -1,0 +1,39 @@
+//! A corpus of one text a line.
+
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+
+use super::{Corpus, Line, Lines, Row};
+use crate::error::{Error, Result};
+use crate::sample::{Sample, SampleId};
+
+pub(super) struct Plain {
+    lines: Lines<Box<dyn BufRead + Send>>,
+    path: PathBuf,
+}
+
+impl Plain {
+    pub(super) fn read(input: Box<dyn BufRead + Send>, path: &Path, max_line_bytes: usize) -> Self {
+        Self { lines: Lines::new(input, max_line_bytes), path: path.to_owned() }
+    }
+}
+
+impl Corpus for Plain {
+    fn next_row(&mut self) -> Result<Option<Row>> {
+        loop {
+            let next = self.lines.next_line().map_err(|source| Error::Input {
+                what: "texts",
+                path: self.path.clone(),
+                source,
+            })?;
+            let Some((line, content)) = next else { return Ok(None) };
+            let sample = match content {
+                Line::Text(text) if text.trim().is_empty() => continue,
+                Line::Text(text) => Ok(Sample { id: SampleId(line.to_string()), text }),
+                Line::NotUtf8(at) => Err(format!("is not UTF-8 (byte {at})")),
+                Line::TooLong => Err("is too long".to_owned()),
+            };
+            return Ok(Some(Row { line, sample }));
+        }
+    }
+}
