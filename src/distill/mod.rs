@@ -16,6 +16,8 @@ mod refinery;
 mod renormalise;
 mod single;
 mod teacher_model;
+#[cfg(test)]
+mod theory;
 mod thread;
 mod uniform;
 

@@ -198,8 +198,11 @@ impl Refinery for Posterior {
 
 #[cfg(test)]
 mod tests {
+    use rand::Rng;
+
     use super::super::refinery::tests::{set, sets};
     use super::*;
+    use crate::random::rng;
     use crate::student::{Rows, argmax};
 
     /// `count` samples of each of two labels, on which the student says the label with logits of `sure`, and two teachers
@@ -245,6 +248,50 @@ mod tests {
         posterior.trust = 1.0;
         assert_eq!(argmax(&posterior.posterior(&sets(&[&[0], &[1]]), &[0.0; 3])), Some(1));
         assert_eq!(argmax(&posterior.posterior(&sets(&[&[1], &[0]]), &[0.0; 3])), Some(0));
+    }
+
+    /// A teacher with habits, and a weak student that learned the habits better than the labels: what it is sure of, the
+    /// teacher said, right or wrong. Accuracies of the teacher's first label, of the posterior, and of one with full trust.
+    fn with_habits(seed: u64) -> [f64; 3] {
+        const SAMPLES: usize = 1200;
+        let mut rng = rng(seed, "habits", &[]);
+        let (mut truth, mut candidates, mut logits) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..SAMPLES {
+            let (label, habit): (u16, u16) = (rng.random_range(0..3), rng.random_range(0..3));
+            let first = if rng.random_bool(0.55) { label } else { habit };
+            let second = if rng.random_bool(0.3) { rng.random_range(0..3) } else { first };
+            candidates.push(set(&[first, second]));
+            for column in 0..3 {
+                let known = 0.5 * f32::from(u8::from(column == label)) + 1.2 * f32::from(u8::from(column == habit));
+                logits.push(known + rng.random_range(-1.0..1.0));
+            }
+            truth.push(usize::from(label));
+        }
+        let evidence = Evidence { candidates: candidates.iter().collect(), logits: Rows::new(3, logits) };
+        let mut guarded = Posterior::new(3);
+        guarded.refit(&evidence);
+        let trusting = Posterior { trust: 1.0, ..guarded.clone() };
+        let accuracy = |label: &dyn Fn(&CandidateSet, &[f32]) -> Option<usize>| {
+            let right =
+                evidence.iter().zip(&truth).filter(|((set, row), truth)| label(set, row) == Some(**truth)).count();
+            right as f64 / SAMPLES as f64
+        };
+        [
+            accuracy(&|set, _| set.labels().first().map(|label| label.index())),
+            accuracy(&|set, row| argmax(&guarded.posterior(set, row))),
+            accuracy(&|set, row| argmax(&trusting.posterior(set, row))),
+        ]
+    }
+
+    #[test]
+    fn a_weak_student_does_not_make_a_teacher_worse() {
+        let runs: Vec<[f64; 3]> = (0..5).map(with_habits).collect();
+        for [teacher, guarded, _] in &runs {
+            assert!(*guarded > teacher - 0.005, "{runs:?}");
+        }
+        // Without the guard it would.
+        let mean = |of: usize| runs.iter().map(|run| run[of]).sum::<f64>() / runs.len() as f64;
+        assert!(mean(2) < mean(0) - 0.02, "{runs:?}");
     }
 
     #[test]
