@@ -1,5 +1,5 @@
 # One command each. `make` alone lists them.
-.PHONY: help setup build quickstart test check bench soak fmt clean
+.PHONY: help setup build quickstart test check bench experiments soak fmt clean
 
 CARGO = cargo
 
@@ -27,6 +27,9 @@ check: setup ## format, lints, tests, docs: what must hold before a commit
 
 bench: setup ## measure speed and memory (benches/)
 	@scripts/bench.sh
+
+experiments: build ## every refinery on the example corpus, 5 seeds: docs/experiments.md
+	$(CARGO) run --release --locked --example experiments
 
 soak: setup ## the kill and cost tests with their full counts (minutes)
 	CANDIST_KILLS=20 CANDIST_CAPS=100 $(CARGO) test --locked --release --test it -- kill cap_holds --nocapture

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Measures: the stages one by one, the quickstart as a whole, and the teacher stage against a loopback server.
+# Measures: the stages one by one, the quickstart as a whole, and the teacher stage against a loopback server; with
+# CANDIST_ENCODER set to a Hugging Face folder also the encoder student, beside Python's transformers where that is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,3 +24,10 @@ timed "quickstart, 3,080 texts, 3 recordings" "$candist" run configs/quickstart.
 
 echo
 scripts/bench-teacher.sh
+
+echo
+if [ -n "${CANDIST_ENCODER:-}" ]; then
+  scripts/bench-encoder.sh "$CANDIST_ENCODER"
+else
+  echo "encoder: not measured, CANDIST_ENCODER is not set to a Hugging Face folder"
+fi

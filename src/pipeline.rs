@@ -54,6 +54,7 @@ pub async fn run(
     progress: Arc<Progress>,
 ) -> Result<Outcome> {
     // ---- the inputs, then the run directory: ours alone, its parts in agreement --------------------------------------------------------
+    student::available(&config.student)?;
     let corpus = corpus::open(&config.corpus)?;
     let ledger = Ledger::new(config.run.max_cost);
     let teachers = teacher::open_all(&config, &ledger)?;

@@ -2,7 +2,8 @@
 //! docs/experiments.md: `make experiments`. Results are kept in runs/experiments, so that it goes on where it stopped.
 //!
 //! With CANDIST_ENCODER set to a Hugging Face folder (for the published figures, that of all-MiniLM-L6-v2) the encoder
-//! student is run too. CANDIST_SEEDS sets the number of seeds (5).
+//! student is run too; CANDIST_ENCODER_RUNS, a list such as "three-posterior pair-single", limits that to some of the
+//! combinations, for it takes long. CANDIST_SEEDS sets the number of seeds (5).
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a script: what fails says where")]
 
@@ -121,6 +122,11 @@ fn mean(outcomes: &[Outcome], of: impl Fn(&Outcome) -> f64) -> (f64, f64) {
     (mean, (squares / (values.len() as f64 - 1.0).max(1.0)).sqrt())
 }
 
+/// Whether the encoder is to be run on a combination.
+fn is_wanted(combination: &str) -> bool {
+    std::env::var("CANDIST_ENCODER_RUNS").map_or(true, |list| list.split_whitespace().any(|one| one == combination))
+}
+
 fn main() {
     let seeds: u64 = std::env::var("CANDIST_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(5);
     let folder = root().join("runs/experiments");
@@ -137,6 +143,9 @@ fn main() {
         .unwrap();
         for (place, (name, set)) in SETS.into_iter().enumerate() {
             for refinery in REFINERIES {
+                if student == "encoder" && !is_wanted(&format!("{name}-{refinery}")) {
+                    continue;
+                }
                 let outcomes: Vec<Outcome> =
                     (0..seeds).map(|seed| outcome(&folder, name, set, student, refinery, seed)).collect();
                 let cell = |(mean, deviation): (f64, f64)| format!("{:.2} ± {:.2}", 100.0 * mean, 100.0 * deviation);

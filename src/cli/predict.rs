@@ -8,7 +8,7 @@ use anyhow::Result;
 use candist::Error;
 use candist::config::CorpusConfig;
 use candist::corpus::{self, Corpus, Row};
-use candist::student::{Predictor, argmax};
+use candist::student::{Predictor, argmax, load_cuda};
 use indicatif::HumanCount;
 use serde::Serialize;
 
@@ -33,6 +33,7 @@ struct Prediction<'a> {
 }
 
 pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
+    load_cuda(args.device);
     let predictor = Predictor::open(&args.student, args.device, args.threads)?;
     let mut input = open(args)?;
     let mut out = BufWriter::new(std::io::stdout().lock());

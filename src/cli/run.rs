@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use candist::config::StudentKind;
 use candist::progress::Progress;
+use candist::student::load_cuda;
 use candist::{Config, pipeline};
 use indicatif::{HumanCount, ProgressBar};
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +17,9 @@ use super::reporter::Reporter;
 
 pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
     let config = Config::load(&args.config, args.run_dir.clone())?;
+    if let StudentKind::Encoder(encoder) = &config.student.kind {
+        load_cuda(encoder.device);
+    }
     let dir = config.run.dir.clone();
     let progress = Arc::new(Progress::default());
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;

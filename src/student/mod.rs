@@ -4,6 +4,7 @@
 //! sample is out of sample.
 
 mod checkpoint;
+mod device;
 mod encoder;
 mod ngram;
 mod predictor;
@@ -12,13 +13,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use tch::Device;
-
+pub use device::load_cuda;
 pub use ngram::features::encode as encode_ngrams;
 pub use predictor::Predictor;
 
-use crate::config::{DeviceChoice, DistillConfig, StudentConfig, StudentKind};
-use crate::error::{Error, Result};
+use crate::config::{DistillConfig, StudentConfig, StudentKind};
+use crate::error::Result;
 
 /// Which copy of the student; a sample belongs to the fold whose copy never trains on it.
 pub type Fold = usize;
@@ -133,29 +133,19 @@ pub fn new(config: &StudentConfig, distill: &DistillConfig, labels: usize) -> Re
     })
 }
 
+/// Whether what a configured student computes on is there.
+pub fn available(config: &StudentConfig) -> Result<()> {
+    match &config.kind {
+        StudentKind::Ngram(_) => Ok(()),
+        StudentKind::Encoder(encoder) => device::device(encoder.device).map(drop),
+    }
+}
+
 /// Tells apart all that labels depend on in a configured student; an error if it cannot be had.
 pub fn identity(config: &StudentConfig) -> Result<String> {
     let settings = serde_json::to_string(config).unwrap_or_default();
     match &config.kind {
         StudentKind::Ngram(_) => Ok(settings),
         StudentKind::Encoder(encoder) => Ok(format!("{settings} {}", encoder::identity(encoder)?)),
-    }
-}
-
-/// The device as chosen, if it is there.
-fn device(choice: &DeviceChoice) -> Result<Device> {
-    match choice {
-        DeviceChoice::Cpu => Ok(Device::Cpu),
-        DeviceChoice::Auto => Ok(Device::cuda_if_available()),
-        DeviceChoice::Cuda(number) if (0..tch::Cuda::device_count()).contains(&i64::from(*number)) => {
-            Ok(Device::Cuda(*number as usize))
-        }
-        DeviceChoice::Cuda(number) => Err(Error::Device {
-            message: format!(
-                "CUDA device {number} is not there ({} found): build with a CUDA libtorch (LIBTORCH) on a machine with an \
-                 NVIDIA GPU, or set student.device = \"cpu\"",
-                tch::Cuda::device_count()
-            ),
-        }),
     }
 }

@@ -5,9 +5,10 @@ use std::path::Path;
 use serde::Deserialize;
 use tch::Device;
 
+use super::Rows;
+use super::device::device;
 use super::encoder::{Exported, is_exported};
 use super::ngram::ExportedNgram;
-use super::{Rows, device};
 use crate::config::DeviceChoice;
 use crate::error::{Error, Result};
 
@@ -42,7 +43,7 @@ impl Predictor {
         let config =
             std::fs::read(&path).map_err(|source| Error::Input { what: "student's settings", path, source })?;
         let which: Which = serde_json::from_slice(&config).map_err(|error| wrong(format!("config.json: {error}")))?;
-        let device: Device = device(&on)?;
+        let device: Device = device(on)?;
         let (kind, labels, temperature) = if which.model_type == ExportedNgram::MODEL_TYPE {
             let (ngram, labels, temperature) = ExportedNgram::read(folder)?;
             (Kind::Ngram(ngram), labels, temperature)

@@ -86,6 +86,24 @@ fn folders_that_are_no_student_are_named() {
 }
 
 #[test]
+fn a_gpu_that_is_not_there_is_named() {
+    let project = Project::new(64);
+    let fixture = repository().join("tests/fixtures/encoders/bert");
+    let args = ["predict", "--student", fixture.to_str().unwrap(), "--device", "cuda:63", "pool.jsonl"];
+    project.candist(&args).expect_exit(2).expect_said("CUDA device 63 is not there");
+    // A library that is loaded and finds no GPU: the program starts again once, not for ever.
+    let folder = project.path("cuda/lib");
+    std::fs::create_dir_all(&folder).unwrap();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let libraries = maps.lines().filter_map(|line| line.get(line.find('/')?..));
+    let harmless = libraries.into_iter().find(|path| path.contains("libm.so")).unwrap();
+    std::fs::copy(harmless, folder.join("libtorch_cuda.so")).unwrap();
+    let mut command = project.command(&args);
+    command.env("LIBTORCH", project.path("cuda"));
+    Finished::of(command.output().unwrap()).expect_exit(2).expect_said("CUDA device 63 is not there");
+}
+
+#[test]
 fn a_killed_run_with_an_encoder_ends_with_the_same_bytes() {
     let project = with_encoder(16, &encoder("bert", 1));
     let start = std::time::Instant::now();

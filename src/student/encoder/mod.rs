@@ -109,7 +109,6 @@ pub(super) fn identity(config: &EncoderConfig) -> Result<String> {
     for number in 0..opened.architecture.layers {
         Layer::read(&opened.architecture, &opened.weights, number)?;
     }
-    super::device(&config.device)?;
     let (_, tokenizer) = architecture::read(&config.model, "tokenizer.json")?;
     let settings = format!("{:?}{:?}", opened.architecture.config, opened.architecture.pooling);
     Ok(format!("{} {} {}", opened.weights.hash(), blake3::hash(&tokenizer), blake3::hash(settings.as_bytes())))
@@ -134,7 +133,7 @@ impl Encoder {
     pub(super) fn new(config: &StudentConfig, encoder: &EncoderConfig, folds: usize, labels: usize) -> Result<Self> {
         tch::set_num_threads(i32::try_from(config.threads).unwrap_or(1));
         let Opened { architecture, weights, tokens, embeddings } = Opened::open(encoder)?;
-        let device = super::device(&encoder.device)?;
+        let device = super::device::device(encoder.device)?;
         let kind = match encoder.precision {
             Precision::Fp32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
