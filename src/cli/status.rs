@@ -43,6 +43,7 @@ fn live(manifest: &Manifest, status: Option<Status>, out: &mut dyn Write) -> Res
             ("failed", status.failed + status.bad_rows, "texts without candidates, and bad rows"),
             ("pending", status.pending, "read, not yet answered"),
             ("labelled", status.consumed, "texts that the student has taken in"),
+            ("behind", status.placed.saturating_sub(status.consumed), "annotated, and the student is not there yet"),
             ("label events", status.events, "in labels.jsonl"),
         ],
     )?;

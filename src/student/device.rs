@@ -38,7 +38,7 @@ pub(super) fn device(choice: DeviceChoice) -> Result<Device> {
 }
 
 /// Starts the program again with libtorch's CUDA part loaded, if `choice` may need it and it is there. To be called before
-/// anything else is done. Without it, or if it is loaded already, this does nothing; [`device`] says what is missing.
+/// anything else is done. Without it, or if it is loaded already, this does nothing, and opening a student says what is missing.
 pub fn load_cuda(choice: DeviceChoice) {
     if choice == DeviceChoice::Cpu || std::env::var_os(LOADED).is_some() || tch::Cuda::device_count() > 0 {
         return;
