@@ -3,7 +3,7 @@
 //!
 //! With CANDIST_ENCODER set to a Hugging Face folder (for the published figures, that of all-MiniLM-L6-v2) the encoder
 //! student is run too; CANDIST_ENCODER_RUNS, a list such as "three-posterior pair-single", limits that to some of the
-//! combinations, for it takes long. CANDIST_SEEDS sets the number of seeds (5).
+//! combinations, for it takes long, and CANDIST_STUDENTS to one student. CANDIST_SEEDS sets the number of seeds (5).
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a script: what fails says where")]
 
@@ -131,10 +131,11 @@ fn main() {
     let seeds: u64 = std::env::var("CANDIST_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(5);
     let folder = root().join("runs/experiments");
     std::fs::create_dir_all(&folder).unwrap();
-    let students = if std::env::var("CANDIST_ENCODER").is_ok() { vec!["ngram", "encoder"] } else { vec!["ngram"] };
-    let mut bars: BTreeMap<(usize, &str), Vec<figure::Bar>> = BTreeMap::new();
+    let all = if std::env::var("CANDIST_ENCODER").is_ok() { "ngram encoder" } else { "ngram" };
+    let students = std::env::var("CANDIST_STUDENTS").unwrap_or_else(|_| all.to_owned());
+    let mut bars: BTreeMap<(usize, String), Vec<figure::Bar>> = BTreeMap::new();
     let mut table = String::new();
-    for student in students {
+    for student in students.split_whitespace() {
         writeln!(
             table,
             "\n### Student `{student}`\n\n| recordings | teacher | refinery | distilled | held-out, student alone | ECE | seconds |\n\
@@ -162,7 +163,7 @@ fn main() {
                 )
                 .unwrap();
                 let bar = figure::Bar { refinery, teacher, mean: distilled.0, deviation: distilled.1 };
-                bars.entry((place, student)).or_default().push(bar);
+                bars.entry((place, student.to_owned())).or_default().push(bar);
             }
         }
     }

@@ -35,6 +35,8 @@ const SETTLED: usize = 1000;
 /// Passes of a new student in which the teacher alone sets the targets: a student that knows little must not teach
 /// itself.
 const WARM_UP: u32 = 3;
+/// Passes before labels can have settled: a new student that knows little changes none, and must not stop for that.
+const LEAST_PASSES: u32 = 8;
 
 /// A consumed sample as training needs it.
 #[derive(Debug)]
@@ -364,7 +366,7 @@ impl Distiller {
             }
             self.refit();
             let labels = self.memory_labels();
-            if self.state.pass > 0 && changes(&labels, &self.state.pass_labels) * SETTLED <= labels.len() {
+            if self.state.pass >= LEAST_PASSES && changes(&labels, &self.state.pass_labels) * SETTLED <= labels.len() {
                 break;
             }
             self.state.pass_labels = labels;

@@ -1,6 +1,7 @@
 //! What comes of a run: a student that labels new text, and an audit of the labels.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use candist::random::rng;
@@ -9,9 +10,12 @@ use serde_json::Value;
 
 use crate::support::{Finished, Project, TEACHERS, latest, recorded, repository};
 
-/// A tiny encoder with random weights, one layer trained.
+/// A tiny encoder with random weights.
 fn encoder(family: &str, train_layers: u32) -> String {
-    let folder = repository().join("tests/fixtures/encoders").join(family);
+    encoder_in(&repository().join("tests/fixtures/encoders").join(family), train_layers)
+}
+
+fn encoder_in(folder: &Path, train_layers: u32) -> String {
     format!(
         "kind = \"encoder\"\nmodel = \"{}\"\ntrain_layers = {train_layers}\nlearning_rate = 0.001\nthreads = 1\n",
         folder.display()
@@ -129,7 +133,7 @@ fn a_killed_run_with_an_encoder_ends_with_the_same_bytes() {
 
 #[expect(clippy::print_stderr, reason = "says what was not tested")]
 /// Logits by Python's transformers of an exported folder; none where it is not installed.
-fn python_logits(folder: &std::path::Path, texts: &[&str]) -> Option<Vec<Vec<f64>>> {
+fn python_logits(folder: &Path, texts: &[&str]) -> Option<Vec<Vec<f64>>> {
     const SCRIPT: &str = "
 import sys, json, torch
 from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
@@ -156,8 +160,12 @@ print(json.dumps({'logits': rows, 'labels': [model.config.id2label[i] for i in r
 
 #[test]
 fn python_reads_an_exported_encoder() {
-    for (family, layers) in [("bert", 1), ("roberta", 0), ("distilbert", 1)] {
-        let project = with_encoder(32, &encoder(family, layers));
+    let tiny = [("bert", 1), ("roberta", 0), ("distilbert", 1)];
+    let mut students: Vec<String> = tiny.iter().map(|(family, layers)| encoder(family, *layers)).collect();
+    // A real one, where there is one.
+    students.extend(std::env::var("CANDIST_ENCODER").ok().map(|folder| encoder_in(folder.as_ref(), 0)));
+    for student in students {
+        let project = with_encoder(32, &student);
         project.run();
         project.candist(&["export", "run", "--student", "student"]).expect_exit(0);
         let texts = ["where is my card?", "refund"];
@@ -166,7 +174,7 @@ fn python_reads_an_exported_encoder() {
         let Some(expected) = python_logits(&project.path("student"), &texts) else { return };
         for (row, expected) in predictor.logits(&texts).iter().zip(&expected) {
             for (logit, expected) in row.iter().zip(expected) {
-                assert!((f64::from(*logit) - expected).abs() < 1e-4, "{family}: {logit} {expected}");
+                assert!((f64::from(*logit) - expected).abs() < 1e-4, "{student}: {logit} {expected}");
             }
         }
     }
