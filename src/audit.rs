@@ -234,7 +234,7 @@ mod tests {
         let mut found = 0;
         for audit in 0..audits {
             let mut rng = rng(audit, "audits", &[]);
-            let judged: Vec<(f64, bool)> = (0..200)
+            let judged: Vec<(f64, bool)> = (0..600)
                 .map(|_| {
                     let confidence = confidences[rng.random_range(0..confidences.len())];
                     (confidence, rng.random::<f64>() >= (1.0 - confidence) / 2.0)
