@@ -3,7 +3,8 @@
 //!
 //! With CANDIST_ENCODER set to a Hugging Face folder (for the published figures, that of all-MiniLM-L6-v2) the encoder
 //! student is run too; CANDIST_ENCODER_RUNS, a list such as "three-posterior pair-single", limits that to some of the
-//! combinations, for it takes long, and CANDIST_STUDENTS to one student. CANDIST_SEEDS sets the number of seeds (5).
+//! combinations, for it takes long, and CANDIST_STUDENTS to one student. CANDIST_SEEDS sets the number of
+//! seeds (5), CANDIST_ENCODER_SEEDS that of the encoder.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a script: what fails says where")]
 
@@ -128,7 +129,8 @@ fn is_wanted(combination: &str) -> bool {
 }
 
 fn main() {
-    let seeds: u64 = std::env::var("CANDIST_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(5);
+    let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default);
+    let all_seeds = number("CANDIST_SEEDS", 5);
     let folder = root().join("runs/experiments");
     std::fs::create_dir_all(&folder).unwrap();
     let all = if std::env::var("CANDIST_ENCODER").is_ok() { "ngram encoder" } else { "ngram" };
@@ -136,9 +138,10 @@ fn main() {
     let mut bars: BTreeMap<(usize, String), Vec<figure::Bar>> = BTreeMap::new();
     let mut table = String::new();
     for student in students.split_whitespace() {
+        let seeds = if student == "encoder" { number("CANDIST_ENCODER_SEEDS", all_seeds) } else { all_seeds };
         writeln!(
             table,
-            "\n### Student `{student}`\n\n| recordings | teacher | refinery | distilled | held-out, student alone | ECE | seconds |\n\
+            "\n### Student `{student}`, {seeds} seeds\n\n| recordings | teacher | refinery | distilled | held-out, student alone | ECE | seconds |\n\
              |---|---|---|---|---|---|---|"
         )
         .unwrap();
@@ -177,7 +180,7 @@ fn main() {
     let text = std::fs::read_to_string(&path).unwrap();
     let mark = "<!-- results -->";
     let head = text.split(mark).next().unwrap();
-    let seeds = format!("Mean and standard deviation of {seeds} seeds, in percent.\n");
+    let seeds = "Mean and standard deviation over the seeds, in percent.\n";
     std::fs::write(
         &path,
         format!("{head}{mark}\n\n{seeds}{table}\n![Accuracy of distilled labels](experiments.svg)\n"),

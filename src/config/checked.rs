@@ -261,21 +261,21 @@ fn student(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<Stu
     }
     let kinds = [("ngram", Kind::Ngram), ("encoder", Kind::Encoder)];
     let kind = one_of("student.kind", raw.kind.as_deref().unwrap_or("ngram"), &kinds, problems)?;
-    let (kind, learning_rate, threads) = match kind {
+    let (kind, learning_rate) = match kind {
         Kind::Ngram => {
             only_for("encoder", &raw.encoder_keys(), problems);
-            (StudentKind::Ngram(ngram(raw, problems)), 0.05, 1)
+            (StudentKind::Ngram(ngram(raw, problems)), 0.05)
         }
         Kind::Encoder => {
             only_for("ngram", &raw.ngram_keys(), problems);
-            (StudentKind::Encoder(encoder(raw, base, problems)?), 3e-4, 2)
+            (StudentKind::Encoder(encoder(raw, base, problems)?), 3e-4)
         }
     };
     Some(StudentConfig {
         kind,
         learning_rate: number("student.learning_rate", raw.learning_rate, learning_rate, 0.0..=1e3, problems),
         seed: raw.seed.unwrap_or(0),
-        threads: number("student.threads", raw.threads, threads, 1..=256, problems),
+        threads: number("student.threads", raw.threads, 1, 1..=256, problems),
     })
 }
 

@@ -128,7 +128,8 @@ pub struct RawStudent {
     pub learning_rate: Option<f64>,
     /// Seed of everything random in student and distillation. Default: 0.
     pub seed: Option<u64>,
-    /// Threads of libtorch. Default: 1 for ngram, 2 for encoder. Labels are the same only for the same number.
+    /// Threads of libtorch. Default: 1; more help where layers of an encoder are trained. Labels are the same only for the
+    /// same number.
     #[schemars(range(min = 1, max = 256))]
     pub threads: Option<u32>,
 }
