@@ -3,6 +3,7 @@
 //! Everything here is a function of the samples, the settings and the state: no clock, no thread, no order of arrival
 //! other than the positions. That is what makes resuming exact.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rand::Rng;
@@ -24,6 +25,8 @@ use crate::student::{self, Encoded, Example, Fold, Rows, Student, argmax};
 
 /// Texts that are predicted together, where many are.
 const CHUNK: usize = 256;
+/// Samples that are read ahead, at most.
+const AHEAD: u64 = 128;
 /// Events that are handed to the store together, at most.
 const OUTBOX: usize = 256;
 /// The first sweep comes after so many blocks, the next after twice as many, and so on.
@@ -63,6 +66,8 @@ pub(super) struct Distiller {
     boundary: (Position, u64),
     /// By slot; samples without candidates keep their slot but are not trained on.
     memory: Vec<Arc<Item>>,
+    /// The next samples, read and prepared together.
+    ahead: VecDeque<Arc<Item>>,
     /// New samples since the last training step.
     block: Vec<Arc<Item>>,
     outbox: Vec<StoredEvent>,
@@ -116,6 +121,7 @@ impl Distiller {
             boundary: (state.consumed, state.offset),
             state,
             memory: Vec::new(),
+            ahead: VecDeque::new(),
             block: Vec::new(),
             outbox: Vec::new(),
         };
@@ -177,11 +183,24 @@ impl Distiller {
         self.progress.pass.set(u64::from(self.state.pass));
     }
 
-    /// Takes in the next sample: labels it before anything is learned from it.
-    pub(super) fn consume(&mut self) -> Result<()> {
+    /// Reads the next samples, of which there are some before `placed`, and prepares them together.
+    fn read_ahead(&mut self, placed: Position) -> Result<()> {
+        for position in self.state.consumed..placed.min(self.state.consumed + AHEAD) {
+            let sample = self.sample(position)?;
+            self.ahead.push_back(self.item(position, &sample));
+        }
+        let texts: Vec<&Encoded> = self.ahead.iter().map(|item| &item.encoded).collect();
+        self.student.prepare(&texts);
+        Ok(())
+    }
+
+    /// Takes in the next sample, one of those before `placed`: labels it before anything is learned from it.
+    pub(super) fn consume(&mut self, placed: Position) -> Result<()> {
         let position = self.state.consumed;
-        let sample = self.sample(position)?;
-        let item = self.item(position, &sample);
+        if self.ahead.is_empty() {
+            self.read_ahead(placed)?;
+        }
+        let Some(item) = self.ahead.pop_front() else { return Ok(()) };
         if !item.candidates.is_empty() {
             let logits = self.student.logits(item.fold, &[&item.encoded]);
             self.label(position, &item, &logits, None, false)?;
@@ -289,6 +308,7 @@ impl Distiller {
 
     /// Logits of each item from the copy that never trained on it.
     fn out_of_sample(&self, items: &[&Item]) -> Rows {
+        self.student.prepare(&items.iter().map(|item| &item.encoded).collect::<Vec<_>>());
         let mut values = vec![0.0; items.len() * self.columns];
         for fold in 0..self.config.folds as usize {
             let places: Vec<usize> =

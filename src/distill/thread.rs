@@ -128,7 +128,7 @@ impl Follower {
             if at >= feed.placed || self.feed.borrow().stop {
                 return Ok(());
             }
-            distiller.consume()?;
+            distiller.consume(feed.placed)?;
         }
     }
 }

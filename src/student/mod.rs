@@ -73,6 +73,9 @@ pub trait Student: Send {
     /// Reads a text. Pure.
     fn encode(&self, text: &str) -> Encoded;
 
+    /// Computes what is the same for all copies and never changes, for many texts at once: cheaper than one by one later.
+    fn prepare(&self, _texts: &[&Encoded]) {}
+
     /// Logits of `texts` from the copy `fold`: one row per text, C columns.
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows;
 

@@ -3,7 +3,8 @@
 use tch::{Device, Kind, Tensor};
 
 use super::adamw::{Parameter, clip, descend};
-use super::layers::{Head, Layer};
+use super::layers::{Head, Layer, Reads, forward};
+use super::packed::Packed;
 use crate::error::Result;
 use crate::student::Loss;
 use crate::student::checkpoint::{Loaded, Saved};
@@ -14,23 +15,6 @@ const MOST_NORM: f64 = 1.0;
 const DECAY: f64 = 0.01;
 /// The head is new, and learns so much faster than the layers.
 const HEAD_RATE: f64 = 10.0;
-
-/// What the trunk gives.
-pub(super) struct Input {
-    /// Texts x tokens x hidden.
-    pub(super) x: Tensor,
-    /// Texts x 1 x 1 x tokens, or a single value where all are there.
-    pub(super) mask: Tensor,
-}
-
-impl Input {
-    /// Of these texts alone.
-    pub(super) fn rows(&self, rows: &[i64]) -> Self {
-        let index = super::index(rows, &self.x);
-        let mask = if self.mask.dim() > 1 { self.mask.index_select(0, &index) } else { self.mask.shallow_clone() };
-        Self { x: self.x.index_select(0, &index), mask }
-    }
-}
 
 /// See the module.
 pub(super) struct Copy {
@@ -82,16 +66,14 @@ impl Copy {
     }
 
     /// Texts x labels.
-    pub(super) fn forward(&self, input: &Input, train: bool) -> Tensor {
-        let mut x = input.x.shallow_clone();
-        for (number, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x, &input.mask, train && number < self.trained);
-        }
-        self.head.forward(&x, train)
+    pub(super) fn forward(&self, input: &Packed, train: bool) -> Tensor {
+        let input = input.with(input.x.shallow_clone());
+        let top = forward(&self.layers, input, Reads::First, if train { self.trained } else { 0 });
+        self.head.forward(&top.firsts().x, train)
     }
 
     /// One step of AdamW on the mean `loss` over the texts of all `parts`, each with its targets.
-    pub(super) fn step(&mut self, parts: &[(Input, Tensor)], loss: Loss, learning_rate: f64) {
+    pub(super) fn step(&mut self, parts: &[(Packed, Tensor)], loss: Loss, learning_rate: f64) {
         let count: i64 = parts.iter().map(|(_, targets)| targets.size().first().copied().unwrap_or(0)).sum();
         let values: Vec<Tensor> = self.parameters.iter().map(|parameter| parameter.value.shallow_clone()).collect();
         let mut gradients: Vec<Tensor> = Vec::new();

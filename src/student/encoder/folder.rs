@@ -9,7 +9,7 @@ use tch::{Device, Tensor};
 
 use super::architecture::{Architecture, wrong};
 use super::copy::Copy;
-use super::layers::{Embeddings, Head, Layer};
+use super::layers::{Embeddings, Head, Layer, Reads};
 use super::tokens::Tokens;
 use super::weights::{Named, Weights};
 use super::{Encoder, Trunk, size, together};
@@ -124,7 +124,7 @@ impl Exported {
             .map(|number| Ok(Layer::read(&architecture, &weights, number)?.map(&there)))
             .collect::<Result<Vec<_>>>()?;
         let head = Head::read(&architecture, &weights, size(labels.len()))?.map(&there);
-        let trunk = Trunk { embeddings: embeddings.map(&there), layers, pad: architecture.pad, device };
+        let trunk = Trunk { embeddings: embeddings.map(&there), layers, device };
         Ok(Self { tokens, trunk, head, labels, temperature })
     }
 
@@ -135,9 +135,13 @@ impl Exported {
             texts.iter().map(|text| Encoded { ids: self.tokens.encode(text), ..Encoded::default() }).collect();
         let encoded: Vec<&Encoded> = encoded.iter().collect();
         let mut values = vec![0.0; texts.len() * columns];
-        for places in together(&encoded) {
+        for places in together(&encoded, self.trunk.device) {
             let group: Vec<&Encoded> = places.iter().filter_map(|&place| encoded.get(place).copied()).collect();
-            let logits = self.head.forward(&self.trunk.forward(&group).x, false).to_device(Device::Cpu).contiguous();
+            let logits = self
+                .head
+                .forward(&self.trunk.forward(&group, Reads::First).x, false)
+                .to_device(Device::Cpu)
+                .contiguous();
             let mut rows = vec![0.0; logits.numel()];
             logits.copy_data(&mut rows, logits.numel());
             for (place, row) in places.into_iter().zip(rows.chunks_exact(columns)) {

@@ -1,10 +1,11 @@
 //! The layers of an encoder: embeddings, attention with a feed-forward part, and the head that classifies.
 //!
-//! Activations are texts x tokens x hidden. They follow Hugging Face's modelling code, so that its weights mean the same.
+//! Activations are tokens x hidden, packed. They follow Hugging Face's modelling code, so that its weights mean the same.
 
 use tch::{Device, Kind, Tensor};
 
 use super::architecture::{Activation, Architecture, Family, LayerPart};
+use super::packed::Packed;
 use super::weights::{Named, Weights};
 use crate::error::Result;
 
@@ -50,6 +51,8 @@ pub(super) struct Layer {
     epsilon: f64,
     activation: Activation,
     dropout: f64,
+    /// Made by [`Layer::mean`]: what it computes is known without its tensors.
+    pub(super) is_mean: bool,
 }
 
 impl Layer {
@@ -60,6 +63,7 @@ impl Layer {
             epsilon: architecture.epsilon,
             activation: architecture.activation,
             dropout: architecture.dropout,
+            is_mean: false,
         }
     }
 
@@ -93,7 +97,7 @@ impl Layer {
             };
             Pair { weight, bias: zeros(shape.get(..1).unwrap_or_default()) }
         };
-        Self::of(LayerPart::ALL.map(part).into(), architecture)
+        Self { is_mean: true, ..Self::of(LayerPart::ALL.map(part).into(), architecture) }
     }
 
     /// The same with changed tensors.
@@ -120,27 +124,51 @@ impl Layer {
         }
     }
 
-    /// `mask` is texts x 1 x 1 x tokens, true where there is a token. Dropout where it is trained.
-    pub(super) fn forward(&self, x: &Tensor, mask: &Tensor, train: bool) -> Tensor {
+    /// Of all tokens, or of the first of each text, which is all that is read of the topmost layer. Dropout in training.
+    pub(super) fn forward(&self, below: &Packed, reads: Reads, train: bool) -> Packed {
         let [query, key, value, output, attention_norm, up, down, output_norm] = self.parts.as_slice() else {
-            return x.shallow_clone();
+            return below.with(below.x.shallow_clone());
         };
-        let (texts, tokens, hidden) = x.size3().unwrap_or_default();
-        let split = |x: Tensor| x.view([texts, tokens, self.heads, hidden / self.heads]).transpose(1, 2);
-        let [query, key, value] = [query, key, value].map(|pair| split(pair.linear(x)));
+        let read = match reads {
+            Reads::All => below.with(below.x.shallow_clone()),
+            Reads::First => below.firsts(),
+        };
+        if self.is_mean {
+            let means = below.means();
+            let means = if reads == Reads::All { below.spread(&means) } else { means };
+            let x = attention_norm.normalise(&(means * MEAN_WEIGHT + &read.x), self.epsilon);
+            return read.with(output_norm.normalise(&x, self.epsilon));
+        }
         let drop = |x: Tensor| if train && self.dropout > 0.0 { x.dropout(self.dropout, true) } else { x };
         let rate = if train { self.dropout } else { 0.0 };
-        let attended = Tensor::scaled_dot_product_attention(&query, &key, &value, Some(mask), rate, false, None, false);
-        let attended = attended.transpose(1, 2).reshape([texts, tokens, hidden]);
-        let x = attention_norm.normalise(&(drop(output.linear(&attended)) + x), self.epsilon);
+        let queries = read.with(query.linear(&read.x));
+        let attended = below.attend(&queries, &key.linear(&below.x), &value.linear(&below.x), self.heads, rate);
+        let x = attention_norm.normalise(&(drop(output.linear(&attended)) + &read.x), self.epsilon);
         let inner = up.linear(&x);
         let inner = match self.activation {
             Activation::Gelu => inner.gelu("none"),
             Activation::GeluTanh => inner.gelu("tanh"),
             Activation::Relu => inner.relu(),
         };
-        output_norm.normalise(&(drop(down.linear(&inner)) + &x), self.epsilon)
+        read.with(output_norm.normalise(&(drop(down.linear(&inner)) + &x), self.epsilon))
     }
+}
+
+/// What is read of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reads {
+    /// Every token.
+    All,
+    /// The first token of each text.
+    First,
+}
+
+/// `layers` one on the other; only the first tokens where that is all that is `read` of the topmost.
+pub(super) fn forward(layers: &[Layer], below: Packed, read: Reads, trained: usize) -> Packed {
+    (0..).zip(layers).fold(below, |x, (number, layer)| {
+        let reads = if number + 1 == layers.len() { read } else { Reads::All };
+        layer.forward(&x, reads, number < trained)
+    })
 }
 
 /// Word, position and type embeddings.
@@ -203,11 +231,10 @@ impl Embeddings {
         add("LayerNorm.bias", &self.norm.bias);
     }
 
-    /// `ids` is texts x tokens.
-    pub(super) fn forward(&self, ids: &Tensor) -> Tensor {
-        let tokens = ids.size2().unwrap_or_default().1;
-        let positions = self.positions.narrow(0, self.first_position, tokens);
-        let mut x = Tensor::embedding(&self.words, ids, -1, false, false) + positions;
+    /// Token ids and their places in their texts: tokens x hidden.
+    pub(super) fn forward(&self, ids: &Tensor, places: &Tensor) -> Tensor {
+        let embed = |table: &Tensor, ids: &Tensor| Tensor::embedding(table, ids, -1, false, false);
+        let mut x = embed(&self.words, ids) + embed(&self.positions, &(places + self.first_position));
         if let Some(types) = &self.types {
             x += types.narrow(0, 0, 1);
         }
@@ -303,14 +330,13 @@ impl Head {
         }
     }
 
-    /// `x` is texts x tokens x hidden; logits are texts x labels.
-    pub(super) fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+    /// `first` has the first token of each text; logits are texts x labels.
+    pub(super) fn forward(&self, first: &Tensor, train: bool) -> Tensor {
         let drop = |x: Tensor| if train && self.dropout > 0.0 { x.dropout(self.dropout, true) } else { x };
-        let first = x.select(1, 0);
         let pooled = match self.family {
-            Family::Bert => self.dense.linear(&first).tanh(),
-            Family::Roberta => self.dense.linear(&drop(first)).tanh(),
-            Family::DistilBert => self.dense.linear(&first).relu(),
+            Family::Bert => self.dense.linear(first).tanh(),
+            Family::Roberta => self.dense.linear(&drop(first.shallow_clone())).tanh(),
+            Family::DistilBert => self.dense.linear(first).relu(),
         };
         self.labels.linear(&drop(pooled))
     }

@@ -1,14 +1,15 @@
 //! The `encoder` student: a pretrained transformer from a Hugging Face folder, with a classification head.
 //!
 //! The lower layers stay as they are and are shared (the trunk); the head, and as many top layers as configured, are
-//! trained in copies. `architecture` reads `config.json`; `weights` the tensors; `tokens` splits texts; `layers` computes;
-//! `copy` is what is trained, `adamw` how; `folder` writes a student for use elsewhere and reads it again.
+//! trained in copies. `architecture` reads `config.json`; `weights` the tensors; `tokens` splits texts; `layers` computes on
+//! `packed` texts; `copy` is what is trained, `adamw` how; `folder` writes a student for use elsewhere and reads it again.
 
 mod adamw;
 mod architecture;
 mod copy;
 mod folder;
 mod layers;
+mod packed;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -22,8 +23,9 @@ use rand::Rng;
 use tch::{Device, Kind, Tensor};
 
 use self::architecture::{Architecture, Pooling, wrong};
-use self::copy::{Copy, Input};
-use self::layers::{Embeddings, Head, Layer};
+use self::copy::Copy;
+use self::layers::{Embeddings, Head, Layer, Reads};
+use self::packed::Packed;
 use self::tokens::Tokens;
 use self::weights::Weights;
 use super::checkpoint::{Loaded, Saved};
@@ -36,8 +38,13 @@ pub(super) use folder::{Exported, is_exported};
 
 /// Held while libtorch's random numbers are used.
 static DROPOUT: Mutex<()> = Mutex::new(());
-/// Tokens, padding included, that go through the layers together.
-const TOGETHER: usize = 2048;
+/// Tokens that go through the layers together: on a processor what its caches hold, on a card what keeps it busy.
+const TOGETHER: usize = 1 << 10;
+const TOGETHER_ON_A_CARD: usize = 1 << 14;
+/// Tokens of a tile of short texts and of a tile of longer ones, and what is short.
+const TILE: usize = 128;
+const LARGE_TILE: usize = 512;
+const SHORT: usize = 64;
 /// In a checkpoint's notes: training steps done, and the hash of the trunk's files.
 const STEPS: &str = "encoder_steps";
 const TRUNK: &str = "encoder_trunk";
@@ -46,32 +53,24 @@ const TRUNK: &str = "encoder_trunk";
 struct Trunk {
     embeddings: Embeddings,
     layers: Vec<Layer>,
-    pad: i64,
     device: Device,
 }
 
 impl Trunk {
-    /// What the layers above get.
-    fn forward(&self, texts: &[&Encoded]) -> Input {
+    /// What the layers above get of texts, or the first tokens alone.
+    fn forward(&self, texts: &[&Encoded], reads: Reads) -> Packed {
         let _guard = tch::no_grad_guard();
-        let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
-        let mut ids = vec![self.pad; texts.len() * longest];
-        let mut present = vec![false; ids.len()];
-        for ((text, ids), present) in
-            texts.iter().zip(ids.chunks_mut(longest.max(1))).zip(present.chunks_mut(longest.max(1)))
-        {
-            for ((&token, id), present) in text.ids.iter().zip(ids).zip(present) {
-                (*id, *present) = (i64::from(token), true);
-            }
+        let ids: Vec<i64> = texts.iter().flat_map(|text| &text.ids).map(|&id| i64::from(id)).collect();
+        let places: Vec<i64> = texts.iter().flat_map(|text| 0..size(text.ids.len())).collect();
+        let [ids, places] = [ids, places].map(|numbers| Tensor::from_slice(&numbers).to_device(self.device));
+        let lengths = texts.iter().map(|text| size(text.ids.len()));
+        let below = Packed::new(self.embeddings.forward(&ids, &places), lengths);
+        let mut packed = layers::forward(&self.layers, below, reads, 0);
+        if reads == Reads::First {
+            packed = packed.firsts();
         }
-        let (rows, columns) = (size(texts.len()), size(longest));
-        let ids = Tensor::from_slice(&ids).view([rows, columns]).to_device(self.device);
-        let mask = Tensor::from_slice(&present).view([rows, 1, 1, columns]).to_device(self.device);
-        let mut x = self.embeddings.forward(&ids);
-        for layer in &self.layers {
-            x = layer.forward(&x, &mask, false);
-        }
-        Input { x: x.to_kind(Kind::Float), mask }
+        packed.x = packed.x.to_kind(Kind::Float);
+        packed
     }
 }
 
@@ -164,7 +163,6 @@ impl Encoder {
             trunk: Trunk {
                 embeddings: embeddings.map(&frozen),
                 layers: layers.iter().map(|layer| layer.map(&frozen)).collect(),
-                pad: architecture.pad,
                 device,
             },
             trunk_hash: weights.hash(),
@@ -184,24 +182,26 @@ impl Encoder {
     }
 
     /// What the copies get of `texts`, each text in one of the inputs, with the places in `texts`.
-    fn inputs(&self, texts: &[&Encoded]) -> Vec<(Vec<usize>, Input)> {
+    fn inputs(&self, texts: &[&Encoded]) -> Vec<(Vec<usize>, Packed)> {
         if self.reads_first_alone() {
             return vec![((0..texts.len()).collect(), self.first_tokens(texts))];
         }
         let forward = |places: Vec<usize>| {
             let texts: Vec<&Encoded> = places.iter().filter_map(|&place| texts.get(place).copied()).collect();
-            let input = self.trunk.forward(&texts);
+            let input = self.trunk.forward(&texts, Reads::All);
             (places, input)
         };
-        together(texts).into_iter().map(forward).collect()
+        together(texts, self.trunk.device).into_iter().map(forward).collect()
     }
 
-    /// The first token's vectors, computed once a text: the trunk does not change.
-    fn first_tokens(&self, texts: &[&Encoded]) -> Input {
+    /// Computes the first token's vectors of those texts that have none yet: the trunk does not change.
+    fn compute_frozen(&self, texts: &[&Encoded]) {
         let unknown: Vec<&Encoded> = texts.iter().filter(|text| text.frozen.get().is_none()).copied().collect();
-        for places in together(&unknown) {
+        let word = Encoded { ids: vec![0], ..Encoded::default() };
+        for (places, filler) in tiles(&unknown) {
             let texts: Vec<&Encoded> = places.iter().filter_map(|&place| unknown.get(place).copied()).collect();
-            let first = self.trunk.forward(&texts).x.select(1, 0).contiguous();
+            let tile: Vec<&Encoded> = texts.iter().copied().chain(std::iter::repeat_n(&word, filler)).collect();
+            let first = self.trunk.forward(&tile, Reads::First).x.to_device(Device::Cpu).contiguous();
             for (row, text) in texts.iter().enumerate() {
                 let row = first.get(size(row));
                 let mut values = vec![0.0; row.numel()];
@@ -210,9 +210,14 @@ impl Encoder {
                 let _ = text.frozen.set(values);
             }
         }
+    }
+
+    /// The first token's vectors, computed once a text.
+    fn first_tokens(&self, texts: &[&Encoded]) -> Packed {
+        self.compute_frozen(texts);
         let values: Vec<f32> = texts.iter().filter_map(|text| text.frozen.get()).flatten().copied().collect();
-        let x = Tensor::from_slice(&values).view([size(texts.len()), 1, self.architecture.hidden]);
-        Input { x: x.to_device(self.trunk.device), mask: Tensor::ones([1], (Kind::Bool, self.trunk.device)) }
+        let x = Tensor::from_slice(&values).view([size(texts.len()), self.architecture.hidden]);
+        Packed::new(x.to_device(self.trunk.device), texts.iter().map(|_| 1))
     }
 
     fn logits_of(&self, copy: &Copy, texts: &[&Encoded]) -> Rows {
@@ -236,19 +241,37 @@ impl Encoder {
     }
 }
 
-/// Places of texts of about the same length, so that little is padded, in groups of a bounded number of tokens.
-fn together(texts: &[&Encoded]) -> Vec<Vec<usize>> {
+/// Places of texts by length, in groups of a bounded number of tokens: texts of one length lie side by side.
+fn together(texts: &[&Encoded], device: Device) -> Vec<Vec<usize>> {
+    let most = if device == Device::Cpu { TOGETHER } else { TOGETHER_ON_A_CARD };
+    grouped(texts, |_| most).into_iter().map(|(places, _)| places).collect()
+}
+
+/// The same in groups that are filled up to a number of tokens that depends on the texts in them alone, with that many more.
+/// The last bits of a matrix product depend on its shape: so a text becomes the same in whatever company.
+fn tiles(texts: &[&Encoded]) -> Vec<(Vec<usize>, usize)> {
+    let tile = |length: usize| if length <= SHORT { TILE } else { LARGE_TILE.max(length.next_power_of_two()) };
+    grouped(texts, tile)
+}
+
+/// Places of texts by length, in groups of at most as many tokens as `most` says for their lengths, with the tokens that
+/// are left.
+fn grouped(texts: &[&Encoded], most: impl Fn(usize) -> usize) -> Vec<(Vec<usize>, usize)> {
     let mut places: Vec<(usize, usize)> = texts.iter().map(|text| text.ids.len()).zip(0..).collect();
     places.sort_unstable();
-    let (mut groups, mut group): (Vec<Vec<usize>>, Vec<usize>) = (Vec::new(), Vec::new());
+    let mut groups: Vec<(Vec<usize>, usize)> = Vec::new();
+    let mut bound = 0;
     for (length, place) in places {
-        if !group.is_empty() && (group.len() + 1) * length > TOGETHER {
-            groups.push(std::mem::take(&mut group));
+        match groups.last_mut() {
+            Some((group, left)) if length <= *left && most(length) == bound => {
+                group.push(place);
+                *left -= length;
+            }
+            _ => {
+                bound = most(length);
+                groups.push((vec![place], bound.saturating_sub(length)));
+            }
         }
-        group.push(place);
-    }
-    if !group.is_empty() {
-        groups.push(group);
     }
     groups
 }
@@ -256,6 +279,12 @@ fn together(texts: &[&Encoded]) -> Vec<Vec<usize>> {
 impl Student for Encoder {
     fn encode(&self, text: &str) -> Encoded {
         Encoded { ids: self.tokens.encode(text), ..Encoded::default() }
+    }
+
+    fn prepare(&self, texts: &[&Encoded]) {
+        if self.reads_first_alone() {
+            self.compute_frozen(texts);
+        }
     }
 
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows {
@@ -283,15 +312,16 @@ impl Student for Encoder {
         for (fold, copy) in self.copies.iter_mut().enumerate() {
             let seed = rng(self.config.seed, "dropout", &[self.steps, fold as u64]).random::<i64>();
             tch::manual_seed(seed);
-            let parts: Vec<(Input, Tensor)> = inputs
+            let parts: Vec<(Packed, Tensor)> = inputs
                 .iter()
                 .filter_map(|(places, input)| {
-                    let (rows, seen): (Vec<i64>, Vec<i64>) = (0_i64..)
+                    let (numbers, seen): (Vec<usize>, Vec<i64>) = (0..)
                         .zip(places)
                         .filter(|(_, place)| held_out.get(**place) != Some(&fold))
-                        .map(|(row, &place)| (row, size(place)))
+                        .map(|(number, &place)| (number, size(place)))
                         .unzip();
-                    (!rows.is_empty()).then(|| (input.rows(&rows), targets.index_select(0, &index(&seen, &targets))))
+                    let targets = || targets.index_select(0, &index(&seen, &targets));
+                    (!numbers.is_empty()).then(|| (input.texts(&numbers), targets()))
                 })
                 .collect();
             copy.step(&parts, loss, rate);

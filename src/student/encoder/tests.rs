@@ -103,6 +103,24 @@ fn it_computes_what_python_computes() {
     }
 }
 
+/// A run that was killed meets texts again in other company, and must come to the same labels.
+#[test]
+fn what_becomes_of_a_text_does_not_depend_on_the_texts_beside_it() {
+    let large = std::env::var_os("CANDIST_ENCODER").map(PathBuf::from);
+    for folder in FAMILIES.map(fixture).into_iter().chain(large) {
+        let student = student_of(&config(folder, 0), 0.0, 0);
+        let pool = include_str!("../../../examples/banking77/pool.jsonl");
+        let texts: Vec<String> = pool.lines().take(100).map(str::to_owned).collect();
+        let beside: Vec<Encoded> = texts.iter().map(|text| student.encode(text)).collect();
+        student.inputs(&beside.iter().collect::<Vec<_>>());
+        for (text, beside) in texts.iter().zip(&beside) {
+            let alone = student.encode(text);
+            student.inputs(&[&alone]);
+            assert_eq!(alone.frozen.get(), beside.frozen.get(), "{text}");
+        }
+    }
+}
+
 #[test]
 fn it_learns_with_a_new_head_alone_and_with_its_layers() {
     for (family, layers) in [("bert", 0), ("roberta", 1), ("distilbert", 2)] {
@@ -190,16 +208,26 @@ fn an_exported_student_predicts_the_same() {
 fn the_layer_that_pools_gives_the_mean() {
     let (_dir, folder) = sentence_encoder("bert");
     let architecture = Architecture::read(&folder).unwrap();
-    let values: Vec<f32> = (0..96_u8).map(|i| f32::from(i.wrapping_mul(37) % 89) / 40.0 - 1.0).collect();
-    let x = Tensor::from_slice(&values).view([2, 3, 16]);
-    let mask = Tensor::from_slice(&[true, true, true, true, true, false]).view([2, 1, 1, 3]);
-    let pooled = Layer::mean(&architecture).forward(&x, &mask, false);
-    for (text, tokens) in [(0, 3), (1, 2)] {
-        let mean = x.get(text).narrow(0, 0, tokens).mean_dim([0].as_slice(), false, Kind::Float);
-        let expected = (&mean - mean.mean(Kind::Float)) / mean.std(false);
-        let difference = (pooled.get(text).get(0) - expected).abs().max().double_value(&[]);
-        // The token itself is there with a hundredth of the mean's weight.
-        assert!(difference < 0.2, "{difference}");
+    let values: Vec<f32> = (0..80_u8).map(|i| f32::from(i.wrapping_mul(37) % 89) / 40.0 - 1.0).collect();
+    // Two texts: three tokens, and two.
+    let x = Packed::new(Tensor::from_slice(&values).view([5, 16]), [3, 2]);
+    let layer = Layer::mean(&architecture);
+    // As it computes it, and as whoever reads the exported folder will.
+    let mut by_tensors = layer.map(&Tensor::shallow_clone);
+    by_tensors.is_mean = false;
+    for (layer, reads) in
+        [(&layer, Reads::First), (&layer, Reads::All), (&by_tensors, Reads::First), (&by_tensors, Reads::All)]
+    {
+        let pooled = layer.forward(&x, reads, false).firsts().x;
+        for (text, (start, tokens)) in (0..).zip([(0, 3), (3, 2)]) {
+            let mean = x.x.narrow(0, start, tokens).mean_dim([0].as_slice(), false, Kind::Float);
+            let expected = (&mean - mean.mean(Kind::Float)) / mean.std(false);
+            let difference = (pooled.get(text) - expected).abs().max().double_value(&[]);
+            // The token itself is there with a hundredth of the mean's weight.
+            assert!(difference < 0.2, "{difference}");
+        }
+        let others = by_tensors.forward(&x, Reads::First, false).x;
+        assert!((pooled - others).abs().max().double_value(&[]) < 1e-5);
     }
 }
 
