@@ -37,6 +37,7 @@ fn main() {
         .unwrap();
     let encoder = EncoderConfig {
         model: model.into(),
+        vectors: None,
         train_layers: u32::try_from(layers).unwrap(),
         max_length: 128,
         warmup_steps: 1,
@@ -47,7 +48,7 @@ fn main() {
     let config = StudentConfig { kind: StudentKind::Encoder(encoder), learning_rate: 1e-5, seed: 0, threads };
     let distill =
         DistillConfig { refinery: RefineryKind::Single, folds: 1, block: BATCH, replay: 0, memory: 1, max_passes: 0 };
-    let mut student = new(&config, &distill, LABELS).unwrap();
+    let mut student = new(&config, &distill, LABELS, None).unwrap();
     let pool = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/banking77/pool.jsonl")).unwrap();
     let texts: Vec<Encoded> = pool
         .lines()

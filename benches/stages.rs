@@ -33,7 +33,7 @@ fn encoded(student: &dyn Student) -> Vec<Encoded> {
 
 fn student() -> Box<dyn Student> {
     let config = config();
-    new(&config.student, &config.distill, config.task.labels.len()).unwrap()
+    new(&config.student, &config.distill, config.task.labels.len(), None).unwrap()
 }
 
 /// A text to n-gram ids.

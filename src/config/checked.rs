@@ -91,6 +91,9 @@ pub struct NgramConfig {
 pub struct EncoderConfig {
     /// The Hugging Face folder.
     pub model: PathBuf,
+    /// Where vectors of texts are kept, if not in the run.
+    #[serde(default)]
+    pub vectors: Option<PathBuf>,
     /// Top layers that are trained beside the head.
     pub train_layers: u32,
     /// Tokens of a text, at most.
@@ -309,13 +312,19 @@ fn encoder(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<Enc
     let device = raw.device.as_deref().unwrap_or("cpu").parse();
     let device = device.map_err(|message: String| problems.push(Problem::at("student.device", message))).ok();
     Some(EncoderConfig {
-        model: base.join(model),
+        model: absolute(base.join(model)),
+        vectors: raw.vectors.as_ref().map(|folder| absolute(base.join(folder))),
         train_layers: number("student.train_layers", raw.train_layers, 0, 0..=256, problems),
         max_length: number("student.max_length", raw.max_length, 128, 4..=8192, problems),
         warmup_steps: raw.warmup_steps.unwrap_or(50),
         precision: precision?,
         device: device?,
     })
+}
+
+/// The same from every working directory: what a run keeps of it is read again from others.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 fn distill(raw: &RawDistill, problems: &mut Problems) -> Option<DistillConfig> {

@@ -104,6 +104,9 @@ pub struct RawStudent {
     pub kind: Option<String>,
     /// encoder: the folder, with config.json, model.safetensors and tokenizer.json; relative to the configuration.
     pub model: Option<PathBuf>,
+    /// encoder: a folder for the vectors of texts, so that other runs with the same encoder need not compute them again.
+    /// Default: "vectors" in the run directory, for this run alone.
+    pub vectors: Option<PathBuf>,
     /// encoder: top layers that are trained beside the head. Default: 0; more layers learn more and take much longer.
     pub train_layers: Option<u32>,
     /// encoder: tokens of a text that are read, at most. Default: 128.
@@ -136,9 +139,10 @@ pub struct RawStudent {
 
 impl RawStudent {
     /// The keys of the encoder alone, and whether they are set.
-    pub(super) fn encoder_keys(&self) -> [(&'static str, bool); 6] {
+    pub(super) fn encoder_keys(&self) -> [(&'static str, bool); 7] {
         [
             ("model", self.model.is_some()),
+            ("vectors", self.vectors.is_some()),
             ("train_layers", self.train_layers.is_some()),
             ("max_length", self.max_length.is_some()),
             ("warmup_steps", self.warmup_steps.is_some()),

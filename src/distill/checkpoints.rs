@@ -180,7 +180,7 @@ pub fn load_student(run_dir: &Path) -> Result<TrainedStudent> {
         .max();
     let path = newest.ok_or_else(none)?;
     let header = header(&path, &student::notes(&path)?)?;
-    let mut student = student::new(&header.student, &header.distill, header.labels)?;
+    let mut student = student::new(&header.student, &header.distill, header.labels, Some(run_dir))?;
     student.load(&path)?;
     let mut refinery = new_refinery(header.distill.refinery, header.labels);
     refinery.load(header.refinery).map_err(|message| wrong(&path, message))?;

@@ -4,6 +4,7 @@
 //! other than the positions. That is what makes resuming exact.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rand::Rng;
@@ -75,6 +76,8 @@ pub(super) struct Distiller {
 
 /// What a distiller is made of.
 pub(super) struct Parts {
+    /// The run's.
+    pub(super) dir: PathBuf,
     pub(super) student: StudentConfig,
     pub(super) distill: DistillConfig,
     pub(super) labels: usize,
@@ -90,7 +93,7 @@ impl Distiller {
     pub(super) fn resume(parts: Parts) -> Result<(Self, Option<Error>)> {
         let pointer = parts.store.reader().checkpoint()?;
         let fresh = || -> Result<_> {
-            let student = student::new(&parts.student, &parts.distill, parts.labels)?;
+            let student = student::new(&parts.student, &parts.distill, parts.labels, Some(&parts.dir))?;
             Ok((student, new_refinery(parts.distill.refinery, parts.labels)))
         };
         let (mut student, mut refinery) = fresh()?;

@@ -78,6 +78,7 @@ impl Follower {
     fn run(mut self) -> Result<Report> {
         let watched = self.feed.clone();
         let parts = Parts {
+            dir: self.dir.clone(),
             checkpoints: Checkpoints::new(&self.dir, self.every, &self.student, &self.distill, self.labels)?,
             student: self.student.clone(),
             distill: self.distill.clone(),

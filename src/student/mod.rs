@@ -127,12 +127,20 @@ pub fn notes(path: &Path) -> Result<HashMap<String, String>> {
     Ok(checkpoint::Loaded::read(path)?.notes)
 }
 
-/// A new student as configured, for `labels` labels.
-pub fn new(config: &StudentConfig, distill: &DistillConfig, labels: usize) -> Result<Box<dyn Student>> {
+/// A new student as configured, for `labels` labels, of the run in `dir`, where it may keep what it would compute again.
+pub fn new(
+    config: &StudentConfig,
+    distill: &DistillConfig,
+    labels: usize,
+    dir: Option<&Path>,
+) -> Result<Box<dyn Student>> {
     let folds = distill.folds as usize;
     Ok(match &config.kind {
         StudentKind::Ngram(ngram) => Box::new(ngram::Ngram::new(config, ngram, folds, labels)),
-        StudentKind::Encoder(encoder) => Box::new(encoder::Encoder::new(config, encoder, folds, labels)?),
+        StudentKind::Encoder(encoder) => {
+            let vectors = dir.map(|dir| dir.join("vectors"));
+            Box::new(encoder::Encoder::new(config, encoder, folds, labels, vectors.as_deref())?)
+        }
     })
 }
 
@@ -146,9 +154,13 @@ pub fn available(config: &StudentConfig) -> Result<()> {
 
 /// Tells apart all that labels depend on in a configured student; an error if it cannot be had.
 pub fn identity(config: &StudentConfig) -> Result<String> {
-    let settings = serde_json::to_string(config).unwrap_or_default();
-    match &config.kind {
-        StudentKind::Ngram(_) => Ok(settings),
-        StudentKind::Encoder(encoder) => Ok(format!("{settings} {}", encoder::identity(encoder)?)),
-    }
+    let mut config = config.clone();
+    let StudentKind::Encoder(encoder) = &mut config.kind else {
+        return Ok(serde_json::to_string(&config).unwrap_or_default());
+    };
+    let content = encoder::identity(encoder)?;
+    // What is in the folder counts, not where it is.
+    encoder.model = std::path::PathBuf::new();
+    encoder.vectors = None;
+    Ok(format!("{} {content}", serde_json::to_string(&config).unwrap_or_default()))
 }

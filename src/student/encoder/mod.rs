@@ -13,6 +13,7 @@ mod packed;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod vectors;
 mod weights;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ use self::copy::Copy;
 use self::layers::{Embeddings, Head, Layer, Reads};
 use self::packed::Packed;
 use self::tokens::Tokens;
+use self::vectors::Vectors;
 use self::weights::Weights;
 use super::checkpoint::{Loaded, Saved};
 use super::{Encoded, Example, Fold, Loss, Rows, Student};
@@ -121,6 +123,8 @@ pub(super) struct Encoder {
     tokens: Tokens,
     trunk: Trunk,
     trunk_hash: String,
+    /// The trunk's vectors on disk.
+    vectors: Option<Vectors>,
     /// What copies begin with.
     origin: Copy,
     copies: Vec<Copy>,
@@ -129,7 +133,14 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(config: &StudentConfig, encoder: &EncoderConfig, folds: usize, labels: usize) -> Result<Self> {
+    /// `dir` is where vectors are kept, unless the configuration says where.
+    pub(super) fn new(
+        config: &StudentConfig,
+        encoder: &EncoderConfig,
+        folds: usize,
+        labels: usize,
+        dir: Option<&Path>,
+    ) -> Result<Self> {
         tch::set_num_threads(i32::try_from(config.threads).unwrap_or(1));
         let Opened { architecture, weights, tokens, embeddings } = Opened::open(encoder)?;
         let device = super::device::device(encoder.device)?;
@@ -158,6 +169,15 @@ impl Encoder {
         let origin =
             Copy::new(trained.iter().map(|layer| layer.map(&there)).collect(), trained_layers, head.map(&there));
         let frozen = |tensor: &Tensor| tensor.to_kind(kind).to_device(device);
+        let trunk_hash = weights.hash();
+        // Whatever the bits of a vector may depend on.
+        let vectors_of = format!(
+            "{trunk_hash} {:?} {:?} {kind:?} {device:?} {TILE} {SHORT} {LARGE_TILE}",
+            architecture.config, architecture.pooling
+        );
+        let folder = encoder.vectors.as_deref().or(dir).filter(|_| trained_layers == 0);
+        let hidden = usize::try_from(architecture.hidden).unwrap_or(0);
+        let vectors = folder.and_then(|folder| Vectors::open(folder, &vectors_of, hidden));
         Ok(Self {
             copies: (0..folds).map(|_| origin.trainable()).collect(),
             trunk: Trunk {
@@ -165,7 +185,8 @@ impl Encoder {
                 layers: layers.iter().map(|layer| layer.map(&frozen)).collect(),
                 device,
             },
-            trunk_hash: weights.hash(),
+            trunk_hash,
+            vectors,
             config: config.clone(),
             encoder: encoder.clone(),
             labels,
@@ -196,7 +217,15 @@ impl Encoder {
 
     /// Computes the first token's vectors of those texts that have none yet: the trunk does not change.
     fn compute_frozen(&self, texts: &[&Encoded]) {
-        let unknown: Vec<&Encoded> = texts.iter().filter(|text| text.frozen.get().is_none()).copied().collect();
+        let known = |text: &Encoded| {
+            if text.frozen.get().is_none()
+                && let Some(values) = self.vectors.as_ref().and_then(|vectors| vectors.get(text))
+            {
+                let _ = text.frozen.set(values);
+            }
+            text.frozen.get().is_some()
+        };
+        let unknown: Vec<&Encoded> = texts.iter().copied().filter(|text| !known(text)).collect();
         let word = Encoded { ids: vec![0], ..Encoded::default() };
         for (places, filler) in tiles(&unknown) {
             let texts: Vec<&Encoded> = places.iter().filter_map(|&place| unknown.get(place).copied()).collect();
@@ -208,6 +237,10 @@ impl Encoder {
                 row.copy_data(&mut values, row.numel());
                 // The same text may be there twice.
                 let _ = text.frozen.set(values);
+            }
+            if let Some(vectors) = &self.vectors {
+                let computed = texts.iter().filter_map(|&text| Some((text, text.frozen.get()?.as_slice())));
+                vectors.keep(&computed.collect::<Vec<_>>());
             }
         }
     }

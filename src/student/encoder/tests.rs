@@ -25,6 +25,7 @@ fn fixture(family: &str) -> PathBuf {
 fn config(folder: PathBuf, train_layers: u32) -> EncoderConfig {
     EncoderConfig {
         model: folder,
+        vectors: None,
         train_layers,
         max_length: 128,
         warmup_steps: 2,
@@ -35,7 +36,7 @@ fn config(folder: PathBuf, train_layers: u32) -> EncoderConfig {
 
 fn student_of(encoder: &EncoderConfig, learning_rate: f64, seed: u64) -> Encoder {
     let config = StudentConfig { kind: StudentKind::Encoder(encoder.clone()), learning_rate, seed, threads: 1 };
-    Encoder::new(&config, encoder, 2, 2).unwrap()
+    Encoder::new(&config, encoder, 2, 2, None).unwrap()
 }
 
 /// A fixture with the file that says that a text's vector is the mean over its tokens.
