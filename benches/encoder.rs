@@ -76,8 +76,8 @@ fn main() {
     };
     let predict = rate(&mut |batch| drop(student.logits(0, &batch.iter().collect::<Vec<_>>())));
     let train = rate(&mut |batch| {
-        let examples: Vec<Example<'_>> = batch.iter().map(|text| (text, target.as_slice())).collect();
-        student.train(&examples, &vec![1; batch.len()], Loss::CrossEntropy, 1.0);
+        let examples: Vec<Example<'_>> = batch.iter().map(|text| Example::new(text, 1, &target)).collect();
+        student.train(&examples, Loss::CrossEntropy.into(), 1.0);
     });
     println!("{{\"predict\": {predict:.1}, \"train\": {train:.1}, \"peak_mb\": {}}}", peak_mb());
 }

@@ -56,8 +56,8 @@ fn train(bencher: Bencher<'_, '_>) {
     let folds = config().distill.folds as usize;
     bencher.counter(ItemsCount::new(texts.len() * folds)).bench_local(|| {
         for batch in texts.chunks(32) {
-            let batch: Vec<Example<'_>> = batch.iter().map(|text| (text, target.as_slice())).collect();
-            student.train(&batch, &vec![folds; batch.len()], Loss::CrossEntropy, 1.0);
+            let batch: Vec<Example<'_>> = batch.iter().map(|text| Example::new(text, folds, &target)).collect();
+            student.train(&batch, Loss::CrossEntropy.into(), 1.0);
         }
     });
 }

@@ -5,6 +5,10 @@
 //! between p and q is taken for right, and trained on q sharpened; the others of IN on q. An OUT sample of which the
 //! student is very sure is trained on the student's label; the other OUT samples not at all.
 //!
+//! The student is regularised as there, without the second language that the paper translates into and back: what it says of
+//! a perturbed text (dropout) shall be the target of an IN sample, and of an OUT sample what it says of the text as it is; and
+//! pairs of texts are mixed. The distiller lets the weight of that grow.
+//!
 //! Two departures: p is out of sample here, and the hyper-parameters are the middle of the paper's ranges, for the paper
 //! chose them with gold labels.
 
@@ -73,6 +77,12 @@ impl Refinery for Candist {
         Some(view.q)
     }
 
+    /// Of an IN sample its target, of an OUT sample what the student says itself.
+    fn steady(&self, candidates: &CandidateSet, logits: &[f32]) -> Option<Vec<f32>> {
+        let view = View::new(candidates, logits);
+        if view.is_in { self.target(candidates, Some(logits)) } else { Some(view.p) }
+    }
+
     /// q, or the student's own where it is very sure that no candidate is right.
     fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
         let view = View::new(candidates, logits);
@@ -125,6 +135,10 @@ mod tests {
         // OUT: sure, the student's label; not sure, nothing.
         assert_eq!(refinery.target(&set(&[0, 1]), Some(&[0.0, 0.0, 9.0])), Some(vec![0.0, 0.0, 1.0]));
         assert_eq!(refinery.target(&set(&[0, 1]), Some(&[0.0, 0.0, 2.0])), None);
+        // Perturbed: IN, the target; OUT, what the student says.
+        let steady = |logits: &[f32]| refinery.steady(&set(&[0, 1]), logits).unwrap();
+        assert_eq!(steady(&[4.0_f32.ln(), 0.0, 3.0_f32.ln()]), q);
+        assert!((steady(&[0.0, 0.0, 2.0_f32.ln()])[2] - 0.5).abs() < 1e-6);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::progress::{Phase, Progress};
 use crate::random::rng;
 use crate::sample::Position;
 use crate::store::{StoreHandle, StoredSample};
-use crate::student::{self, Encoded, Example, Fold, Rows, Student, argmax};
+use crate::student::{self, Encoded, Example, Fold, Objective, Rows, Student, argmax};
 
 /// Texts that are predicted together, where many are.
 const CHUNK: usize = 256;
@@ -39,6 +39,8 @@ const SETTLED: usize = 1000;
 /// Passes of a new student in which the teacher alone sets the targets: a student that knows little must not teach
 /// itself.
 const WARM_UP: u32 = 3;
+/// The pass from which on a refinery that regularises does so in full.
+const FULL_REGULARISATION: f32 = 10.0;
 /// Passes before labels can have settled: a new student that knows little changes none, and must not stop for that.
 const LEAST_PASSES: u32 = 8;
 
@@ -291,7 +293,7 @@ impl Distiller {
         }
     }
 
-    /// Trains every copy on the samples of other folds. Targets come from the copy that has not seen the sample, or in the
+    /// Trains every copy on the samples of other folds, as the refinery says. Targets come from the copy that has not seen the sample, or in the
     /// warm-up from the candidates alone.
     fn train(&mut self, batch: &[Arc<Item>], rate: f64, warm_up: bool) {
         let batch: Vec<&Item> = batch.iter().map(AsRef::as_ref).filter(|item| !item.candidates.is_empty()).collect();
@@ -299,14 +301,32 @@ impl Distiller {
         let mut rows = logits.iter().flat_map(Rows::iter);
         let targets: Vec<Option<Vec<f32>>> =
             batch.iter().map(|item| self.refinery.target(&item.candidates, rows.next())).collect();
-        let (mut examples, mut held_out): (Vec<Example<'_>>, Vec<Fold>) = (Vec::new(), Vec::new());
-        for (item, target) in batch.iter().zip(&targets) {
-            if let Some(target) = target {
-                examples.push((&item.encoded, target));
-                held_out.push(item.fold);
-            }
+        // Grows from pass to pass; in the stream it is 0.
+        let mut regularisation = (self.state.pass as f32 / FULL_REGULARISATION).min(1.0);
+        let rows = logits.iter().filter(|_| regularisation > 0.0).flat_map(Rows::iter);
+        let steady: Vec<Vec<f32>> =
+            batch.iter().zip(rows).filter_map(|(item, row)| self.refinery.steady(&item.candidates, row)).collect();
+        if steady.len() < batch.len() {
+            regularisation = 0.0;
         }
-        self.student.train(&examples, &held_out, self.refinery.loss(), rate);
+        let mut steady = steady.iter().filter(|_| regularisation > 0.0).map(Vec::as_slice);
+        let examples: Vec<Example<'_>> = batch
+            .iter()
+            .zip(&targets)
+            .map(|(item, target)| Example {
+                text: &item.encoded,
+                held_out: item.fold,
+                target: target.as_deref(),
+                steady: steady.next(),
+            })
+            .filter(|example| example.target.is_some() || example.steady.is_some())
+            .collect();
+        let objective = Objective {
+            loss: self.refinery.loss(),
+            regularisation,
+            seed: rng(self.seed, "objective", &[self.state.step]).random(),
+        };
+        self.student.train(&examples, objective, rate);
     }
 
     /// Logits of each item from the copy that never trained on it.

@@ -39,6 +39,12 @@ pub trait Refinery: Send {
     /// What the label is taken from: a distribution over C labels. Without candidates, the student's own.
     fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32>;
 
+    /// What the student is to say of the text even when it is perturbed: a distribution, for refineries that regularise,
+    /// of every text. `logits` are out of sample.
+    fn steady(&self, _candidates: &CandidateSet, _logits: &[f32]) -> Option<Vec<f32>> {
+        None
+    }
+
     /// How the student is trained on the targets.
     fn loss(&self) -> Loss {
         Loss::CrossEntropy
@@ -145,6 +151,8 @@ pub(super) mod tests {
         };
         let fenced = !matches!(kind, RefineryKind::Posterior | RefineryKind::Single | RefineryKind::Candist);
         prop_assert!(candidates.is_empty() || !fenced || outside(&posterior) == 0.0, "{:?}", kind);
+        let steady = refinery.steady(candidates, logits);
+        prop_assert!(steady.as_ref().is_none_or(|steady| is_distribution(steady)), "{:?} {:?}", kind, steady);
         for logits in [None, Some(logits)] {
             let Some(target) = (!candidates.is_empty()).then(|| refinery.target(candidates, logits)).flatten() else {
                 continue;

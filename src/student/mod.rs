@@ -13,6 +13,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use rand::Rng;
+
 pub use device::load_cuda;
 pub use ngram::features::encode as encode_ngrams;
 pub use predictor::Predictor;
@@ -65,8 +67,45 @@ pub enum Loss {
     Candidates,
 }
 
-/// A text with its target: one value per label.
-pub type Example<'a> = (&'a Encoded, &'a [f32]);
+/// A text to train on.
+#[derive(Debug, Clone, Copy)]
+pub struct Example<'a> {
+    /// The text.
+    pub text: &'a Encoded,
+    /// The copy that must not see it; none if there is no such copy.
+    pub held_out: Fold,
+    /// One value per label, as the loss reads them; without it, the text is only regularised.
+    pub target: Option<&'a [f32]>,
+    /// What should still be said of the text when it is perturbed: a distribution.
+    pub steady: Option<&'a [f32]>,
+}
+
+impl<'a> Example<'a> {
+    /// A text with its target, as it is.
+    #[must_use]
+    pub fn new(text: &'a Encoded, held_out: Fold, target: &'a [f32]) -> Self {
+        Self { text, held_out, target: Some(target), steady: None }
+    }
+}
+
+/// What a training step lowers: the mean loss over the examples with a target, and `regularisation` times the mean
+/// cross-entropy over the examples with a steady distribution, once of texts perturbed by dropout and once of pairs of texts
+/// mixed, embeddings and distributions alike (mixup, Zhang et al. 2018, arXiv 1710.09412).
+#[derive(Debug, Clone, Copy)]
+pub struct Objective {
+    /// What is done with the targets.
+    pub loss: Loss,
+    /// Weight of the other two terms; 0 does without them.
+    pub regularisation: f32,
+    /// Of what is drawn for them.
+    pub seed: u64,
+}
+
+impl From<Loss> for Objective {
+    fn from(loss: Loss) -> Self {
+        Self { loss, regularisation: 0.0, seed: 0 }
+    }
+}
 
 /// A small model in several copies, with its optimizer.
 pub trait Student: Send {
@@ -82,9 +121,9 @@ pub trait Student: Send {
     /// Logits of new texts, which no copy has seen, from all copies together: one row per text, C columns.
     fn predict(&self, texts: &[&Encoded]) -> Rows;
 
-    /// One training step of every copy, at `rate` times the learning rate: of the copy k on the mean `loss` of those
-    /// examples in `batch` that are not held out from it. `held_out` has the copy that must not see it, for each.
-    fn train(&mut self, batch: &[Example<'_>], held_out: &[Fold], loss: Loss, rate: f64);
+    /// One training step of every copy, at `rate` times the learning rate, each on those examples in `batch` that are not held
+    /// out from it.
+    fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64);
 
     /// Forgets everything: as new.
     fn reset(&mut self);
@@ -98,6 +137,14 @@ pub trait Student: Send {
     /// Writes what [`Predictor`] reads into `folder`, which is there and empty: the student as [`Student::predict`] has it,
     /// with the labels' names, and the temperature that its logits are divided by for calibrated probabilities.
     fn export(&self, folder: &Path, labels: &[String], temperature: f64) -> Result<()>;
+}
+
+/// A draw from Beta(4, 4), the weight of one of two mixed texts: the median of seven uniform ones.
+fn mixing_weight(rng: &mut impl Rng) -> f32 {
+    let mut draws: [f32; 7] = rng.random();
+    draws.sort_by(f32::total_cmp);
+    let [_, _, _, median, ..] = draws;
+    median
 }
 
 /// softmax of one row.

@@ -6,8 +6,8 @@ use super::adamw::{Parameter, clip, descend};
 use super::layers::{Head, Layer, Reads, forward};
 use super::packed::Packed;
 use crate::error::Result;
-use crate::student::Loss;
 use crate::student::checkpoint::{Loaded, Saved};
+use crate::student::{Loss, Objective};
 
 /// Gradients of a step are scaled to this norm at most.
 const MOST_NORM: f64 = 1.0;
@@ -15,6 +15,24 @@ const MOST_NORM: f64 = 1.0;
 const DECAY: f64 = 0.01;
 /// The head is new, and learns so much faster than the layers.
 const HEAD_RATE: f64 = 10.0;
+
+/// Texts of a training step that go through the layers together. Tensors are texts x labels, or have one value per text.
+pub(super) struct Part {
+    pub(super) input: Packed,
+    pub(super) targets: Tensor,
+    /// 1 where there is a target, 0 where there is none.
+    pub(super) has_target: Tensor,
+    pub(super) steady: Tensor,
+    pub(super) has_steady: Tensor,
+    /// The text that each is mixed with, and its own weight then: texts x 1.
+    pub(super) partners: Tensor,
+    pub(super) mixing: Tensor,
+}
+
+/// Of each row of logarithms with the distribution in the other.
+fn cross_entropy(log_p: &Tensor, targets: &Tensor) -> Tensor {
+    -(log_p * targets).sum_dim_intlist([-1].as_slice(), false, Kind::Float)
+}
 
 /// See the module.
 pub(super) struct Copy {
@@ -65,28 +83,40 @@ impl Copy {
         mean
     }
 
-    /// Texts x labels.
-    pub(super) fn forward(&self, input: &Packed, train: bool) -> Tensor {
+    /// What the head reads: texts x hidden.
+    fn pooled(&self, input: &Packed, train: bool) -> Tensor {
         let input = input.with(input.x.shallow_clone());
-        let top = forward(&self.layers, input, Reads::First, if train { self.trained } else { 0 });
-        self.head.forward(&top.firsts().x, train)
+        forward(&self.layers, input, Reads::First, if train { self.trained } else { 0 }).firsts().x
     }
 
-    /// One step of AdamW on the mean `loss` over the texts of all `parts`, each with its targets.
-    pub(super) fn step(&mut self, parts: &[(Packed, Tensor)], loss: Loss, learning_rate: f64) {
-        let count: i64 = parts.iter().map(|(_, targets)| targets.size().first().copied().unwrap_or(0)).sum();
+    /// Texts x labels.
+    pub(super) fn forward(&self, input: &Packed, train: bool) -> Tensor {
+        self.head.forward(&self.pooled(input, train), train)
+    }
+
+    /// One step of AdamW on what all `parts` together lose.
+    pub(super) fn step(&mut self, parts: &[Part], objective: Objective, learning_rate: f64) {
+        let count = |of: fn(&Part) -> &Tensor| -> f64 {
+            parts.iter().map(|part| of(part).sum(Kind::Float).double_value(&[])).sum::<f64>().max(1.0)
+        };
+        let (targets, steady) = (count(|part| &part.has_target), count(|part| &part.has_steady));
         let values: Vec<Tensor> = self.parameters.iter().map(|parameter| parameter.value.shallow_clone()).collect();
         let mut gradients: Vec<Tensor> = Vec::new();
-        for (input, targets) in parts {
-            let log_p = self.forward(input, true).log_softmax(-1, Kind::Float);
-            let sum = match loss {
-                Loss::CrossEntropy => -(log_p * targets).sum(Kind::Float),
+        for part in parts {
+            let log_p = self.forward(&part.input, true).log_softmax(-1, Kind::Float);
+            let losses = match objective.loss {
+                Loss::CrossEntropy => cross_entropy(&log_p, &part.targets),
                 Loss::Candidates => {
-                    let inside = (log_p.exp() * targets).sum_dim_intlist([-1].as_slice(), false, Kind::Float);
-                    -inside.clamp_min(1e-30).log().sum(Kind::Float)
+                    let inside = (log_p.exp() * &part.targets).sum_dim_intlist([-1].as_slice(), false, Kind::Float);
+                    -inside.clamp_min(1e-30).log()
                 }
             };
-            let part = Tensor::run_backward(&[sum / count], &values, false, false);
+            let mut loss = (losses * &part.has_target).sum(Kind::Float) / targets;
+            if objective.regularisation > 0.0 {
+                let regularised = self.regularised(part).sum(Kind::Float) / steady;
+                loss += regularised * f64::from(objective.regularisation);
+            }
+            let part = Tensor::run_backward(&[loss], &values, false, false);
             if gradients.is_empty() {
                 gradients = part;
             } else {
@@ -100,6 +130,16 @@ impl Copy {
         self.steps += 1;
         clip(&mut gradients, MOST_NORM);
         descend(&mut self.parameters, &gradients, self.steps, learning_rate, DECAY);
+    }
+
+    /// The cross-entropy of each text under another dropout, and of each mixed with another of the part.
+    fn regularised(&self, part: &Part) -> Tensor {
+        let pooled = self.pooled(&part.input, true);
+        let log_p = self.head.forward(&pooled, true).log_softmax(-1, Kind::Float);
+        let (own, others) = (&part.mixing, 1.0 - &part.mixing);
+        let mix = |x: &Tensor| x * own + x.index_select(0, &part.partners) * &others;
+        let mixed = self.head.forward(&mix(&pooled), true).log_softmax(-1, Kind::Float);
+        (cross_entropy(&log_p, &part.steady) + cross_entropy(&mixed, &mix(&part.steady))) * &part.has_steady
     }
 
     /// Adds weights and optimizer to a checkpoint, under `name`.

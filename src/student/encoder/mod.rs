@@ -24,14 +24,14 @@ use rand::Rng;
 use tch::{Device, Kind, Tensor};
 
 use self::architecture::{Architecture, Pooling, wrong};
-use self::copy::Copy;
+use self::copy::{Copy, Part};
 use self::layers::{Embeddings, Head, Layer, Reads};
 use self::packed::Packed;
 use self::tokens::Tokens;
 use self::vectors::Vectors;
 use self::weights::Weights;
 use super::checkpoint::{Loaded, Saved};
-use super::{Encoded, Example, Fold, Loss, Rows, Student};
+use super::{Encoded, Example, Fold, Objective, Rows, Student, mixing_weight};
 use crate::config::{EncoderConfig, Precision, StudentConfig};
 use crate::error::Result;
 use crate::random::rng;
@@ -253,6 +253,31 @@ impl Encoder {
         Packed::new(x.to_device(self.trunk.device), texts.iter().map(|_| 1))
     }
 
+    /// What a copy trains on of texts that go through the layers together.
+    fn part<'a>(&self, input: Packed, examples: &[&Example<'a>], rng: &mut impl Rng) -> Part {
+        let count = examples.len();
+        let there = |tensor: Tensor| tensor.to_device(self.trunk.device);
+        let rows = |of: fn(&Example<'a>) -> Option<&'a [f32]>| {
+            let none = vec![0.0; self.labels];
+            let values: Vec<f32> = examples.iter().flat_map(|example| of(example).unwrap_or(&none).to_vec()).collect();
+            let has: Vec<f32> = examples.iter().map(|example| f32::from(u8::from(of(example).is_some()))).collect();
+            (there(Tensor::from_slice(&values).view([size(count), size(self.labels)])), there(Tensor::from_slice(&has)))
+        };
+        let (targets, has_target) = rows(|example| example.target);
+        let (steady, has_steady) = rows(|example| example.steady);
+        let partners: Vec<i64> = examples.iter().map(|_| size(rng.random_range(0..count))).collect();
+        let mixing: Vec<f32> = examples.iter().map(|_| mixing_weight(rng)).collect();
+        Part {
+            input,
+            targets,
+            has_target,
+            steady,
+            has_steady,
+            partners: there(Tensor::from_slice(&partners)),
+            mixing: there(Tensor::from_slice(&mixing).view([size(count), 1])),
+        }
+    }
+
     fn logits_of(&self, copy: &Copy, texts: &[&Encoded]) -> Rows {
         let _guard = tch::no_grad_guard();
         let mut values = vec![0.0; texts.len() * self.labels];
@@ -329,35 +354,34 @@ impl Student for Encoder {
         self.logits_of(&Copy::mean(&self.origin, &self.copies), texts)
     }
 
-    fn train(&mut self, batch: &[Example<'_>], held_out: &[Fold], loss: Loss, rate: f64) {
+    fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64) {
         if batch.is_empty() {
             return;
         }
         self.steps += 1;
-        let texts: Vec<&Encoded> = batch.iter().map(|(text, _)| *text).collect();
+        let texts: Vec<&Encoded> = batch.iter().map(|example| example.text).collect();
         let inputs = self.inputs(&texts);
-        let targets: Vec<f32> = batch.iter().flat_map(|(_, target)| target.iter().copied()).collect();
-        let targets = Tensor::from_slice(&targets).view([-1, size(self.labels)]).to_device(self.trunk.device);
         let warm_up = (self.steps as f64 / f64::from(self.encoder.warmup_steps.max(1))).min(1.0);
         let rate = rate * warm_up * self.config.learning_rate;
         // Dropout draws from libtorch's one generator, which must be ours from the seed to the last draw.
         let _mine = DROPOUT.lock();
-        for (fold, copy) in self.copies.iter_mut().enumerate() {
+        for fold in 0..self.copies.len() {
             let seed = rng(self.config.seed, "dropout", &[self.steps, fold as u64]).random::<i64>();
             tch::manual_seed(seed);
-            let parts: Vec<(Packed, Tensor)> = inputs
+            let mut rng = rng(objective.seed, "mixup", &[fold as u64]);
+            let parts: Vec<Part> = inputs
                 .iter()
                 .filter_map(|(places, input)| {
-                    let (numbers, seen): (Vec<usize>, Vec<i64>) = (0..)
-                        .zip(places)
-                        .filter(|(_, place)| held_out.get(**place) != Some(&fold))
-                        .map(|(number, &place)| (number, size(place)))
+                    let (numbers, seen): (Vec<usize>, Vec<&Example<'_>>) = (0..)
+                        .zip(places.iter().filter_map(|&place| batch.get(place)))
+                        .filter(|(_, example)| example.held_out != fold)
                         .unzip();
-                    let targets = || targets.index_select(0, &index(&seen, &targets));
-                    (!numbers.is_empty()).then(|| (input.texts(&numbers), targets()))
+                    (!numbers.is_empty()).then(|| self.part(input.texts(&numbers), &seen, &mut rng))
                 })
                 .collect();
-            copy.step(&parts, loss, rate);
+            if let Some(copy) = self.copies.get_mut(fold) {
+                copy.step(&parts, objective, rate);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::config::{DeviceChoice, StudentKind};
-use crate::student::{Predictor, argmax};
+use crate::student::{Loss, Predictor, argmax};
 
 const FAMILIES: [&str; 3] = ["bert", "roberta", "distilbert"];
 
@@ -65,10 +65,14 @@ const HELD_OUT: [Fold; 6] = [2, 2, 0, 2, 2, 1];
 
 fn fit(student: &mut Encoder, steps: usize) {
     let encoded: Vec<Encoded> = TEXTS.iter().map(|(text, _)| student.encode(text)).collect();
-    let batch: Vec<Example<'_>> =
-        encoded.iter().zip(&TEXTS).map(|(text, (_, target))| (text, target.as_slice())).collect();
+    let batch: Vec<Example<'_>> = encoded
+        .iter()
+        .zip(HELD_OUT)
+        .zip(&TEXTS)
+        .map(|((text, held_out), (_, target))| Example::new(text, held_out, target))
+        .collect();
     for _ in 0..steps {
-        student.train(&batch, &HELD_OUT, Loss::CrossEntropy, 1.0);
+        student.train(&batch, Loss::CrossEntropy.into(), 1.0);
     }
 }
 
@@ -144,10 +148,31 @@ fn it_learns_with_a_new_head_alone_and_with_its_layers() {
 fn a_copy_learns_nothing_from_what_is_held_out() {
     let mut student = student_of(&config(fixture("bert"), 1), 1e-2, 0);
     let text = student.encode(TEXTS[0].0);
-    student.train(&[(&text, &[1.0, 0.0])], &[1], Loss::CrossEntropy, 1.0);
-    student.train(&[(&text, &[1.0, 0.0])], &[1], Loss::Candidates, 1.0);
+    for loss in [Loss::CrossEntropy, Loss::Candidates] {
+        student.train(&[Example::new(&text, 1, &[1.0, 0.0])], loss.into(), 1.0);
+    }
     assert!(student.logits(1, &[&text]).iter().flatten().all(|&logit| logit == 0.0));
     assert!(student.logits(0, &[&text]).iter().flatten().any(|&logit| logit != 0.0));
+}
+
+#[test]
+fn regularised_texts_need_no_target() {
+    let objective = |regularisation| Objective { loss: Loss::CrossEntropy, regularisation, seed: 1 };
+    let logits_after = |objective| {
+        let mut student = student_of(&config(fixture("bert"), 1), 1e-2, 0);
+        let texts = [student.encode(TEXTS[0].0), student.encode(TEXTS[3].0)];
+        let steady = |text, steady| Example { text, held_out: 1, target: None, steady: Some(steady) };
+        for _ in 0..30 {
+            student.train(&[steady(&texts[0], &[1.0, 0.0]), steady(&texts[1], &[0.0, 1.0])], objective, 1.0);
+        }
+        [0, 1].map(|fold| {
+            student.logits(fold, &[&texts[0], &texts[1]]).iter().map(|row| row[0] - row[1]).collect::<Vec<_>>()
+        })
+    };
+    let [seen, held_out] = logits_after(objective(1.0));
+    assert!(seen[0] > 0.5 && seen[1] < -0.5, "{seen:?}");
+    assert_eq!(held_out, [0.0, 0.0]);
+    assert_eq!(logits_after(objective(0.0))[0], [0.0, 0.0]);
 }
 
 #[test]

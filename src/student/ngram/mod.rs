@@ -1,18 +1,20 @@
 //! The `ngram` student: hashed word and character n-grams, their weighted sum as the text's embedding, a linear head.
 //!
-//! `features` turns a text into ids and weights; `model` is one copy with its optimizer; this file keeps the copies.
+//! `features` turns a text into ids and weights; `rows` makes a step's texts from the examples; `model` is one copy with its
+//! optimizer; this file keeps the copies.
 
 pub(super) mod features;
 mod folder;
 mod model;
+mod rows;
 
 use std::collections::HashMap;
 use std::path::Path;
 
 pub(super) use self::folder::ExportedNgram;
-use self::model::{Batch, Model};
+use self::model::Model;
 use super::checkpoint::{Loaded, Saved};
-use super::{Encoded, Example, Fold, Loss, Rows, Student, softmax};
+use super::{Encoded, Example, Fold, Objective, Rows, Student, softmax};
 use crate::config::{NgramConfig, StudentConfig};
 use crate::error::Result;
 
@@ -49,16 +51,17 @@ impl Student for Ngram {
         mean_of_copies(&self.copies, texts, self.labels)
     }
 
-    fn train(&mut self, batch: &[Example<'_>], held_out: &[Fold], loss: Loss, rate: f64) {
+    fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64) {
         if batch.is_empty() {
             return;
         }
+        let rows = rows::Rows::new(batch, objective);
         // What all copies have in common is made once.
-        let batch = Batch::new(batch, self.labels);
+        let batch = rows.batch(self.labels);
         for (fold, copy) in self.copies.iter_mut().enumerate() {
-            let seen: Vec<bool> = held_out.iter().map(|&held_out| held_out != fold).collect();
-            if seen.contains(&true) {
-                copy.train(&batch, &seen, loss, rate * self.config.learning_rate);
+            let shares = rows.shares(fold);
+            if shares.iter().any(|&share| share > 0.0) {
+                copy.train(&batch, &shares, objective.loss, rate * self.config.learning_rate);
             }
         }
     }
@@ -107,7 +110,7 @@ fn mean_of_copies(copies: &[Model], texts: &[&Encoded], labels: usize) -> Rows {
 
 #[cfg(test)]
 mod tests {
-    use super::super::argmax;
+    use super::super::{Loss, argmax};
     use super::*;
     use crate::config::StudentKind;
 
@@ -130,11 +133,11 @@ mod tests {
 
     fn fit(student: &mut Ngram, steps: usize) {
         let encoded: Vec<Encoded> = TEXTS.iter().map(|(text, _)| student.encode(text)).collect();
+        // Held out from neither of the two copies.
         let batch: Vec<Example<'_>> =
-            encoded.iter().zip(&TEXTS).map(|(text, (_, target))| (text, target.as_slice())).collect();
+            encoded.iter().zip(&TEXTS).map(|(text, (_, target))| Example::new(text, 2, target)).collect();
         for _ in 0..steps {
-            // Held out from neither of the two copies.
-            student.train(&batch, &[2; TEXTS.len()], Loss::CrossEntropy, 1.0);
+            student.train(&batch, Loss::CrossEntropy.into(), 1.0);
         }
     }
 
@@ -173,7 +176,7 @@ mod tests {
     fn copies_learn_apart() {
         let mut student = student(0.1, 0);
         let text = student.encode(TEXTS[0].0);
-        student.train(&[(&text, &[1.0, 0.0])], &[1], Loss::CrossEntropy, 1.0);
+        student.train(&[Example::new(&text, 1, &[1.0, 0.0])], Loss::CrossEntropy.into(), 1.0);
         assert!(student.logits(1, &[&text]).iter().flatten().all(|&logit| logit == 0.0));
         assert!(student.logits(0, &[&text]).iter().flatten().any(|&logit| logit != 0.0));
     }
@@ -188,7 +191,7 @@ mod tests {
         let mut loaded = student(0.1, 1);
         // What it had learned itself must be gone after loading.
         let other = loaded.encode("something else entirely");
-        loaded.train(&[(&other, &[0.0, 1.0])], &[1], Loss::CrossEntropy, 1.0);
+        loaded.train(&[Example::new(&other, 1, &[0.0, 1.0])], Loss::CrossEntropy.into(), 1.0);
         assert_eq!(loaded.load(&path).unwrap().get("step").unwrap(), "4");
         fit(&mut kept, 4);
         fit(&mut loaded, 4);

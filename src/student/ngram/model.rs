@@ -11,7 +11,7 @@ use crate::config::NgramConfig;
 use crate::error::Result;
 use crate::random::rng;
 use crate::student::checkpoint::{Loaded, Saved};
-use crate::student::{Encoded, Example, Loss};
+use crate::student::{Encoded, Loss};
 
 /// Keeps Adagrad's division away from zero.
 const EPSILON: f64 = 1e-10;
@@ -92,7 +92,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn new(batch: &[Example<'_>], labels: usize) -> Self {
+    /// Texts with their targets, `labels` values each.
+    pub(super) fn new(batch: &[(&Encoded, &[f32])], labels: usize) -> Self {
         let Bags { ids, weights, text, offsets } = Bags::new(batch.iter().map(|(text, _)| *text));
         // The n-grams in the order of their ids; where a new id comes, a new row begins.
         let mut order: Vec<(i64, usize)> = ids.into_iter().zip(0..).collect();
@@ -151,12 +152,10 @@ impl Model {
         values
     }
 
-    /// One Adagrad step on the mean loss of softmax(logits) and the targets of those texts that are `seen`.
-    pub(super) fn train(&mut self, batch: &Batch, seen: &[bool], loss: Loss, learning_rate: f64) {
+    /// One Adagrad step on the sum over texts of `share` times the loss of softmax(logits) and the target.
+    pub(super) fn train(&mut self, batch: &Batch, share: &[f32], loss: Loss, learning_rate: f64) {
         let _guard = tch::no_grad_guard();
         let Batch { rows, forward, backward, targets } = batch;
-        let count = seen.iter().filter(|&&seen| seen).count();
-        let share: Vec<f32> = seen.iter().map(|&seen| if seen { 1.0 / count as f32 } else { 0.0 }).collect();
 
         let table = self.table.index_select(0, rows);
         let texts = forward.of(&table);
@@ -166,8 +165,8 @@ impl Model {
             Loss::CrossEntropy => targets.shallow_clone(),
             Loss::Candidates => within(&predicted, targets),
         };
-        // A text that is not seen has no error, and so no part in any gradient.
-        let error = (predicted - targets) * Tensor::from_slice(&share).unsqueeze(1);
+        // A text that has no share has no error, and so no part in any gradient.
+        let error = (predicted - targets) * Tensor::from_slice(share).unsqueeze(1);
         let head_gradient = texts.tr().matmul(&error);
         let bias_gradient = error.sum_dim_intlist([0].as_slice(), false, Kind::Float);
         let text_gradient = error.matmul(&self.head.tr());
@@ -273,10 +272,10 @@ mod tests {
             Encoded::default(),
         ];
         let targets = [[0.9_f32, 0.1], [0.2, 0.8], [0.5, 0.5]];
-        let batch: Vec<Example<'_>> =
+        let batch: Vec<(&Encoded, &[f32])> =
             texts.iter().zip(&targets).map(|(text, target)| (text, target.as_slice())).collect();
         // Away from zero, so that every gradient is there.
-        model.train(&Batch::new(&batch, 2), &vec![true; batch.len()], Loss::CrossEntropy, 0.1);
+        model.train(&Batch::new(&batch, 2), &[1.0 / 3.0; 3], Loss::CrossEntropy, 0.1);
 
         for loss in [Loss::CrossEntropy, Loss::Candidates] {
             let targets = match loss {
@@ -314,9 +313,9 @@ mod tests {
             expected(&model.head, &model.head_sums, head.grad(), false),
             expected(&model.bias, &model.bias_sums, bias.grad(), false),
         ];
-        let batch: Vec<Example<'_>> =
+        let batch: Vec<(&Encoded, &[f32])> =
             texts.iter().zip(targets).map(|(text, target)| (text, target.as_slice())).collect();
-        model.train(&Batch::new(&batch, 2), &vec![true; batch.len()], loss, 0.05);
+        model.train(&Batch::new(&batch, 2), &[1.0 / 3.0; 3], loss, 0.05);
         for (own, expected) in [&model.table, &model.head, &model.bias].into_iter().zip(&expected) {
             let difference = (own - expected).abs().max().double_value(&[]);
             assert!(difference < 1e-6, "{loss:?}: {difference}");
