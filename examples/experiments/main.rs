@@ -1,10 +1,9 @@
 //! Runs every refinery on the recordings of BANKING77, several seeds each, and writes the table and the plot of
-//! docs/experiments.md: `make experiments`. Results are kept in runs/experiments, so that it goes on where it stopped.
+//! docs/experiments.md: `make experiments`. What was measured is kept in runs/experiments, so that it goes on where it stopped;
+//! delete that folder to measure anew, after the program changed.
 //!
 //! With CANDIST_ENCODER set to a Hugging Face folder (for the published figures, that of all-MiniLM-L6-v2) the encoder
-//! student is run too; CANDIST_ENCODER_RUNS, a list such as "three-posterior pair-single", limits that to some of the
-//! combinations, for it takes long, and CANDIST_STUDENTS to one student. CANDIST_SEEDS sets the number of
-//! seeds (5), CANDIST_ENCODER_SEEDS that of the encoder.
+//! student is run too. CANDIST_SEEDS sets the number of seeds (5).
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a script: what fails says where")]
 
@@ -55,14 +54,19 @@ fn configuration(set: &[&str], student: &str, refinery: &str, seed: u64) -> Stri
     }
     let student = match student {
         "ngram" => "kind = \"ngram\"".to_owned(),
-        _ => format!("kind = \"encoder\"\nmodel = {:?}", std::env::var("CANDIST_ENCODER").unwrap()),
+        _ => {
+            let (model, vectors) = (std::env::var("CANDIST_ENCODER").unwrap(), root().join("runs/experiments/vectors"));
+            format!("kind = \"encoder\"\nmodel = {model:?}\nvectors = {vectors:?}")
+        }
     };
     writeln!(text, "[student]\nseed = {seed}\n{student}\n[distill]\nrefinery = {refinery:?}").unwrap();
     text
 }
 
 fn candist(args: &[&str]) -> std::process::Output {
-    Command::new(root().join("target/release/candist")).args(args).output().unwrap()
+    // The program that was built with this one.
+    let program = std::env::current_exe().unwrap().parent().unwrap().join("../candist");
+    Command::new(program).args(args).output().unwrap()
 }
 
 /// Runs one combination, or takes what an earlier call found.
@@ -123,22 +127,14 @@ fn mean(outcomes: &[Outcome], of: impl Fn(&Outcome) -> f64) -> (f64, f64) {
     (mean, (squares / (values.len() as f64 - 1.0).max(1.0)).sqrt())
 }
 
-/// Whether the encoder is to be run on a combination.
-fn is_wanted(combination: &str) -> bool {
-    std::env::var("CANDIST_ENCODER_RUNS").map_or(true, |list| list.split_whitespace().any(|one| one == combination))
-}
-
 fn main() {
-    let number = |name: &str, default: u64| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default);
-    let all_seeds = number("CANDIST_SEEDS", 5);
+    let seeds: u64 = std::env::var("CANDIST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(5);
     let folder = root().join("runs/experiments");
     std::fs::create_dir_all(&folder).unwrap();
-    let all = if std::env::var("CANDIST_ENCODER").is_ok() { "ngram encoder" } else { "ngram" };
-    let students = std::env::var("CANDIST_STUDENTS").unwrap_or_else(|_| all.to_owned());
+    let students: &[&str] = if std::env::var("CANDIST_ENCODER").is_ok() { &["ngram", "encoder"] } else { &["ngram"] };
     let mut bars: BTreeMap<(usize, String), Vec<figure::Bar>> = BTreeMap::new();
     let mut table = String::new();
-    for student in students.split_whitespace() {
-        let seeds = if student == "encoder" { number("CANDIST_ENCODER_SEEDS", all_seeds) } else { all_seeds };
+    for &student in students {
         writeln!(
             table,
             "\n### Student `{student}`, {seeds} seeds\n\n| recordings | teacher | refinery | distilled | held-out, student alone | ECE | seconds |\n\
@@ -147,9 +143,6 @@ fn main() {
         .unwrap();
         for (place, (name, set)) in SETS.into_iter().enumerate() {
             for refinery in REFINERIES {
-                if student == "encoder" && !is_wanted(&format!("{name}-{refinery}")) {
-                    continue;
-                }
                 let outcomes: Vec<Outcome> =
                     (0..seeds).map(|seed| outcome(&folder, name, set, student, refinery, seed)).collect();
                 let cell = |(mean, deviation): (f64, f64)| format!("{:.2} ± {:.2}", 100.0 * mean, 100.0 * deviation);

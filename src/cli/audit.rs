@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use candist::audit::{Audit, Share, audit, draw};
 
 use super::AuditArgs;
@@ -11,7 +11,8 @@ pub(super) fn run(args: &AuditArgs) -> Result<()> {
     let out = &mut std::io::stdout().lock();
     let Some(gold) = &args.gold else {
         let [dir] = args.dirs.as_slice() else {
-            bail!("--sample draws from one run directory; {} are given", args.dirs.len())
+            let message = format!("--sample draws from one run directory; {} are given\n", args.dirs.len());
+            clap::Error::raw(clap::error::ErrorKind::TooManyValues, message).exit()
         };
         let drawn = draw(dir, args.sample.unwrap_or_default(), args.seed)?;
         for row in &drawn {

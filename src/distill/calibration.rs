@@ -1,9 +1,5 @@
 //! Calibration without labels: the temperature and the mix with the class prior that make the teacher's candidates
 //! likeliest, i.e. maximise mean_i log sum_c p~_i(c) L_i(c), p~ = (1 - mix) softmax(logits / T) + mix * prior.
-//!
-//! And how much the student can be trusted: the share of what there is to know about the teacher's first label that it
-//! explains on samples it never saw, 1 - H(first | student) / H(first) (McFadden's R squared). A student that has
-//! learned little has nothing to overrule a teacher with, however sure it is.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +25,12 @@ impl Calibration {
     /// Before anything is known: logits as they are, and all labels alike.
     pub(super) fn new(labels: usize) -> Self {
         Self { temperature: 1.0, mix: 0.1, prior: vec![1.0 / labels as f64; labels] }
+    }
+
+    /// That leaves logits as they are.
+    #[cfg(test)]
+    pub(super) fn plain(labels: usize) -> Self {
+        Self { mix: 0.0, ..Self::new(labels) }
     }
 
     /// T.
@@ -82,20 +84,6 @@ impl Calibration {
             }
         }
         Self { temperature: best.1, mix: best.2, prior }
-    }
-
-    /// The share of the teacher's first labels that the student explains, 0 to 1.
-    pub(super) fn explained(&self, evidence: &Evidence<'_>) -> f64 {
-        let (mut counts, mut seen, mut surprise) = (vec![0.0_f64; self.labels()], 0.0, 0.0);
-        for (candidates, logits) in evidence.iter() {
-            let Some(first) = candidates.labels().first() else { continue };
-            let p = self.probabilities(logits);
-            counts.get_mut(first.index()).into_iter().for_each(|count| *count += 1.0);
-            surprise -= p.get(first.index()).copied().unwrap_or_default().max(1e-12).ln();
-            seen += 1.0;
-        }
-        let entropy: f64 = counts.iter().filter(|count| **count > 0.0).map(|count| -count * (count / seen).ln()).sum();
-        if entropy > 0.0 { (1.0 - surprise / entropy).clamp(0.0, 1.0) } else { 0.0 }
     }
 }
 
@@ -158,21 +146,6 @@ mod tests {
         // softmax((2 ln 3, 0) / 2) = (3/4, 1/4); mixed half and half: (1/2, 1/2).
         let p = calibration.probabilities(&[2.0 * 3.0_f32.ln(), 0.0]);
         assert!((p[0] - 0.5).abs() < 1e-6 && (p[1] - 0.5).abs() < 1e-6);
-    }
-
-    #[test]
-    fn what_a_student_explains_by_hand() {
-        // Labels 0 and 1 alike often: ln 2 to know. The student gives the right one 3/4: 1 - ln(4/3) / ln 2.
-        let (first, second) = (set(&[0, 2]), set(&[1]));
-        let sure = 3.0_f32.ln();
-        let evidence = |logits: [[f32; 3]; 2]| Evidence {
-            candidates: vec![&first, &second],
-            logits: Rows::new(3, logits.concat()),
-        };
-        let calibration = Calibration { temperature: 1.0, mix: 0.0, prior: vec![1.0 / 3.0; 3] };
-        let good = calibration.explained(&evidence([[sure, 0.0, -99.0], [0.0, sure, -99.0]]));
-        assert!((good - (1.0 - (4.0_f64 / 3.0).ln() / 2.0_f64.ln())).abs() < 1e-6, "{good}");
-        assert_eq!(calibration.explained(&evidence([[0.0, sure, -99.0], [sure, 0.0, -99.0]])), 0.0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::refinery::new_refinery;
-use crate::config::{DistillConfig, StudentConfig};
+use crate::config::{DistillConfig, StudentConfig, StudentKind};
 use crate::error::{Error, Result};
 use crate::label::LabelId;
 use crate::sample::Position;
@@ -179,7 +179,12 @@ pub fn load_student(run_dir: &Path) -> Result<TrainedStudent> {
         .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
         .max();
     let path = newest.ok_or_else(none)?;
-    let header = header(&path, &student::notes(&path)?)?;
+    let mut header = header(&path, &student::notes(&path)?)?;
+    if matches!(header.student.kind, StudentKind::Encoder(_)) {
+        // Nothing is trained here, so the last bits do not matter, and a large model gains from more threads.
+        header.student.threads =
+            std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+    }
     let mut student = student::new(&header.student, &header.distill, header.labels, Some(run_dir))?;
     student.load(&path)?;
     let mut refinery = new_refinery(header.distill.refinery, header.labels);

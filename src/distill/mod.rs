@@ -1,8 +1,8 @@
 //! Distillation: from candidates and student to one label per text.
 //!
-//! `refinery` is the trait; its kinds are `posterior` (ours, with `teacher_model`, `ranks` and `calibration`), `candist`,
-//! `renormalise`, `cc`, `uniform` and `single`. `memory` is what is replayed. `distiller` is the loop: arrivals, training, sweeps, passes.
-//! `thread` runs it, following what the store has.
+//! `refinery` is the trait; its kinds are `posterior` (ours, with `teacher_model`, `ranks`, `calibration` and `trust`),
+//! `candist`, `renormalise`, `cc`, `uniform` and `single`. `memory` is what is replayed. `distiller` is the loop: arrivals,
+//! training, sweeps, passes. `thread` runs it, following what the store has.
 
 mod calibration;
 mod candist;
@@ -19,6 +19,7 @@ mod teacher_model;
 #[cfg(test)]
 mod theory;
 mod thread;
+mod trust;
 mod uniform;
 
 pub use checkpoints::{TrainedStudent, load_student};

@@ -4,10 +4,11 @@
 //! ln posterior(c) = trust (ln p~(c) + sum over teachers of ln L_t(c)) + (1 - trust) ln L_0(c) + constant
 //! ```
 //! with p~ the calibrated out-of-sample student, L_t what is learned of each teacher ([`TeacherModel`]), and L_0 the
-//! teachers' own ranking, taken at its word. `trust` is the share of the teachers' labels that the student explains on
-//! samples it never saw: with a student that has learned nothing, the label is the teacher's first.
+//! teachers' own ranking, taken at its word. `trust` is the share of the teachers' labels that can be explained without them
+//! (see `trust.rs`): with a student that has learned nothing, and no other teacher, the label is the teacher's first.
 //!
-//! L_t is learned by EM: shares by the posterior, then L_t by the shares.
+//! L_t is learned by EM: shares by the posterior, then L_t by the shares. The student is regularised as by `candist`, towards
+//! the posterior.
 //!
 //! Students learn teachers' mistakes and teachers share theirs, so the product is surer than it is right. A label's
 //! confidence is therefore that of posterior^sharpness, with the sharpness at which the mean confidence is sqrt(a), a being
@@ -19,8 +20,9 @@ use serde_json::Value;
 
 use super::calibration::Calibration;
 use super::ranks::RankLikelihood;
-use super::refinery::{Evidence, Refinery};
+use super::refinery::{Evidence, Refinery, sharpened};
 use super::teacher_model::{TeacherCounts, TeacherModel};
+use super::trust;
 use crate::candidates::{CandidateSet, Opinion};
 
 const EM_ROUNDS: usize = 10;
@@ -82,9 +84,35 @@ impl Posterior {
                 model.weigh(opinion, self.trust, &mut row);
             }
         }
-        row.iter_mut().for_each(|l| *l *= sharpness);
-        normalise(&mut row);
-        row
+        sharpened(&row, sharpness)
+    }
+
+    /// L_t by EM, from the beginning.
+    fn learn_teachers(&mut self, evidence: &Evidence<'_>) {
+        let labels = self.calibration.labels();
+        let said = || evidence.candidates.iter().flat_map(|candidates| candidates.opinions());
+        let teachers = said().map(|opinion| opinion.teacher + 1).max().unwrap_or(0);
+        let of = |teacher: u16| move |opinion: &&Opinion| opinion.teacher == teacher;
+        let mut learned: Vec<TeacherModel> =
+            (0..teachers).map(|teacher| TeacherModel::new(said().filter(of(teacher)), labels)).collect();
+        self.teachers.clear();
+        let mut ground: Vec<Vec<f64>> =
+            evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits)).collect();
+        for round in 0..EM_ROUNDS {
+            let mut counts: Vec<TeacherCounts> = learned.iter().map(|_| TeacherCounts::new(labels)).collect();
+            for ((candidates, _), ground) in evidence.iter().zip(&ground) {
+                let shares = self.shares(candidates, ground.clone(), 1.0);
+                for opinion in candidates.opinions() {
+                    counts.get_mut(usize::from(opinion.teacher)).into_iter().for_each(|c| c.add(opinion, &shares));
+                }
+            }
+            learned.iter_mut().zip(counts).for_each(|(model, counts)| model.learn(counts));
+            self.teachers.clone_from(&learned);
+            if round == 0 {
+                // From now on there is more than the teachers' ranking.
+                ground = evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits)).collect();
+            }
+        }
     }
 
     /// The sharpness at which labels are as sure as teachers and student together suggest.
@@ -117,14 +145,6 @@ impl Posterior {
     }
 }
 
-/// Logarithms to probabilities.
-fn normalise(row: &mut [f64]) {
-    let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    row.iter_mut().for_each(|l| *l = (*l - top).exp());
-    let sum: f64 = row.iter().sum();
-    row.iter_mut().for_each(|p| *p /= sum);
-}
-
 fn narrow(row: Vec<f64>) -> Vec<f32> {
     row.into_iter().map(|p| p as f32).collect()
 }
@@ -133,12 +153,12 @@ impl Refinery for Posterior {
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
         Some(match logits {
             Some(logits) => narrow(self.shares(candidates, self.ground(candidates, logits), 1.0)),
-            None => {
-                let mut row = self.at_its_word(candidates);
-                normalise(&mut row);
-                narrow(row)
-            }
+            None => narrow(sharpened(&self.at_its_word(candidates), 1.0)),
         })
+    }
+
+    fn steady(&self, candidates: &CandidateSet, logits: &[f32]) -> Option<Vec<f32>> {
+        self.target(candidates, Some(logits))
     }
 
     fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
@@ -152,30 +172,14 @@ impl Refinery for Posterior {
     }
 
     fn refit(&mut self, evidence: &Evidence<'_>) {
-        let labels = self.calibration.labels();
-        self.calibration = Calibration::fit(evidence, &self.at_its_word, labels);
-        self.trust = self.calibration.explained(evidence);
-        let said = || evidence.candidates.iter().flat_map(|candidates| candidates.opinions());
-        let teachers = said().map(|opinion| opinion.teacher + 1).max().unwrap_or(0);
-        let of = |teacher: u16| move |opinion: &&Opinion| opinion.teacher == teacher;
-        let mut learned: Vec<TeacherModel> =
-            (0..teachers).map(|teacher| TeacherModel::new(said().filter(of(teacher)), labels)).collect();
-        self.teachers.clear();
-        let mut ground: Vec<Vec<f64>> =
-            evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits)).collect();
-        for round in 0..EM_ROUNDS {
-            let mut counts: Vec<TeacherCounts> = learned.iter().map(|_| TeacherCounts::new(labels)).collect();
-            for ((candidates, _), ground) in evidence.iter().zip(&ground) {
-                let shares = self.shares(candidates, ground.clone(), 1.0);
-                for opinion in candidates.opinions() {
-                    counts.get_mut(usize::from(opinion.teacher)).into_iter().for_each(|c| c.add(opinion, &shares));
-                }
-            }
-            learned.iter_mut().zip(counts).for_each(|(model, counts)| model.learn(counts));
-            self.teachers.clone_from(&learned);
-            if round == 0 {
-                // From now on there is more than the teachers' ranking.
-                ground = evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits)).collect();
+        self.calibration = Calibration::fit(evidence, &self.at_its_word, self.calibration.labels());
+        self.trust = trust::in_student(&self.calibration, evidence);
+        self.learn_teachers(evidence);
+        if self.teachers.len() > 1 {
+            let rest = trust::in_the_rest(&self.calibration, &self.teachers, evidence);
+            if rest > self.trust {
+                self.trust = rest;
+                self.learn_teachers(evidence);
             }
         }
         self.sharpness = self.sharpness(evidence);

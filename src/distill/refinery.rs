@@ -99,6 +99,15 @@ pub(super) fn restrict(candidates: &[LabelId], row: &[f32]) -> Vec<f32> {
     restricted
 }
 
+/// The distribution whose logarithms are `row`, up to a constant, to the power of `power`.
+pub(super) fn sharpened(row: &[f64], power: f64) -> Vec<f64> {
+    let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut p: Vec<f64> = row.iter().map(|l| ((l - top) * power).exp()).collect();
+    let sum: f64 = p.iter().sum();
+    p.iter_mut().for_each(|p| *p /= sum);
+    p
+}
+
 /// All candidates alike.
 pub(super) fn alike(candidates: &[LabelId], labels: usize) -> Vec<f32> {
     restrict(candidates, &vec![1.0 / labels as f32; labels])
