@@ -26,7 +26,7 @@ ids = [split.encode(text).ids for text in texts]
 if length:
     ids = [(row + [1000] * length)[:length] for row in ids]
 model = AutoModelForSequenceClassification.from_pretrained(model_folder, num_labels=77).to(device)
-model.bert.embeddings.requires_grad_(False) if hasattr(model, "bert") else None
+model.base_model.embeddings.requires_grad_(False)
 optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5, weight_decay=0.01)
 target = torch.zeros(32, 77, device=device)
 target[:, 0] = 1
@@ -44,13 +44,19 @@ def batches():
         yield tokens.to(device), mask.to(device)
 
 
+def precision():
+    return torch.autocast(device, torch.bfloat16, enabled=os.environ.get("CANDIST_PRECISION") == "bf16")
+
+
 def predict(tokens, mask):
-    with torch.inference_mode():
+    with torch.inference_mode(), precision():
         model(tokens, attention_mask=mask).logits.cpu()
 
 
 def train(tokens, mask):
-    log_p = model(tokens, attention_mask=mask).logits.log_softmax(-1)
+    with precision():
+        logits = model(tokens, attention_mask=mask).logits
+    log_p = logits.float().log_softmax(-1)
     loss = -(log_p * target[: len(tokens)]).sum() / len(tokens)
     optimizer.zero_grad()
     loss.backward()

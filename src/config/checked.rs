@@ -100,7 +100,7 @@ pub struct EncoderConfig {
     pub max_length: u32,
     /// Steps in which the step size grows to its full size.
     pub warmup_steps: u32,
-    /// Of what is not trained.
+    /// Of what layers compute.
     pub precision: Precision,
     /// Where it computes.
     pub device: DeviceChoice,

@@ -114,7 +114,8 @@ pub struct RawStudent {
     pub max_length: Option<u32>,
     /// encoder: training steps in which the step size grows to its full size. Default: 50.
     pub warmup_steps: Option<u32>,
-    /// encoder: "fp32", or "bf16" for the layers that are not trained: faster on processors and GPUs that know it.
+    /// encoder: "fp32", or "bf16" for what the layers compute: faster on processors and GPUs that know it. What is trained
+    /// is kept in fp32.
     /// Default: "fp32".
     pub precision: Option<String>,
     /// encoder: "cpu", "cuda", "cuda:NUMBER" or "auto". Default: "cpu".

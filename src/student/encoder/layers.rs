@@ -24,8 +24,10 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    fn linear(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.weight, Some(&self.bias))
+    /// Computed in `kind`, whatever its weights are kept in.
+    fn linear(&self, x: &Tensor, kind: Kind) -> Tensor {
+        let [x, weight, bias] = [x, &self.weight, &self.bias].map(|tensor| tensor.to_kind(kind));
+        x.linear(&weight, Some(&bias))
     }
 
     fn normalise(&self, x: &Tensor, epsilon: f64) -> Tensor {
@@ -51,6 +53,8 @@ pub(super) struct Layer {
     epsilon: f64,
     activation: Activation,
     dropout: f64,
+    /// What its linear maps and its attention are computed in.
+    kind: Kind,
     /// Made by [`Layer::mean`]: what it computes is known without its tensors.
     pub(super) is_mean: bool,
 }
@@ -63,8 +67,14 @@ impl Layer {
             epsilon: architecture.epsilon,
             activation: architecture.activation,
             dropout: architecture.dropout,
+            kind: Kind::Float,
             is_mean: false,
         }
+    }
+
+    /// The same, computed in `kind`; what it adds up and normalises stays in what its tensors and its input are kept in.
+    pub(super) fn computed_in(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Layer `number` of a folder.
@@ -141,16 +151,18 @@ impl Layer {
         }
         let drop = |x: Tensor| if train && self.dropout > 0.0 { x.dropout(self.dropout, true) } else { x };
         let rate = if train { self.dropout } else { 0.0 };
-        let queries = read.with(query.linear(&read.x));
-        let attended = below.attend(&queries, &key.linear(&below.x), &value.linear(&below.x), self.heads, rate);
-        let x = attention_norm.normalise(&(drop(output.linear(&attended)) + &read.x), self.epsilon);
-        let inner = up.linear(&x);
+        let kind = self.kind;
+        let queries = read.with(query.linear(&read.x, kind));
+        let attended =
+            below.attend(&queries, &key.linear(&below.x, kind), &value.linear(&below.x, kind), self.heads, rate);
+        let x = attention_norm.normalise(&(drop(output.linear(&attended, kind)) + &read.x), self.epsilon);
+        let inner = up.linear(&x, kind);
         let inner = match self.activation {
             Activation::Gelu => inner.gelu("none"),
             Activation::GeluTanh => inner.gelu("tanh"),
             Activation::Relu => inner.relu(),
         };
-        read.with(output_norm.normalise(&(drop(down.linear(&inner)) + &x), self.epsilon))
+        read.with(output_norm.normalise(&(drop(down.linear(&inner, kind)) + &x), self.epsilon))
     }
 }
 
@@ -334,10 +346,10 @@ impl Head {
     pub(super) fn forward(&self, first: &Tensor, train: bool) -> Tensor {
         let drop = |x: Tensor| if train && self.dropout > 0.0 { x.dropout(self.dropout, true) } else { x };
         let pooled = match self.family {
-            Family::Bert => self.dense.linear(first).tanh(),
-            Family::Roberta => self.dense.linear(&drop(first.shallow_clone())).tanh(),
-            Family::DistilBert => self.dense.linear(first).relu(),
+            Family::Bert => self.dense.linear(first, Kind::Float).tanh(),
+            Family::Roberta => self.dense.linear(&drop(first.shallow_clone()), Kind::Float).tanh(),
+            Family::DistilBert => self.dense.linear(first, Kind::Float).relu(),
         };
-        self.labels.linear(&drop(pooled))
+        self.labels.linear(&drop(pooled), Kind::Float)
     }
 }

@@ -166,8 +166,11 @@ impl Encoder {
             Some(pool) => trained.push(pool),
             None => {}
         }
-        let origin =
-            Copy::new(trained.iter().map(|layer| layer.map(&there)).collect(), trained_layers, head.map(&there));
+        let origin = Copy::new(
+            trained.iter().map(|layer| layer.map(&there).computed_in(kind)).collect(),
+            trained_layers,
+            head.map(&there),
+        );
         let frozen = |tensor: &Tensor| tensor.to_kind(kind).to_device(device);
         let trunk_hash = weights.hash();
         // Whatever the bits of a vector may depend on.
@@ -182,7 +185,7 @@ impl Encoder {
             copies: (0..folds).map(|_| origin.trainable()).collect(),
             trunk: Trunk {
                 embeddings: embeddings.map(&frozen),
-                layers: layers.iter().map(|layer| layer.map(&frozen)).collect(),
+                layers: layers.iter().map(|layer| layer.map(&frozen).computed_in(kind)).collect(),
                 device,
             },
             trunk_hash,
