@@ -11,8 +11,9 @@ use super::architecture::{Architecture, wrong};
 use super::copy::Copy;
 use super::layers::{Embeddings, Head, Layer, Reads};
 use super::tokens::Tokens;
+use super::trunk::{Trunk, together};
 use super::weights::{Named, Weights};
-use super::{Encoder, Trunk, size, together};
+use super::{Encoder, size};
 use crate::error::{Error, Result};
 use crate::student::{Encoded, Rows};
 
@@ -124,7 +125,7 @@ impl Exported {
             .map(|number| Ok(Layer::read(&architecture, &weights, number)?.map(&there)))
             .collect::<Result<Vec<_>>>()?;
         let head = Head::read(&architecture, &weights, size(labels.len()))?.map(&there);
-        let trunk = Trunk { embeddings: embeddings.map(&there), layers, device };
+        let trunk = Trunk { embeddings: embeddings.map(&there), layers, device, vectors: None };
         Ok(Self { tokens, trunk, head, labels, temperature })
     }
 

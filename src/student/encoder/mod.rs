@@ -1,8 +1,9 @@
 //! The `encoder` student: a pretrained transformer from a Hugging Face folder, with a classification head.
 //!
-//! The lower layers stay as they are and are shared (the trunk); the head, and as many top layers as configured, are
-//! trained in copies. `architecture` reads `config.json`; `weights` the tensors; `tokens` splits texts; `layers` computes on
-//! `packed` texts; `copy` is what is trained, `adamw` how; `folder` writes a student for use elsewhere and reads it again.
+//! The lower layers stay as they are and are shared (the `trunk`, with `vectors`, its results on disk); the head, and as
+//! many top layers as configured, are trained in copies. `architecture` reads `config.json`; `weights` the tensors; `tokens`
+//! splits texts; `layers` computes on `packed` texts; `copy` is what is trained, `adamw` how; `folder` writes a student for use
+//! elsewhere and reads it again.
 
 mod adamw;
 mod architecture;
@@ -13,6 +14,7 @@ mod packed;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod trunk;
 mod vectors;
 mod weights;
 
@@ -28,6 +30,7 @@ use self::copy::{Copy, Part};
 use self::layers::{Embeddings, Head, Layer, Reads};
 use self::packed::Packed;
 use self::tokens::Tokens;
+use self::trunk::{Trunk, together};
 use self::vectors::Vectors;
 use self::weights::Weights;
 use super::checkpoint::{Loaded, Saved};
@@ -40,41 +43,9 @@ pub(super) use folder::{Exported, is_exported};
 
 /// Held while libtorch's random numbers are used.
 static DROPOUT: Mutex<()> = Mutex::new(());
-/// Tokens that go through the layers together: on a processor what its caches hold, on a card what keeps it busy.
-const TOGETHER: usize = 1 << 10;
-const TOGETHER_ON_A_CARD: usize = 1 << 14;
-/// Tokens of a tile of short texts and of a tile of longer ones, and what is short.
-const TILE: usize = 128;
-const LARGE_TILE: usize = 512;
-const SHORT: usize = 64;
 /// In a checkpoint's notes: training steps done, and the hash of the trunk's files.
 const STEPS: &str = "encoder_steps";
 const TRUNK: &str = "encoder_trunk";
-
-/// What is not trained: embeddings and lower layers.
-struct Trunk {
-    embeddings: Embeddings,
-    layers: Vec<Layer>,
-    device: Device,
-}
-
-impl Trunk {
-    /// What the layers above get of texts, or the first tokens alone.
-    fn forward(&self, texts: &[&Encoded], reads: Reads) -> Packed {
-        let _guard = tch::no_grad_guard();
-        let ids: Vec<i64> = texts.iter().flat_map(|text| &text.ids).map(|&id| i64::from(id)).collect();
-        let places: Vec<i64> = texts.iter().flat_map(|text| 0..size(text.ids.len())).collect();
-        let [ids, places] = [ids, places].map(|numbers| Tensor::from_slice(&numbers).to_device(self.device));
-        let lengths = texts.iter().map(|text| size(text.ids.len()));
-        let below = Packed::new(self.embeddings.forward(&ids, &places), lengths);
-        let mut packed = layers::forward(&self.layers, below, reads, 0);
-        if reads == Reads::First {
-            packed = packed.firsts();
-        }
-        packed.x = packed.x.to_kind(Kind::Float);
-        packed
-    }
-}
 
 fn size(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
@@ -123,8 +94,6 @@ pub(super) struct Encoder {
     tokens: Tokens,
     trunk: Trunk,
     trunk_hash: String,
-    /// The trunk's vectors on disk.
-    vectors: Option<Vectors>,
     /// What copies begin with.
     origin: Copy,
     copies: Vec<Copy>,
@@ -175,8 +144,10 @@ impl Encoder {
         let trunk_hash = weights.hash();
         // Whatever the bits of a vector may depend on.
         let vectors_of = format!(
-            "{trunk_hash} {:?} {:?} {kind:?} {device:?} {TILE} {SHORT} {LARGE_TILE}",
-            architecture.config, architecture.pooling
+            "{trunk_hash} {:?} {:?} {kind:?} {device:?} {:?}",
+            architecture.config,
+            architecture.pooling,
+            trunk::TILES
         );
         let folder = encoder.vectors.as_deref().or(dir).filter(|_| trained_layers == 0);
         let hidden = usize::try_from(architecture.hidden).unwrap_or(0);
@@ -187,9 +158,9 @@ impl Encoder {
                 embeddings: embeddings.map(&frozen),
                 layers: layers.iter().map(|layer| layer.map(&frozen).computed_in(kind)).collect(),
                 device,
+                vectors,
             },
             trunk_hash,
-            vectors,
             config: config.clone(),
             encoder: encoder.clone(),
             labels,
@@ -208,7 +179,7 @@ impl Encoder {
     /// What the copies get of `texts`, each text in one of the inputs, with the places in `texts`.
     fn inputs(&self, texts: &[&Encoded]) -> Vec<(Vec<usize>, Packed)> {
         if self.reads_first_alone() {
-            return vec![((0..texts.len()).collect(), self.first_tokens(texts))];
+            return vec![((0..texts.len()).collect(), self.trunk.first_tokens(texts))];
         }
         let forward = |places: Vec<usize>| {
             let texts: Vec<&Encoded> = places.iter().filter_map(|&place| texts.get(place).copied()).collect();
@@ -216,44 +187,6 @@ impl Encoder {
             (places, input)
         };
         together(texts, self.trunk.device).into_iter().map(forward).collect()
-    }
-
-    /// Computes the first token's vectors of those texts that have none yet: the trunk does not change.
-    fn compute_frozen(&self, texts: &[&Encoded]) {
-        let known = |text: &Encoded| {
-            if text.frozen.get().is_none()
-                && let Some(values) = self.vectors.as_ref().and_then(|vectors| vectors.get(text))
-            {
-                let _ = text.frozen.set(values);
-            }
-            text.frozen.get().is_some()
-        };
-        let unknown: Vec<&Encoded> = texts.iter().copied().filter(|text| !known(text)).collect();
-        let word = Encoded { ids: vec![0], ..Encoded::default() };
-        for (places, filler) in tiles(&unknown) {
-            let texts: Vec<&Encoded> = places.iter().filter_map(|&place| unknown.get(place).copied()).collect();
-            let tile: Vec<&Encoded> = texts.iter().copied().chain(std::iter::repeat_n(&word, filler)).collect();
-            let first = self.trunk.forward(&tile, Reads::First).x.to_device(Device::Cpu).contiguous();
-            for (row, text) in texts.iter().enumerate() {
-                let row = first.get(size(row));
-                let mut values = vec![0.0; row.numel()];
-                row.copy_data(&mut values, row.numel());
-                // The same text may be there twice.
-                let _ = text.frozen.set(values);
-            }
-            if let Some(vectors) = &self.vectors {
-                let computed = texts.iter().filter_map(|&text| Some((text, text.frozen.get()?.as_slice())));
-                vectors.keep(&computed.collect::<Vec<_>>());
-            }
-        }
-    }
-
-    /// The first token's vectors, computed once a text.
-    fn first_tokens(&self, texts: &[&Encoded]) -> Packed {
-        self.compute_frozen(texts);
-        let values: Vec<f32> = texts.iter().filter_map(|text| text.frozen.get()).flatten().copied().collect();
-        let x = Tensor::from_slice(&values).view([size(texts.len()), self.architecture.hidden]);
-        Packed::new(x.to_device(self.trunk.device), texts.iter().map(|_| 1))
     }
 
     /// What a copy trains on of texts that go through the layers together.
@@ -302,41 +235,6 @@ impl Encoder {
     }
 }
 
-/// Places of texts by length, in groups of a bounded number of tokens: texts of one length lie side by side.
-fn together(texts: &[&Encoded], device: Device) -> Vec<Vec<usize>> {
-    let most = if device == Device::Cpu { TOGETHER } else { TOGETHER_ON_A_CARD };
-    grouped(texts, |_| most).into_iter().map(|(places, _)| places).collect()
-}
-
-/// The same in groups that are filled up to a number of tokens that depends on the texts in them alone, with that many more.
-/// The last bits of a matrix product depend on its shape: so a text becomes the same in whatever company.
-fn tiles(texts: &[&Encoded]) -> Vec<(Vec<usize>, usize)> {
-    let tile = |length: usize| if length <= SHORT { TILE } else { LARGE_TILE.max(length.next_power_of_two()) };
-    grouped(texts, tile)
-}
-
-/// Places of texts by length, in groups of at most as many tokens as `most` says for their lengths, with the tokens that
-/// are left.
-fn grouped(texts: &[&Encoded], most: impl Fn(usize) -> usize) -> Vec<(Vec<usize>, usize)> {
-    let mut places: Vec<(usize, usize)> = texts.iter().map(|text| text.ids.len()).zip(0..).collect();
-    places.sort_unstable();
-    let mut groups: Vec<(Vec<usize>, usize)> = Vec::new();
-    let mut bound = 0;
-    for (length, place) in places {
-        match groups.last_mut() {
-            Some((group, left)) if length <= *left && most(length) == bound => {
-                group.push(place);
-                *left -= length;
-            }
-            _ => {
-                bound = most(length);
-                groups.push((vec![place], bound.saturating_sub(length)));
-            }
-        }
-    }
-    groups
-}
-
 impl Student for Encoder {
     fn encode(&self, text: &str) -> Encoded {
         Encoded { ids: self.tokens.encode(text), ..Encoded::default() }
@@ -344,7 +242,7 @@ impl Student for Encoder {
 
     fn prepare(&self, texts: &[&Encoded]) {
         if self.reads_first_alone() {
-            self.compute_frozen(texts);
+            self.trunk.compute(texts);
         }
     }
 
