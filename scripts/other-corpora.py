@@ -204,13 +204,14 @@ def main():
                 after = [100 * one["distilled"] for one in found]
                 gains += [one - first for one in after]
                 row = [f"{name} ({texts:,} texts, {labels} labels)", ", ".join(teachers), kind]
-                row += [f"{value:.2f}" for value in [first, cover, *after]]
+                row += [f"{value:.2f}" for value in [first, cover]]
+                row += [f"{one:.2f} ({100 * run['calibration_error']:.0f})" for one, run in zip(after, found)]
                 table.append("| " + " | ".join(row) + " |")
                 print(table[-1], flush=True)
     page = ROOT / "docs/other-corpora.md"
     mark = "<!-- results -->"
     summary = f"Distilled minus first, over all {len(gains)} runs: mean {sum(gains) / len(gains):+.2f}, least {min(gains):+.2f} points."
-    head = "| corpus | teachers | labels an answer | teacher's first | candidates hold it | `ngram` | `encoder` |\n|---|---|---|---|---|---|---|"
+    head = "| corpus | teachers | labels an answer | teacher's first | candidates hold it | `ngram` (ECE) | `encoder` (ECE) |\n|---|---|---|---|---|---|---|"
     text = page.read_text().split(mark)[0]
     page.write_text(f"{text}{mark}\n\n{summary}\n\n{head}\n" + "\n".join(table) + "\n")
 
