@@ -26,6 +26,10 @@ fn peak_mb() -> u64 {
     line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()).unwrap_or(0) / 1024
 }
 
+fn tenths(rate: f64) -> f64 {
+    (10.0 * rate).round() / 10.0
+}
+
 /// What this process holds now: on the card, or in memory.
 fn memory_mb(device: &str) -> i64 {
     if device != "cpu" {
@@ -96,7 +100,7 @@ fn main() {
         student.train(&examples, Loss::CrossEntropy.into(), 1.0);
     };
     let train = rate(&mut |batch| step(&mut student, batch));
-    let mut found = serde_json::json!({ "predict": predict.round(), "train": train.round(), "peak_mb": peak_mb() });
+    let mut found = serde_json::json!({ "predict": tenths(predict), "train": tenths(train), "peak_mb": peak_mb() });
     if device != "cpu" {
         // A step of each first, for a new head says nothing.
         let [here, there] = ["cpu", device.as_str()].map(|device| {
