@@ -5,9 +5,9 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark")]
 
 use candist::Config;
-use candist::answer::{Answer, AnswerKey, AnswerRecord};
-use candist::label::LabelId;
-use candist::sample::{Sample, SampleId, TextHash};
+use candist::domain::answer::{Answer, AnswerKey, AnswerRecord};
+use candist::domain::label::LabelId;
+use candist::domain::sample::{Sample, SampleId, TextHash};
 use candist::store::Store;
 use candist::student::{Encoded, Example, Loss, Student, encode_ngrams, new};
 use divan::Bencher;

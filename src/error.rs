@@ -163,7 +163,7 @@ pub enum Error {
     },
     /// The label log cannot be read.
     #[error("cannot read the label log")]
-    Labels(#[source] Box<crate::labels::TailError>),
+    Labels(#[source] Box<crate::readers::tail::TailError>),
     /// A checkpoint cannot be used.
     #[error("cannot use the checkpoint {}: {message}", path.display())]
     Checkpoint {

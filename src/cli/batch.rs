@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use anyhow::Result;
-use candist::{Config, batch};
+use candist::Config;
+use candist::flow::batch;
 
 use super::{BatchCommand, grouped};
 

@@ -10,7 +10,7 @@ pub(super) fn run(path: &Path) -> Result<()> {
     let config = Config::load(path, None)?;
     let teachers: Vec<&str> = config.teachers.iter().map(candist::config::TeacherConfig::name).collect();
     // Templates, examples, tokenizers and recordings are part of it.
-    candist::teacher::open_without_keys(&config, &candist::ledger::Ledger::new(None))?;
+    candist::teacher::open_without_keys(&config, &candist::teacher::ledger::Ledger::new(None))?;
     let out = &mut std::io::stdout().lock();
     writeln!(out, "{} is well-formed", path.display())?;
     writeln!(out, "  task      {} ({} labels)", config.task.name, config.task.labels.len())?;

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use candist::evaluate::{Evaluation, evaluate};
+use candist::readers::evaluate::{Evaluation, evaluate};
 
 use super::{EvalArgs, grouped};
 

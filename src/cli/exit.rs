@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use candist::Error;
-use candist::pipeline::Outcome;
+use candist::flow::pipeline::Outcome;
 use indicatif::HumanCount;
 
 /// How the program ends.

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use candist::Error;
-use candist::answer::AnswerRecord;
-use candist::sample::{SampleId, TextHash};
+use candist::domain::answer::AnswerRecord;
+use candist::domain::sample::{SampleId, TextHash};
 use candist::store::{Failure, FailureKind, Manifest, RunLock, Store, StoreReader};
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use candist::Config;
-use candist::plan::{ASSUMED_LATENCY, Plan, TeacherPlan, plan};
+use candist::readers::plan::{ASSUMED_LATENCY, Plan, TeacherPlan, plan};
 use indicatif::HumanDuration;
 
 use super::{grouped, money};

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use candist::Config;
 use candist::config::StudentKind;
-use candist::progress::Progress;
+use candist::flow::pipeline;
+use candist::flow::progress::Progress;
 use candist::student::load_cuda;
-use candist::{Config, pipeline};
 use indicatif::{HumanCount, ProgressBar};
 use tokio::signal::unix::{SignalKind, signal};
 

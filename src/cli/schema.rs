@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 use candist::config::RawConfig;
-use candist::labels::LabelEvent;
+use candist::domain::event::LabelEvent;
 use candist::store::JournalLine;
 use schemars::schema_for;
 

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use candist::Error;
-use candist::ledger::Ledger;
-use candist::progress::{Phase, Status};
+use candist::flow::progress::{Phase, Status};
 use candist::store::{Failure, FailureKind, Manifest, RunLock, Store};
+use candist::teacher::ledger::Ledger;
 
 use rust_decimal::Decimal;
 

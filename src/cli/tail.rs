@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use candist::Error;
-use candist::labels::{Follow, LabelEvent, Tail};
+use candist::domain::event::LabelEvent;
+use candist::readers::tail::{Follow, Tail};
 
 use super::TailArgs;
 

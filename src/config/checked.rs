@@ -9,7 +9,7 @@ use super::fields::{decimal, number, one_of, required, resolve};
 use super::raw::{RawCandidates, RawConfig, RawCorpus, RawDistill, RawLabel, RawRun, RawStudent, RawTask};
 use super::teacher::{TeacherConfig, teachers};
 use super::{Problem, Problems};
-use crate::label::{Label, LabelSet};
+use crate::domain::label::{Label, LabelSet};
 
 /// A run's configuration.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 
 use super::raw_teacher::RawDecimal;
 use super::{Problem, Problems};
-use crate::label::nearest;
+use crate::domain::label::nearest;
 
 /// `path` as seen from `base`, with `folder/..` taken out where that names the same place.
 pub(super) fn resolve(base: &Path, path: PathBuf) -> PathBuf {

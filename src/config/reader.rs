@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::raw::RawConfig;
 use super::{Problem, Problems};
-use crate::label::nearest;
+use crate::domain::label::nearest;
 
 /// Reads `text`; what is wrong with it is added to `problems`, and what is right is returned.
 pub(super) fn read(text: &str, problems: &mut Problems) -> RawConfig {

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::{Corpus, Line, Lines, Row};
+use super::{Corpus, Row};
+use crate::base::lines::{Line, Lines};
 use crate::config::CorpusConfig;
+use crate::domain::sample::{Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
-use crate::sample::{Sample, SampleId, TextHash};
 
 pub(super) struct Jsonl {
     lines: Lines<Box<dyn BufRead + Send>>,

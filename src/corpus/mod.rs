@@ -3,17 +3,14 @@
 //! Formats are siblings of `jsonl`; each gives [`Corpus`]. A row that cannot be used is a value, not an error.
 
 mod jsonl;
-mod lines;
 mod plain;
 
 use std::io::BufRead;
 use std::path::Path;
 
 use crate::config::CorpusConfig;
+use crate::domain::sample::Sample;
 use crate::error::Result;
-use crate::sample::Sample;
-
-pub use lines::{Line, Lines};
 
 /// One row of a corpus.
 #[derive(Debug, PartialEq, Eq)]

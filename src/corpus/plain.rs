@@ -3,9 +3,10 @@
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-use super::{Corpus, Line, Lines, Row};
+use super::{Corpus, Row};
+use crate::base::lines::{Line, Lines};
+use crate::domain::sample::{Sample, SampleId};
 use crate::error::{Error, Result};
-use crate::sample::{Sample, SampleId};
 
 pub(super) struct Plain {
     lines: Lines<Box<dyn BufRead + Send>>,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ranks::RankLikelihood;
 use super::refinery::Evidence;
-use crate::candidates::CandidateSet;
+use crate::domain::candidates::CandidateSet;
 
 const TEMPERATURES: [f64; 9] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0];
 const MIXES: [f64; 6] = [0.01, 0.05, 0.1, 0.2, 0.4, 0.7];

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::refinery::{Evidence, Refinery, alike, restrict};
-use crate::candidates::CandidateSet;
+use crate::domain::candidates::CandidateSet;
 use crate::student::{argmax, softmax};
 
 /// delta: the share of each class that is taken for right.

@@ -2,7 +2,7 @@
 //! arXiv 2007.08929). The student shares the weight out by what it believes itself, in sample.
 
 use super::refinery::{Refinery, restrict};
-use crate::candidates::CandidateSet;
+use crate::domain::candidates::CandidateSet;
 use crate::student::{Loss, softmax};
 
 pub(super) struct Cc {

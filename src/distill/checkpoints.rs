@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::refinery::new_refinery;
 use crate::config::{DistillConfig, StudentConfig, StudentKind};
+use crate::domain::label::LabelId;
+use crate::domain::sample::Position;
 use crate::error::{Error, Result};
-use crate::label::LabelId;
-use crate::sample::Position;
 use crate::store::{CheckpointPointer, StoreHandle};
 use crate::student::{self, Student};
 

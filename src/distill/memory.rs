@@ -4,8 +4,8 @@
 
 use rand::Rng;
 
-use crate::random::rng;
-use crate::sample::Position;
+use crate::base::random::rng;
+use crate::domain::sample::Position;
 
 /// Where the sample at `position` goes: a slot to put it in, or nowhere.
 pub(super) fn slot(seed: u64, position: Position, capacity: usize) -> Option<usize> {

@@ -23,7 +23,7 @@ use super::ranks::RankLikelihood;
 use super::refinery::{Evidence, Refinery, sharpened};
 use super::teacher_model::{TeacherCounts, TeacherModel};
 use super::trust;
-use crate::candidates::{CandidateSet, Opinion};
+use crate::domain::candidates::{CandidateSet, Opinion};
 
 const EM_ROUNDS: usize = 10;
 /// Samples that are enough to choose the sharpness by.
@@ -206,7 +206,7 @@ mod tests {
 
     use super::super::refinery::tests::{set, sets};
     use super::*;
-    use crate::random::rng;
+    use crate::base::random::rng;
     use crate::student::{Rows, argmax};
 
     /// `count` samples of each of two labels, on which the student says the label with logits of `sure`, and two teachers

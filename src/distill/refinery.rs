@@ -8,9 +8,9 @@ use super::posterior::Posterior;
 use super::renormalise::Renormalise;
 use super::single::Single;
 use super::uniform::Uniform;
-use crate::candidates::CandidateSet;
 use crate::config::RefineryKind;
-use crate::label::LabelId;
+use crate::domain::candidates::CandidateSet;
+use crate::domain::label::LabelId;
 use crate::student::{Loss, Rows};
 
 /// Candidates of samples, and the logits of a student that never saw them: one row each.
@@ -116,7 +116,7 @@ pub(super) fn alike(candidates: &[LabelId], labels: usize) -> Vec<f32> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::candidates::Opinion;
+    use crate::domain::candidates::Opinion;
     use proptest::prelude::*;
 
     /// What one teacher said.

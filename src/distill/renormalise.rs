@@ -2,7 +2,7 @@
 //! 2020, arXiv 2002.08053; the core of CanDist's Distribution Refinery, arXiv 2506.03857).
 
 use super::refinery::{Refinery, alike, restrict};
-use crate::candidates::CandidateSet;
+use crate::domain::candidates::CandidateSet;
 use crate::student::softmax;
 
 pub(super) struct Renormalise {

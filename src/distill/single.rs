@@ -2,7 +2,7 @@
 //! that ask for one label and train on it; here to compare with.
 
 use super::refinery::{Refinery, restrict};
-use crate::candidates::CandidateSet;
+use crate::domain::candidates::CandidateSet;
 use crate::student::softmax;
 
 pub(super) struct Single {

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ranks::{RankCounts, RankLikelihood};
-use crate::candidates::Opinion;
+use crate::domain::candidates::Opinion;
 
 /// S: samples of a class that the prior of its confusions weighs.
 const PRIOR_SAMPLES: f64 = 5.0;
@@ -144,7 +144,7 @@ impl TeacherCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::LabelId;
+    use crate::domain::label::LabelId;
 
     fn said(labels: &[u16], weights: &[f32]) -> Opinion {
         let labels: Vec<LabelId> = labels.iter().map(|&label| LabelId(label)).collect();

@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use super::checkpoints::Checkpoints;
 use super::distiller::{Distiller, Parts};
 use crate::config::{Config, DistillConfig, StudentConfig};
+use crate::domain::sample::Position;
 use crate::error::{Error, Result, panic_message};
-use crate::progress::{Phase, Progress};
-use crate::sample::Position;
+use crate::flow::progress::{Phase, Progress};
 use crate::store::StoreHandle;
 
 /// What the student follows: how far the store is, and what is to be done about it.

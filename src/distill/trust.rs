@@ -8,7 +8,7 @@
 use super::calibration::Calibration;
 use super::refinery::{Evidence, sharpened};
 use super::teacher_model::TeacherModel;
-use crate::label::LabelId;
+use crate::domain::label::LabelId;
 
 /// Of the product of student and other teachers, which is too sure: powers, and shares of the first labels' own distribution
 /// mixed in. The best is taken.
@@ -87,7 +87,7 @@ impl Marginal {
 mod tests {
     use super::super::refinery::tests::{set, sets};
     use super::*;
-    use crate::candidates::{CandidateSet, Opinion};
+    use crate::domain::candidates::{CandidateSet, Opinion};
     use crate::student::Rows;
 
     #[test]

@@ -1,7 +1,7 @@
 //! `uniform`: all candidates alike. The target never learns; the label is the student's choice among the candidates.
 
 use super::refinery::{Refinery, alike, restrict};
-use crate::candidates::CandidateSet;
+use crate::domain::candidates::CandidateSet;
 use crate::student::softmax;
 
 pub(super) struct Uniform {

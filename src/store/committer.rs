@@ -6,12 +6,12 @@ use super::index::{Applied, CheckpointPointer, Failure, Index};
 use super::journal::Journal;
 use super::label_log::LabelLog;
 use super::open::Opened;
-use crate::answer::AnswerRecord;
-use crate::candidates::CandidateSet;
+use crate::domain::answer::AnswerRecord;
+use crate::domain::candidates::CandidateSet;
+use crate::domain::event::{LabelEvent, StoredEvent};
+use crate::domain::label::LabelSet;
+use crate::domain::sample::{Position, Sample};
 use crate::error::{Error, Result};
-use crate::label::LabelSet;
-use crate::labels::{LabelEvent, StoredEvent};
-use crate::sample::{Position, Sample};
 
 /// Commands that are made durable together, at most.
 const GROUP: usize = 512;

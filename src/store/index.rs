@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{Undecodable, decode, encode};
 use super::journal::Extent;
-use crate::answer::{AnswerKey, AnswerRecord};
-use crate::candidates::CandidateSet;
+use crate::domain::answer::{AnswerKey, AnswerRecord};
+use crate::domain::candidates::CandidateSet;
+use crate::domain::event::StoredEvent;
+use crate::domain::sample::{Position, Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
-use crate::labels::StoredEvent;
-use crate::sample::{Position, Sample, SampleId, TextHash};
 
 /// sled's page cache; the part of memory that the store takes, whatever the corpus' size.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -313,9 +313,9 @@ fn failed(path: &Path, error: sled::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::candidates::Opinion;
-    use crate::label::LabelId;
-    use crate::labels::By;
+    use crate::domain::candidates::Opinion;
+    use crate::domain::event::By;
+    use crate::domain::label::LabelId;
 
     /// Three samples with an event each.
     fn filled(dir: &Path) -> Index {

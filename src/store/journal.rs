@@ -10,11 +10,11 @@ use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{Answer, AnswerKey, AnswerRecord, Problem, ProblemKind, Usage};
-use crate::corpus::{Line, Lines};
+use crate::base::lines::{Line, Lines};
+use crate::domain::answer::{Answer, AnswerKey, AnswerRecord, Problem, ProblemKind, Usage};
+use crate::domain::label::LabelSet;
+use crate::domain::sample::{SampleId, TextHash, from_hex};
 use crate::error::{Error, Result};
-use crate::label::LabelSet;
-use crate::sample::{SampleId, TextHash, from_hex};
 
 /// A line of the journal, without its checksum. A recording has the same fields; it needs only `id` and `labels`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
@@ -324,7 +324,7 @@ pub(super) fn cut_torn_line(mut file: &File) -> std::io::Result<JournalDamage> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::label::{Label, LabelId};
+    use crate::domain::label::{Label, LabelId};
     use proptest::prelude::*;
 
     pub(crate) fn labels() -> LabelSet {

@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::journal::{check_in_place, cut_torn_line};
+use crate::domain::event::LabelEvent;
 use crate::error::{Error, Result};
-use crate::labels::LabelEvent;
 
 #[derive(Debug)]
 pub(super) struct LabelLog {

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::durable::replace_file;
+use crate::base::durable::replace_file;
+use crate::domain::label::{Label, LabelSet};
+use crate::domain::sample::Position;
 use crate::error::{Error, Result};
-use crate::label::{Label, LabelSet};
-use crate::sample::Position;
 
 const FILE: &str = "manifest.json";
 const FORMAT: u32 = 1;

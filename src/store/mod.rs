@@ -29,11 +29,11 @@ pub use totals::Totals;
 
 use self::committer::{Command, Committer, QUEUE};
 use self::index::Index;
-use crate::answer::{AnswerKey, AnswerRecord};
+use crate::domain::answer::{AnswerKey, AnswerRecord};
+use crate::domain::event::StoredEvent;
+use crate::domain::label::LabelSet;
+use crate::domain::sample::{Position, SampleId};
 use crate::error::{Error, Result};
-use crate::label::LabelSet;
-use crate::labels::StoredEvent;
-use crate::sample::{Position, SampleId};
 
 /// A store whose parts agree, not yet at work.
 #[derive(Debug)]
@@ -275,10 +275,10 @@ pub fn start_new_labels(dir: &Path) -> Result<Option<PathBuf>> {
 mod tests {
     use super::journal::tests::{labels, record};
     use super::*;
-    use crate::candidates::{CandidateSet, Opinion};
-    use crate::label::LabelId;
-    use crate::labels::By;
-    use crate::sample::Sample;
+    use crate::domain::candidates::{CandidateSet, Opinion};
+    use crate::domain::event::By;
+    use crate::domain::label::LabelId;
+    use crate::domain::sample::Sample;
 
     fn event(position: Position, label: u16, previous: Option<u64>) -> StoredEvent {
         StoredEvent {

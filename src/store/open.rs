@@ -11,9 +11,9 @@ use super::index::{Applied, Counts, Index};
 use super::journal::{Extent, Journal, JournalDamage};
 use super::label_log::LabelLog;
 use super::totals::Totals;
-use crate::answer::{AnswerKey, AnswerRecord};
+use crate::domain::answer::{AnswerKey, AnswerRecord};
+use crate::domain::label::LabelSet;
 use crate::error::{Error, Result, panic_message};
-use crate::label::LabelSet;
 
 /// The name of the threads that open a store: their panics are caught, and not worth a message of their own.
 pub const OPENING_THREAD: &str = "candist-open";

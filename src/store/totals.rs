@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 
-use crate::answer::{AnswerRecord, ProblemKind, Usage};
+use crate::domain::answer::{AnswerRecord, ProblemKind, Usage};
 
 /// Sums over all answers.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,5 +1,6 @@
 //! Teachers: who names candidate labels. One trait; `recorded` and `openai` are its kinds.
 
+pub mod ledger;
 mod openai;
 mod recorded;
 
@@ -7,11 +8,11 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::answer::{Answer, AnswerKey};
 use crate::config::{Config, TeacherConfig};
+use crate::domain::answer::{Answer, AnswerKey};
+use crate::domain::sample::Sample;
 use crate::error::Result;
-use crate::ledger::Ledger;
-use crate::sample::Sample;
+use crate::teacher::ledger::Ledger;
 
 pub use openai::parse::labels_in;
 

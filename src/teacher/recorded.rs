@@ -11,13 +11,13 @@ use futures::future::{self, BoxFuture};
 use serde::Deserialize;
 
 use super::{AskError, Teacher};
-use crate::answer::{Answer, AnswerKey, Problem, ProblemKind};
-use crate::candidates::Opinion;
+use crate::base::lines::{Line, Lines};
 use crate::config::RecordedConfig;
-use crate::corpus::{Line, Lines};
+use crate::domain::answer::{Answer, AnswerKey, Problem, ProblemKind};
+use crate::domain::candidates::Opinion;
+use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::sample::{Sample, TextHash, short_hash};
 use crate::error::{Error, Result};
-use crate::label::{LabelId, LabelSet};
-use crate::sample::{Sample, TextHash, short_hash};
 
 /// A longer line is no answer.
 const MAX_LINE_BYTES: usize = 16 << 20;
@@ -261,8 +261,8 @@ impl Teacher for Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Label;
-    use crate::sample::SampleId;
+    use crate::domain::label::Label;
+    use crate::domain::sample::SampleId;
     use std::io::Write;
 
     fn open(content: &str, name: &str) -> Result<Recorded, String> {

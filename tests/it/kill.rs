@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use candist::random::rng;
+use candist::base::random::rng;
 use rand::Rng;
 
 use crate::server::Behaviour;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use candist::random::rng;
+use candist::base::random::rng;
 use rand::Rng;
 use serde_json::Value;
 

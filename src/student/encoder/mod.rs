@@ -35,9 +35,9 @@ use self::vectors::Vectors;
 use self::weights::Weights;
 use super::checkpoint::{Loaded, Saved};
 use super::{Encoded, Example, Fold, Objective, Rows, Student, mixing_weight};
+use crate::base::random::rng;
 use crate::config::{EncoderConfig, Precision, StudentConfig};
 use crate::error::Result;
-use crate::random::rng;
 
 pub(super) use folder::{Exported, is_exported};
 

@@ -7,9 +7,9 @@
 use rand::Rng;
 use tch::{Device, Kind, Tensor};
 
+use crate::base::random::rng;
 use crate::config::NgramConfig;
 use crate::error::Result;
-use crate::random::rng;
 use crate::student::checkpoint::{Loaded, Saved};
 use crate::student::{Encoded, Loss};
 

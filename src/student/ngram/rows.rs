@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rand::Rng;
 
 use super::model::Batch;
-use crate::random::rng;
+use crate::base::random::rng;
 use crate::student::{Encoded, Example, Fold, Objective, mixing_weight};
 
 /// Share of a text's n-grams that are left out of a perturbed text.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use crate::config::{Choose, ExamplesConfig};
-use crate::label::LabelSet;
-use crate::sample::short_hash;
+use crate::domain::label::LabelSet;
+use crate::domain::sample::short_hash;
 use crate::student::encode_ngrams;
 
 /// Hash buckets of the n-grams by which texts are compared; collisions cost a little likeness.
@@ -128,7 +128,7 @@ fn example(line: &str, labels: &LabelSet) -> Result<Example, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Label;
+    use crate::domain::label::Label;
 
     #[test]
     fn what_is_no_example_is_named_with_its_line() {

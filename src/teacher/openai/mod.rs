@@ -36,12 +36,12 @@ use self::prompt::Prompter;
 use self::sizes::Sizer;
 use self::wire::{Formats, Request};
 use super::{AskError, Requests, Size, Teacher};
-use crate::answer::{Answer, AnswerKey};
 use crate::config::{OpenAiConfig, Task};
+use crate::domain::answer::{Answer, AnswerKey};
+use crate::domain::label::LabelSet;
+use crate::domain::sample::{Sample, short_hash};
 use crate::error::{Error, Result};
-use crate::label::LabelSet;
-use crate::ledger::Ledger;
-use crate::sample::{Sample, short_hash};
+use crate::teacher::ledger::Ledger;
 
 /// What teachers at one address have in common.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ impl Teacher for OpenAi {
     }
 
     fn identity(&self) -> String {
-        format!("openai:{}:{}", crate::sample::to_hex(self.key_prefix), self.config.prompt.draws)
+        format!("openai:{}:{}", crate::domain::sample::to_hex(self.key_prefix), self.config.prompt.draws)
     }
 
     fn draws(&self) -> u32 {

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use serde_json::{Deserializer, Map, Value};
 
-use crate::label::{LabelId, LabelSet};
+use crate::domain::label::{LabelId, LabelSet};
 
 /// Starts of JSON that are tried before the reply is read as plain text: bounds the work on hostile replies.
 const MAX_STARTS: usize = 8;
@@ -169,7 +169,7 @@ fn plain_names(reply: &str) -> Vec<Named> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Label;
+    use crate::domain::label::Label;
     use proptest::prelude::*;
 
     fn set() -> LabelSet {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::examples::Examples;
 use crate::config::{Mode, PromptConfig, Task};
-use crate::sample::short_hash;
+use crate::domain::sample::short_hash;
 
 const SYSTEM: &str = include_str!("prompts/system.jinja");
 
@@ -127,7 +127,7 @@ fn form(config: &PromptConfig) -> &'static str {
 mod tests {
     use super::*;
     use crate::config::{Choose, ExamplesConfig, Output};
-    use crate::label::{Label, LabelSet};
+    use crate::domain::label::{Label, LabelSet};
     use std::io::Write;
 
     fn task() -> Task {

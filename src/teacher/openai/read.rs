@@ -2,8 +2,8 @@
 
 use super::parse;
 use super::wire::{Choice, Reply};
-use crate::answer::{Answer, Problem, ProblemKind};
-use crate::label::{LabelId, LabelSet};
+use crate::domain::answer::{Answer, Problem, ProblemKind};
+use crate::domain::label::{LabelId, LabelSet};
 
 /// Names outside the label set that are told, and how much of each.
 const TOLD: usize = 5;
@@ -100,7 +100,7 @@ fn token_weights(choice: &Choice, content: &str, ranked: &[LabelId], labels: &La
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Label;
+    use crate::domain::label::Label;
 
     fn labels() -> LabelSet {
         let label = |name: &str| Label { name: name.into(), description: None, aliases: vec![] };

@@ -15,10 +15,10 @@ use super::prompt::Message;
 use super::retry::{Verdict, backoff, judge};
 use super::wire::Request;
 use super::{OpenAi, headers, read};
-use crate::answer::{Answer, Problem, ProblemKind};
-use crate::ledger::{Refused, Reservation};
-use crate::sample::Sample;
+use crate::domain::answer::{Answer, Problem, ProblemKind};
+use crate::domain::sample::Sample;
 use crate::teacher::AskError;
+use crate::teacher::ledger::{Refused, Reservation};
 
 /// How one request ended without an answer.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use tokenizers::Tokenizer;
 
 use super::prompt::Message;
-use crate::answer::Usage;
+use crate::domain::answer::Usage;
 use crate::error::panic_message;
 use crate::teacher::Size;
 

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::dialect::{Dialect, TokenLimit};
 use super::prompt::Message;
-use crate::answer::Usage;
 use crate::config::{Output, PromptConfig};
-use crate::label::LabelSet;
+use crate::domain::answer::Usage;
+use crate::domain::label::LabelSet;
 
 /// Candidates whose log-probabilities are wanted beside the one that was chosen, per token. They are not read, but some
 /// servers give none without.
@@ -186,7 +186,7 @@ impl ReplyMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::label::Label;
+    use crate::domain::label::Label;
 
     #[test]
     fn the_schema_names_the_labels_unless_there_are_too_many() {

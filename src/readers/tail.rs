@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::LabelEvent;
+use crate::domain::event::LabelEvent;
 
 /// What came next in a log.
 #[derive(Debug, PartialEq)]
@@ -118,8 +118,8 @@ impl Tail {
 
 #[cfg(test)]
 mod tests {
-    use super::super::By;
     use super::*;
+    use crate::domain::event::By;
     use std::io::Write;
 
     fn line(offset: u64) -> String {

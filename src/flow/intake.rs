@@ -10,12 +10,12 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{OnceCell, mpsc};
 
-use crate::answer::{AnswerKey, AnswerRecord};
 use crate::config::CorpusConfig;
 use crate::corpus::Corpus;
+use crate::domain::answer::{AnswerKey, AnswerRecord};
+use crate::domain::sample::{Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
-use crate::progress::Progress;
-use crate::sample::{Sample, SampleId, TextHash};
+use crate::flow::progress::Progress;
 use crate::store::StoreHandle;
 use crate::teacher::Teacher;
 

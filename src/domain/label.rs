@@ -117,7 +117,7 @@ impl LabelSet {
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 16] {
         let names: Vec<&[u8]> = self.labels.iter().map(|label| label.name.as_bytes()).collect();
-        crate::sample::short_hash(&names)
+        crate::domain::sample::short_hash(&names)
     }
 }
 

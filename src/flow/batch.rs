@@ -12,12 +12,12 @@ use futures::future::try_join_all;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::answer::{AnswerKey, AnswerRecord};
 use crate::config::Config;
 use crate::corpus;
+use crate::domain::answer::{AnswerKey, AnswerRecord};
+use crate::domain::sample::{Sample, TextHash, from_hex};
 use crate::error::{Error, Result};
-use crate::plan::Dry;
-use crate::sample::{Sample, TextHash, from_hex};
+use crate::readers::plan::Dry;
 use crate::teacher::Teacher;
 
 /// What providers take in one file.

@@ -7,12 +7,13 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::corpus::{Line, Lines};
+use crate::base::lines::{Line, Lines};
 use crate::distill::{TrainedStudent, load_student};
+use crate::domain::event::LabelEvent;
+use crate::domain::label::LabelSet;
 use crate::error::{Error, Result};
-use crate::label::LabelSet;
-use crate::labels::{Follow, LabelEvent, Tail};
-use crate::statistics::Calibration;
+use crate::readers::statistics::Calibration;
+use crate::readers::tail::{Follow, Tail};
 use crate::store::Manifest;
 use crate::student::{argmax, softmax};
 
@@ -169,7 +170,7 @@ fn student_accuracy(dir: &Path, path: &Path, labels: &LabelSet) -> Result<HeldOu
         let texts: Vec<_> = encoded.iter().collect();
         for (gold, p) in chunk.drain(..).zip(student.predict(&texts).iter()) {
             let p = softmax(&p.iter().map(|logit| logit / temperature as f32).collect::<Vec<_>>());
-            let predicted = argmax(&p).and_then(|label| u16::try_from(label).ok()).map(crate::label::LabelId);
+            let predicted = argmax(&p).and_then(|label| u16::try_from(label).ok()).map(crate::domain::label::LabelId);
             let is_right = predicted.is_some_and(|label| labels.name(label) == gold.label);
             right += usize::from(is_right);
             calibration.add(f64::from(p.iter().copied().fold(0.0, f32::max)), is_right);
@@ -196,7 +197,7 @@ fn student_accuracy(dir: &Path, path: &Path, labels: &LabelSet) -> Result<HeldOu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::labels::By;
+    use crate::domain::event::By;
 
     fn event(label: &str, candidates: &[&str]) -> LabelEvent {
         LabelEvent {

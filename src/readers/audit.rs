@@ -11,13 +11,13 @@ use std::path::Path;
 use rand::seq::index::sample;
 use serde::{Deserialize, Serialize};
 
-use crate::corpus::{Line, Lines};
+use crate::base::lines::{Line, Lines};
+use crate::base::random::rng;
+use crate::domain::event::LabelEvent;
+use crate::domain::sample::Position;
 use crate::error::{Error, Result};
-use crate::evaluate::latest_labels;
-use crate::labels::LabelEvent;
-use crate::random::rng;
-use crate::sample::Position;
-use crate::statistics::{interval, upper_bound};
+use crate::readers::evaluate::latest_labels;
+use crate::readers::statistics::{interval, upper_bound};
 use crate::store::{Manifest, RunLock, Store};
 
 const MAX_LINE_BYTES: usize = 16 << 20;

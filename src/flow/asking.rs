@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 
-use crate::answer::AnswerRecord;
-use crate::candidates::{CandidateSet, Opinion};
 use crate::config::Combine;
+use crate::domain::answer::AnswerRecord;
+use crate::domain::candidates::{CandidateSet, Opinion};
+use crate::domain::sample::{Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
-use crate::progress::Progress;
-use crate::resume::{AnswerCell, Question, Slot};
-use crate::sample::{Sample, SampleId, TextHash};
+use crate::flow::intake::{AnswerCell, Question, Slot};
+use crate::flow::progress::Progress;
 use crate::store::{Annotated, StoreHandle};
 use crate::teacher::{AskError, Teacher};
 

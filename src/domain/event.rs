@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::label::{LabelId, LabelSet};
-use crate::sample::{Position, SampleId};
+use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::sample::{Position, SampleId};
 
 /// Where a label comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::label::LabelId;
+use crate::domain::label::LabelId;
 
 /// What one teacher said about a sample.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

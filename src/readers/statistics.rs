@@ -30,7 +30,7 @@ fn bisect(mut low: f64, mut high: f64, is_low: impl Fn(f64) -> bool) -> f64 {
 /// The largest share that leaves `successes` or fewer of `trials` a chance of `alpha` (Clopper and Pearson 1934): the true
 /// share is below it with probability 1 - alpha.
 #[must_use]
-pub fn upper_bound(successes: u64, trials: u64, alpha: f64) -> f64 {
+pub(crate) fn upper_bound(successes: u64, trials: u64, alpha: f64) -> f64 {
     if successes >= trials {
         return 1.0;
     }
@@ -39,7 +39,7 @@ pub fn upper_bound(successes: u64, trials: u64, alpha: f64) -> f64 {
 
 /// The interval that holds the true share with probability `confidence` at least (Clopper and Pearson 1934).
 #[must_use]
-pub fn interval(successes: u64, trials: u64, confidence: f64) -> (f64, f64) {
+pub(crate) fn interval(successes: u64, trials: u64, confidence: f64) -> (f64, f64) {
     let alpha = (1.0 - confidence) / 2.0;
     (1.0 - upper_bound(trials - successes.min(trials), trials, alpha), upper_bound(successes, trials, alpha))
 }
@@ -47,7 +47,7 @@ pub fn interval(successes: u64, trials: u64, confidence: f64) -> (f64, f64) {
 /// The expected calibration error of confidences and whether they were right, in 15 bins of equal width (Guo et al. 2017,
 /// arXiv 1706.04599): the mean distance between confidence and accuracy.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Calibration {
+pub(crate) struct Calibration {
     /// Count, sum of confidences, sum of right ones.
     bins: [(u64, f64, f64); BINS],
 }
@@ -56,7 +56,7 @@ const BINS: usize = 15;
 
 impl Calibration {
     /// Adds a label.
-    pub fn add(&mut self, confidence: f64, is_right: bool) {
+    pub(crate) fn add(&mut self, confidence: f64, is_right: bool) {
         // The last bin takes 1 too.
         let bin = ((confidence.clamp(0.0, 1.0) * BINS as f64) as usize).min(BINS - 1);
         if let Some((count, sum, right)) = self.bins.get_mut(bin) {
@@ -68,7 +68,7 @@ impl Calibration {
 
     /// 0 to 1; 0 for nothing.
     #[must_use]
-    pub fn error(&self) -> f64 {
+    pub(crate) fn error(&self) -> f64 {
         let count: u64 = self.bins.iter().map(|(count, ..)| count).sum();
         self.bins.iter().map(|(_, sum, right)| (sum - right).abs()).sum::<f64>() / count.max(1) as f64
     }

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read};
 
 /// One line, without its line ending.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Line {
+pub(crate) enum Line {
     /// Text.
     Text(String),
     /// Not UTF-8; the offset of the first wrong byte.
@@ -15,7 +15,7 @@ pub enum Line {
 
 /// Reads lines of at most `max_bytes`; longer ones are passed over without being held.
 #[derive(Debug)]
-pub struct Lines<R> {
+pub(crate) struct Lines<R> {
     input: R,
     max_bytes: usize,
     number: u64,
@@ -23,12 +23,12 @@ pub struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     /// Reads lines from `input`.
-    pub fn new(input: R, max_bytes: usize) -> Self {
+    pub(crate) fn new(input: R, max_bytes: usize) -> Self {
         Self { input, max_bytes, number: 0 }
     }
 
     /// The next line with its number, from 1. A byte order mark at the start and a `\r` at the end are dropped.
-    pub fn next_line(&mut self) -> io::Result<Option<(u64, Line)>> {
+    pub(crate) fn next_line(&mut self) -> io::Result<Option<(u64, Line)>> {
         let mut bytes = Vec::new();
         // Two more than the most: the line feed, and one to tell "just fits" from "too long".
         let limit = self.max_bytes as u64 + 2;

@@ -11,9 +11,9 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::answer::Usage;
+use crate::base::durable::replace_file;
 use crate::config::Price;
-use crate::durable::replace_file;
+use crate::domain::answer::Usage;
 use crate::error::{Error, Result};
 
 const FILE: &str = "spend.json";
@@ -304,7 +304,7 @@ mod tests {
     async fn the_cap_holds_with_answers_of_any_cost_and_nothing_is_left_over() {
         for seed in 0..100 {
             let ledger = Ledger::new(Some(dollars("1.00")));
-            let mut rng = crate::random::rng(seed, "costs", &[]);
+            let mut rng = crate::base::random::rng(seed, "costs", &[]);
             let costs: Vec<i64> = (0..400).map(|_| rng.random_range(0..=100)).collect();
             let asked = costs.iter().map(|&cost| {
                 let ledger = Arc::clone(&ledger);

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
-use crate::annotate::opinion;
-use crate::answer::AnswerKey;
 use crate::config::{Combine, Config, LimitsConfig, Price, TeacherConfig};
 use crate::corpus;
+use crate::domain::answer::AnswerKey;
+use crate::domain::sample::{Sample, TextHash};
 use crate::error::{Error, Result};
-use crate::ledger::Ledger;
-use crate::pipeline;
-use crate::sample::{Sample, TextHash};
+use crate::flow::asking::opinion;
+use crate::flow::pipeline;
 use crate::store::{Manifest, RunLock, Store, StoreReader};
+use crate::teacher::ledger::Ledger;
 use crate::teacher::{self, Teacher};
 
 /// Seconds that a request is assumed to take.
@@ -139,7 +139,11 @@ impl Dry {
     }
 
     /// The stored answer under `key`, if a run would use it.
-    pub(crate) fn stored(&self, teacher: &dyn Teacher, key: AnswerKey) -> Result<Option<crate::answer::AnswerRecord>> {
+    pub(crate) fn stored(
+        &self,
+        teacher: &dyn Teacher,
+        key: AnswerKey,
+    ) -> Result<Option<crate::domain::answer::AnswerRecord>> {
         let stored = match self.reader() {
             Some(reader) => reader.answer(key)?,
             None => None,

@@ -9,17 +9,17 @@ use futures::StreamExt;
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::annotate::{Annotator, Reply};
 use crate::config::{Combine, Config};
 use crate::corpus;
 use crate::distill::{self, Feed, Report};
+use crate::domain::sample::to_hex;
 use crate::error::{Error, Result, panic_message};
-use crate::ledger::Ledger;
-use crate::progress::{Phase, Progress};
-use crate::resume;
-use crate::sample::to_hex;
+use crate::flow::asking::{Annotator, Reply};
+use crate::flow::intake;
+use crate::flow::progress::{Phase, Progress};
 use crate::store::{self, FailureCounts, Manifest, RunLock, Store, StoreHandle};
 use crate::student;
+use crate::teacher::ledger::Ledger;
 use crate::teacher::{self, Teacher};
 
 /// Samples that get their positions together, at most.
@@ -78,7 +78,7 @@ pub async fn run(
     let (store, committer) = store.start()?;
     let (feed, followed) = watch::channel(Feed { placed, ends: manifest.ends.clone(), ..Feed::default() });
     let student = distill::start(&config, store.clone(), followed, Arc::clone(&progress))?;
-    let (questions, filter) = resume::start(
+    let (questions, filter) = intake::start(
         &config.corpus,
         corpus,
         teachers.clone(),
@@ -202,7 +202,7 @@ pub(crate) fn manifest_of(config: &Config, teachers: &[Arc<dyn Teacher>]) -> Res
     let parts: Vec<&[u8]> =
         std::iter::once(student.as_bytes()).chain(identities.iter().map(String::as_bytes)).collect();
     let labels = config.task.labels.iter().map(|label| label.name.clone()).collect();
-    Ok(Manifest::new(config.task.name.clone(), labels, to_hex(crate::sample::short_hash(&parts))))
+    Ok(Manifest::new(config.task.name.clone(), labels, to_hex(crate::domain::sample::short_hash(&parts))))
 }
 
 /// Gives every annotated sample its position and tells the student. After an error nothing more is placed (it would

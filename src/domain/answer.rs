@@ -3,8 +3,8 @@
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use crate::label::LabelId;
-use crate::sample::{SampleId, TextHash, to_hex};
+use crate::domain::label::LabelId;
+use crate::domain::sample::{SampleId, TextHash, to_hex};
 
 /// Hash of all that determines an answer: text, model, rendered prompt, decoding parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

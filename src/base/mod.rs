@@ -1,0 +1,5 @@
+//! What every stage stands on: files that are there whole or not at all, bounded lines, random numbers keyed by use.
+
+pub(crate) mod durable;
+pub(crate) mod lines;
+pub mod random;

@@ -1,0 +1,7 @@
+//! The words of the domain, as types: no I/O, and no stage is named here.
+
+pub mod answer;
+pub mod candidates;
+pub mod event;
+pub mod label;
+pub mod sample;
