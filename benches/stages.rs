@@ -5,10 +5,14 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark")]
 
 use candist::Config;
+use std::sync::Arc;
+
 use candist::domain::answer::{Answer, AnswerKey, AnswerRecord};
+use candist::domain::event::By;
+use candist::domain::input::Names;
 use candist::domain::label::LabelId;
 use candist::domain::sample::{Sample, SampleId, TextHash};
-use candist::store::Store;
+use candist::store::{Identity, RunDir};
 use candist::student::{Encoded, Example, Loss, Student, encode_ngrams, new};
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -78,14 +82,13 @@ fn predict(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 5)]
 fn record(bencher: Bencher<'_, '_>) {
     const ANSWERS: u64 = 10_000;
-    let labels = config().task.labels;
     let runtime = tokio::runtime::Runtime::new().unwrap();
     bencher.counter(ItemsCount::new(ANSWERS)).with_inputs(|| tempfile::tempdir().unwrap()).bench_local_values(|dir| {
-        let (store, thread) = Store::open(dir.path(), &labels).unwrap().start().unwrap();
+        let (store, thread) = RunDir::own(dir.path(), identity()).unwrap().open().unwrap();
         runtime.block_on(async {
             use futures::StreamExt;
             futures::stream::iter(0..ANSWERS)
-                .map(|number| store.record(answer(number)))
+                .map(|number| store.answers.keep(vec![answer(number)]))
                 .buffer_unordered(512)
                 .for_each(|stored| {
                     stored.unwrap();
@@ -97,6 +100,19 @@ fn record(bencher: Bencher<'_, '_>) {
         thread.join().unwrap().unwrap();
         dir
     });
+}
+
+/// What the quickstart's run directory is for.
+fn identity() -> Identity {
+    let task = config().task;
+    Identity {
+        task: task.name,
+        names: Arc::new(Names { labels: task.labels, teachers: vec!["teacher".to_owned()] }),
+        asking: String::new(),
+        labelling: String::new(),
+        before: String::new(),
+        refinery: By::Posterior,
+    }
 }
 
 fn answer(number: u64) -> AnswerRecord {

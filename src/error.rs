@@ -84,15 +84,79 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// The manifest cannot be read.
-    #[error(
-        "{} is damaged ({message}). Delete it and run again: it is made anew, answers are kept, and labels are compared \
-         with those in labels.jsonl", path.display()
-    )]
+    /// The manifest says something that cannot be.
+    #[error("{} cannot be used: {message}. Delete it and run again: it is made anew", path.display())]
     Manifest {
         /// The file.
         path: PathBuf,
         /// What was found.
+        message: String,
+    },
+    /// A line of the input log cannot be used.
+    #[error(
+        "{}:{line}: this line of the input log {message}. What came after it was consumed with it, so it cannot be left out. \
+         Put the file back from a copy, or move it away (do not delete it) and run again: the texts arrive anew in the \
+         corpus' order, with the answers that are stored, and labels are written anew", path.display()
+    )]
+    InputLog {
+        /// The log.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        message: String,
+    },
+    /// The manifest is that of another run directory.
+    #[error(
+        "{} is of another run directory than the inputs.jsonl beside it: remove it and run again, it is made anew",
+        path.display()
+    )]
+    OtherRun {
+        /// The manifest.
+        path: PathBuf,
+    },
+    /// The folder is somebody's, and no run directory.
+    #[error("{} has files in it and is no run directory: choose an empty or new folder for run.dir", path.display())]
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A run directory of an older candist, of which more is asked than it can say before it is taken up.
+    #[error("{} was written by an older candist: `candist run CONFIG` takes it up, without asking again", path.display())]
+    Unconverted {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// A run directory without a student.
+    #[error(
+        "there is no student in {} yet: the first checkpoint comes after some seconds of training, the last when the run is \
+         complete. Let `candist run CONFIG` go on", path.display()
+    )]
+    NoStudent {
+        /// The run directory.
+        path: PathBuf,
+    },
+    /// No teacher named a label for any text: there is nothing to learn from.
+    #[error(
+        "none of {samples} texts has an answer that names a label of the task, so nothing was labelled. `candist failures RUN` \
+         shows the answers; see that task.labels are spelled as the model writes them, and run with --retry-failures"
+    )]
+    NothingUsable {
+        /// Texts.
+        samples: u64,
+    },
+    /// More than the program counts.
+    #[error("there are too many {what}: the most is {most}. Split the corpus into several run directories")]
+    TooLarge {
+        /// Of what.
+        what: &'static str,
+        /// The most.
+        most: u64,
+    },
+    /// A user's own sink failed.
+    #[error("a sink of labels failed: {message}. What it was given is in labels.jsonl; run again to go on")]
+    Sink {
+        /// What it said.
         message: String,
     },
     /// The record of what was spent cannot be read.
@@ -139,7 +203,7 @@ pub enum Error {
         known: u32,
     },
     /// The store cannot be used and could not be repaired.
-    #[error("the store {} is damaged: {message}. Delete that folder and run again: it is rebuilt from answers.jsonl", path.display())]
+    #[error("the store {} is damaged: {message}. It is a cache: the next run makes it anew from the logs", path.display())]
     StoreDamaged {
         /// The store.
         path: PathBuf,
@@ -148,10 +212,9 @@ pub enum Error {
     },
     /// Replaying the answers gave another label than before.
     #[error(
-        "label event {offset} came out differently than it was written before:\n  before: {before}\n  now:    {now}\n\
-         This happens when labels.jsonl was edited, when the corpus was reordered since and store/ then lost, when \
-         manifest.json was lost, or with another build. Move labels.jsonl and store/ away and run again: the labels are \
-         written anew from answers.jsonl, and no answer is asked again."
+        "labels.jsonl:{}: this label came out differently than it was written before:\n  before: {before}\n  now:    {now}\n\
+         This happens when labels.jsonl was edited, or with another build or machine. Move labels.jsonl away and run again: \
+         the labels are written anew from inputs.jsonl, and no answer is asked again.", offset + 1
     )]
     Replay {
         /// The event.

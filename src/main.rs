@@ -12,6 +12,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    // Only a test's build has any.
+    let _failpoints = fail::has_failpoints().then(fail::FailScenario::setup);
     let cli = cli::Cli::parse();
     let bar = cli::start_messages();
     match cli::run(cli, &bar) {

@@ -1,6 +1,6 @@
-//! Files that are there whole, or not at all.
+//! Files that are there whole or not at all, and names that outlive a power cut.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
@@ -14,7 +14,31 @@ pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
         file.write_all(bytes)?;
         file.sync_all()?;
         std::fs::rename(&new, path)?;
-        File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+        sync_folder_of(path)
     };
     write().map_err(Error::run_file("write", path))
+}
+
+/// Opens `path` for reading and appending. A file that is made here has its name on disk when this returns: without that,
+/// a power cut loses the file with all that was synced into it.
+pub(crate) fn open_append(path: &Path) -> std::io::Result<File> {
+    let existed = path.try_exists()?;
+    let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    if !existed {
+        file.sync_all()?;
+        sync_folder_of(path)?;
+    }
+    Ok(file)
+}
+
+/// Makes what was created, renamed or removed in the folder of `path` durable.
+pub(crate) fn sync_folder_of(path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
+}
+
+/// Renames, durably.
+pub(crate) fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::rename(from, to)?;
+    sync_folder_of(to)
 }

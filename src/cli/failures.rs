@@ -1,72 +1,52 @@
 //! `candist failures`
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use candist::Error;
 use candist::domain::answer::AnswerRecord;
-use candist::domain::sample::{SampleId, TextHash};
-use candist::store::{Failure, FailureKind, Manifest, RunLock, Store, StoreReader};
+use candist::store::{Failure, FailureKind, RunDir, RunView};
 use serde_json::json;
 
 use super::messages::printable;
 
-/// A failure, and the answers that there are to its text.
-type Found = (FailureKind, Failure, Vec<AnswerRecord>);
-
 pub(super) fn run(dir: &Path, as_json: bool) -> Result<()> {
-    let manifest =
-        Manifest::read(dir)?.ok_or_else(|| Error::NoRun { path: dir.to_owned(), missing: "manifest.json" })?;
-    let _lock = RunLock::take(dir)?;
-    let store = Store::open(dir, &manifest.label_set()?)?;
-    let found = with_answers(&store.reader())?;
+    let view = RunDir::view(dir)?;
+    let failures = view.failures()?;
+    let answers = answers(&view, &failures)?;
     let out = &mut std::io::stdout().lock();
-    for failure in &found {
-        if as_json { print_json(failure, out)? } else { print(failure, out)? }
+    for failure in &failures {
+        let answers = answers.get(&failure.id).map(Vec::as_slice).unwrap_or_default();
+        if as_json { print_json(failure, answers, out)? } else { print(failure, answers, out)? }
     }
-    let retryable = found.iter().filter(|(kind, ..)| *kind == FailureKind::Sample).count();
+    let retryable = failures.iter().filter(|failure| failure.kind == FailureKind::Sample).count();
     if retryable > 0 {
         tracing::info!("{retryable} text(s) can be asked about again: candist run CONFIG --retry-failures");
-    } else if found.is_empty() {
+    } else if failures.is_empty() {
         tracing::info!("nothing failed");
     }
     Ok(())
 }
 
-fn with_answers(reader: &StoreReader) -> Result<Vec<Found>> {
-    let failures = reader.failures()?;
-    let mut by_text: HashMap<TextHash, Vec<AnswerRecord>> = HashMap::new();
-    let mut hashes = HashMap::new();
-    for (kind, failure) in &failures {
-        if *kind == FailureKind::Sample
-            && let Some(known) = reader.known(&SampleId(failure.id.clone()))?
-        {
-            by_text.entry(known.text_hash).or_default();
-            hashes.insert(failure.id.clone(), known.text_hash);
-        }
-    }
-    if !by_text.is_empty() {
-        for record in reader.answers() {
-            let record = record?;
-            if let Some(answers) = by_text.get_mut(&record.text_hash) {
-                answers.push(record);
+/// The answers that there are to each failed text, every try of them, by id.
+fn answers(view: &RunView, failures: &[Failure]) -> Result<HashMap<String, Vec<AnswerRecord>>> {
+    let failed: HashSet<&str> =
+        failures.iter().filter(|failure| failure.kind != FailureKind::Row).map(|failure| failure.id.as_str()).collect();
+    let mut answers: HashMap<String, Vec<AnswerRecord>> = HashMap::new();
+    if !failed.is_empty() {
+        view.answers(|record| {
+            if failed.contains(record.id.0.as_str()) {
+                answers.entry(record.id.0.clone()).or_default().push(record);
             }
-        }
+            Ok(())
+        })?;
     }
-    let answers = |failure: &Failure| hashes.get(&failure.id).and_then(|hash| by_text.get(hash)).cloned();
-    Ok(failures
-        .into_iter()
-        .map(|(kind, failure)| {
-            let answers = answers(&failure).unwrap_or_default();
-            (kind, failure, answers)
-        })
-        .collect())
+    Ok(answers)
 }
 
-fn print((kind, failure, answers): &Found, out: &mut dyn Write) -> Result<()> {
-    let state = match kind {
+fn print(failure: &Failure, answers: &[AnswerRecord], out: &mut dyn Write) -> Result<()> {
+    let state = match failure.kind {
         FailureKind::Sample => "failed",
         FailureKind::Row => "bad row",
         FailureKind::Unanswered => "unanswered",
@@ -80,7 +60,7 @@ fn print((kind, failure, answers): &Found, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-fn print_json((kind, failure, answers): &Found, out: &mut dyn Write) -> Result<()> {
+fn print_json(failure: &Failure, answers: &[AnswerRecord], out: &mut dyn Write) -> Result<()> {
     let answer = |record: &AnswerRecord| {
         let problem = record.answer.problem.as_ref();
         json!({
@@ -92,6 +72,6 @@ fn print_json((kind, failure, answers): &Found, out: &mut dyn Write) -> Result<(
         })
     };
     let answers: Vec<_> = answers.iter().map(answer).collect();
-    let line = json!({"id": failure.id, "state": kind, "reason": failure.reason, "answers": answers});
+    let line = json!({"id": failure.id, "state": failure.kind, "reason": failure.reason, "answers": answers});
     Ok(writeln!(out, "{line}")?)
 }

@@ -240,6 +240,8 @@ enum SchemaOf {
     Label,
     /// A line of answers.jsonl.
     Answer,
+    /// A line of inputs.jsonl.
+    Input,
 }
 
 /// Runs the verb.

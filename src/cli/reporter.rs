@@ -1,12 +1,11 @@
-//! Shows a live run: a bar on a terminal, a line now and then elsewhere, and `status.json` for `candist status`.
+//! Shows a live run: a bar on a terminal, a line now and then elsewhere, .
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use candist::flow::progress::{Phase, Progress};
+use candist::domain::progress::{Phase, Progress};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const REDRAW: Duration = Duration::from_millis(250);
@@ -19,8 +18,8 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// Starts to report on `progress`, to `bar` and into the run directory `dir`.
-    pub(crate) fn start(progress: Arc<Progress>, bar: &ProgressBar, dir: PathBuf, quiet: bool) -> Self {
+    /// Starts to report on `progress`, to `bar`.
+    pub(crate) fn start(progress: Arc<Progress>, bar: &ProgressBar, quiet: bool) -> Self {
         let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         if on_terminal && !quiet {
             bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -41,7 +40,6 @@ impl Reporter {
                     tracing::info!("{}", line(&progress));
                     said = Instant::now();
                 }
-                write_status(&progress, &dir);
                 if last {
                     return;
                 }
@@ -76,17 +74,7 @@ fn line(progress: &Progress) -> String {
         }
     }
     if progress.phase() == Phase::Settling {
-        line.push_str(&format!("; settling, pass {}", progress.pass.get() + 1));
+        line.push_str(&format!("; settling, pass {}", progress.pass.get()));
     }
     line
-}
-
-/// For people and `candist status`: losing one costs nothing, so errors are passed over.
-fn write_status(progress: &Progress, dir: &Path) {
-    let (path, new) = (dir.join("status.json"), dir.join("status.json.new"));
-    let bytes = serde_json::to_vec(&progress.snapshot()).unwrap_or_default();
-    // Only where the run has made its directory.
-    if dir.is_dir() && std::fs::write(&new, bytes).is_ok() {
-        let _ = std::fs::rename(&new, &path);
-    }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use candist::Config;
 use candist::config::StudentKind;
-use candist::flow::pipeline;
-use candist::flow::progress::Progress;
+use candist::flow::run::Run;
 use candist::student::load_cuda;
 use indicatif::{HumanCount, ProgressBar};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,22 +21,15 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
         load_cuda(encoder.device);
     }
     let dir = config.run.dir.clone();
-    let progress = Arc::new(Progress::default());
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
-    let reporter = Reporter::start(Arc::clone(&progress), bar, dir.clone(), args.quiet);
-    let outcome = runtime.block_on(async {
-        let (stop, stopped) = tokio::sync::oneshot::channel();
-        tokio::spawn(watch_signals(stop));
-        let stopped = async {
-            // An error means that signals cannot be watched: then nothing stops the run this way.
-            if stopped.await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        let options = pipeline::Options { retry_failures: args.retry_failures };
-        pipeline::run(config, options, stopped, Arc::clone(&progress)).await
+    let (outcome, progress) = runtime.block_on(async {
+        let run = Run::builder(config).retry_failures(args.retry_failures).start();
+        let reporter = Reporter::start(Arc::clone(run.progress()), bar, args.quiet);
+        tokio::spawn(watch_signals(run.stopper()));
+        let outcome = run.join().await;
+        drop(reporter);
+        (outcome, Arc::clone(run.progress()))
     });
-    drop(reporter);
     bar.finish_and_clear();
     let outcome = outcome?;
     if !args.quiet {
@@ -52,15 +44,15 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
             HumanCount(progress.events.get()),
             dir.join("labels.jsonl").display()
         );
-        if progress.cost() > rust_decimal::Decimal::ZERO {
-            tracing::info!("spent so far: {}", money(progress.cost()));
+        if outcome.spent > rust_decimal::Decimal::ZERO {
+            tracing::info!("spent so far, at most: {}", money(outcome.spent));
         }
     }
     Ok(with_failures(&outcome))
 }
 
 /// The first Ctrl-C or SIGTERM stops the run where nothing is lost, the second at once.
-async fn watch_signals(stop: tokio::sync::oneshot::Sender<()>) -> std::io::Result<()> {
+async fn watch_signals(stop: impl Fn() + Send) -> std::io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut next = async || {
         tokio::select! {
@@ -70,8 +62,7 @@ async fn watch_signals(stop: tokio::sync::oneshot::Sender<()>) -> std::io::Resul
     };
     next().await;
     tracing::info!("stopping: waiting for answers on their way (again to stop at once)");
-    // The run may be over already.
-    let _ = stop.send(());
+    stop();
     next().await;
     // Without the C library's clean-up, which would pull libtorch away from under the student's thread.
     signal_hook::low_level::exit(Exit::Interrupted as i32)

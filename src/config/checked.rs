@@ -173,6 +173,21 @@ pub enum RefineryKind {
     Single,
 }
 
+impl RefineryKind {
+    /// Its name, as configurations and label events have it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Posterior => "posterior",
+            Self::Candist => "candist",
+            Self::Renormalise => "renormalise",
+            Self::Cc => "cc",
+            Self::Uniform => "uniform",
+            Self::Single => "single",
+        }
+    }
+}
+
 /// The distillation.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct DistillConfig {

@@ -25,6 +25,11 @@ pub struct Row {
 pub trait Corpus: Send {
     /// The next row; `None` at the end. An error means that the source itself failed.
     fn next_row(&mut self) -> Result<Option<Row>>;
+
+    /// What it is called where a row of it is spoken of: the file's name.
+    fn name(&self) -> String {
+        "corpus".to_owned()
+    }
 }
 
 /// Opens the configured corpus.

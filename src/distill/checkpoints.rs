@@ -1,9 +1,11 @@
-//! Checkpoints: the student's file with the distiller's state in its header, renamed into place, then pointed to.
+//! What a checkpoint holds: the student's file with the distiller's state in its header.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::executor::block_on;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,26 +14,58 @@ use crate::config::{DistillConfig, StudentConfig, StudentKind};
 use crate::domain::label::LabelId;
 use crate::domain::sample::Position;
 use crate::error::{Error, Result};
-use crate::store::{CheckpointPointer, StoreHandle};
+use crate::store::{CheckpointFiles, Checkpoints, Digest, Store};
 use crate::student::{self, Student};
 
-const FOLDER: &str = "checkpoints";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
-/// What the distiller knows besides the student's weights, between two training steps.
+/// What the distiller is at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Work {
+    /// Taking in the next event.
+    #[default]
+    Stream,
+    /// Labelling all samples again; the refinery was fitted for it.
+    Sweep {
+        /// The first sample that is still to be labelled.
+        next: Position,
+        /// Events before it began.
+        before: u64,
+        /// Whether labels become final by it.
+        last: bool,
+    },
+    /// Going over the memory; the refinery was fitted for this pass.
+    Pass {
+        /// From 0.
+        pass: u32,
+        /// The first batch of it that is still to be trained on.
+        batch: u64,
+    },
+}
+
+/// What the distiller knows besides the student's weights, wherever it can stop.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct State {
-    /// Samples consumed.
-    pub(super) consumed: Position,
-    /// Events emitted.
+    /// Events of the input log taken in.
+    pub(super) consumed: u64,
+    /// Samples that arrived with them.
+    pub(super) samples: Position,
+    /// Arrivals and new answers among them: what blocks are made of.
+    pub(super) taken: u64,
+    /// Whether any of them had candidates.
+    pub(super) has_candidates: bool,
+    /// Label events emitted.
     pub(super) offset: u64,
     /// Training steps done.
     pub(super) step: u64,
-    /// The corpus end up to which labels are final; 0 before the first.
+    /// Samples that had arrived at the corpus' end up to which labels are final; 0 before the first.
     pub(super) finished: Position,
-    /// Passes done since the corpus' end.
-    pub(super) pass: u32,
-    /// Labels in memory before the last pass; empty before the first.
+    /// Events of the input log up to and with that end.
+    pub(super) settled: u64,
+    /// What is under way.
+    pub(super) work: Work,
+    /// Labels in memory before the pass that is under way; empty before the first.
     pub(super) pass_labels: Vec<LabelId>,
 }
 
@@ -39,6 +73,10 @@ pub(super) struct State {
 #[derive(Debug, Serialize, Deserialize)]
 struct Header {
     format: u32,
+    /// What its labels depend on besides the input log.
+    labelling: String,
+    /// The label log up to the state's offset.
+    labels_digest: Digest,
     state: State,
     refinery: Value,
     student: StudentConfig,
@@ -62,27 +100,33 @@ fn header(path: &Path, notes: &HashMap<String, String>) -> Result<Header> {
 }
 
 /// Writes and finds checkpoints of one run.
-#[derive(Debug)]
-pub(super) struct Checkpoints {
-    folder: PathBuf,
+pub(super) struct Keeper {
+    files: Arc<dyn Checkpoints>,
     every: Duration,
     last: Instant,
+    labelling: String,
     student: StudentConfig,
     distill: DistillConfig,
     labels: usize,
 }
 
-impl Checkpoints {
+/// What was found to go on with.
+pub(super) struct Loaded {
+    pub(super) state: State,
+    pub(super) refinery: Value,
+}
+
+impl Keeper {
     pub(super) fn new(
-        run_dir: &Path,
+        files: Arc<dyn Checkpoints>,
         every: Duration,
+        labelling: String,
         student: &StudentConfig,
         distill: &DistillConfig,
         labels: usize,
-    ) -> Result<Self> {
-        let folder = run_dir.join(FOLDER);
-        std::fs::create_dir_all(&folder).map_err(Error::run_file("create", &folder))?;
-        Ok(Self { folder, every, last: Instant::now(), student: student.clone(), distill: distill.clone(), labels })
+    ) -> Self {
+        let (student, distill) = (student.clone(), distill.clone());
+        Self { files, every, last: Instant::now(), labelling, student, distill, labels }
     }
 
     /// Whether enough work was done since the last one to be worth keeping.
@@ -91,18 +135,12 @@ impl Checkpoints {
     }
 
     /// Keeps `state`; what it stands on is on disk when this returns.
-    pub(super) fn save(
-        &mut self,
-        state: &State,
-        refinery: Value,
-        student: &dyn Student,
-        store: &StoreHandle,
-    ) -> Result<()> {
-        let name = format!("student-{:012}-{:012}-{:06}.safetensors", state.consumed, state.offset, state.pass);
-        let path = self.folder.join(&name);
-        let new = path.with_extension("new");
+    pub(super) fn save(&mut self, state: &State, refinery: Value, student: &dyn Student, store: &Store) -> Result<()> {
+        let path = self.files.scratch();
         let header = Header {
             format: FORMAT,
+            labelling: self.labelling.clone(),
+            labels_digest: block_on(store.events.seal(state.offset))?,
             state: state.clone(),
             refinery,
             student: self.student.clone(),
@@ -110,54 +148,47 @@ impl Checkpoints {
             labels: self.labels,
         };
         let text = serde_json::to_string(&header).map_err(|error| wrong(&path, error))?;
-        student.save(&new, HashMap::from([(KEY.to_owned(), text)]))?;
-        let hash = hash_file(&new).map_err(Error::run_file("read", &new))?;
-        let rename = || {
-            std::fs::rename(&new, &path)?;
-            std::fs::File::open(&self.folder)?.sync_all()
-        };
-        rename().map_err(Error::run_file("write", &path))?;
-        store.checkpoint(CheckpointPointer {
-            file: name.clone(),
-            hash,
-            position: state.consumed,
-            offset: state.offset,
-        })?;
-        // Only when the new one is pointed to may the old ones go.
-        store.barrier()?;
-        self.remove_all_but(&name)?;
+        student.save(&path, HashMap::from([(KEY.to_owned(), text)]))?;
+        block_on(self.files.publish([state.step, state.offset, state.consumed]))?;
         self.last = Instant::now();
         Ok(())
     }
 
-    fn remove_all_but(&self, keep: &str) -> Result<()> {
-        let entries = std::fs::read_dir(&self.folder).map_err(Error::run_file("read", &self.folder))?;
-        for entry in entries.flatten() {
-            if entry.file_name() != keep {
-                std::fs::remove_file(entry.path()).map_err(Error::run_file("remove", &entry.path()))?;
+    /// Loads the newest checkpoint that `fits` into `student`. Tells why newer ones could not be used.
+    pub(super) fn load(
+        &self,
+        student: &mut dyn Student,
+        fits: impl Fn(&State) -> bool,
+    ) -> Result<(Option<Loaded>, Vec<Error>)> {
+        let mut unusable = Vec::new();
+        for path in block_on(self.files.newest_first())? {
+            match self.load_from(&path, student, &fits) {
+                Ok(loaded) => return Ok((Some(loaded), unusable)),
+                Err(error) => unusable.push(error),
             }
+            student.reset();
         }
-        Ok(())
+        Ok((None, unusable))
     }
 
-    /// Loads what `pointer` points to into `student`; gives the state and what the refinery had learned.
-    pub(super) fn load(&self, pointer: &CheckpointPointer, student: &mut dyn Student) -> Result<(State, Value)> {
-        let path = self.folder.join(&pointer.file);
-        if hash_file(&path).map_err(|error| wrong(&path, error))? != pointer.hash {
-            return Err(wrong(&path, "it was changed or damaged"));
+    fn load_from(&self, path: &Path, student: &mut dyn Student, fits: &impl Fn(&State) -> bool) -> Result<Loaded> {
+        let header = header(path, &student::notes(path)?)?;
+        if header.labelling != self.labelling {
+            return Err(wrong(path, "it is of other settings"));
         }
-        let header = header(&path, &student.load(&path)?)?;
-        if (header.state.consumed, header.state.offset) != (pointer.position, pointer.offset) {
-            return Err(wrong(&path, "it is another one than the store expects"));
+        if !fits(&header.state) {
+            return Err(wrong(path, "it goes further than the logs do"));
         }
-        Ok((header.state, header.refinery))
+        student.load(path)?;
+        Ok(Loaded { state: header.state, refinery: header.refinery })
     }
 }
 
-fn hash_file(path: &Path) -> std::io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(std::fs::File::open(path)?)?;
-    Ok(hasher.finalize().to_hex().to_string())
+/// How far the newest checkpoint of these settings vouches for the label log.
+pub(crate) fn certified(files: &CheckpointFiles, labelling: &str) -> Option<Digest> {
+    let path = files.whole().into_iter().next()?;
+    let header = header(&path, &student::notes(&path).ok()?).ok()?;
+    (header.labelling == labelling).then_some(header.labels_digest)
 }
 
 /// The student of a run.
@@ -170,15 +201,8 @@ pub struct TrainedStudent {
 
 /// The student of the latest checkpoint in `run_dir`.
 pub fn load_student(run_dir: &Path) -> Result<TrainedStudent> {
-    let folder = run_dir.join(FOLDER);
-    let none = || Error::NoRun { path: run_dir.to_owned(), missing: "checkpoint of a student yet" };
-    let entries = std::fs::read_dir(&folder).map_err(|_| none())?;
-    let newest = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
-        .max();
-    let path = newest.ok_or_else(none)?;
+    let newest = CheckpointFiles::of(run_dir).whole().into_iter().next();
+    let path = newest.ok_or_else(|| Error::NoStudent { path: run_dir.to_owned() })?;
     let mut header = header(&path, &student::notes(&path)?)?;
     if matches!(header.student.kind, StudentKind::Encoder(_)) {
         // Nothing is trained here, so the last bits do not matter, and a large model gains from more threads.

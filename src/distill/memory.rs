@@ -2,10 +2,39 @@
 //!
 //! Which positions are in it follows from the number consumed and the seed alone, so a restarted run finds the same.
 
+use std::ops::Range;
+
 use rand::Rng;
 
 use crate::base::random::rng;
-use crate::domain::sample::Position;
+use crate::domain::candidates::CandidateSet;
+use crate::domain::sample::{Position, SampleId};
+use crate::student::{Encoded, Fold};
+
+/// A sample as training needs it.
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) position: Position,
+    pub(super) id: SampleId,
+    pub(super) encoded: Encoded,
+    pub(super) candidates: CandidateSet,
+    pub(super) fold: Fold,
+}
+
+/// Positions that may lie between two that are read together.
+const GAP: u64 = 16;
+
+/// The positions of `sorted`, which is, in ranges of at most `most` that are worth reading as one.
+pub(super) fn ranges<T>(sorted: &[(Position, T)], most: u64) -> Vec<Range<Position>> {
+    let mut ranges: Vec<Range<Position>> = Vec::new();
+    for (position, _) in sorted {
+        match ranges.last_mut() {
+            Some(last) if position - last.end <= GAP && position - last.start < most => last.end = position + 1,
+            _ => ranges.push(*position..position + 1),
+        }
+    }
+    ranges
+}
 
 /// Where the sample at `position` goes: a slot to put it in, or nowhere.
 pub(super) fn slot(seed: u64, position: Position, capacity: usize) -> Option<usize> {
@@ -39,6 +68,13 @@ mod tests {
     fn a_small_corpus_is_kept_whole_and_in_order() {
         assert_eq!(members(0, 5, 8), [0, 1, 2, 3, 4]);
         assert_eq!(members(0, 0, 8), [0; 0]);
+    }
+
+    #[test]
+    fn positions_are_read_in_ranges() {
+        let sorted = |positions: &[u64]| positions.iter().map(|&position| (position, ())).collect::<Vec<_>>();
+        assert_eq!(ranges(&sorted(&[0, 1, 2, 3, 4]), 3), [0..3, 3..5]);
+        assert_eq!(ranges(&sorted(&[5, 9, 100]), 256), [5..10, 100..101]);
     }
 
     #[test]

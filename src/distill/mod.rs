@@ -1,8 +1,8 @@
 //! Distillation: from candidates and student to one label per text.
 //!
 //! `refinery` is the trait; its kinds are `posterior` (ours, with `teacher_model`, `ranks`, `calibration` and `trust`),
-//! `candist`, `renormalise`, `cc`, `uniform` and `single`. `memory` is what is replayed. `distiller` is the loop: arrivals,
-//! training, sweeps, passes. `thread` runs it, following what the store has.
+//! `candist`, `renormalise`, `cc`, `uniform` and `single`. `memory` is what is replayed. `distiller` holds what is learned and how far it
+//! came; `stream`, `sweep` and `settle` are what it does, `checkpoints` what it keeps. `thread` runs it, following the input log.
 
 mod calibration;
 mod candist;
@@ -14,7 +14,10 @@ mod posterior;
 mod ranks;
 mod refinery;
 mod renormalise;
+mod settle;
 mod single;
+mod stream;
+mod sweep;
 mod teacher_model;
 #[cfg(test)]
 mod theory;
@@ -22,6 +25,8 @@ mod thread;
 mod trust;
 mod uniform;
 
+pub(crate) use checkpoints::certified;
 pub use checkpoints::{TrainedStudent, load_student};
+pub(crate) use distiller::NewRefinery;
 pub use refinery::{Evidence, Refinery, new_refinery};
-pub(crate) use thread::{Feed, Report, start};
+pub(crate) use thread::{Feed, Follower, Report};

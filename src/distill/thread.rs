@@ -1,28 +1,27 @@
-//! The student's thread: follows the store, sample by sample, until it is told that no more come.
+//! The student's thread: follows the input log, event by event, until it is told that no more come.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::checkpoints::Checkpoints;
-use super::distiller::{Distiller, Parts};
-use crate::config::{Config, DistillConfig, StudentConfig};
-use crate::domain::sample::Position;
+use super::checkpoints::Keeper;
+use super::distiller::{Distiller, NewRefinery, Parts};
+use crate::config::{DistillConfig, StudentConfig};
+use crate::domain::progress::Progress;
 use crate::error::{Error, Result, panic_message};
-use crate::flow::progress::{Phase, Progress};
-use crate::store::StoreHandle;
+use crate::store::{Checkpoints, RunLock, Store};
+use crate::student;
 
-/// What the student follows: how far the store is, and what is to be done about it.
-#[derive(Debug, Clone, Default)]
+/// What the student follows: how far the input log goes, and what is to be done about it.
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Feed {
-    /// Samples that have a position.
-    pub(crate) placed: Position,
-    /// Where the corpus ended, each time it did.
-    pub(crate) ends: Vec<Position>,
-    /// No more samples come.
+    /// Events of the input log.
+    pub(crate) events: u64,
+    /// No more events come.
     pub(crate) closed: bool,
     /// Stop at the next place where nothing is lost by it.
     pub(crate) stop: bool,
@@ -31,105 +30,100 @@ pub(crate) struct Feed {
 /// How far the student came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Report {
-    /// Whether all labels are final up to the last corpus end.
-    pub(crate) settled: bool,
+    /// Events up to and with the end of the corpus up to which labels are final.
+    pub(crate) settled: u64,
+    /// Whether there was anything to learn from.
+    pub(crate) has_candidates: bool,
 }
 
-struct Follower {
-    student: StudentConfig,
-    distill: DistillConfig,
-    labels: usize,
-    dir: PathBuf,
-    every: std::time::Duration,
-    store: StoreHandle,
-    feed: watch::Receiver<Feed>,
-    progress: Arc<Progress>,
-}
-
-/// Starts the student's thread. It has ended when the handle joins; `feed` is gone from then on.
-pub(crate) fn start(
-    config: &Config,
-    store: StoreHandle,
-    feed: watch::Receiver<Feed>,
-    progress: Arc<Progress>,
-) -> Result<JoinHandle<Result<Report>>> {
-    let follower = Follower {
-        student: config.student.clone(),
-        distill: config.distill.clone(),
-        labels: config.task.labels.len(),
-        dir: config.run.dir.clone(),
-        every: config.run.checkpoint_every,
-        store,
-        feed,
-        progress,
-    };
-    let run = move || {
-        catch_unwind(AssertUnwindSafe(|| follower.run()))
-            .unwrap_or_else(|panic| Err(Error::Panicked { stage: "student", message: panic_message(panic.as_ref()) }))
-    };
-    std::thread::Builder::new().name("candist-student".to_owned()).spawn(run).map_err(|source| Error::RunFile {
-        action: "start the student's thread of",
-        path: config.run.dir.clone(),
-        source,
-    })
+/// What a student's thread is made of.
+pub(crate) struct Follower {
+    pub(crate) student: StudentConfig,
+    pub(crate) distill: DistillConfig,
+    pub(crate) refinery: NewRefinery,
+    /// Labels of the task.
+    pub(crate) labels: usize,
+    /// Hash of what labels depend on besides the input log.
+    pub(crate) labelling: String,
+    pub(crate) dir: PathBuf,
+    /// Work that a kill may make it repeat.
+    pub(crate) every: Duration,
+    pub(crate) store: Store,
+    /// Label events stored.
+    pub(crate) events: u64,
+    pub(crate) checkpoints: Arc<dyn Checkpoints>,
+    pub(crate) feed: watch::Receiver<Feed>,
+    pub(crate) progress: Arc<Progress>,
+    /// Held until the thread ends.
+    pub(crate) lock: Arc<RunLock>,
 }
 
 impl Follower {
+    /// Starts the thread. It has ended when the handle joins; `feed` is gone from then on.
+    pub(crate) fn start(self) -> Result<JoinHandle<Result<Report>>> {
+        let dir = self.dir.clone();
+        let run = move || {
+            catch_unwind(AssertUnwindSafe(|| self.run())).unwrap_or_else(|panic| {
+                Err(Error::Panicked { stage: "student", message: panic_message(panic.as_ref()) })
+            })
+        };
+        std::thread::Builder::new()
+            .name("candist-student".to_owned())
+            .spawn(run)
+            .map_err(Error::run_file("start the student's thread of", &dir))
+    }
+
     fn run(mut self) -> Result<Report> {
         let watched = self.feed.clone();
+        let keeper = Keeper::new(
+            Arc::clone(&self.checkpoints),
+            self.every,
+            self.labelling.clone(),
+            &self.student,
+            &self.distill,
+            self.labels,
+        );
         let parts = Parts {
-            dir: self.dir.clone(),
-            checkpoints: Checkpoints::new(&self.dir, self.every, &self.student, &self.distill, self.labels)?,
-            student: self.student.clone(),
+            student: student::new(&self.student, &self.distill, self.labels, Some(&self.dir))?,
+            refinery: Arc::clone(&self.refinery),
             distill: self.distill.clone(),
+            seed: self.student.seed,
             labels: self.labels,
             store: self.store.clone(),
+            keeper,
             progress: Arc::clone(&self.progress),
-            stopping: Box::new(move || watched.borrow().stop),
+            stopping: Box::new(move || watched.borrow().stop || watched.has_changed().is_err()),
         };
-        let (mut distiller, unusable) = Distiller::resume(parts)?;
-        if let Some(error) = unusable {
-            tracing::warn!("{error}; labels are replayed from the stored answers");
+        let (mut distiller, unusable) = Distiller::resume(parts, self.events)?;
+        for error in unusable {
+            tracing::warn!("{error}; labels are written anew from the checkpoint before it, or from the first text on");
         }
-        match self.follow(&mut distiller) {
-            Err(Error::Interrupted) => Ok(Report { settled: false }),
-            other => other,
+        let followed = self.follow(&mut distiller);
+        let report = Report { settled: distiller.settled(), has_candidates: distiller.has_candidates() };
+        drop(distiller);
+        drop(self.lock);
+        match followed {
+            Ok(()) | Err(Error::Interrupted) => Ok(report),
+            Err(error) => Err(error),
         }
     }
 
-    fn follow(&mut self, distiller: &mut Distiller) -> Result<Report> {
+    fn follow(&mut self, distiller: &mut Distiller) -> Result<()> {
         loop {
-            let feed = self.feed.borrow_and_update().clone();
-            self.catch_up(distiller, &feed)?;
+            let feed = *self.feed.borrow_and_update();
+            while !self.feed.borrow().stop && (distiller.is_busy() || distiller.consumed() < feed.events) {
+                distiller.advance(feed.events)?;
+            }
             distiller.flush()?;
-            if feed.stop {
-                // What was consumed since the last training step is consumed again; nothing else is repeated.
-                distiller.checkpoint()?;
-                return Ok(Report { settled: false });
+            if self.feed.borrow().stop || (feed.closed && distiller.settled() < feed.events) {
+                // What was taken in since the last training step is taken in again; nothing else is repeated.
+                return distiller.checkpoint();
             }
             if feed.closed {
-                let settled = feed.ends.last() == Some(&distiller.finished());
-                if !settled {
-                    distiller.checkpoint()?;
-                }
-                return Ok(Report { settled });
+                return Ok(());
             }
             // An error means that the sender is gone: the pipeline failed and says why itself.
             futures::executor::block_on(self.feed.changed()).map_err(|_| Error::Interrupted)?;
-        }
-    }
-
-    fn catch_up(&self, distiller: &mut Distiller, feed: &Feed) -> Result<()> {
-        loop {
-            let at = distiller.consumed();
-            if feed.ends.contains(&at) && distiller.finished() < at {
-                distiller.finish()?;
-                self.progress.set_phase(Phase::Annotating);
-            }
-            if at >= feed.placed || self.feed.borrow().stop {
-                return Ok(());
-            }
-            distiller.consume(feed.placed)?;
         }
     }
 }

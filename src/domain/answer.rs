@@ -61,6 +61,8 @@ pub enum ProblemKind {
     CutOff,
     /// There is no answer in the recording.
     Missing,
+    /// The teacher could not be made to answer, after all retries.
+    Unanswered,
 }
 
 impl ProblemKind {
@@ -73,6 +75,7 @@ impl ProblemKind {
             Self::Refused => "refused",
             Self::CutOff => "cut-off",
             Self::Missing => "missing",
+            Self::Unanswered => "unanswered",
         }
     }
 }

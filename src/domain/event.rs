@@ -3,21 +3,32 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::label::{LabelId, LabelSet};
-use crate::domain::sample::{Position, SampleId};
+use super::label::{LabelId, LabelSet};
+use super::sample::{Position, SampleId};
 
 /// Where a label comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
-    /// The student's prediction and the teacher's candidates together.
+    /// The refinery `posterior`: candidates as evidence, the student's prediction as prior.
     Posterior,
-    /// The student alone: the teacher named no label.
+    /// The student alone: no teacher named a label.
     Student,
+    /// The refinery of this name.
+    #[serde(untagged)]
+    Refinery(String),
+}
+
+impl By {
+    /// The refinery called `name`.
+    #[must_use]
+    pub fn refinery(name: &str) -> Self {
+        if name == "posterior" { Self::Posterior } else { Self::Refinery(name.to_owned()) }
+    }
 }
 
 /// A label event as the store keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StoredEvent {
     /// Whose label.
     pub position: Position,
@@ -25,8 +36,8 @@ pub struct StoredEvent {
     pub label: LabelId,
     /// Its probability, rounded to 4 digits.
     pub confidence: f32,
-    /// Where it comes from.
-    pub by: By,
+    /// Whether the student alone gave it: no teacher named a label.
+    pub by_student: bool,
     /// 0 for the first label of a sample, then 1, 2, ...
     pub revision: u32,
     /// Training steps of the student by then.
@@ -50,7 +61,7 @@ pub struct LabelEvent {
     pub confidence: f64,
     /// What the teacher named, likeliest first.
     pub candidates: Vec<String>,
-    /// Where the label comes from.
+    /// Where the label comes from: the name of the refinery, or "student" where no teacher named a label.
     pub by: By,
     /// 0 for the first label of a sample, then 1, 2, ...
     pub revision: u32,
@@ -62,9 +73,16 @@ pub struct LabelEvent {
 }
 
 impl LabelEvent {
-    /// The event as users see it.
+    /// The event as users see it; `refinery` is where its label comes from if not from the student alone.
     #[must_use]
-    pub fn new(offset: u64, event: &StoredEvent, id: &SampleId, candidates: &[LabelId], labels: &LabelSet) -> Self {
+    pub fn new(
+        offset: u64,
+        event: &StoredEvent,
+        id: &SampleId,
+        candidates: &[LabelId],
+        labels: &LabelSet,
+        refinery: &By,
+    ) -> Self {
         let name = |label: LabelId| labels.name(label).to_owned();
         Self {
             offset,
@@ -73,7 +91,7 @@ impl LabelEvent {
             // The shortest decimal of an f32 is short as an f64 only by way of its text.
             confidence: event.confidence.to_string().parse().unwrap_or_default(),
             candidates: candidates.iter().map(|&label| name(label)).collect(),
-            by: event.by,
+            by: if event.by_student { By::Student } else { refinery.clone() },
             revision: event.revision,
             student: event.student,
             is_final: event.is_final,
@@ -87,5 +105,22 @@ impl LabelEvent {
         let mut line = serde_json::to_string(self).unwrap_or_default();
         line.push('\n');
         line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refinery_is_written_by_its_name() {
+        for (by, text) in [
+            (By::refinery("posterior"), "\"posterior\""),
+            (By::refinery("candist"), "\"candist\""),
+            (By::Student, "\"student\""),
+        ] {
+            assert_eq!(serde_json::to_string(&by).unwrap(), text);
+            assert_eq!(serde_json::from_str::<By>(text).unwrap(), by);
+        }
     }
 }

@@ -100,6 +100,12 @@ impl LabelSet {
         self.labels.get(id.index()).map_or("", |label| &label.name)
     }
 
+    /// The label of exactly this name, or alias.
+    #[must_use]
+    pub fn exact(&self, name: &str) -> Option<LabelId> {
+        self.exact.get(name).copied()
+    }
+
     /// The label that `written` means: exactly, or but for case, space and punctuation, by name or alias.
     #[must_use]
     pub fn resolve(&self, written: &str) -> Option<LabelId> {

@@ -3,5 +3,7 @@
 pub mod answer;
 pub mod candidates;
 pub mod event;
+pub mod input;
 pub mod label;
+pub mod progress;
 pub mod sample;

@@ -1,24 +1,32 @@
-//! The annotator: asks the teachers what is not stored yet, keeps their answers, and merges them into one candidate set.
+//! Asking: what is not stored yet is asked for, kept, and merged into one candidate set.
+//!
+//! A question is a task of its own. What it was paid for is never cut off by what happens to another: of several teachers and
+//! draws all are let come back before it is told how the question ended.
 
 use std::sync::Arc;
 
-use futures::future::try_join_all;
+use futures::future::join_all;
 
+use super::fit::Fit;
+use super::halt::Halt;
+use super::intake::{AnswerCell, Question, Slot};
 use crate::config::Combine;
-use crate::domain::answer::AnswerRecord;
-use crate::domain::candidates::{CandidateSet, Opinion};
+use crate::domain::answer::{Answer, AnswerRecord, Problem, ProblemKind};
+use crate::domain::candidates::Opinion;
+use crate::domain::input::{NewInput, Outcome};
+use crate::domain::progress::Progress;
 use crate::domain::sample::{Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
-use crate::flow::intake::{AnswerCell, Question, Slot};
-use crate::flow::progress::Progress;
-use crate::store::{Annotated, StoreHandle};
+use crate::store::Answers;
 use crate::teacher::{AskError, Teacher};
 
-/// What came of one sample.
+/// What came of one question.
 #[derive(Debug)]
-pub enum Reply {
-    /// All teachers answered. The claim is to be held until the sample has its position.
-    Annotated(Annotated, Arc<TextHash>),
+pub(crate) enum Reply {
+    /// All teachers answered: what is to be written. The claim is to be held until that is done.
+    Answered(NewInput, Arc<TextHash>),
+    /// Nothing came of asking again about a sample that arrived before.
+    AsBefore,
     /// A teacher could not be made to answer it; the next run asks again.
     Unanswered {
         /// The sample.
@@ -29,57 +37,64 @@ pub enum Reply {
 }
 
 /// Why a teacher's slot stays empty.
+#[derive(Debug)]
 enum NoAnswer {
     /// This sample cannot be answered now.
     Unanswered(String),
-    /// The run ends.
-    Ends(Error),
+    /// Nothing more is asked; why is with [`Halt`].
+    Halted,
 }
 
-impl From<Error> for NoAnswer {
-    fn from(error: Error) -> Self {
-        Self::Ends(error)
-    }
-}
-
-/// See the module.
+/// See the module. Cheap to clone.
 #[derive(Clone)]
-pub struct Annotator {
-    teachers: Arc<[Arc<dyn Teacher>]>,
+pub(crate) struct Asker {
+    teachers: Arc<[(Arc<dyn Teacher>, Fit)]>,
     combine: Combine,
-    store: StoreHandle,
+    answers: Arc<dyn Answers>,
+    halt: Arc<Halt>,
     progress: Arc<Progress>,
 }
 
-impl Annotator {
-    /// Asks `teachers` in the way of `combine`, keeps answers in `store`.
-    #[must_use]
-    pub fn new(teachers: Vec<Arc<dyn Teacher>>, combine: Combine, store: StoreHandle, progress: Arc<Progress>) -> Self {
-        Self { teachers: teachers.into(), combine, store, progress }
+impl Asker {
+    /// Asks `teachers` in the way of `combine`.
+    pub(crate) fn new(
+        teachers: &[Arc<dyn Teacher>],
+        combine: Combine,
+        answers: Arc<dyn Answers>,
+        halt: Arc<Halt>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        let teachers = teachers.iter().map(|teacher| (Arc::clone(teacher), Fit::default())).collect();
+        Self { teachers, combine, answers, halt, progress }
     }
 
-    /// Candidates for one sample, or why there are none.
-    pub async fn annotate(self, question: Question) -> Result<Reply> {
-        let Question { sample, slots, claim } = question;
+    /// What the teachers say of one sample, or why they say nothing.
+    pub(crate) async fn answer(self, question: Question) -> Result<Reply> {
+        let Question { sample, slots, claim, arrived } = question;
         let answered = match self.combine {
             Combine::Union => self.union(&sample, &slots).await,
             Combine::Cascade => self.cascade(&sample, &slots).await,
         };
-        let (candidates, answers) = match answered {
+        let (opinions, answers) = match answered {
             Ok(answered) => answered,
             Err(NoAnswer::Unanswered(reason)) => return Ok(Reply::Unanswered { id: sample.id, reason }),
-            Err(NoAnswer::Ends(error)) => return Err(error),
+            Err(NoAnswer::Halted) => return Err(Error::Interrupted),
         };
-        let failure = candidates.is_empty().then(|| why(&answers));
-        Ok(Reply::Annotated(Annotated { sample, candidates, failure }, claim))
+        let failed = opinions.iter().all(|opinion| opinion.labels.is_empty());
+        let outcome = Outcome { opinions, failure: failed.then(|| why(&answers)) };
+        Ok(match arrived {
+            None => Reply::Answered(NewInput::Arrive(sample, outcome), claim),
+            Some(_) if failed => Reply::AsBefore,
+            Some(position) => Reply::Answered(NewInput::Answers(position, outcome), claim),
+        })
     }
 
     /// All teachers at the same time; labels rank in the order of the teachers.
-    async fn union(&self, sample: &Sample, slots: &[Vec<Slot>]) -> Result<(CandidateSet, Vec<AnswerRecord>), NoAnswer> {
-        let asked = self.teachers.iter().zip(slots).map(|(teacher, draws)| self.draw(teacher.as_ref(), draws, sample));
-        let answers = try_join_all(asked).await?;
-        let candidates = CandidateSet::merge((0..).zip(&answers).map(|(teacher, draws)| opinion(teacher, draws)));
-        Ok((candidates, answers.into_iter().flatten().collect()))
+    async fn union(&self, sample: &Sample, slots: &[Vec<Slot>]) -> Result<(Vec<Opinion>, Vec<AnswerRecord>), NoAnswer> {
+        let asked = self.teachers.iter().zip(slots).map(|(teacher, draws)| self.draw(teacher, draws, sample));
+        let answers = all_of(join_all(asked).await)?;
+        let opinions = (0..).zip(&answers).map(|(teacher, draws)| opinion(teacher, draws)).collect();
+        Ok((opinions, answers.into_iter().flatten().collect()))
     }
 
     /// One teacher after the other, until they name one label; the last one asked ranks first.
@@ -87,33 +102,33 @@ impl Annotator {
         &self,
         sample: &Sample,
         slots: &[Vec<Slot>],
-    ) -> Result<(CandidateSet, Vec<AnswerRecord>), NoAnswer> {
-        let (mut candidates, mut answers) = (CandidateSet::default(), Vec::new());
+    ) -> Result<(Vec<Opinion>, Vec<AnswerRecord>), NoAnswer> {
+        let (mut opinions, mut answers) = (Vec::new(), Vec::new());
         for (number, (teacher, draws)) in (0..).zip(self.teachers.iter().zip(slots)) {
-            let drawn = self.draw(teacher.as_ref(), draws, sample).await?;
-            let before = candidates.opinions().iter().cloned();
-            candidates = CandidateSet::merge(std::iter::once(opinion(number, &drawn)).chain(before));
+            let drawn = self.draw(teacher, draws, sample).await?;
+            opinions.insert(0, opinion(number, &drawn));
             answers.extend(drawn);
-            if candidates.len() == 1 {
+            let outcome = Outcome { opinions: opinions.clone(), failure: None };
+            if outcome.candidates().len() == 1 {
                 break;
             }
         }
-        Ok((candidates, answers))
+        Ok((opinions, answers))
     }
 
     /// All answers of one teacher.
     async fn draw(
         &self,
-        teacher: &dyn Teacher,
+        teacher: &(Arc<dyn Teacher>, Fit),
         slots: &[Slot],
         sample: &Sample,
     ) -> Result<Vec<AnswerRecord>, NoAnswer> {
-        try_join_all((0..).zip(slots).map(|(draw, slot)| self.fill(teacher, slot, sample, draw))).await
+        all_of(join_all((0..).zip(slots).map(|(draw, slot)| self.fill(teacher, slot, sample, draw))).await)
     }
 
     async fn fill(
         &self,
-        teacher: &dyn Teacher,
+        teacher: &(Arc<dyn Teacher>, Fit),
         slot: &Slot,
         sample: &Sample,
         draw: u32,
@@ -127,7 +142,7 @@ impl Annotator {
     /// Asks until the answer names a label or the teacher's tries are used up. Every answer is stored.
     async fn ask(
         &self,
-        teacher: &dyn Teacher,
+        (teacher, fit): &(Arc<dyn Teacher>, Fit),
         cell: &AnswerCell,
         sample: &Sample,
         draw: u32,
@@ -136,17 +151,18 @@ impl Annotator {
         loop {
             attempt += 1;
             self.progress.asked.add(1);
-            let answer = match teacher.ask(sample, draw).await {
-                Ok(answer) => answer,
-                // No answer is not an answer: nothing is stored, so the next run asks again.
+            let (answer, unanswered) = match teacher.ask(sample, draw).await {
+                Ok(answer) => (answer, None),
                 Err(AskError::Failed(reason)) => {
-                    return Err(NoAnswer::Unanswered(format!("{}: {reason}", teacher.name())));
+                    let reason = format!("{}: {reason}", teacher.name());
+                    (unanswered(&reason), Some(reason))
                 }
                 Err(AskError::Stop(reason)) => {
-                    return Err(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }.into());
+                    return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
                 }
-                Err(AskError::Cancelled) => return Err(Error::Interrupted.into()),
+                Err(AskError::Cancelled) => return Err(NoAnswer::Halted),
             };
+            let misfit = fit.look(&answer);
             let record = AnswerRecord {
                 key: cell.key,
                 id: sample.id.clone(),
@@ -155,13 +171,45 @@ impl Annotator {
                 attempt,
                 answer,
             };
-            self.store.record(record.clone()).await?;
+            self.answers.keep(vec![record.clone()]).await.map_err(|error| self.halted(error))?;
             self.progress.add_cost(record.answer.cost.unwrap_or_default());
-            if record.is_settled(cell.allowed) {
-                return Ok(record);
+            if let Some(reason) = misfit {
+                return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
+            }
+            match unanswered {
+                _ if record.is_settled(cell.allowed) => return Ok(record),
+                // To be asked again by the next run, not at once: all tries of this one were made.
+                Some(reason) => return Err(NoAnswer::Unanswered(reason)),
+                None => {}
             }
         }
     }
+
+    /// Stops all asking at once: what this finds out does not wait for the questions before it.
+    fn halted(&self, error: Error) -> NoAnswer {
+        self.halt.fail(error);
+        NoAnswer::Halted
+    }
+}
+
+/// All answers, or why there are not all: that nothing more is asked says more than that one was not answered.
+fn all_of<T>(answers: Vec<Result<T, NoAnswer>>) -> Result<Vec<T>, NoAnswer> {
+    let (mut all, mut missing) = (Vec::with_capacity(answers.len()), None);
+    for answer in answers {
+        match answer {
+            Ok(answer) => all.push(answer),
+            Err(NoAnswer::Halted) => missing = Some(NoAnswer::Halted),
+            Err(unanswered) => {
+                missing.get_or_insert(unanswered);
+            }
+        }
+    }
+    missing.map_or(Ok(all), Err)
+}
+
+/// That a text could not be answered is kept too, so that a text which never can be does not keep a run from ending.
+fn unanswered(reason: &str) -> Answer {
+    Answer { problem: Some(Problem { kind: ProblemKind::Unanswered, message: reason.to_owned() }), ..Answer::default() }
 }
 
 /// What one teacher says: as its answer ranks the labels, or by the votes of several.

@@ -7,18 +7,23 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use futures::future::try_join_all;
+use futures::executor::block_on;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::fingerprint;
+use super::known::Known;
+use super::run::Plan;
 use crate::config::Config;
 use crate::corpus;
 use crate::domain::answer::{AnswerKey, AnswerRecord};
 use crate::domain::sample::{Sample, TextHash, from_hex};
 use crate::error::{Error, Result};
-use crate::readers::plan::Dry;
-use crate::teacher::Teacher;
+use crate::store::{RunDir, Store};
+use crate::teacher::ledger::Ledger;
+use crate::teacher::{self, Teacher};
 
 /// What providers take in one file.
 const MAX_REQUESTS: u64 = 50_000;
@@ -52,22 +57,22 @@ pub struct Imported {
 
 /// Writes what a run would ask to files `NAME-0001.jsonl`, ... in `out`, which is made; NAME being the teacher's name.
 pub fn export(config: &Config, out: &Path) -> Result<Exported> {
-    let dry = Dry::open(config)?;
+    let known = Known::read(config)?;
     std::fs::create_dir_all(out).map_err(Error::run_file("create", out))?;
     let mut exported = Exported::default();
-    for teacher in &dry.teachers {
+    for teacher in &known.teachers {
         let Some(requests) = teacher.requests() else { continue };
         let mut files = Files::new(out, file_stem(teacher.name()), MAX_REQUESTS, MAX_BYTES);
         let mut keys = HashSet::new();
         let mut corpus = corpus::open(&config.corpus)?;
         while let Some(row) = corpus.next_row()? {
             let Ok(sample) = row.sample else { continue };
-            if dry.is_done(&sample)? {
+            if known.is_done(&sample) {
                 continue;
             }
             for draw in 0..teacher.draws() {
                 let key = teacher.key(&sample, draw);
-                if dry.stored(teacher.as_ref(), key)?.is_some() {
+                if known.stored(teacher.as_ref(), key).is_some() {
                     exported.stored += 1;
                 } else if keys.insert(key) {
                     let wrong = |message| Error::TeacherConfig { teacher: teacher.name().to_owned(), message };
@@ -155,14 +160,19 @@ struct Response {
 
 /// Takes the results in `files` into the run directory's store. `candist run` then labels with them.
 pub fn import(config: &Config, files: &[PathBuf]) -> Result<Imported> {
-    let mut dry = Dry::make(config)?;
-    let Some((lock, store)) = dry.run.take() else {
-        return Err(Error::NoRun { path: config.run.dir.clone(), missing: "manifest.json" });
-    };
-    let (store, committer) = store.start()?;
+    let ledger = Ledger::new(config.run.max_cost);
+    let teachers = teacher::open_without_keys(config, &ledger)?;
+    let identity = fingerprint::identity(&Plan::of(config.clone()), &teachers)?;
+    let owned = RunDir::own(&config.run.dir, identity)?;
+    let opened = owned.store(None, &|| false)?;
+    ledger.take_up(&config.run.dir, opened.totals().cost)?;
+    // An answer that was lost from the index would be counted as new.
+    opened.check()(&|| false)?;
+    let (store, writer) = opened.start(&config.run.dir, owned.lock(), Vec::new())?;
     let mut import = Import {
         config,
-        dry: &dry,
+        teachers: &teachers,
+        ledger: &ledger,
         store: &store,
         imported: Imported::default(),
         held: HashMap::new(),
@@ -171,15 +181,15 @@ pub fn import(config: &Config, files: &[PathBuf]) -> Result<Imported> {
     let taken = files.iter().try_for_each(|path| import.file(path)).and_then(|()| import.match_held());
     let imported = import.imported;
     drop(store);
-    let committed = committer.join().map_err(|_| Error::gone("store"))?;
-    drop(lock);
-    taken.and(committed).and_then(|()| dry.ledger.close()).map(|()| imported)
+    let written = writer.join().map_err(|_| Error::gone("store"))?;
+    taken.and(written).and_then(|()| ledger.close()).map(|()| imported)
 }
 
 struct Import<'a> {
     config: &'a Config,
-    dry: &'a Dry,
-    store: &'a crate::store::StoreHandle,
+    teachers: &'a [Arc<dyn Teacher>],
+    ledger: &'a Ledger,
+    store: &'a Store,
     imported: Imported,
     held: HashMap<AnswerKey, Value>,
     taken: Vec<AnswerRecord>,
@@ -225,7 +235,7 @@ impl Import<'_> {
         let mut corpus = corpus::open(&self.config.corpus)?;
         while let Some(row) = corpus.next_row()? {
             let Ok(sample) = row.sample else { continue };
-            for teacher in &self.dry.teachers {
+            for teacher in self.teachers {
                 for draw in 0..teacher.draws() {
                     let key = teacher.key(&sample, draw);
                     if let Some(body) = self.held.remove(&key) {
@@ -242,14 +252,13 @@ impl Import<'_> {
     /// Stores what was taken: the costs first, so that a kill cannot hide what was spent.
     fn store_taken(&mut self) -> Result<()> {
         let taken = std::mem::take(&mut self.taken);
-        self.dry.ledger.add(taken.iter().filter_map(|record| record.answer.cost).sum())?;
+        self.ledger.add(taken.iter().filter_map(|record| record.answer.cost).sum())?;
         self.imported.new += taken.len() as u64;
-        let stored = try_join_all(taken.into_iter().map(|record| self.store.record(record)));
-        futures::executor::block_on(stored).map(drop)
+        block_on(self.store.answers.keep(taken))
     }
 
     fn take(&mut self, teacher: &dyn Teacher, key: AnswerKey, sample: &Sample, body: &Value) -> Result<()> {
-        let before = self.store.reader().answer(key)?;
+        let before = block_on(self.store.answers.find(&[key]))?.pop().flatten();
         if before.as_ref().is_some_and(|record| record.is_settled(teacher.attempts())) {
             self.imported.known += 1;
             return Ok(());

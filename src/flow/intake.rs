@@ -1,4 +1,4 @@
-//! The resume filter: reads the corpus and passes on only what is not known yet, with the answers that are stored.
+//! Intake, the resume filter: reads the corpus and passes on only what is not known yet, with the answers that are stored.
 //!
 //! It is the one place that sees all rows one after the other, so it also finds rows that are the same as one on its way:
 //! equal ids are passed on once, equal questions share one answer.
@@ -7,37 +7,42 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use tokio::sync::{OnceCell, mpsc};
+use futures::executor::block_on;
+use tokio::sync::{OnceCell, mpsc, watch};
 
-use crate::config::CorpusConfig;
-use crate::corpus::Corpus;
+use super::halt::Halt;
+use crate::corpus::{Corpus, Row};
 use crate::domain::answer::{AnswerKey, AnswerRecord};
-use crate::domain::sample::{Sample, SampleId, TextHash};
+use crate::domain::progress::Progress;
+use crate::domain::sample::{Position, Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
-use crate::flow::progress::Progress;
-use crate::store::StoreHandle;
+use crate::store::{Failure, FailureKind, KnownSample, RunLock, Store};
 use crate::teacher::Teacher;
 
 /// Questions that wait to be asked, at most.
 const QUEUE: usize = 256;
+/// Rows that are looked up together, at most, and how long the first of them waits for the others.
+const TOGETHER: usize = 128;
+const WAIT: Duration = Duration::from_millis(5);
 
 /// A place for one answer, shared by all samples that wait for it.
 #[derive(Debug)]
-pub struct AnswerCell {
+pub(crate) struct AnswerCell {
     /// What is asked.
-    pub key: AnswerKey,
+    pub(crate) key: AnswerKey,
     /// Tries that are stored already.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
     /// Tries after which an answer without labels is let be.
-    pub allowed: u32,
+    pub(crate) allowed: u32,
     /// The answer, once it is stored.
-    pub record: OnceCell<AnswerRecord>,
+    pub(crate) record: OnceCell<AnswerRecord>,
 }
 
 /// What one teacher says about one sample.
 #[derive(Debug)]
-pub enum Slot {
+pub(crate) enum Slot {
     /// It is stored.
     Stored(Box<AnswerRecord>),
     /// It is to be asked, or being asked.
@@ -46,13 +51,15 @@ pub enum Slot {
 
 /// A sample on its way, with one slot per teacher and draw.
 #[derive(Debug)]
-pub struct Question {
+pub(crate) struct Question {
     /// The sample.
-    pub sample: Sample,
+    pub(crate) sample: Sample,
     /// In the order of the teachers, each with its draws.
-    pub slots: Vec<Vec<Slot>>,
+    pub(crate) slots: Vec<Vec<Slot>>,
     /// Held until the sample has its position: marks its id as taken.
-    pub claim: Arc<TextHash>,
+    pub(crate) claim: Arc<TextHash>,
+    /// Its position, if it arrived before and is asked about again.
+    pub(crate) arrived: Option<Position>,
 }
 
 /// Things that are on their way: as long as someone holds one, it is found here.
@@ -82,136 +89,214 @@ impl<K: Eq + Hash, V> InWindow<K, V> {
 }
 
 /// See the module.
-struct Filter {
-    corpus: Box<dyn Corpus>,
-    file: String,
-    teachers: Vec<Arc<dyn Teacher>>,
-    /// Whether answers without labels are asked for again.
-    retry_failures: bool,
-    store: StoreHandle,
-    progress: Arc<Progress>,
-    ids: InWindow<SampleId, TextHash>,
-    cells: InWindow<AnswerKey, AnswerCell>,
+pub(crate) struct Intake {
+    pub(crate) corpus: Box<dyn Corpus>,
+    pub(crate) teachers: Vec<Arc<dyn Teacher>>,
+    /// Whether samples whose answers name no label are asked about again.
+    pub(crate) retry_failures: bool,
+    pub(crate) store: Store,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) halt: Arc<Halt>,
+    /// Whether the store is known to have lost nothing: only then is a row that it does not know a new one.
+    pub(crate) checked: watch::Receiver<bool>,
+    /// Held as long as anyone of this run works in the directory.
+    pub(crate) lock: Arc<RunLock>,
 }
 
 /// What is known of a row.
 enum Seen {
     New,
-    Before,
+    Before(Option<KnownSample>),
     /// Its id was used for another text.
     Clash,
 }
 
-/// Starts the filter's thread on `corpus`, which is the one of `config`. It gives whether the corpus was read to its end.
-pub fn start(
-    config: &CorpusConfig,
-    corpus: Box<dyn Corpus>,
-    teachers: Vec<Arc<dyn Teacher>>,
-    retry_failures: bool,
-    store: StoreHandle,
-    progress: Arc<Progress>,
-) -> Result<(mpsc::Receiver<Question>, JoinHandle<Result<bool>>)> {
-    let filter = Filter {
-        corpus,
-        file: config.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        teachers,
-        retry_failures,
-        store,
-        progress,
-        ids: InWindow::new(),
-        cells: InWindow::new(),
-    };
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    let thread = std::thread::Builder::new()
-        .name("candist-corpus".to_owned())
-        .spawn(move || filter.run(&sender))
-        .map_err(|source| Error::Input { what: "corpus", path: config.path.clone(), source })?;
-    Ok((receiver, thread))
+/// What intake holds of the rows that are on their way.
+struct Window {
+    ids: InWindow<SampleId, TextHash>,
+    cells: InWindow<AnswerKey, AnswerCell>,
 }
 
-impl Filter {
+/// Holds what a batch of rows found on its way: it must not slip from there into the store between two looks.
+#[derive(Default)]
+struct Held {
+    claims: Vec<Arc<TextHash>>,
+    cells: Vec<Arc<AnswerCell>>,
+}
+
+impl Intake {
+    /// Starts the thread. It gives whether the corpus was read to its end.
+    pub(crate) fn start(self) -> Result<(mpsc::Receiver<Question>, JoinHandle<Result<bool>>)> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        // Held until the thread ends.
+        let lock = Arc::clone(&self.lock);
+        let thread = std::thread::Builder::new()
+            .name("candist-corpus".to_owned())
+            .spawn(move || {
+                let read = self.run(&sender);
+                drop(lock);
+                read
+            })
+            .map_err(Error::run_file("start the thread that reads", std::path::Path::new("the corpus")))?;
+        Ok((receiver, thread))
+    }
+
     fn run(mut self, questions: &mpsc::Sender<Question>) -> Result<bool> {
-        while let Some(row) = self.corpus.next_row()? {
+        let mut window = Window { ids: InWindow::new(), cells: InWindow::new() };
+        loop {
+            let (rows, at_end) = self.rows()?;
+            if self.halt.is_halted() || !self.pass_on(rows, &mut window, questions)? {
+                return Ok(false);
+            }
+            if at_end {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// The next rows, and whether they are the last ones.
+    fn rows(&mut self) -> Result<(Vec<Row>, bool)> {
+        let (mut rows, mut first) = (Vec::new(), None);
+        while rows.len() < TOGETHER && !self.halt.is_halted() {
+            let Some(row) = self.corpus.next_row()? else { return Ok((rows, true)) };
             self.progress.rows.add(1);
-            let sample = match row.sample {
-                Ok(sample) => sample,
-                Err(reason) => {
-                    self.bad_row(row.line, reason)?;
+            rows.push(row);
+            if first.get_or_insert_with(Instant::now).elapsed() > WAIT {
+                break;
+            }
+        }
+        Ok((rows, false))
+    }
+
+    /// Passes on what is new of `rows`; false if nobody wants it any more.
+    fn pass_on(&self, rows: Vec<Row>, window: &mut Window, questions: &mpsc::Sender<Question>) -> Result<bool> {
+        let mut held = Held::default();
+        let mut samples = Vec::with_capacity(rows.len());
+        for Row { line, sample } in rows {
+            match sample {
+                Ok(sample) => samples.push((line, TextHash::of(&sample.text), sample)),
+                Err(reason) => self.bad_row(line, reason)?,
+            }
+        }
+        // What is on its way is looked up before what is stored: it may get from there to here in between, never back.
+        held.claims.extend(samples.iter().filter_map(|(.., sample)| window.ids.get(&sample.id)));
+        let ids: Vec<SampleId> = samples.iter().map(|(.., sample)| sample.id.clone()).collect();
+        let known = block_on(self.store.inputs.known(&ids))?;
+        for ((line, hash, sample), known) in samples.into_iter().zip(known) {
+            if self.halt.is_halted() {
+                return Ok(false);
+            }
+            let arrived = match seen(&window.ids, &sample.id, hash, known) {
+                Seen::New => None,
+                Seen::Before(Some(known)) if self.is_to_retry(known)? => Some(known.position),
+                Seen::Before(_) => continue,
+                Seen::Clash => {
+                    let id = &sample.id.0;
+                    let reason =
+                        format!("the id {id:?} was used for another text before: give every text an id of its own");
+                    self.bad_row(line, reason)?;
                     continue;
                 }
             };
-            let hash = TextHash::of(&sample.text);
-            match self.seen(&sample.id, hash)? {
-                Seen::Before => {}
-                Seen::Clash => {
-                    let reason = format!(
-                        "the id {:?} was used for another text before: give every text an id of its own",
-                        sample.id.0
-                    );
-                    self.bad_row(row.line, reason)?;
-                }
-                Seen::New => {
-                    let question = self.question(sample, hash)?;
-                    self.progress.new_rows.add(1);
-                    if questions.blocking_send(question).is_err() {
-                        return Ok(false);
-                    }
-                }
+            if !self.wait_for_check() {
+                return Ok(false);
+            }
+            let question = self.question(sample, hash, arrived, window, &mut held)?;
+            self.progress.new_rows.add(u64::from(arrived.is_none()));
+            if questions.blocking_send(question).is_err() {
+                return Ok(false);
             }
         }
         Ok(true)
     }
 
+    /// Waits until the store is known to have lost nothing; false if it has.
+    fn wait_for_check(&self) -> bool {
+        let mut checked = self.checked.clone();
+        let is_checked = *checked.borrow();
+        is_checked || block_on(checked.wait_for(|&checked| checked)).is_ok()
+    }
+
+    fn is_to_retry(&self, known: KnownSample) -> Result<bool> {
+        if !self.retry_failures {
+            return Ok(false);
+        }
+        let counts = self.store.inputs.counts();
+        let samples = block_on(self.store.inputs.samples(known.position..known.position + 1, counts.events))?;
+        Ok(samples.iter().any(|sample| sample.candidates.is_empty()))
+    }
+
     fn bad_row(&self, line: u64, reason: String) -> Result<()> {
         self.progress.bad_rows.add(1);
-        self.store.bad_row(format!("{}:{line}", self.file), reason)
+        let id = format!("{}:{line}", self.corpus.name());
+        block_on(self.store.notes.note(Failure { kind: FailureKind::Row, id, reason }))
     }
 
-    /// What is on its way is looked up before what is stored: it may get from there to here in between, never back.
-    fn seen(&self, id: &SampleId, hash: TextHash) -> Result<Seen> {
-        let before = match self.ids.get(id) {
-            Some(claimed) => Some(*claimed),
-            None => self.store.reader().known(id)?.map(|known| known.text_hash),
-        };
-        Ok(match before {
-            None => Seen::New,
-            Some(before) if before == hash => Seen::Before,
-            Some(_) => Seen::Clash,
-        })
-    }
-
-    fn question(&mut self, sample: Sample, hash: TextHash) -> Result<Question> {
-        let teachers = self.teachers.clone();
-        let mut draws = |teacher: &Arc<dyn Teacher>| {
-            (0..teacher.draws()).map(|draw| self.slot(teacher.as_ref(), teacher.key(&sample, draw))).collect()
-        };
-        let slots = teachers.iter().map(&mut draws).collect::<Result<_>>()?;
-        let claim = Arc::new(hash);
-        self.ids.insert(sample.id.clone(), &claim);
-        Ok(Question { sample, slots, claim })
-    }
-
-    /// Tries for an answer that had `attempts`: a run that retries failures gives all of them once more.
-    fn allowed(&self, teacher: &dyn Teacher, attempts: u32) -> u32 {
-        teacher.attempts() + if self.retry_failures { attempts } else { 0 }
-    }
-
-    fn slot(&mut self, teacher: &dyn Teacher, key: AnswerKey) -> Result<Slot> {
+    fn question(
+        &self,
+        sample: Sample,
+        hash: TextHash,
+        arrived: Option<Position>,
+        window: &mut Window,
+        held: &mut Held,
+    ) -> Result<Question> {
+        let keys: Vec<Vec<AnswerKey>> = self
+            .teachers
+            .iter()
+            .map(|teacher| (0..teacher.draws()).map(|draw| teacher.key(&sample, draw)).collect())
+            .collect();
+        let cells: Vec<Vec<Option<Arc<AnswerCell>>>> =
+            keys.iter().map(|draws| draws.iter().map(|key| window.cells.get(key)).collect()).collect();
         // The same order as above: a cell is dropped only after its answer is stored.
-        if let Some(cell) = self.cells.get(&key) {
-            return Ok(Slot::Open(cell));
+        let stored = block_on(self.store.answers.find(&keys.concat()))?;
+        let mut stored = stored.into_iter();
+        let mut slots = Vec::with_capacity(keys.len());
+        for ((teacher, keys), cells) in self.teachers.iter().zip(keys).zip(cells) {
+            let draws = keys.into_iter().zip(cells).map(|(key, cell)| {
+                let stored = stored.next().flatten();
+                self.slot(teacher.as_ref(), key, cell, stored, window, held)
+            });
+            slots.push(draws.collect());
         }
-        let stored = self.store.reader().answer(key)?;
-        Ok(match stored {
-            Some(record) if record.is_settled(self.allowed(teacher, record.attempt)) => Slot::Stored(Box::new(record)),
-            unsettled => {
-                let attempts = unsettled.map_or(0, |record| record.attempt);
-                let allowed = self.allowed(teacher, attempts);
+        let claim = Arc::new(hash);
+        window.ids.insert(sample.id.clone(), &claim);
+        held.claims.push(Arc::clone(&claim));
+        Ok(Question { sample, slots, claim, arrived })
+    }
+
+    fn slot(
+        &self,
+        teacher: &dyn Teacher,
+        key: AnswerKey,
+        cell: Option<Arc<AnswerCell>>,
+        stored: Option<AnswerRecord>,
+        window: &mut Window,
+        held: &mut Held,
+    ) -> Slot {
+        // Two draws of one sample may have one key.
+        if let Some(cell) = cell.or_else(|| window.cells.get(&key)) {
+            return Slot::Open(cell);
+        }
+        let attempts = stored.as_ref().map_or(0, |record| record.attempt);
+        let allowed = teacher.attempts() + if self.retry_failures { attempts } else { 0 };
+        match stored {
+            Some(record) if record.is_settled(allowed) => Slot::Stored(Box::new(record)),
+            _ => {
                 let cell = Arc::new(AnswerCell { key, attempts, allowed, record: OnceCell::new() });
-                self.cells.insert(key, &cell);
+                window.cells.insert(key, &cell);
+                held.cells.push(Arc::clone(&cell));
                 Slot::Open(cell)
             }
-        })
+        }
+    }
+}
+
+fn seen(window: &InWindow<SampleId, TextHash>, id: &SampleId, hash: TextHash, known: Option<KnownSample>) -> Seen {
+    let on_its_way = window.get(id).map(|claimed| *claimed);
+    match on_its_way.or(known.map(|known| known.text_hash)) {
+        None => Seen::New,
+        Some(before) if before == hash => Seen::Before(known.filter(|_| on_its_way.is_none())),
+        Some(_) => Seen::Clash,
     }
 }
 

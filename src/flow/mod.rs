@@ -1,7 +1,13 @@
-//! The flow: what joins the stages. `pipeline` reads like a list of them.
+//! The flow: what joins the stages. `pipeline` reads like a list of them; `run` is how it is built and held.
 
-pub mod asking;
+pub(crate) mod asking;
 pub mod batch;
-pub mod intake;
+pub(crate) mod fingerprint;
+mod fit;
+mod halt;
+pub(crate) mod intake;
+pub(crate) mod known;
 pub mod pipeline;
-pub mod progress;
+mod placing;
+pub mod run;
+mod status;

@@ -3,7 +3,7 @@
 //! A small sample gives what no amount of unlabelled data can: an unbiased estimate of the accuracy, which of several runs
 //! is best, and a confidence from which on labels can be relied on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use crate::base::lines::{Line, Lines};
 use crate::base::random::rng;
 use crate::domain::event::LabelEvent;
-use crate::domain::sample::Position;
+use crate::domain::input::Input;
 use crate::error::{Error, Result};
 use crate::readers::evaluate::latest_labels;
 use crate::readers::statistics::{interval, upper_bound};
-use crate::store::{Manifest, RunLock, Store};
+use crate::store::RunDir;
 
 const MAX_LINE_BYTES: usize = 16 << 20;
 /// Shares of the most confident labels whose error is tested, in this order.
@@ -38,30 +38,35 @@ pub struct ToLabel {
 /// Draws `count` of the finished labels of the run in `dir`, each with the same chance, without repetition. The same seed
 /// draws the same; all of them if there are fewer.
 pub fn draw(dir: &Path, count: usize, seed: u64) -> Result<Vec<ToLabel>> {
-    let manifest = manifest(dir)?;
+    let view = RunDir::view(dir)?;
     let finals: HashMap<String, LabelEvent> = final_labels(dir)?;
-    let _lock = RunLock::take(dir)?;
-    let store = Store::open(dir, &manifest.label_set()?)?;
-    let ((_, samples, _), reader) = (store.counts(), store.reader());
-    let mut labelled: Vec<Position> = Vec::new();
-    for position in 0..samples {
-        if reader.sample(position)?.is_some_and(|sample| finals.contains_key(&sample.id.0)) {
-            labelled.push(position);
-        }
-    }
+    let mut labelled: u64 = 0;
+    view.inputs(|input| {
+        labelled += u64::from(is_labelled(&input, &finals));
+        Ok(())
+    })?;
+    let all = usize::try_from(labelled).unwrap_or(usize::MAX);
     let mut rng = rng(seed, "audit", &[]);
-    let mut drawn = Vec::new();
-    for index in sample(&mut rng, labelled.len(), count.min(labelled.len())) {
-        let position = labelled.get(index).copied().unwrap_or_default();
-        if let Some(sample) = reader.sample(position)? {
-            drawn.push(ToLabel { id: sample.id.0, text: sample.text, gold: None });
+    let drawn: Vec<usize> = sample(&mut rng, all, count.min(all)).into_iter().collect();
+    let wanted: HashSet<usize> = drawn.iter().copied().collect();
+    let (mut rows, mut index) = (HashMap::new(), 0);
+    view.inputs(|input| {
+        if !is_labelled(&input, &finals) {
+            return Ok(());
         }
-    }
-    Ok(drawn)
+        if let Input::Arrive { sample, .. } = input
+            && wanted.contains(&index)
+        {
+            rows.insert(index, ToLabel { id: sample.id.0, text: sample.text, gold: None });
+        }
+        index += 1;
+        Ok(())
+    })?;
+    Ok(drawn.iter().filter_map(|index| rows.remove(index)).collect())
 }
 
-fn manifest(dir: &Path) -> Result<Manifest> {
-    Manifest::read(dir)?.ok_or_else(|| Error::NoRun { path: dir.to_owned(), missing: "manifest.json" })
+fn is_labelled(input: &Input, finals: &HashMap<String, LabelEvent>) -> bool {
+    matches!(input, Input::Arrive { sample, .. } if finals.contains_key(&sample.id.0))
 }
 
 fn final_labels(dir: &Path) -> Result<HashMap<String, LabelEvent>> {
@@ -126,7 +131,7 @@ pub struct Audit {
 /// the accepted ones is wrong is delta at most. (The promise is that of PAC labels, arXiv 2506.10908, for the labels that
 /// are kept.)
 pub fn audit(dir: &Path, gold: &Path, epsilon: f64, delta: f64) -> Result<Audit> {
-    let labels = manifest(dir)?.label_set()?;
+    let labels = RunDir::view(dir)?.labels().clone();
     let finals = final_labels(dir)?;
     let mut judged: Vec<(f64, bool)> = Vec::new();
     let mut first_right = 0;

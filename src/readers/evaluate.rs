@@ -14,7 +14,7 @@ use crate::domain::label::LabelSet;
 use crate::error::{Error, Result};
 use crate::readers::statistics::Calibration;
 use crate::readers::tail::{Follow, Tail};
-use crate::store::Manifest;
+use crate::store::RunDir;
 use crate::student::{argmax, softmax};
 
 const MAX_LINE_BYTES: usize = 16 << 20;
@@ -66,9 +66,7 @@ pub struct HeldOut {
 /// Reads the labels of the run in `dir` and compares them with `gold` (JSONL with id and label), and its student with
 /// `held_out` (JSONL with text and label).
 pub fn evaluate(dir: &Path, gold: &Path, held_out: Option<&Path>) -> Result<Evaluation> {
-    let manifest =
-        Manifest::read(dir)?.ok_or_else(|| Error::NoRun { path: dir.to_owned(), missing: "manifest.json" })?;
-    let labels = manifest.label_set()?;
+    let labels = RunDir::view(dir)?.labels().clone();
     let latest = latest_labels(dir)?;
     let mut counts = Counts::default();
     read_gold(gold, &labels, |gold| {

@@ -4,12 +4,11 @@ use std::path::Path;
 
 use crate::distill::load_student;
 use crate::error::{Error, Result};
-use crate::store::Manifest;
+use crate::store::RunDir;
 
 /// Writes the student of the run in `dir` to the folder `out`, whole or not at all. `out` must not be there, or be empty.
 pub fn export_student(dir: &Path, out: &Path) -> Result<()> {
-    let manifest =
-        Manifest::read(dir)?.ok_or_else(|| Error::NoRun { path: dir.to_owned(), missing: "manifest.json" })?;
+    let labels: Vec<String> = RunDir::view(dir)?.labels().iter().map(|label| label.name.clone()).collect();
     let is_empty = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
     if out.exists() && !is_empty {
         let message = "is there already: choose another folder, or remove it".to_owned();
@@ -21,7 +20,7 @@ pub fn export_student(dir: &Path, out: &Path) -> Result<()> {
     std::fs::create_dir_all(&beside).map_err(Error::run_file("create", &beside))?;
     let written = trained
         .student
-        .export(&beside, &manifest.labels, trained.temperature)
+        .export(&beside, &labels, trained.temperature)
         .and_then(|()| std::fs::rename(&beside, out).map_err(Error::run_file("write", out)));
     if written.is_err() {
         // What is half there helps nobody; the error says the rest.

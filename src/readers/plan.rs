@@ -9,13 +9,11 @@ use rust_decimal::Decimal;
 use crate::config::{Combine, Config, LimitsConfig, Price, TeacherConfig};
 use crate::corpus;
 use crate::domain::answer::AnswerKey;
+use crate::domain::candidates::Opinion;
 use crate::domain::sample::{Sample, TextHash};
 use crate::error::{Error, Result};
-use crate::flow::asking::opinion;
-use crate::flow::pipeline;
-use crate::store::{Manifest, RunLock, Store, StoreReader};
-use crate::teacher::ledger::Ledger;
-use crate::teacher::{self, Teacher};
+use crate::flow::known::{Known, Stored};
+use crate::teacher::Teacher;
 
 /// Seconds that a request is assumed to take.
 pub const ASSUMED_LATENCY: Duration = Duration::from_secs(1);
@@ -63,6 +61,8 @@ pub struct Plan {
     pub known: u64,
     /// Every teacher.
     pub teachers: Vec<TeacherPlan>,
+    /// Whether teachers, prompts or parameters are others than those of the stored answers, so that texts are asked again.
+    pub begins_anew: bool,
     /// What was spent so far.
     pub spent: Decimal,
     /// The cap.
@@ -81,87 +81,17 @@ impl Plan {
     }
 }
 
-/// Teachers that are never asked, with what is stored of their answers, and the plan's ledger.
-pub(crate) struct Dry {
-    pub(crate) teachers: Vec<Arc<dyn Teacher>>,
-    /// Of a run directory that there is already, ours while this lives.
-    pub(crate) run: Option<(RunLock, Store)>,
-    /// Whether rows that are known stay as they are.
-    pub(crate) keeps_labels: bool,
-    pub(crate) ledger: Arc<Ledger>,
-}
-
-impl Dry {
-    /// Sets up the teachers of `config`, without keys, and opens the run directory if there is one.
-    pub(crate) fn open(config: &Config) -> Result<Self> {
-        Self::set_up(config, false)
-    }
-
-    /// As [`Dry::open`], but makes the run directory if there is none.
-    pub(crate) fn make(config: &Config) -> Result<Self> {
-        Self::set_up(config, true)
-    }
-
-    fn set_up(config: &Config, make: bool) -> Result<Self> {
-        let ledger = Ledger::new(config.run.max_cost);
-        let teachers = teacher::open_without_keys(config, &ledger)?;
-        let dir = &config.run.dir;
-        let wanted = pipeline::manifest_of(config, &teachers)?;
-        let found = match Manifest::read(dir)? {
-            Some(found) => found,
-            None if make => {
-                std::fs::create_dir_all(dir).map_err(Error::run_file("create", dir))?;
-                wanted.write(dir)?;
-                wanted.clone()
-            }
-            None => return Ok(Self { teachers, run: None, keeps_labels: true, ledger }),
-        };
-        if let Some(difference) = found.difference(&wanted) {
-            return Err(Error::OtherTask { path: dir.clone(), difference });
-        }
-        let lock = RunLock::take(dir)?;
-        let store = Store::open(dir, &config.task.labels)?;
-        ledger.take_up(dir, store.totals().cost)?;
-        let keeps_labels = found.labelling == wanted.labelling;
-        Ok(Self { teachers, run: Some((lock, store)), keeps_labels, ledger })
-    }
-
-    pub(crate) fn reader(&self) -> Option<StoreReader> {
-        self.run.as_ref().map(|(_, store)| store.reader())
-    }
-
-    /// Whether a run would pass over this sample.
-    pub(crate) fn is_done(&self, sample: &Sample) -> Result<bool> {
-        match self.reader().filter(|_| self.keeps_labels) {
-            Some(reader) => Ok(reader.known(&sample.id)?.is_some()),
-            None => Ok(false),
-        }
-    }
-
-    /// The stored answer under `key`, if a run would use it.
-    pub(crate) fn stored(
-        &self,
-        teacher: &dyn Teacher,
-        key: AnswerKey,
-    ) -> Result<Option<crate::domain::answer::AnswerRecord>> {
-        let stored = match self.reader() {
-            Some(reader) => reader.answer(key)?,
-            None => None,
-        };
-        Ok(stored.filter(|record| record.is_settled(teacher.attempts())))
-    }
-}
-
 /// Makes the plan of `config`.
 pub fn plan(config: &Config) -> Result<Plan> {
-    let dry = Dry::open(config)?;
+    let known = Known::read(config)?;
     let mut corpus = corpus::open(&config.corpus)?;
     let mut plan = Plan {
         rows: 0,
         bad_rows: 0,
         known: 0,
-        teachers: config.teachers.iter().zip(&dry.teachers).map(|(config, teacher)| empty(config, teacher)).collect(),
-        spent: dry.ledger.sums().total(),
+        teachers: config.teachers.iter().zip(&known.teachers).map(|(config, teacher)| empty(config, teacher)).collect(),
+        begins_anew: known.begins_anew && known.answers() > 0,
+        spent: known.spent,
         max_cost: config.run.max_cost,
     };
     for teacher in plan.teachers.iter_mut().skip(1) {
@@ -175,11 +105,11 @@ pub fn plan(config: &Config) -> Result<Plan> {
             continue;
         };
         // Hashes, not ids: a corpus may be large.
-        if !ids.insert(TextHash::of(&sample.id.0)) || dry.is_done(&sample)? {
+        if !ids.insert(TextHash::of(&sample.id.0)) || known.is_done(&sample) {
             plan.known += 1;
             continue;
         }
-        add(&mut plan, &dry, config.combine, &sample, &mut keys)?;
+        add(&mut plan, &known, config.combine, &sample, &mut keys)?;
     }
     for (plan, config) in plan.teachers.iter_mut().zip(&config.teachers) {
         if let TeacherConfig::OpenAi(openai) = config {
@@ -205,12 +135,12 @@ fn empty(config: &TeacherConfig, teacher: &Arc<dyn Teacher>) -> TeacherPlan {
 }
 
 /// Counts what is to be asked about one sample.
-fn add(plan: &mut Plan, dry: &Dry, combine: Combine, sample: &Sample, keys: &mut HashSet<AnswerKey>) -> Result<()> {
-    for (teacher, plan) in dry.teachers.iter().zip(&mut plan.teachers) {
+fn add(plan: &mut Plan, known: &Known, combine: Combine, sample: &Sample, keys: &mut HashSet<AnswerKey>) -> Result<()> {
+    for (teacher, plan) in known.teachers.iter().zip(&mut plan.teachers) {
         let mut stored = Vec::new();
         for draw in 0..teacher.draws() {
             let key = teacher.key(sample, draw);
-            if let Some(record) = dry.stored(teacher.as_ref(), key)? {
+            if let Some(record) = known.stored(teacher.as_ref(), key) {
                 plan.stored += 1;
                 stored.push(record);
             } else if keys.insert(key) {
@@ -226,11 +156,22 @@ fn add(plan: &mut Plan, dry: &Dry, combine: Combine, sample: &Sample, keys: &mut
             }
         }
         let all_stored = stored.len() == teacher.draws() as usize;
-        if combine == Combine::Cascade && all_stored && opinion(0, &stored).labels.len() == 1 {
+        if combine == Combine::Cascade && all_stored && is_one_label(&stored) {
             break;
         }
     }
     Ok(())
+}
+
+/// Whether the next teacher of a cascade would not be asked.
+fn is_one_label(stored: &[&Stored]) -> bool {
+    match stored {
+        [one] => one.labels.len() == 1,
+        draws => {
+            let said = draws.iter().map(|draw| (draw.labels.as_slice(), draw.weights.as_slice()));
+            Opinion::vote(0, said).labels.len() == 1
+        }
+    }
 }
 
 fn cost(price: &Price, tokens: &Tokens) -> (Decimal, Decimal) {

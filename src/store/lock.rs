@@ -1,9 +1,12 @@
 //! One process per run directory.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+
+const FILE: &str = "lock";
 
 /// Held while a process runs in the directory; the kernel lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -14,7 +17,7 @@ pub struct RunLock {
 impl RunLock {
     /// Takes the lock of `dir`, or says that someone else has it.
     pub fn take(dir: &Path) -> Result<Self> {
-        let path = dir.join("lock");
+        let path = dir.join(FILE);
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -26,5 +29,49 @@ impl RunLock {
             Err(TryLockError::WouldBlock) => Err(Error::Busy { path: dir.to_owned() }),
             Err(TryLockError::Error(source)) => Err(Error::run_file("lock", &path)(source)),
         }
+    }
+}
+
+/// Whether a process holds the lock of `dir`. Asked of the kernel's list and not by trying: whoever tries holds it for a moment,
+/// and a run that begins just then would be refused.
+pub(super) fn is_held(dir: &Path) -> bool {
+    let Ok(file) = std::fs::metadata(dir.join(FILE)) else { return false };
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    locks.lines().any(|line| holds(line, file.ino()))
+}
+
+/// `1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF`: of the device only some file systems say the same here as in stat, so
+/// the inode decides.
+fn holds(line: &str, inode: u64) -> bool {
+    let mut words = line.split_ascii_whitespace();
+    let is_lock = words.clone().any(|word| word == "FLOCK") && words.clone().any(|word| word == "WRITE");
+    // A process that waits for a lock has an arrow before its line.
+    let waits = words.clone().any(|word| word == "->");
+    let file = words.find(|word| word.matches(':').count() == 2);
+    let found = file.and_then(|file| file.rsplit(':').next()).and_then(|inode| inode.parse::<u64>().ok());
+    is_lock && !waits && found == Some(inode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_seen_while_it_is_held_and_looking_does_not_take_it() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!is_held(dir.path()));
+        let lock = RunLock::take(dir.path()).unwrap();
+        assert!(is_held(dir.path()));
+        assert!(matches!(RunLock::take(dir.path()), Err(Error::Busy { .. })));
+        drop(lock);
+        assert!(!is_held(dir.path()));
+    }
+
+    #[test]
+    fn only_a_held_lock_of_this_file_counts() {
+        assert!(holds("1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF", 5678));
+        assert!(!holds("1: FLOCK  ADVISORY  WRITE 1234 fd:01:5679 0 EOF", 5678));
+        assert!(!holds("1: -> FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF", 5678));
+        assert!(!holds("1: POSIX  ADVISORY  WRITE 1234 fd:01:5678 0 EOF", 5678));
     }
 }

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::answer::{AnswerRecord, ProblemKind, Usage};
 
 /// Sums over all answers.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// What they cost in money.
+    #[serde(with = "rust_decimal::serde::str")]
     pub cost: Decimal,
     /// What they cost in tokens.
     pub usage: Usage,
@@ -21,7 +23,7 @@ pub struct Totals {
 
 impl Totals {
     /// Adds an answer.
-    pub(super) fn add(&mut self, record: &AnswerRecord) {
+    pub(crate) fn add(&mut self, record: &AnswerRecord) {
         let answer = &record.answer;
         self.cost = self.cost.saturating_add(answer.cost.unwrap_or_default());
         let (count, tokens) = self.by_teacher.entry(record.teacher.clone()).or_default();

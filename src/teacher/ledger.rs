@@ -92,6 +92,12 @@ impl Ledger {
         Ok(())
     }
 
+    /// What the run directory `dir`, whose stored answers cost `recorded`, has spent. Changes nothing.
+    pub fn look(dir: &Path, recorded: Decimal) -> Result<Sums> {
+        let unknown = (read_mark(dir)? - recorded).max(Decimal::ZERO);
+        Ok(Sums { recorded, unknown, reserved: Decimal::ZERO })
+    }
+
     /// The sums at this moment.
     #[must_use]
     pub fn sums(&self) -> Sums {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::{AskError, Teacher};
 use crate::base::lines::{Line, Lines};
+use crate::base::sealed;
 use crate::config::RecordedConfig;
 use crate::domain::answer::{Answer, AnswerKey, Problem, ProblemKind};
 use crate::domain::candidates::Opinion;
@@ -167,7 +168,7 @@ fn draws_together(lines: Vec<Read>) -> Vec<(String, Option<TextHash>, RecordedAn
 }
 
 fn parse(line: &str) -> Result<RecordedLine, String> {
-    if !crate::store::journal_line_is_whole(line) {
+    if sealed::check(line.as_bytes()) == Err(sealed::Broken::Changed) {
         return Err("does not match its checksum: it was changed or damaged; remove the line".to_owned());
     }
     serde_json::from_str(line).map_err(|error| {

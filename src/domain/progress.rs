@@ -20,6 +20,14 @@ pub enum Phase {
     Stopped,
 }
 
+impl Phase {
+    /// Whether nothing more comes.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Complete | Self::Stopped)
+    }
+}
+
 const PHASES: [Phase; 4] = [Phase::Annotating, Phase::Settling, Phase::Complete, Phase::Stopped];
 
 /// A counter.
@@ -30,6 +38,13 @@ impl Counter {
     /// Counts `more`.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Counts one less.
+    pub fn take_one(&self) {
+        let less = |count: u64| Some(count.saturating_sub(1));
+        // With a count for every value, it cannot fail.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Starts again from `value`.
@@ -81,6 +96,15 @@ impl Progress {
     #[must_use]
     pub fn phase(&self) -> Phase {
         PHASES.get(usize::from(self.phase.load(Ordering::Relaxed))).copied().unwrap_or(Phase::Stopped)
+    }
+
+    /// Starts from what earlier processes left: `placed` samples, of which no teacher named a label for `failed`, and `events`
+    /// label events.
+    pub fn begin(&self, placed: u64, failed: u64, events: u64) {
+        self.failed.set(failed);
+        self.placed.set(placed);
+        self.placed_before.set(placed);
+        self.events.set(events);
     }
 
     /// Says what the run is doing now.

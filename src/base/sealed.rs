@@ -1,0 +1,72 @@
+//! Sealed lines: one JSON object a line with the CRC-32 of what stands before it as its last field.
+//!
+//! A line that was torn, flipped or edited does not match its checksum any more. What reads the line as JSON sees one
+//! more field, `crc`, and may ignore it.
+
+const MARK: &str = ",\"crc\":\"";
+/// `,"crc":"01234567"}`
+const TAIL_LEN: usize = MARK.len() + 8 + 2;
+
+/// Why a line cannot be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// It has no checksum.
+    Unsealed,
+    /// It does not match its checksum.
+    Changed,
+}
+
+/// `object`, a JSON object with at least one field, as a line with its checksum and line feed.
+pub(crate) fn seal(object: &str) -> String {
+    let mut line = String::with_capacity(object.len() + TAIL_LEN + 1);
+    line.push_str(object.strip_suffix('}').unwrap_or(object));
+    let crc = crc32fast::hash(line.as_bytes());
+    line.push_str(MARK);
+    line.push_str(&format!("{crc:08x}\"}}\n"));
+    line
+}
+
+/// Whether `line`, without its line feed, is as it was sealed.
+pub(crate) fn check(line: &[u8]) -> Result<(), Broken> {
+    let at = line.len().checked_sub(TAIL_LEN).ok_or(Broken::Unsealed)?;
+    let (content, tail) = line.split_at_checked(at).ok_or(Broken::Unsealed)?;
+    let hex = tail.strip_prefix(MARK.as_bytes()).and_then(|tail| tail.strip_suffix(b"\"}"));
+    let hex = hex.and_then(|hex| std::str::from_utf8(hex).ok()).ok_or(Broken::Unsealed)?;
+    match u32::from_str_radix(hex, 16) {
+        Ok(crc) if crc == crc32fast::hash(content) => Ok(()),
+        _ => Err(Broken::Changed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_sealed_line_is_whole_until_any_byte_of_it_changes(text: String, at in any::<prop::sample::Index>(), flip in 1..=255_u8) {
+            let object = serde_json::json!({ "text": text }).to_string();
+            let line = seal(&object);
+            let line = line.strip_suffix('\n').unwrap().as_bytes();
+            prop_assert_eq!(check(line), Ok(()));
+            prop_assert_eq!(&serde_json::from_slice::<serde_json::Value>(line).unwrap()["text"], &text);
+            let mut changed = line.to_vec();
+            let at = at.index(changed.len());
+            changed[at] ^= flip;
+            // Upper case in the checksum is the same number.
+            prop_assume!(!changed.eq_ignore_ascii_case(line));
+            prop_assert!(check(&changed).is_err());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = check(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_line_without_checksum_says_so() {
+        assert_eq!(check(br#"{"id":"a","labels":["b"]}"#), Err(Broken::Unsealed));
+    }
+}

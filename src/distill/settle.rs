@@ -1,0 +1,103 @@
+//! The corpus' end, for now: passes over the memory until labels settle, then a sweep after which every label is final.
+
+use rand::seq::SliceRandom;
+
+use super::checkpoints::Work;
+use super::distiller::{CHUNK, Distiller};
+use super::memory::Item;
+use crate::base::random::rng;
+use crate::domain::label::LabelId;
+use crate::domain::progress::Phase;
+use crate::error::Result;
+use crate::student::argmax;
+
+/// Labels have settled when at most one in so many changes in a pass.
+const SETTLED: usize = 1000;
+/// Passes of a new student in which the teacher alone sets the targets: a student that knows little must not teach
+/// itself.
+const WARM_UP: u32 = 3;
+/// Passes before labels can have settled: a new student that knows little changes none, and must not stop for that.
+const LEAST_PASSES: u32 = 8;
+
+impl Distiller {
+    /// The corpus ended.
+    pub(super) fn begin_settling(&mut self) -> Result<()> {
+        self.progress.set_phase(Phase::Settling);
+        self.state.consumed += 1;
+        if !self.state.has_candidates {
+            // A student that has seen no usable answer labels nothing: whatever it said would be made up.
+            self.block.clear();
+            return self.settle();
+        }
+        if !self.block.is_empty() {
+            self.learn();
+        }
+        // A corpus is often sorted, and a student that learned it in order is hard to turn. So the passes, which shuffle,
+        // begin anew, unless most of the memory went through such passes before (a finished corpus that grew a little).
+        if self.state.samples >= 2 * self.state.finished {
+            self.student.reset();
+            self.refinery = (self.new_refinery)(self.columns);
+        }
+        self.begin_pass(0)
+    }
+
+    fn begin_pass(&mut self, pass: u32) -> Result<()> {
+        if pass >= self.config.max_passes {
+            return self.begin_sweep(true);
+        }
+        self.refit()?;
+        let labels = self.memory_labels()?;
+        if pass >= LEAST_PASSES && changes(&labels, &self.state.pass_labels) * SETTLED <= labels.len() {
+            return self.begin_sweep(true);
+        }
+        self.state.pass_labels = labels;
+        self.state.work = Work::Pass { pass, batch: 0 };
+        self.boundary()
+    }
+
+    /// The rest of a pass over the memory, in an order of its own. The steps get smaller from pass to pass, so that labels
+    /// settle.
+    pub(super) fn go_on_passing(&mut self) -> Result<()> {
+        let Work::Pass { pass, batch: first } = self.state.work else { return Ok(()) };
+        self.progress.set_phase(Phase::Settling);
+        let mut order = self.memory.clone();
+        order.shuffle(&mut rng(self.seed, "pass", &[self.state.samples, u64::from(pass)]));
+        let rate = 1.0 - f64::from(pass) / f64::from(self.config.max_passes);
+        for (number, batch) in (0..).zip(order.chunks(self.config.block)).skip(usize::try_from(first).unwrap_or(0)) {
+            self.state.step += 1;
+            self.train(batch, rate, pass < WARM_UP);
+            self.state.work = Work::Pass { pass, batch: number + 1 };
+            self.boundary()?;
+        }
+        self.begin_pass(pass + 1)
+    }
+
+    fn memory_labels(&self) -> Result<Vec<LabelId>> {
+        let mut labels = Vec::with_capacity(self.memory.len());
+        for chunk in self.memory.chunks(CHUNK) {
+            self.check_stop()?;
+            let items: Vec<&Item> = chunk.iter().map(AsRef::as_ref).collect();
+            for (item, row) in items.iter().zip(self.out_of_sample(&items).iter()) {
+                let best = argmax(&self.refinery.posterior(&item.candidates, row)).unwrap_or_default();
+                labels.push(LabelId(u16::try_from(best).unwrap_or(u16::MAX)));
+            }
+        }
+        Ok(labels)
+    }
+
+    /// Every label is final up to here.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        self.flush()?;
+        self.state.finished = self.state.samples;
+        self.state.settled = self.state.consumed;
+        self.state.work = Work::Stream;
+        self.state.pass_labels.clear();
+        self.boundary()?;
+        self.progress.set_phase(Phase::Annotating);
+        self.checkpoint()
+    }
+}
+
+fn changes(labels: &[LabelId], before: &[LabelId]) -> usize {
+    labels.iter().zip(before).filter(|(now, before)| now != before).count() + labels.len().abs_diff(before.len())
+}

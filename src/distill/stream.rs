@@ -1,0 +1,175 @@
+//! Taking in the input log: every sample is labelled before anything is learned from it; then a training step a block.
+
+use std::sync::Arc;
+
+use futures::executor::block_on;
+use rand::Rng;
+
+use super::checkpoints::Work;
+use super::distiller::{Distiller, Next, next_of};
+use super::memory::{self, Item};
+use crate::base::random::rng;
+use crate::error::Result;
+use crate::student::{Encoded, Example, Objective, Rows};
+
+/// Events that are read ahead, at most.
+const AHEAD: u64 = 128;
+/// The first sweep comes after so many blocks, the next after twice as many, and so on.
+const FIRST_SWEEP_BLOCKS: u64 = 8;
+/// The pass from which on a refinery that regularises does so in full.
+const FULL_REGULARISATION: f32 = 10.0;
+
+impl Distiller {
+    /// Takes in the next event, one of those before `end`.
+    pub(super) fn consume(&mut self, end: u64) -> Result<()> {
+        if self.ahead.is_empty() {
+            self.read_ahead(end)?;
+        }
+        match self.ahead.pop_front() {
+            Some(Next::Arrival(item)) => self.arrive(item)?,
+            Some(Next::Answers(item)) => self.take_answers(item)?,
+            Some(Next::End) => return self.begin_settling(),
+            None => return Ok(()),
+        }
+        self.state.consumed += 1;
+        self.state.taken += 1;
+        if !self.state.taken.is_multiple_of(self.config.block as u64) {
+            return Ok(());
+        }
+        self.learn();
+        let blocks = self.state.taken / self.config.block as u64;
+        if blocks >= FIRST_SWEEP_BLOCKS && blocks.is_power_of_two() { self.begin_sweep(false) } else { self.boundary() }
+    }
+
+    /// Reads the next events, of which there are some before `end`, and prepares them together.
+    fn read_ahead(&mut self, end: u64) -> Result<()> {
+        let first = self.state.consumed;
+        let inputs = block_on(self.store.inputs.read(first..end.min(first + AHEAD)))?;
+        for (number, input) in (first..).zip(inputs) {
+            let next = next_of(self, input, number)?;
+            self.ahead.push_back(next);
+        }
+        let texts: Vec<&Encoded> = self
+            .ahead
+            .iter()
+            .filter_map(|next| match next {
+                Next::Arrival(item) | Next::Answers(item) => Some(&item.encoded),
+                Next::End => None,
+            })
+            .collect();
+        self.student.prepare(&texts);
+        Ok(())
+    }
+
+    fn arrive(&mut self, item: Arc<Item>) -> Result<()> {
+        if !item.candidates.is_empty() {
+            self.state.has_candidates = true;
+            let logits = self.student.logits(item.fold, &[&item.encoded]);
+            self.label_first(&item, &logits, None)?;
+            self.block.push(Arc::clone(&item));
+        }
+        match memory::slot(self.seed, item.position, self.config.memory) {
+            Some(slot) if slot < self.memory.len() => {
+                if let Some(member) = self.memory.get_mut(slot) {
+                    *member = item;
+                }
+            }
+            Some(_) => self.memory.push(item),
+            None => {}
+        }
+        self.state.samples += 1;
+        Ok(())
+    }
+
+    /// A sample that arrived before is learned from as a new one is, and labelled again.
+    fn take_answers(&mut self, item: Arc<Item>) -> Result<()> {
+        if !item.candidates.is_empty() {
+            self.state.has_candidates = true;
+            self.flush()?;
+            block_on(self.store.events.settle())?;
+            let previous = self.latest(item.position..item.position + 1, self.state.offset)?.pop().flatten();
+            let logits = self.student.logits(item.fold, &[&item.encoded]);
+            self.label_first(&item, &logits, previous)?;
+            self.block.push(Arc::clone(&item));
+        }
+        // Where as many as fit are remembered, each is at its own place.
+        let place = usize::try_from(item.position).unwrap_or(usize::MAX);
+        let at_place = self.memory.get(place).is_some_and(|member| member.position == item.position);
+        let slot = if at_place { Some(place) } else { self.memory.iter().position(|m| m.position == item.position) };
+        if let Some(member) = slot.and_then(|slot| self.memory.get_mut(slot)) {
+            *member = item;
+        }
+        Ok(())
+    }
+
+    fn label_first(
+        &mut self,
+        item: &Item,
+        logits: &Rows,
+        previous: Option<(u64, crate::domain::event::StoredEvent)>,
+    ) -> Result<()> {
+        match logits.iter().next() {
+            Some(row) => self.label(item, row, previous, false),
+            None => Ok(()),
+        }
+    }
+
+    /// One training step on the new samples, and one on each replayed batch.
+    pub(super) fn learn(&mut self) {
+        let block = std::mem::take(&mut self.block);
+        self.state.step += 1;
+        // Before the first sweep the refinery has not learned yet how far to trust the student.
+        let warm_up = self.state.taken < FIRST_SWEEP_BLOCKS * self.config.block as u64;
+        self.train(&block, 1.0, warm_up);
+        let mut rng = rng(self.seed, "replay", &[self.state.step]);
+        for _ in 0..self.config.replay {
+            let batch: Vec<Arc<Item>> = (0..self.config.block)
+                .filter_map(|_| self.memory.get(rng.random_range(0..self.memory.len().max(1))).cloned())
+                .collect();
+            self.train(&batch, 1.0, warm_up);
+        }
+    }
+
+    /// Trains every copy on the samples of other folds, as the refinery says. Targets come from the copy that has not seen
+    /// the sample, or in the warm-up from the candidates alone.
+    pub(super) fn train(&mut self, batch: &[Arc<Item>], rate: f64, warm_up: bool) {
+        let batch: Vec<&Item> = batch.iter().map(AsRef::as_ref).filter(|item| !item.candidates.is_empty()).collect();
+        let logits = (!warm_up).then(|| self.out_of_sample(&batch));
+        let mut rows = logits.iter().flat_map(Rows::iter);
+        let targets: Vec<Option<Vec<f32>>> =
+            batch.iter().map(|item| self.refinery.target(&item.candidates, rows.next())).collect();
+        let mut regularisation = self.regularisation();
+        let rows = logits.iter().filter(|_| regularisation > 0.0).flat_map(Rows::iter);
+        let steady: Vec<Vec<f32>> =
+            batch.iter().zip(rows).filter_map(|(item, row)| self.refinery.steady(&item.candidates, row)).collect();
+        if steady.len() < batch.len() {
+            regularisation = 0.0;
+        }
+        let mut steady = steady.iter().filter(|_| regularisation > 0.0).map(Vec::as_slice);
+        let examples: Vec<Example<'_>> = batch
+            .iter()
+            .zip(&targets)
+            .map(|(item, target)| Example {
+                text: &item.encoded,
+                held_out: item.fold,
+                target: target.as_deref(),
+                steady: steady.next(),
+            })
+            .filter(|example| example.target.is_some() || example.steady.is_some())
+            .collect();
+        let objective = Objective {
+            loss: self.refinery.loss(),
+            regularisation,
+            seed: rng(self.seed, "objective", &[self.state.step]).random(),
+        };
+        self.student.train(&examples, objective, rate);
+    }
+
+    /// Grows from pass to pass; in the stream it is 0.
+    fn regularisation(&self) -> f32 {
+        match self.state.work {
+            Work::Pass { pass, .. } => (pass as f32 / FULL_REGULARISATION).min(1.0),
+            _ => 0.0,
+        }
+    }
+}

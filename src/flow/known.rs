@@ -1,0 +1,101 @@
+//! What a run directory knows of questions, read from its logs without opening its store: for plans and batch files, which only
+//! look. Memory grows with the number of stored answers, some 100 bytes each.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use rust_decimal::Decimal;
+
+use super::fingerprint;
+use super::run::Plan;
+use crate::config::Config;
+use crate::domain::answer::{AnswerKey, AnswerRecord};
+use crate::domain::input::Input;
+use crate::domain::label::LabelId;
+use crate::domain::sample::{Sample, TextHash};
+use crate::error::{Error, Result};
+use crate::store::RunDir;
+use crate::teacher::ledger::Ledger;
+use crate::teacher::{self, Teacher};
+
+/// A stored answer, as far as it decides what is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    attempt: u32,
+    pub(crate) labels: Vec<LabelId>,
+    pub(crate) weights: Vec<f32>,
+}
+
+/// See the module.
+pub(crate) struct Known {
+    /// Set up without keys: nothing is sent.
+    pub(crate) teachers: Vec<Arc<dyn Teacher>>,
+    /// Texts that arrived, by the hash of their ids; none where a run would begin anew.
+    ids: HashSet<TextHash>,
+    answers: HashMap<AnswerKey, Stored>,
+    /// Whether the run directory's answers come of other teachers, prompts or parameters.
+    pub(crate) begins_anew: bool,
+    /// What was spent so far, at most.
+    pub(crate) spent: Decimal,
+}
+
+impl Known {
+    /// Reads what there is of the run of `config`.
+    pub(crate) fn read(config: &Config) -> Result<Self> {
+        let ledger = Ledger::new(config.run.max_cost);
+        let teachers = teacher::open_without_keys(config, &ledger)?;
+        let identity = fingerprint::identity(&Plan::of(config.clone()), &teachers)?;
+        let mut known =
+            Self { teachers, ids: HashSet::new(), answers: HashMap::new(), begins_anew: false, spent: Decimal::ZERO };
+        let dir = &config.run.dir;
+        let view = match RunDir::view(dir) {
+            Err(Error::NoRun { .. }) => return Ok(known),
+            view => view?,
+        };
+        if view.task() != config.task.name {
+            let difference = format!("its name is {:?}, not {:?}", view.task(), config.task.name);
+            return Err(Error::OtherTask { path: dir.clone(), difference });
+        }
+        let mut recorded = Decimal::ZERO;
+        view.answers(|record| {
+            recorded += record.answer.cost.unwrap_or_default();
+            known.add(record);
+            Ok(())
+        })?;
+        known.spent = Ledger::look(dir, recorded)?.total();
+        known.begins_anew = view.asking().is_some_and(|asking| asking != identity.asking);
+        if !known.begins_anew && view.asking().is_some() {
+            view.inputs(|input| {
+                if let Input::Arrive { sample, .. } = input {
+                    known.ids.insert(TextHash::of(&sample.id.0));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(known)
+    }
+
+    fn add(&mut self, record: AnswerRecord) {
+        let AnswerRecord { key, attempt, answer, .. } = record;
+        let stored = Stored { attempt, labels: answer.labels, weights: answer.weights };
+        if self.answers.get(&key).is_none_or(|before| before.attempt <= attempt) {
+            self.answers.insert(key, stored);
+        }
+    }
+
+    /// Whether a run would pass over this sample.
+    pub(crate) fn is_done(&self, sample: &Sample) -> bool {
+        self.ids.contains(&TextHash::of(&sample.id.0))
+    }
+
+    /// The stored answer under `key`, if a run would use it.
+    pub(crate) fn stored(&self, teacher: &dyn Teacher, key: AnswerKey) -> Option<&Stored> {
+        let is_settled = |stored: &&Stored| !stored.labels.is_empty() || stored.attempt >= teacher.attempts();
+        self.answers.get(&key).filter(is_settled)
+    }
+
+    /// Answers that a run has stored, whether it would use them or not.
+    pub(crate) fn answers(&self) -> usize {
+        self.answers.len()
+    }
+}

@@ -1,0 +1,140 @@
+//! Placing: what comes of the questions goes into the input log in the order of the corpus.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::StreamExt;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::asking::{Asker, Reply};
+use super::halt::Halt;
+use super::intake::Question;
+use crate::distill::Feed;
+use crate::domain::input::NewInput;
+use crate::domain::progress::Progress;
+use crate::error::{Error, Result};
+use crate::store::{Failure, FailureKind, Store};
+
+/// Samples that get their positions together, at most.
+const TOGETHER: usize = 256;
+
+/// A task that ends when nobody waits for it any more.
+#[derive(Debug)]
+pub(super) struct Owned<T>(JoinHandle<T>);
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<T> Future for Owned<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let panicked = |error: tokio::task::JoinError| Error::Panicked { stage: "teacher", message: error.to_string() };
+        Pin::new(&mut self.0).poll(context).map_err(panicked)
+    }
+}
+
+/// Questions under way, in the order of the corpus.
+pub(super) type Replies = mpsc::Receiver<Owned<Result<Reply>>>;
+
+/// Starts a task for each question, so many at a time, until there are no more or asking is halted.
+pub(super) fn ask_all(
+    mut questions: mpsc::Receiver<Question>,
+    asker: Asker,
+    window: usize,
+    halt: Arc<Halt>,
+) -> Replies {
+    let (replies, receiver) = mpsc::channel(window);
+    tokio::spawn(async move {
+        loop {
+            // Room first: a question that is taken out is asked.
+            let next = async {
+                let room = replies.reserve().await.ok()?;
+                Some((questions.recv().await?, room))
+            };
+            let next = tokio::select! {
+                biased;
+                () = halt.halted() => None,
+                next = next => next,
+            };
+            let Some((question, room)) = next else { return };
+            room.send(Owned(tokio::spawn(asker.clone().answer(question))));
+        }
+    });
+    receiver
+}
+
+/// Writes what comes into the input log and tells the student. After a question that was not answered because asking is
+/// halted nothing more is written: it would take the place of that one. What is in flight still comes back and is stored.
+pub(super) async fn place_all(
+    replies: Replies,
+    store: Store,
+    feed: watch::Sender<Feed>,
+    progress: Arc<Progress>,
+    halt: Arc<Halt>,
+) -> Result<()> {
+    let mut replies = ReceiverStream::new(replies).then(|task| task).boxed().ready_chunks(TOGETHER);
+    let mut has_gap = false;
+    let mut told = Told::default();
+    while let Some(chunk) = replies.next().await {
+        let (mut inputs, mut claims) = (Vec::with_capacity(chunk.len()), Vec::with_capacity(chunk.len()));
+        for reply in chunk {
+            match reply? {
+                Ok(Reply::Unanswered { id, reason }) => {
+                    progress.unanswered.add(1);
+                    told.unanswered(&id.0, &reason);
+                    store.notes.note(Failure { kind: FailureKind::Unanswered, id: id.0, reason }).await?;
+                }
+                Ok(Reply::Answered(input, claim)) if !has_gap => {
+                    match &input {
+                        NewInput::Arrive(_, outcome) => progress.failed.add(u64::from(outcome.names_nothing())),
+                        NewInput::Answers(..) => progress.failed.take_one(),
+                        NewInput::End => {}
+                    }
+                    inputs.push(input);
+                    claims.push(claim);
+                }
+                Ok(Reply::Answered(..) | Reply::AsBefore) => {}
+                Err(error) => {
+                    has_gap = true;
+                    halt.fail(error);
+                }
+            }
+        }
+        if !inputs.is_empty() {
+            let counts = store.inputs.append(inputs).await.inspect_err(|_| halt.halt())?;
+            progress.placed.set(counts.samples);
+            feed.send_modify(|feed| feed.events = counts.events);
+        }
+    }
+    told.end();
+    Ok(())
+}
+
+/// Tells of the first texts that could not be answered, and how many more there were.
+#[derive(Default)]
+struct Told(u64);
+
+impl Told {
+    const FIRST: u64 = 5;
+
+    fn unanswered(&mut self, id: &str, reason: &str) {
+        self.0 += 1;
+        if self.0 <= Self::FIRST {
+            tracing::warn!("{id} is not answered: {reason}");
+        }
+    }
+
+    fn end(&self) {
+        if self.0 > Self::FIRST {
+            tracing::warn!("{} more texts are not answered; `candist failures RUN` lists them", self.0 - Self::FIRST);
+        }
+    }
+}

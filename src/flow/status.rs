@@ -1,0 +1,57 @@
+//! `status.json`: how far a live run is, for `candist status`. A cache: losing one costs nothing, so errors are passed over.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::domain::progress::Progress;
+use crate::store::RunLock;
+use crate::teacher::ledger::Ledger;
+
+const FILE: &str = "status.json";
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Writes the file now and then, and once more at the end.
+pub(super) struct StatusFile {
+    end: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl StatusFile {
+    pub(super) fn start(dir: &Path, progress: Arc<Progress>, ledger: Arc<Ledger>, lock: Arc<RunLock>) -> Self {
+        let (end, ended) = mpsc::channel();
+        let dir = dir.to_owned();
+        let work = move || {
+            let _lock = lock;
+            loop {
+                let last = !matches!(ended.recv_timeout(EVERY), Err(RecvTimeoutError::Timeout));
+                write(&progress, &ledger, &dir);
+                if last {
+                    return;
+                }
+            }
+        };
+        // Without a thread that writes it, the run goes on unseen.
+        let thread = std::thread::Builder::new().name("candist-status".to_owned()).spawn(work).ok();
+        Self { end: Some(end), thread }
+    }
+
+    pub(super) fn end(mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write(progress: &Progress, ledger: &Ledger, dir: &Path) {
+    let (path, new): (PathBuf, PathBuf) = (dir.join(FILE), dir.join("status.json.new"));
+    let mut status = progress.snapshot();
+    status.cost = ledger.sums().total();
+    let bytes = serde_json::to_vec(&status).unwrap_or_default();
+    if std::fs::write(&new, bytes).is_ok() {
+        let _ = std::fs::rename(&new, &path);
+    }
+}

@@ -1,0 +1,143 @@
+//! Checkpoints: files of a student with its distiller's state, the newest of which is taken up after a stop.
+
+use std::path::{Path, PathBuf};
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+
+use crate::base::durable::{rename, sync_folder_of};
+use crate::base::failpoint::reach;
+use crate::error::{Error, Result};
+
+const FOLDER: &str = "checkpoints";
+/// One more than is needed: should the newest turn out damaged, little is repeated.
+const KEPT: usize = 2;
+/// Hexadecimal digits of a file's BLAKE3 in its name.
+const HASH: usize = 16;
+
+/// Keeps checkpoints.
+pub trait Checkpoints: Send + Sync {
+    /// Where a new one is to be written, durably, before it is published.
+    fn scratch(&self) -> PathBuf;
+
+    /// Makes what stands at the scratch place the newest checkpoint. `order` is larger for a later one of the same run:
+    /// training steps, label events and input events behind it.
+    fn publish(&self, order: [u64; 3]) -> BoxFuture<'_, Result<()>>;
+
+    /// Files that are as they were published, the newest first.
+    fn newest_first(&self) -> BoxFuture<'_, Result<Vec<PathBuf>>>;
+}
+
+/// The checkpoints in a run directory.
+#[derive(Debug, Clone)]
+pub(crate) struct CheckpointFiles {
+    folder: PathBuf,
+}
+
+impl CheckpointFiles {
+    /// Those of the run in `dir`. Makes nothing.
+    pub(crate) fn of(dir: &Path) -> Self {
+        Self { folder: dir.join(FOLDER) }
+    }
+
+    /// Makes the folder.
+    pub(crate) fn make(&self) -> Result<()> {
+        std::fs::create_dir_all(&self.folder).map_err(Error::run_file("create", &self.folder))
+    }
+
+    /// Removes all of them: they are of other settings.
+    pub(crate) fn clear(&self) -> Result<()> {
+        if self.folder.exists() {
+            std::fs::remove_dir_all(&self.folder).map_err(Error::run_file("remove", &self.folder))?;
+        }
+        Ok(())
+    }
+
+    /// All that are named like one, the newest first.
+    fn named(&self) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> =
+            entries.flatten().map(|entry| entry.path()).filter(|path| is_named(path)).collect();
+        paths.sort();
+        paths.reverse();
+        paths
+    }
+
+    fn is_whole(path: &Path) -> bool {
+        path.is_file() && hash_of(path).is_ok_and(|hash| hash_in_name(path) == Some(hash.as_str()))
+    }
+
+    /// See [`Checkpoints::newest_first`].
+    pub(crate) fn whole(&self) -> Vec<PathBuf> {
+        let mut paths = self.named();
+        paths.retain(|path| Self::is_whole(path));
+        paths
+    }
+
+    fn publish_scratch(&self, [step, offset, consumed]: [u64; 3]) -> Result<()> {
+        let scratch = self.scratch();
+        let hash = hash_of(&scratch).map_err(Error::run_file("read", &scratch))?;
+        let path = self.folder.join(format!("student-{step:012}-{offset:012}-{consumed:012}-{hash}.safetensors"));
+        let published = reach("checkpoint-rename").and_then(|()| rename(&scratch, &path));
+        published.map_err(Error::run_file("write", &path))?;
+        reach("checkpoint-renamed").map_err(Error::run_file("write", &path))?;
+        for old in self.named().into_iter().skip(KEPT) {
+            std::fs::remove_file(&old).map_err(Error::run_file("remove", &old))?;
+        }
+        sync_folder_of(&path).map_err(Error::run_file("write", &path))
+    }
+}
+
+impl Checkpoints for CheckpointFiles {
+    fn scratch(&self) -> PathBuf {
+        self.folder.join("new")
+    }
+
+    fn publish(&self, order: [u64; 3]) -> BoxFuture<'_, Result<()>> {
+        ready(self.publish_scratch(order)).boxed()
+    }
+
+    fn newest_first(&self) -> BoxFuture<'_, Result<Vec<PathBuf>>> {
+        ready(Ok(self.whole())).boxed()
+    }
+}
+
+fn is_named(path: &Path) -> bool {
+    hash_in_name(path).is_some()
+}
+
+fn hash_in_name(path: &Path) -> Option<&str> {
+    let stem = path.file_name()?.to_str()?.strip_prefix("student-")?.strip_suffix(".safetensors")?;
+    stem.rsplit_once('-').map(|(_, hash)| hash).filter(|hash| hash.len() == HASH)
+}
+
+fn hash_of(path: &Path) -> std::io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(std::fs::File::open(path)?)?;
+    let mut hash = hasher.finalize().to_hex().to_string();
+    hash.truncate(HASH);
+    Ok(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_whole_one_is_first_and_two_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = CheckpointFiles::of(dir.path());
+        files.make().unwrap();
+        for step in [3, 10, 200] {
+            std::fs::write(files.scratch(), format!("step {step}")).unwrap();
+            files.publish_scratch([step, 0, 0]).unwrap();
+        }
+        let content = |path: &PathBuf| std::fs::read_to_string(path).unwrap();
+        let whole = files.whole();
+        assert_eq!(whole.iter().map(content).collect::<Vec<_>>(), ["step 200", "step 10"]);
+        std::fs::write(&whole[0], "step 999").unwrap();
+        std::fs::write(dir.path().join("checkpoints/student-junk.safetensors"), "").unwrap();
+        std::fs::create_dir(dir.path().join("checkpoints/student-9-0123456789abcdef.safetensors")).unwrap();
+        assert_eq!(files.whole().iter().map(content).collect::<Vec<_>>(), ["step 10"]);
+    }
+}

@@ -1,0 +1,46 @@
+//! `failures.jsonl`: rows that cannot be used and texts that could not be asked about, as the latest run found them.
+//!
+//! A cache: the next run finds out anew which there are. (A text whose answers name no label is in the input log.)
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::store::Failure;
+
+/// The file's name.
+pub(crate) const FILE: &str = "failures.jsonl";
+
+#[derive(Debug)]
+pub(super) struct Failures {
+    file: Option<BufWriter<File>>,
+    path: PathBuf,
+}
+
+impl Failures {
+    /// The file of the run in `dir`; what an earlier run left in it stays until [`Failures::begin`].
+    pub(super) fn new(dir: &Path) -> Self {
+        Self { file: None, path: dir.join(FILE) }
+    }
+
+    /// Forgets what earlier runs found.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        self.file = Some(BufWriter::new(File::create(&self.path).map_err(Error::run_file("create", &self.path))?));
+        Ok(())
+    }
+
+    pub(super) fn note(&mut self, failure: &Failure) -> Result<()> {
+        if self.file.is_none() {
+            self.begin()?;
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        // Strings: serialising them cannot fail.
+        let line = serde_json::to_string(failure).unwrap_or_default();
+        writeln!(file, "{line}").map_err(Error::run_file("write", &self.path))
+    }
+
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.file.as_mut().map_or(Ok(()), |file| file.flush().map_err(Error::run_file("write", &self.path)))
+    }
+}

@@ -1,0 +1,219 @@
+//! Flat files: records of one size, one after the other, each with a checksum. The number of a record is its place.
+//!
+//! They are caches of where things stand in the logs. A record that is not as it was written ends the file.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
+use std::marker::PhantomData;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::durable::open_append;
+use crate::error::{Error, Result};
+
+/// A record of [`Record::SIZE`] bytes, without its checksum.
+pub(super) trait Record: Sized {
+    /// Bytes of a record.
+    const SIZE: usize;
+
+    /// Appends exactly [`Record::SIZE`] bytes.
+    fn write(&self, bytes: &mut Vec<u8>);
+
+    /// Reads what [`Record::write`] wrote; `None` if it never wrote this.
+    fn read(bytes: &[u8]) -> Option<Self>;
+}
+
+const CRC: usize = 4;
+
+/// Reads fixed parts of a record from its front.
+pub(super) struct Fields<'a>(pub(super) &'a [u8]);
+
+impl Fields<'_> {
+    pub(super) fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (part, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*part)
+    }
+
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    pub(super) fn u16(&mut self) -> Option<u16> {
+        self.take().map(u16::from_le_bytes)
+    }
+
+    pub(super) fn u8(&mut self) -> Option<u8> {
+        self.take().map(|[byte]| byte)
+    }
+}
+
+/// Reads records. Cheap to clone; reads from any thread.
+#[derive(Debug)]
+pub(super) struct FlatReader<R> {
+    file: Arc<File>,
+    path: Arc<PathBuf>,
+    of: PhantomData<fn() -> R>,
+}
+
+impl<R> Clone for FlatReader<R> {
+    fn clone(&self) -> Self {
+        Self { file: Arc::clone(&self.file), path: Arc::clone(&self.path), of: PhantomData }
+    }
+}
+
+impl<R: Record> FlatReader<R> {
+    /// The `count` records from `first` on, which must all be there.
+    pub(super) fn range(&self, first: u64, count: usize) -> Result<Vec<R>> {
+        let size = R::SIZE + CRC;
+        let mut bytes = vec![0; count * size];
+        self.file
+            .read_exact_at(&mut bytes, first * size as u64)
+            .map_err(|error| self.damaged(format!("record {first} cannot be read ({error})")))?;
+        (first..)
+            .zip(bytes.chunks_exact(size))
+            .map(|(number, record)| {
+                open_record(record).ok_or_else(|| self.damaged(format!("record {number} is not as it was written")))
+            })
+            .collect()
+    }
+
+    /// The record `number`, which must be there.
+    pub(super) fn get(&self, number: u64) -> Result<R> {
+        let gone = || self.damaged(format!("record {number} is missing"));
+        self.range(number, 1)?.pop().ok_or_else(gone)
+    }
+
+    fn damaged(&self, message: String) -> Error {
+        Error::StoreDamaged { path: self.path.as_ref().clone(), message }
+    }
+}
+
+fn open_record<R: Record>(bytes: &[u8]) -> Option<R> {
+    let (record, crc) = bytes.split_last_chunk::<CRC>()?;
+    if crc32fast::hash(record) != u32::from_le_bytes(*crc) {
+        return None;
+    }
+    R::read(record)
+}
+
+/// A flat file, open for appending.
+#[derive(Debug)]
+pub(super) struct Flat<R> {
+    reader: FlatReader<R>,
+    len: u64,
+}
+
+impl<R: Record> Flat<R> {
+    /// Opens or creates the file at `path` and hands each record to `accept`, in order. What follows the first record that
+    /// is not as it was written, or that `accept` does not take, is cut off.
+    pub(super) fn open(path: &Path, mut accept: impl FnMut(u64, &R) -> bool) -> Result<Self> {
+        let failed = |source| Error::run_file("open", path)(source);
+        let file = open_append(path).map_err(failed)?;
+        let size = R::SIZE + CRC;
+        let mut input = BufReader::with_capacity(1 << 18, File::open(path).map_err(failed)?);
+        let mut record = vec![0; size];
+        let mut len = 0;
+        while read_whole(&mut input, &mut record).map_err(failed)? {
+            match open_record(&record) {
+                Some(record) if accept(len, &record) => len += 1,
+                _ => break,
+            }
+        }
+        file.set_len(len * size as u64).map_err(failed)?;
+        Ok(Self { reader: FlatReader { file: Arc::new(file), path: Arc::new(path.to_owned()), of: PhantomData }, len })
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(super) fn reader(&self) -> FlatReader<R> {
+        self.reader.clone()
+    }
+
+    pub(super) fn append(&mut self, records: &[R]) -> Result<()> {
+        let mut bytes = Vec::with_capacity(records.len() * (R::SIZE + CRC));
+        for record in records {
+            let start = bytes.len();
+            record.write(&mut bytes);
+            let crc = crc32fast::hash(bytes.get(start..).unwrap_or_default());
+            bytes.extend_from_slice(&crc.to_le_bytes());
+        }
+        self.reader.file.as_ref().write_all(&bytes).map_err(Error::run_file("write", &self.reader.path))?;
+        self.len += records.len() as u64;
+        Ok(())
+    }
+
+    /// Cuts the file to its first `len` records.
+    pub(super) fn truncate(&mut self, len: u64) -> Result<()> {
+        if len < self.len {
+            let bytes = len * (R::SIZE + CRC) as u64;
+            self.reader.file.set_len(bytes).map_err(Error::run_file("mend", &self.reader.path))?;
+            self.len = len;
+        }
+        Ok(())
+    }
+
+    pub(super) fn sync(&self) -> Result<()> {
+        self.reader.file.sync_data().map_err(Error::run_file("write", &self.reader.path))
+    }
+}
+
+/// Fills `buffer`; false at the end of the file, also where only a part of a record is left.
+fn read_whole(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<bool> {
+    match input.read_exact(buffer) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Pair(u64, u32);
+
+    impl Record for Pair {
+        const SIZE: usize = 12;
+
+        fn write(&self, bytes: &mut Vec<u8>) {
+            bytes.extend_from_slice(&self.0.to_le_bytes());
+            bytes.extend_from_slice(&self.1.to_le_bytes());
+        }
+
+        fn read(bytes: &[u8]) -> Option<Self> {
+            let mut fields = Fields(bytes);
+            Some(Self(fields.u64()?, fields.u32()?))
+        }
+    }
+
+    #[test]
+    fn records_are_there_after_reopening_up_to_the_first_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pairs");
+        let mut flat = Flat::open(&path, |_, _: &Pair| true).unwrap();
+        flat.append(&[Pair(1, 2), Pair(3, 4)]).unwrap();
+        flat.append(&[Pair(5, 6)]).unwrap();
+        assert_eq!(flat.reader().range(1, 2).unwrap(), [Pair(3, 4), Pair(5, 6)]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        assert_eq!(Flat::open(&path, |_, _: &Pair| true).unwrap().len(), 3);
+        assert_eq!(Flat::open(&path, |number, _: &Pair| number < 2).unwrap().len(), 2);
+        assert_eq!(Flat::open(&path, |_, _: &Pair| true).unwrap().len(), 2);
+        // A torn record at the end, then a flipped bit in the second.
+        std::fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
+        assert_eq!(Flat::open(&path, |_, _: &Pair| true).unwrap().len(), 2);
+        bytes[20] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let flat = Flat::open(&path, |_, _: &Pair| true).unwrap();
+        assert_eq!((flat.len(), flat.reader().get(0).unwrap()), (1, Pair(1, 2)));
+        assert!(matches!(flat.reader().get(1), Err(Error::StoreDamaged { .. })));
+    }
+}

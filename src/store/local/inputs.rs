@@ -1,0 +1,371 @@
+//! `inputs.jsonl` and where its events stand: `store/inputs` has a record an event.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+use super::flat::{Fields, Flat, FlatReader, Record};
+use super::index::{Applied, Index, KnownSample};
+use super::log::{Extent, Log, LogReader, Span};
+use crate::base::sealed;
+use crate::domain::candidates::CandidateSet;
+use crate::domain::input::{Input, InputLine, Names, NewInput};
+use crate::domain::sample::{Position, Sample, TextHash};
+use crate::error::{Error, Result};
+use crate::store::{AskedSample, InputCounts};
+
+/// The log's name.
+pub(crate) const FILE: &str = "inputs.jsonl";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Arrive,
+    Answers,
+    End,
+}
+
+/// Where an event stands, and whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct InputAt {
+    span: Span,
+    /// The sample's; at an end, the number of samples.
+    position: u64,
+    kind: Kind,
+}
+
+impl Record for InputAt {
+    const SIZE: usize = 8 + 4 + 8 + 1;
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend_from_slice(&self.span.offset.to_le_bytes());
+        bytes.extend_from_slice(&self.span.len.to_le_bytes());
+        bytes.extend_from_slice(&self.position.to_le_bytes());
+        bytes.push(self.kind as u8);
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        let span = Span { offset: fields.u64()?, len: fields.u32()? };
+        let position = fields.u64()?;
+        let kind = match fields.u8()? {
+            0 => Kind::Arrive,
+            1 => Kind::Answers,
+            2 => Kind::End,
+            _ => return None,
+        };
+        Some(Self { span, position, kind })
+    }
+}
+
+/// Events that are no arrivals: there are few of them. From these follows which event an arrival is.
+#[derive(Debug, Default)]
+struct Others {
+    /// For each, in order, the arrivals before it.
+    arrivals_before: Vec<u64>,
+    /// New answers, by sample: number and place.
+    late: HashMap<Position, Vec<(u64, InputAt)>>,
+}
+
+impl Others {
+    /// The number of the event with which `position` arrived.
+    fn arrival(&self, position: Position) -> u64 {
+        position + self.arrivals_before.partition_point(|&arrivals| arrivals <= position) as u64
+    }
+
+    /// The last new answers of `position` among the events before `end`.
+    fn late(&self, position: Position, end: u64) -> Option<InputAt> {
+        self.late.get(&position)?.iter().rev().find(|(number, _)| *number < end).map(|(_, at)| *at)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    others: Others,
+    counts: InputCounts,
+    /// Where the last event ends.
+    end: u64,
+}
+
+impl Shared {
+    fn add(&mut self, at: InputAt) {
+        match at.kind {
+            Kind::Arrive => self.counts.samples += 1,
+            Kind::Answers => self.others.late.entry(at.position).or_default().push((self.counts.events, at)),
+            Kind::End => self.counts.ended = Some(self.counts.events + 1),
+        }
+        if at.kind != Kind::Arrive {
+            self.others.arrivals_before.push(self.counts.samples);
+        }
+        self.counts.events += 1;
+        self.end = at.span.offset + u64::from(at.span.len);
+    }
+
+    /// Whether `at` can be the next event.
+    fn follows(&self, at: &InputAt) -> bool {
+        let right_place = match at.kind {
+            Kind::Arrive | Kind::End => at.position == self.counts.samples,
+            Kind::Answers => at.position < self.counts.samples,
+        };
+        right_place && (self.end == 0 || at.span.offset == self.end)
+    }
+}
+
+/// Reads events and samples. Cheap to clone; reads from any thread.
+#[derive(Debug, Clone)]
+pub(super) struct InputsReader {
+    log: LogReader,
+    flat: FlatReader<InputAt>,
+    shared: Arc<RwLock<Shared>>,
+    names: Arc<Names>,
+}
+
+impl InputsReader {
+    fn shared(&self) -> RwLockReadGuard<'_, Shared> {
+        self.shared.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn counts(&self) -> InputCounts {
+        self.shared().counts
+    }
+
+    /// The events in `numbers`, which are there.
+    pub(super) fn read(&self, numbers: Range<u64>) -> Result<Vec<Input>> {
+        let count = usize::try_from(numbers.end - numbers.start).unwrap_or(0);
+        let places = self.flat.range(numbers.start, count)?;
+        self.at(&places, numbers.start)
+    }
+
+    /// The events at `places`, which follow each other.
+    fn at(&self, places: &[InputAt], first: u64) -> Result<Vec<Input>> {
+        let (Some(from), Some(to)) = (places.first(), places.last()) else { return Ok(Vec::new()) };
+        let len = to.span.offset + u64::from(to.span.len) - from.span.offset;
+        let bytes = self.log.bytes(from.span.offset, usize::try_from(len).unwrap_or(0))?;
+        let mut rest = bytes.as_slice();
+        let mut inputs = Vec::with_capacity(places.len());
+        for (number, at) in (first..).zip(places) {
+            let Some((line, after)) = rest.split_at_checked(at.span.len as usize) else { break };
+            rest = after;
+            inputs.push(self.parse(line.strip_suffix(b"\n").unwrap_or(line), number)?);
+        }
+        Ok(inputs)
+    }
+
+    fn parse(&self, line: &[u8], number: u64) -> Result<Input> {
+        parse_input(line, &self.names).map_err(|why| damaged_input(self.log.path(), number, &why))
+    }
+
+    /// The samples at `positions`, which have arrived, with the answers that they had when the events before `end` were all.
+    pub(super) fn samples(&self, positions: Range<Position>, end: u64) -> Result<Vec<AskedSample>> {
+        let Some(last) = positions.end.checked_sub(1).filter(|last| *last >= positions.start) else {
+            return Ok(Vec::new());
+        };
+        let (first, last) = {
+            let shared = self.shared();
+            (shared.others.arrival(positions.start), shared.others.arrival(last))
+        };
+        let mut samples = Vec::new();
+        for input in self.read(first..last + 1)? {
+            if let Input::Arrive { position, sample, outcome } = input {
+                let candidates = self.late(position, end)?.unwrap_or_else(|| outcome.candidates());
+                samples.push(AskedSample { position, sample, candidates });
+            }
+        }
+        Ok(samples)
+    }
+
+    fn late(&self, position: Position, end: u64) -> Result<Option<CandidateSet>> {
+        let late = self.shared().others.late(position, end);
+        let Some(at) = late else { return Ok(None) };
+        Ok(match self.at(&[at], position)?.pop() {
+            Some(Input::Answers { outcome, .. }) => Some(outcome.candidates()),
+            _ => None,
+        })
+    }
+}
+
+/// The event in `line`, or why it is none.
+pub(crate) fn parse_input(line: &[u8], names: &Names) -> Result<Input, String> {
+    sealed::check(line).map_err(|_| "does not match its checksum".to_owned())?;
+    let line: InputLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+    names.input(line)
+}
+
+/// `number` counts events; the first line is no event.
+pub(crate) fn damaged_input(path: &Path, number: u64, why: &str) -> Error {
+    Error::InputLog { path: path.to_owned(), line: number.wrapping_add(2), message: why.to_owned() }
+}
+
+/// The log, open for appending.
+#[derive(Debug)]
+pub(super) struct InputsLog {
+    log: Log,
+    flat: Flat<InputAt>,
+    reader: InputsReader,
+    index: Index,
+}
+
+impl InputsLog {
+    /// Opens the log in `dir`, whose first line is there, and brings records, `index` and `applied` level with it. Unless
+    /// the log is known to be as it was left, every line is checked.
+    pub(super) fn open(
+        dir: &Path,
+        index: &Index,
+        names: &Arc<Names>,
+        applied: &mut Applied,
+        as_left: bool,
+        stop: &dyn Fn() -> bool,
+        repairs: &mut Vec<String>,
+    ) -> Result<Self> {
+        let (log, torn) = Log::open(&dir.join(FILE))?;
+        if torn > 0 {
+            repairs.push(format!("{FILE}: cut off an unfinished last line ({torn} bytes)"));
+        }
+        let file_len = log.file_len()?;
+        let mut shared = Shared::default();
+        let flat = Flat::open(&dir.join("store").join("inputs"), |_, at: &InputAt| {
+            let is_there = at.span.offset + u64::from(at.span.len) <= file_len;
+            let accepted = is_there && shared.follows(at);
+            if accepted {
+                shared.add(*at);
+            }
+            accepted
+        })?;
+        if applied.inputs.bytes > file_len {
+            let message = format!("{FILE} is shorter than what was taken in of it");
+            return Err(Error::StoreDamaged { path: dir.join("store"), message });
+        }
+        let shared = Arc::new(RwLock::new(shared));
+        let reader = InputsReader { log: log.reader(), flat: flat.reader(), shared, names: Arc::clone(names) };
+        let mut inputs = Self { log, flat, reader, index: index.clone() };
+        inputs.take_in(applied, as_left, stop)?;
+        Ok(inputs)
+    }
+
+    /// Reads what is not recorded or not indexed yet, or everything.
+    fn take_in(&mut self, applied: &mut Applied, as_left: bool, stop: &dyn Fn() -> bool) -> Result<()> {
+        let recorded = {
+            let shared = self.reader.shared();
+            match shared.counts.events {
+                0 => Extent::default(),
+                events => Extent { bytes: shared.end, lines: events + 1 },
+            }
+        };
+        let both = if recorded.bytes < applied.inputs.bytes { recorded } else { applied.inputs };
+        let from = if as_left { both } else { Extent::default() };
+        let (path, names, indexed) = (self.log.path().to_owned(), Arc::clone(&self.reader.names), applied.inputs);
+        let mut new = Vec::new();
+        let (flat, index, shared) = (&mut self.flat, &self.index, &self.reader.shared);
+        self.log.scan(from, stop, |scanned| {
+            let number = scanned.number.wrapping_sub(1);
+            let is_recorded = scanned.span.offset < recorded.bytes;
+            let is_indexed = scanned.span.offset < indexed.bytes;
+            let line = scanned.line.ok_or_else(|| damaged_input(&path, number, "does not match its checksum"))?;
+            if scanned.number == 0 || (is_recorded && is_indexed) {
+                return if is_recorded && scanned.number >= recorded.lines { Err(moved(&path)) } else { Ok(()) };
+            }
+            let input = parse_input(line, &names).map_err(|why| damaged_input(&path, number, &why))?;
+            if !is_indexed {
+                applied.failed = failed_after(applied.failed, &input);
+                if let Input::Arrive { position, sample, .. } = &input {
+                    applied.samples += u64::from(put_sample(index, *position, sample)?);
+                }
+            }
+            if !is_recorded {
+                let at = place(&input, scanned.span);
+                let mut shared = shared.write().unwrap_or_else(PoisonError::into_inner);
+                if !shared.follows(&at) {
+                    let why = format!("does not follow on the {} samples before it", shared.counts.samples);
+                    return Err(damaged_input(&path, number, &why));
+                }
+                shared.add(at);
+                new.push(at);
+            }
+            if new.len() >= 4096 {
+                flat.append(&std::mem::take(&mut new))?;
+            }
+            Ok(())
+        })?;
+        self.flat.append(&new)?;
+        applied.inputs = self.log.extent();
+        Ok(())
+    }
+
+    pub(super) fn reader(&self) -> InputsReader {
+        self.reader.clone()
+    }
+
+    /// Appends events; they are on disk when this returns. Gives the counts then.
+    pub(super) fn append(&mut self, new: &[NewInput], applied: &mut Applied) -> Result<InputCounts> {
+        self.log.check_in_place()?;
+        let first = self.reader.counts().samples;
+        let (mut position, mut lines) = (first, Vec::with_capacity(new.len()));
+        for input in new {
+            let line = self.reader.names.line(input, position);
+            // Strings and numbers: serialising them cannot fail.
+            lines.push(sealed::seal(&serde_json::to_string(&line).unwrap_or_default()));
+            position += u64::from(matches!(input, NewInput::Arrive(..)));
+        }
+        let spans = self.log.append(&lines)?;
+        let mut position = first;
+        let mut places = Vec::with_capacity(new.len());
+        for (input, span) in new.iter().zip(spans) {
+            let (kind, at) = match input {
+                NewInput::Arrive(..) => (Kind::Arrive, position),
+                NewInput::Answers(position, _) => (Kind::Answers, *position),
+                NewInput::End => (Kind::End, position),
+            };
+            applied.failed = failed_after_new(applied.failed, input);
+            if let NewInput::Arrive(sample, _) = input {
+                applied.samples += u64::from(put_sample(&self.index, position, sample)?);
+                position += 1;
+            }
+            places.push(InputAt { span, position: at, kind });
+        }
+        applied.inputs = self.log.extent();
+        self.flat.append(&places)?;
+        let mut shared = self.reader.shared.write().unwrap_or_else(PoisonError::into_inner);
+        places.into_iter().for_each(|at| shared.add(at));
+        Ok(shared.counts)
+    }
+
+    pub(super) fn check_in_place(&self) -> Result<()> {
+        self.log.check_in_place()
+    }
+}
+
+fn put_sample(index: &Index, position: Position, sample: &Sample) -> Result<bool> {
+    index.put_sample(&sample.id, &KnownSample { position, text_hash: TextHash::of(&sample.text) })
+}
+
+/// Samples without candidates after `input`. New answers are written only for such samples, and only if they name a label.
+fn failed_after(failed: u64, input: &Input) -> u64 {
+    match input {
+        Input::Arrive { outcome, .. } => failed + u64::from(outcome.names_nothing()),
+        Input::Answers { outcome, .. } => failed.saturating_sub(u64::from(!outcome.names_nothing())),
+        Input::End { .. } => failed,
+    }
+}
+
+fn failed_after_new(failed: u64, input: &NewInput) -> u64 {
+    match input {
+        NewInput::Arrive(_, outcome) => failed + u64::from(outcome.names_nothing()),
+        NewInput::Answers(_, outcome) => failed.saturating_sub(u64::from(!outcome.names_nothing())),
+        NewInput::End => failed,
+    }
+}
+
+fn place(input: &Input, span: Span) -> InputAt {
+    let (kind, position) = match input {
+        Input::Arrive { position, .. } => (Kind::Arrive, *position),
+        Input::Answers { position, .. } => (Kind::Answers, *position),
+        Input::End { samples } => (Kind::End, *samples),
+    };
+    InputAt { span, position, kind }
+}
+
+/// The records speak of another file: they are made anew.
+fn moved(path: &Path) -> Error {
+    let store = path.with_file_name("store");
+    Error::StoreDamaged { path: store, message: format!("lines of {FILE} stand elsewhere than they did") }
+}

@@ -1,0 +1,291 @@
+//! An append-only file of sealed lines: what `answers.jsonl` and `inputs.jsonl` are.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::durable::open_append;
+use crate::base::failpoint::reach;
+use crate::base::sealed;
+use crate::error::{Error, Result};
+
+/// Lines between two looks at whether to stop.
+const STOP_EVERY: u64 = 4096;
+
+/// How far a log goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Extent {
+    pub(crate) bytes: u64,
+    pub(crate) lines: u64,
+}
+
+/// Where a line stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Span {
+    pub(crate) offset: u64,
+    /// With its line feed.
+    pub(crate) len: u32,
+}
+
+/// One line of a scan.
+pub(crate) struct Scanned<'a> {
+    /// Without its line feed; `None` if it is not as it was sealed.
+    pub(crate) line: Option<&'a [u8]>,
+    pub(crate) span: Span,
+    /// From 0.
+    pub(crate) number: u64,
+}
+
+/// The log, open for appending.
+#[derive(Debug)]
+pub(super) struct Log {
+    file: Arc<File>,
+    path: PathBuf,
+    extent: Extent,
+}
+
+/// Reads lines of a log by their place. Cheap to clone; reads from any thread.
+#[derive(Debug, Clone)]
+pub(super) struct LogReader {
+    file: Arc<File>,
+    path: Arc<PathBuf>,
+}
+
+impl LogReader {
+    /// The bytes of `count` lines that follow each other, from `offset` on.
+    pub(super) fn bytes(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, offset).map_err(Error::run_file("read", &self.path))?;
+        Ok(bytes)
+    }
+
+    /// The line at `span`, without its line feed; `None` if it is not as it was sealed.
+    pub(super) fn line(&self, span: Span) -> Result<Option<Vec<u8>>> {
+        let mut line = match self.bytes(span.offset, span.len as usize) {
+            // A log that was cut does not have it any more.
+            Err(Error::RunFile { source, .. }) if source.kind() == std::io::ErrorKind::UnexpectedEof => {
+                return Ok(None);
+            }
+            read => read?,
+        };
+        Ok((line.pop() == Some(b'\n') && sealed::check(&line).is_ok()).then_some(line))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Log {
+    /// Opens or creates the log at `path` and cuts off an unfinished last line. Its extent is not known before a scan.
+    /// Also gives the bytes that were cut off.
+    pub(super) fn open(path: &Path) -> Result<(Self, u64)> {
+        let file = open_append(path).map_err(Error::run_file("open", path))?;
+        let torn = cut_torn_line(&file).map_err(Error::run_file("mend", path))?;
+        Ok((Self { file: Arc::new(file), path: path.to_owned(), extent: Extent::default() }, torn))
+    }
+
+    pub(super) fn reader(&self) -> LogReader {
+        LogReader { file: Arc::clone(&self.file), path: Arc::new(self.path.clone()) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    pub(super) fn file_len(&self) -> Result<u64> {
+        self.file.metadata().map(|metadata| metadata.len()).map_err(Error::run_file("read", &self.path))
+    }
+
+    /// Goes on behind `known`, which is believed to be there, and hands every line to `each` until the end. Then the extent
+    /// is that of the whole file.
+    pub(super) fn scan(
+        &mut self,
+        known: Extent,
+        stop: &dyn Fn() -> bool,
+        mut each: impl FnMut(Scanned<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let path = self.path.clone();
+        self.extent = known;
+        scan(&path, known, stop, |scanned| {
+            self.extent.bytes += u64::from(scanned.span.len);
+            self.extent.lines += 1;
+            each(scanned)
+        })
+    }
+
+    /// Appends lines, each with its line feed, and returns when they are on disk. Where it fails, no part of them stays.
+    pub(super) fn append(&mut self, lines: &[String]) -> Result<Vec<Span>> {
+        let bytes = lines.concat();
+        let write = || {
+            reach("log-write")?;
+            self.file.as_ref().write_all(bytes.as_bytes())?;
+            reach("log-sync")?;
+            self.file.sync_data()
+        };
+        if let Err(source) = write() {
+            // Whatever part reached the file is nothing that anyone was told of.
+            let _ = self.file.set_len(self.extent.bytes);
+            return Err(Error::run_file("write", &self.path)(source));
+        }
+        let mut spans = Vec::with_capacity(lines.len());
+        for line in lines {
+            let len = u32::try_from(line.len()).unwrap_or(u32::MAX);
+            spans.push(Span { offset: self.extent.bytes, len });
+            self.extent.bytes += u64::from(len);
+            self.extent.lines += 1;
+        }
+        Ok(spans)
+    }
+
+    /// Whether the file is still where it was opened.
+    pub(super) fn check_in_place(&self) -> Result<()> {
+        check_in_place(&self.file, &self.path)
+    }
+}
+
+/// Reads the log at `path` from `known` on, a line at a time. Changes nothing.
+pub(crate) fn scan(
+    path: &Path,
+    known: Extent,
+    stop: &dyn Fn() -> bool,
+    mut each: impl FnMut(Scanned<'_>) -> Result<()>,
+) -> Result<()> {
+    let unreadable = || Error::run_file("read", path);
+    let mut file = File::open(path).map_err(unreadable())?;
+    file.seek(SeekFrom::Start(known.bytes)).map_err(unreadable())?;
+    let mut input = BufReader::with_capacity(1 << 18, file);
+    let (mut offset, mut number, mut line) = (known.bytes, known.lines, Vec::new());
+    loop {
+        if number.is_multiple_of(STOP_EVERY) && stop() {
+            return Err(Error::Interrupted);
+        }
+        line.clear();
+        let len = input.read_until(b'\n', &mut line).map_err(unreadable())?;
+        // An unfinished last line is being written, or was cut by a crash.
+        if line.pop() != Some(b'\n') {
+            return Ok(());
+        }
+        let span = Span { offset, len: u32::try_from(len).unwrap_or(u32::MAX) };
+        let whole = sealed::check(&line).is_ok().then_some(line.as_slice());
+        each(Scanned { line: whole, span, number })?;
+        offset += len as u64;
+        number += 1;
+    }
+}
+
+/// Whether `path` still leads to `file`: what is written to a file that was removed is lost.
+pub(super) fn check_in_place(file: &File, path: &Path) -> Result<()> {
+    let ours = file.metadata().map_err(Error::run_file("read", path))?;
+    match std::fs::metadata(path) {
+        Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+        _ => Err(Error::TakenAway { path: path.to_owned() }),
+    }
+}
+
+/// Cuts off what follows the last line feed: a write that a crash interrupted. Gives the bytes that were cut off.
+pub(super) fn cut_torn_line(mut file: &File) -> std::io::Result<u64> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let mut end = length;
+    let mut block = vec![0; 1 << 16];
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let size = usize::try_from(end - start).unwrap_or(block.len());
+        let Some(part) = block.get_mut(..size) else { break };
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(part)?;
+        if let Some(at) = part.iter().rposition(|&b| b == b'\n') {
+            end = start + at as u64 + 1;
+            break;
+        }
+        end = start;
+    }
+    if end < length {
+        file.set_len(end)?;
+        file.sync_data()?;
+    }
+    Ok(length - end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::sealed::seal;
+    use proptest::prelude::*;
+
+    fn lines(count: u32) -> Vec<String> {
+        (0..count).map(|number| seal(&format!("{{\"number\":{number},\"text\":\"é\"}}"))).collect()
+    }
+
+    fn open(path: &Path) -> (Log, u64, Vec<Option<String>>) {
+        let (mut log, torn) = Log::open(path).unwrap();
+        let mut read = Vec::new();
+        log.scan(Extent::default(), &|| false, |scanned| {
+            read.push(scanned.line.map(|line| String::from_utf8(line.to_vec()).unwrap() + "\n"));
+            Ok(())
+        })
+        .unwrap();
+        (log, torn, read)
+    }
+
+    #[test]
+    fn what_was_appended_is_there_after_reopening_and_at_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let (mut log, ..) = open(&path);
+        let written = lines(3);
+        let mut spans = log.append(&written[..2]).unwrap();
+        spans.extend(log.append(&written[2..]).unwrap());
+        let (again, torn, read) = open(&path);
+        assert_eq!((again.extent(), torn), (log.extent(), 0));
+        assert_eq!(read.into_iter().flatten().collect::<Vec<_>>(), written);
+        for (span, line) in spans.iter().zip(&written) {
+            assert_eq!(log.reader().line(*span).unwrap().unwrap(), line.trim_end().as_bytes());
+        }
+        assert_eq!(log.reader().line(Span { offset: 9, ..spans[0] }).unwrap(), None);
+        assert_eq!(log.reader().line(Span { offset: 1 << 20, ..spans[0] }).unwrap(), None);
+    }
+
+    #[test]
+    fn a_torn_line_is_cut_and_the_next_append_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let written = lines(3);
+        open(&path).0.append(&written[..2]).unwrap();
+        let length = std::fs::metadata(&path).unwrap().len();
+        File::options().write(true).open(&path).unwrap().set_len(length - 5).unwrap();
+        let (mut log, torn, read) = open(&path);
+        assert_eq!((read, torn), (vec![Some(written[0].clone())], written[1].len() as u64 - 5));
+        log.append(&written[2..]).unwrap();
+        assert_eq!(open(&path).2, [Some(written[0].clone()), Some(written[2].clone())]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_flipped_byte_costs_its_line_and_nothing_else(at in any::<prop::sample::Index>(), flip in 1..=255_u8) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("log");
+            let written = lines(5);
+            open(&path).0.append(&written).unwrap();
+            let mut content = std::fs::read(&path).unwrap();
+            let at = at.index(content.len() - 1);
+            prop_assume!(content[at] ^ flip != content[at].to_ascii_uppercase());
+            content[at] ^= flip;
+            std::fs::write(&path, &content).unwrap();
+            let read = open(&path).2;
+            // A line feed made or lost spoils at most the two lines beside it.
+            prop_assert!(read.iter().flatten().count() >= 3);
+            prop_assert!(read.iter().flatten().all(|line| written.contains(line)));
+            prop_assert!(read.iter().flatten().count() < 5);
+        }
+    }
+}

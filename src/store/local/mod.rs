@@ -1,0 +1,206 @@
+//! The store of one machine: two logs, and caches beside them. The only module that names sled and bincode.
+//!
+//! `answers` and `inputs` are the logs (`log`: append-only, sealed lines), `events` the label log; `index` is sled, `flat`
+//! the records of where things stand. `writer` is the one thread that writes; everyone else sends it commands or reads.
+//! `open` brings everything level.
+
+mod answers;
+mod codec;
+mod events;
+mod failures;
+mod flat;
+pub(super) mod format1;
+mod index;
+mod inputs;
+mod log;
+mod mark;
+mod open;
+mod writer;
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use tokio::sync::{mpsc, oneshot};
+
+pub(super) use self::failures::FILE as FAILURES;
+pub use self::index::KnownSample;
+pub(super) use self::inputs::{FILE as INPUTS, damaged_input, parse_input};
+pub(super) use self::log::{Extent, scan};
+pub use self::open::OPENING_THREAD;
+pub(super) use self::{answers::FILE as ANSWERS, events::FILE as LABELS};
+
+use self::answers::AnswersReader;
+use self::events::EventsReader;
+use self::failures::Failures as FailuresFile;
+use self::index::Index;
+use self::inputs::InputsReader;
+use self::open::{Opened, Wanted};
+use self::writer::{Command, QUEUE, Writer};
+use super::{
+    Answers, AskedSample, Digest, Events, Failure, InputCounts, Inputs, Labelled, Notes, RunLock, Sink, Store, Totals,
+};
+use crate::domain::answer::{AnswerKey, AnswerRecord};
+use crate::domain::event::{By, StoredEvent};
+use crate::domain::input::{Input, Names, NewInput};
+use crate::domain::sample::{Position, SampleId};
+use crate::error::{Error, Result};
+
+/// A store whose parts agree, not yet at work.
+#[derive(Debug)]
+pub(crate) struct LocalStore {
+    opened: Opened,
+}
+
+impl LocalStore {
+    /// Opens or creates the store in the run directory `dir`, whose input log has its first line. `certified` is how far a
+    /// checkpoint vouches for the label log.
+    pub(crate) fn open(
+        dir: &Path,
+        names: &Arc<Names>,
+        refinery: &By,
+        certified: Option<Digest>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Self> {
+        Ok(Self { opened: open::open(&Wanted { dir, names, refinery, certified, stop })? })
+    }
+
+    /// What had to be mended, one sentence each.
+    pub(crate) fn repairs(&self) -> &[String] {
+        &self.opened.repairs
+    }
+
+    /// Sums over all stored answers.
+    pub(crate) fn totals(&self) -> &Totals {
+        &self.opened.applied.totals
+    }
+
+    /// Samples that no teacher named a label for.
+    pub(crate) fn failed(&self) -> u64 {
+        self.opened.applied.failed
+    }
+
+    /// Label events stored.
+    pub(crate) fn events(&self) -> u64 {
+        self.opened.events.len()
+    }
+
+    /// How far the input log goes.
+    pub(crate) fn inputs(&self) -> InputCounts {
+        self.opened.inputs.reader().counts()
+    }
+
+    /// A check of every entry of the index, to be run beside the rest: what it finds missing may have been lost silently.
+    pub(crate) fn check(&self) -> impl FnOnce(&dyn Fn() -> bool) -> Result<()> + Send + 'static {
+        let (index, applied) = (self.opened.index.clone(), self.opened.applied.clone());
+        move |stop| index.verify(&applied, stop)
+    }
+
+    /// Starts the writer. It ends, and all is on disk, when the last handle is dropped.
+    pub(crate) fn start(
+        self,
+        dir: &Path,
+        lock: Arc<RunLock>,
+        sinks: Vec<Box<dyn Sink>>,
+    ) -> Result<(Store, JoinHandle<Result<()>>)> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        let Opened { index, answers, inputs, events, applied, .. } = self.opened;
+        let handle = Arc::new(Handle {
+            sender,
+            index: index.clone(),
+            answers: answers.reader(),
+            inputs: inputs.reader(),
+            events: events.reader(),
+        });
+        let failures = FailuresFile::new(dir);
+        let writer = Writer { dir: dir.to_owned(), answers, inputs, events, failures, index, applied, sinks, lock };
+        let thread = std::thread::Builder::new()
+            .name("candist-store".to_owned())
+            .spawn(move || writer.run(receiver))
+            .map_err(Error::run_file("start the thread that writes", dir))?;
+        let store = Store {
+            answers: Arc::clone(&handle) as Arc<dyn Answers>,
+            inputs: Arc::clone(&handle) as Arc<dyn Inputs>,
+            events: Arc::clone(&handle) as Arc<dyn Events>,
+            notes: handle,
+        };
+        Ok((store, thread))
+    }
+}
+
+/// Sends commands to the writer, and reads.
+#[derive(Debug)]
+struct Handle {
+    sender: mpsc::Sender<Command>,
+    index: Index,
+    answers: AnswersReader,
+    inputs: InputsReader,
+    events: EventsReader,
+}
+
+impl Handle {
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T> {
+        let (ack, done) = oneshot::channel();
+        self.sender.send(command(ack)).await.map_err(|_| Error::gone("store"))?;
+        done.await.map_err(|_| Error::gone("store"))
+    }
+}
+
+impl Answers for Handle {
+    fn find<'a>(&'a self, keys: &'a [AnswerKey]) -> BoxFuture<'a, Result<Vec<Option<AnswerRecord>>>> {
+        ready(keys.iter().map(|&key| self.answers.find(key)).collect()).boxed()
+    }
+
+    fn keep(&self, records: Vec<AnswerRecord>) -> BoxFuture<'_, Result<()>> {
+        self.ask(|ack| Command::Keep(records, ack)).boxed()
+    }
+}
+
+impl Inputs for Handle {
+    fn known<'a>(&'a self, ids: &'a [SampleId]) -> BoxFuture<'a, Result<Vec<Option<KnownSample>>>> {
+        ready(ids.iter().map(|id| self.index.known(id)).collect()).boxed()
+    }
+
+    fn append(&self, inputs: Vec<NewInput>) -> BoxFuture<'_, Result<InputCounts>> {
+        self.ask(|ack| Command::Append(inputs, ack)).boxed()
+    }
+
+    fn counts(&self) -> InputCounts {
+        self.inputs.counts()
+    }
+
+    fn read(&self, events: Range<u64>) -> BoxFuture<'_, Result<Vec<Input>>> {
+        ready(self.inputs.read(events)).boxed()
+    }
+
+    fn samples(&self, positions: Range<Position>, end: u64) -> BoxFuture<'_, Result<Vec<AskedSample>>> {
+        ready(self.inputs.samples(positions, end)).boxed()
+    }
+}
+
+impl Events for Handle {
+    fn append(&self, first: u64, events: Vec<Labelled>) -> BoxFuture<'_, Result<()>> {
+        async move { self.sender.send(Command::Emit(first, events)).await.map_err(|_| Error::gone("store")) }.boxed()
+    }
+
+    fn settle(&self) -> BoxFuture<'_, Result<()>> {
+        self.ask(Command::Settle).boxed()
+    }
+
+    fn latest(&self, positions: Range<Position>, end: u64) -> BoxFuture<'_, Result<Vec<Option<(u64, StoredEvent)>>>> {
+        ready(self.events.latest(positions, end)).boxed()
+    }
+
+    fn seal(&self, events: u64) -> BoxFuture<'_, Result<Digest>> {
+        self.ask(move |ack| Command::Seal(events, ack)).boxed()
+    }
+}
+
+impl Notes for Handle {
+    fn note(&self, failure: Failure) -> BoxFuture<'_, Result<()>> {
+        async { self.sender.send(Command::Note(failure)).await.map_err(|_| Error::gone("store")) }.boxed()
+    }
+}

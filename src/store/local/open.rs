@@ -1,0 +1,145 @@
+//! Opening a store: brings what is derived level with the logs, mends what a crash or damage left, and says so.
+//!
+//! What it costs is what changed since the last clean close: the index says how far it goes into each log, and only what
+//! follows is read. After a kill the logs are checked line by line, at the speed of reading them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use super::answers::AnswersLog;
+use super::events::EventsLog;
+use super::index::{Applied, Index};
+use super::inputs::InputsLog;
+use super::mark::Mark;
+use crate::domain::event::By;
+use crate::domain::input::Names;
+use crate::domain::sample::SampleId;
+use crate::error::{Error, Result, panic_message};
+use crate::store::Digest;
+
+/// The name of the threads that open a store: their panics are caught, and not worth a message of their own.
+pub const OPENING_THREAD: &str = "candist-open";
+
+/// A store whose parts agree with each other.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) index: Index,
+    pub(super) answers: AnswersLog,
+    pub(super) inputs: InputsLog,
+    pub(super) events: EventsLog,
+    pub(super) applied: Applied,
+    /// What had to be mended, one sentence each.
+    pub(super) repairs: Vec<String>,
+}
+
+/// What a store is opened for.
+pub(super) struct Wanted<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) names: &'a Arc<Names>,
+    pub(super) refinery: &'a By,
+    /// How far a checkpoint vouches for the label log.
+    pub(super) certified: Option<Digest>,
+    pub(super) stop: &'a dyn Fn() -> bool,
+}
+
+/// Opens or creates the store. A damaged one is made anew from the logs.
+pub(super) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
+    let folder = wanted.dir.join("store");
+    let had_logs = std::fs::metadata(wanted.dir.join(super::answers::FILE)).is_ok_and(|file| file.len() > 0);
+    let is_lost = !folder.exists() && had_logs;
+    std::fs::create_dir_all(&folder).map_err(Error::run_file("create", &folder))?;
+    let mut repairs = Vec::new();
+    // A log that lost lines is read again once more after them.
+    for _ in 0..3 {
+        match open_once(wanted, &folder, &mut repairs) {
+            Err(Error::StoreDamaged { message, .. }) => {
+                let sentence = format!("store/ was damaged ({message}): made anew from the logs");
+                tracing::debug!("{sentence}");
+                std::fs::remove_dir_all(&folder).map_err(Error::run_file("remove the damaged", &folder))?;
+                std::fs::create_dir(&folder).map_err(Error::run_file("create", &folder))?;
+                repairs.push(sentence);
+            }
+            Ok(mut opened) => {
+                if is_lost {
+                    repairs.push("store/ was missing: made anew from the logs".to_owned());
+                }
+                opened.repairs = repairs;
+                return Ok(opened);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::StoreDamaged { path: folder, message: "it cannot be made anew from the logs".to_owned() })
+}
+
+fn open_once(wanted: &Wanted<'_>, folder: &Path, repairs: &mut Vec<String>) -> Result<Opened> {
+    remove_half_written_snapshots(folder)?;
+    let Wanted { dir, names, stop, .. } = *wanted;
+    let left = Mark::take(dir)?;
+    let index = open_guarded(folder.join("index"))?;
+    let mut applied = index.applied()?;
+    let answers = AnswersLog::open(dir, &index, names, &mut applied, left.answers, stop, repairs)?;
+    let inputs = InputsLog::open(dir, &index, names, &mut applied, left.inputs, stop, repairs)?;
+    let ids = index.clone();
+    let position = move |id: &SampleId| Ok(ids.known(id)?.map(|known| known.position));
+    let certified = wanted.certified.map(|digest| (digest, &position as &dyn Fn(&SampleId) -> Result<Option<u64>>));
+    let events = EventsLog::open(dir, names, wanted.refinery.clone(), left.labels, certified, repairs)?;
+    index.set_applied(&applied)?;
+    Ok(Opened { index, answers, inputs, events, applied, repairs: Vec::new() })
+}
+
+/// Opens the index on a thread of its own: sled panics, and may hang, on a damaged file.
+fn open_guarded(path: PathBuf) -> Result<Index> {
+    let limit = Duration::from_secs(60) + Duration::from_micros(folder_bytes(&path) / 5);
+    let (sender, receiver) = mpsc::channel();
+    let store = path.clone();
+    let damaged = |message: String| Error::StoreDamaged { path: store.clone(), message };
+    let open = move || {
+        let opened = catch_unwind(AssertUnwindSafe(|| Index::open(&path)));
+        // Nobody waits any more after the time limit; then there is nothing to tell.
+        let _ = sender.send(opened.map_err(|panic| panic_message(panic.as_ref())));
+    };
+    std::thread::Builder::new()
+        .name(OPENING_THREAD.to_owned())
+        .spawn(open)
+        .map_err(Error::run_file("start the thread that opens", &store))?;
+    match receiver.recv_timeout(limit) {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(panic)) => Err(what_the_panic_means(&store, panic)),
+        Err(_) => Err(damaged("it does not open in time".to_owned())),
+    }
+}
+
+/// sled panics on damage, and also where the machine refuses.
+fn what_the_panic_means(store: &Path, panic: String) -> Error {
+    if ["No space left", "os error 28", "Too many open files", "os error 24"].iter().any(|why| panic.contains(why)) {
+        return Error::run_file("use", store)(std::io::Error::other(panic));
+    }
+    Error::StoreDamaged { path: store.to_owned(), message: panic }
+}
+
+fn folder_bytes(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
+    entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
+}
+
+/// A kill while sled 0.34 writes a snapshot leaves `snap.*.generating`, which it then takes for the newest snapshot and
+/// fails on forever. Under the run's lock nobody is writing one now.
+fn remove_half_written_snapshots(folder: &Path) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(folder.join("index")) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            let removed = if entry.path().is_dir() {
+                std::fs::remove_dir_all(entry.path())
+            } else {
+                std::fs::remove_file(entry.path())
+            };
+            removed.map_err(Error::run_file("remove", &entry.path()))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! The writer: the one thread that writes. It takes what has piled up, makes it durable in one go, then acknowledges.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::answers::AnswersLog;
+use super::events::EventsLog;
+use super::failures::Failures;
+use super::index::{Applied, Index};
+use super::inputs::InputsLog;
+use super::mark::Mark;
+use crate::base::failpoint::reach;
+use crate::domain::answer::AnswerRecord;
+use crate::domain::input::NewInput;
+use crate::error::{Error, Result};
+use crate::store::{Digest, Failure, InputCounts, Labelled, RunLock, Sink};
+
+/// Commands that are made durable together, at most.
+const GROUP: usize = 512;
+/// Commands that wait, at most.
+pub(super) const QUEUE: usize = 1024;
+
+/// What the writer does. A dropped acknowledgement means that it failed and is gone.
+pub(super) enum Command {
+    /// Keep answers.
+    Keep(Vec<AnswerRecord>, oneshot::Sender<()>),
+    /// Append to the input log.
+    Append(Vec<NewInput>, oneshot::Sender<InputCounts>),
+    /// Append to the label log; the first event has this offset.
+    Emit(u64, Vec<Labelled>),
+    /// Answer when all that came before is stored.
+    Settle(oneshot::Sender<()>),
+    /// Make the label log durable up to so many events, which are there; gives its digest.
+    Seal(u64, oneshot::Sender<Digest>),
+    /// Keep a failure that the next run looks at anew.
+    Note(Failure),
+}
+
+/// See the module.
+pub(super) struct Writer {
+    pub(super) dir: PathBuf,
+    pub(super) answers: AnswersLog,
+    pub(super) inputs: InputsLog,
+    pub(super) events: EventsLog,
+    pub(super) failures: Failures,
+    pub(super) index: Index,
+    pub(super) applied: Applied,
+    pub(super) sinks: Vec<Box<dyn Sink>>,
+    /// Held until everything is written.
+    pub(super) lock: Arc<RunLock>,
+}
+
+type Acknowledge = Box<dyn FnOnce() + Send>;
+
+impl Writer {
+    /// Works until every handle is gone; then all is on disk.
+    pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<()> {
+        self.failures.begin()?;
+        let mut group = Vec::new();
+        while commands.blocking_recv_many(&mut group, GROUP) > 0 {
+            self.commit(&mut group)?;
+        }
+        self.close()
+    }
+
+    fn commit(&mut self, group: &mut Vec<Command>) -> Result<()> {
+        let mut acknowledge: Vec<Acknowledge> = Vec::new();
+        self.keep(group, &mut acknowledge)?;
+        self.append(group, &mut acknowledge)?;
+        for command in group.drain(..) {
+            match command {
+                Command::Settle(ack) => acknowledge.push(acknowledgement(ack, ())),
+                Command::Emit(first, labelled) => {
+                    let new = self.events.append(first, &labelled)?;
+                    for sink in &mut self.sinks {
+                        sink.write(&new).map_err(|message| Error::Sink { message })?;
+                    }
+                }
+                Command::Seal(lines, ack) => {
+                    self.events.sync()?;
+                    acknowledge.push(acknowledgement(ack, self.events.digest(lines)?));
+                }
+                Command::Note(failure) => self.failures.note(&failure)?,
+                // Done above.
+                Command::Keep(..) | Command::Append(..) => {}
+            }
+        }
+        self.index.set_applied(&self.applied)?;
+        self.failures.flush()?;
+        acknowledge.into_iter().for_each(|acknowledge| acknowledge());
+        Ok(())
+    }
+
+    /// The group's answers: one write and one fdatasync.
+    fn keep(&mut self, group: &mut Vec<Command>, acknowledge: &mut Vec<Acknowledge>) -> Result<()> {
+        let mut records = Vec::new();
+        for command in group.extract_if(.., |command| matches!(command, Command::Keep(..))) {
+            if let Command::Keep(kept, ack) = command {
+                records.extend(kept);
+                acknowledge.push(acknowledgement(ack, ()));
+            }
+        }
+        if records.is_empty() {
+            return Ok(());
+        }
+        failpoint("before-answers")?;
+        self.answers.append(&records, &mut self.applied)?;
+        failpoint("after-answers")
+    }
+
+    /// The group's inputs: one write and one fdatasync.
+    fn append(&mut self, group: &mut Vec<Command>, acknowledge: &mut Vec<Acknowledge>) -> Result<()> {
+        let mut inputs = Vec::new();
+        let mut acks = Vec::new();
+        for command in group.extract_if(.., |command| matches!(command, Command::Append(..))) {
+            if let Command::Append(new, ack) = command {
+                inputs.extend(new);
+                acks.push(ack);
+            }
+        }
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        failpoint("before-inputs")?;
+        let counts = self.inputs.append(&inputs, &mut self.applied)?;
+        failpoint("after-inputs")?;
+        acknowledge.extend(acks.into_iter().map(|ack| acknowledgement(ack, counts)));
+        Ok(())
+    }
+
+    fn close(mut self) -> Result<()> {
+        failpoint("before-close")?;
+        for sink in &mut self.sinks {
+            sink.end().map_err(|message| Error::Sink { message })?;
+        }
+        self.index.set_applied(&self.applied)?;
+        self.index.flush()?;
+        self.answers.check_in_place()?;
+        self.inputs.check_in_place()?;
+        self.events.close()?;
+        self.events.sync()?;
+        Mark::leave(&self.dir)?;
+        failpoint("after-close")?;
+        // Not before: another process may begin here then.
+        drop(self.lock);
+        Ok(())
+    }
+}
+
+fn failpoint(name: &'static str) -> Result<()> {
+    reach(name).map_err(Error::run_file("write", std::path::Path::new(name)))
+}
+
+/// Nobody may wait any more; then there is nobody to tell.
+fn acknowledgement<T: Send + 'static>(ack: oneshot::Sender<T>, value: T) -> Acknowledge {
+    Box::new(move || drop(ack.send(value)))
+}

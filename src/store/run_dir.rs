@@ -1,0 +1,243 @@
+//! The one way into a run directory: [`RunDir::view`] to look, [`RunDir::own`] to run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::checkpoints::CheckpointFiles;
+use super::header::Header;
+use super::local::{ANSWERS, INPUTS, LABELS, LocalStore, format1};
+use super::lock::RunLock;
+use super::manifest::{Found, Manifest};
+use super::view::RunView;
+use super::{Digest, Store};
+use crate::base::durable;
+use crate::base::failpoint::reach;
+use crate::domain::event::By;
+use crate::domain::input::Names;
+use crate::error::{Error, Result};
+
+/// What tells runs apart, and what their labels depend on.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The task's name.
+    pub task: String,
+    /// Its labels, and the teachers' names.
+    pub names: Arc<Names>,
+    /// Hash of all that answers depend on besides the texts.
+    pub asking: String,
+    /// Hash of all that labels depend on besides the input log.
+    pub labelling: String,
+    /// The hash of both, as run directories of format 1 have it.
+    pub before: String,
+    /// Where labels come from.
+    pub refinery: By,
+}
+
+impl Identity {
+    pub(crate) fn labels(&self) -> Vec<String> {
+        self.names.labels.iter().map(|label| label.name.clone()).collect()
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct RunDir;
+
+/// A run directory that is this process' alone. Nothing of it is open yet.
+#[derive(Debug)]
+pub struct OwnedRun {
+    dir: PathBuf,
+    identity: Identity,
+    lock: Arc<RunLock>,
+    /// What was done on the way, one sentence each.
+    notes: Vec<String>,
+}
+
+impl RunDir {
+    /// Looks at the run directory `dir`: takes no lock, changes nothing, needs no permission to write.
+    pub fn view(dir: &Path) -> Result<RunView> {
+        RunView::open(dir)
+    }
+
+    /// Takes the run directory `dir` for `identity`, making it if there is none. Logs that come of other settings are moved
+    /// aside; answers stay.
+    pub fn own(dir: &Path, identity: Identity) -> Result<OwnedRun> {
+        refuse_foreign(dir)?;
+        make(dir)?;
+        let lock = Arc::new(RunLock::take(dir)?);
+        let mut run = OwnedRun { dir: dir.to_owned(), identity, lock, notes: Vec::new() };
+        run.settle()?;
+        Ok(run)
+    }
+}
+
+/// Somebody's folder that is no run directory is left alone: a typing error must not fill it.
+fn refuse_foreign(dir: &Path) -> Result<()> {
+    let Ok(mut entries) = std::fs::read_dir(dir) else { return Ok(()) };
+    let ours = [ANSWERS, INPUTS, LABELS, "manifest.json", "lock", "store"];
+    if entries.next().is_some() && !ours.iter().any(|name| dir.join(name).exists()) {
+        return Err(Error::NotOurs { path: dir.to_owned() });
+    }
+    Ok(())
+}
+
+fn make(dir: &Path) -> Result<()> {
+    let existed = dir.exists();
+    std::fs::create_dir_all(dir).map_err(Error::run_file("create", dir))?;
+    if !existed {
+        durable::sync_folder_of(dir).map_err(Error::run_file("create", dir))?;
+    }
+    Ok(())
+}
+
+impl OwnedRun {
+    /// What was done on the way, one sentence each.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Opens the store by itself, with no run around it, and starts its writer, which ends when the last clone of the store is
+    /// gone.
+    pub fn open(self) -> Result<(Store, JoinHandle<Result<()>>)> {
+        self.store(None, &|| false)?.start(&self.dir, self.lock(), Vec::new())
+    }
+
+    /// Held as long as anyone of this process works in the directory.
+    pub(crate) fn lock(&self) -> Arc<RunLock> {
+        Arc::clone(&self.lock)
+    }
+
+    /// Opens the store. `certified` is how far a checkpoint vouches for the label log.
+    pub(crate) fn store(&self, certified: Option<Digest>, stop: &dyn Fn() -> bool) -> Result<LocalStore> {
+        LocalStore::open(&self.dir, &self.identity.names, &self.identity.refinery, certified, stop)
+    }
+
+    /// Makes logs and manifest those of this identity. Done again after a kill anywhere in it, it comes to the same.
+    fn settle(&mut self) -> Result<()> {
+        let mut manifest = Manifest::read(&self.dir)?;
+        let mut header = Header::read(&self.dir)?;
+        if let (Found::Old(old), None) = (&manifest, &header) {
+            self.same_task(&old.task, &old.labels)?;
+            let converted = format1::convert(&self.dir, old, &self.identity)?;
+            self.notes.push(converted);
+            header = Header::read(&self.dir)?;
+        }
+        if let Found::Old(_) = &manifest {
+            manifest = Found::Nothing;
+        }
+        if let Found::Damaged(why) = &manifest {
+            self.notes.push(format!("manifest.json was damaged ({why}): made anew"));
+        }
+        if let Some(found) = &header {
+            self.same_task(&found.task, &found.labels)?;
+            if let Found::Current(manifest) = &manifest
+                && manifest.run != found.run
+            {
+                return Err(Error::OtherRun { path: self.dir.join("manifest.json") });
+            }
+            if found.asking != self.identity.asking || found.teachers != self.identity.names.teachers {
+                self.begin_anew("teachers, prompts or their parameters changed")?;
+                header = None;
+            }
+        } else if matches!(manifest, Found::Current(_)) || self.dir.join(LABELS).exists() {
+            // What the labels came of cannot be told any more.
+            self.begin_anew("inputs.jsonl was missing")?;
+        }
+        let header = match header {
+            Some(header) => header,
+            None => {
+                let header = Header::new(&self.identity);
+                header.write(&self.dir)?;
+                header
+            }
+        };
+        reach("run-begun").map_err(Error::run_file("write", &self.dir))?;
+        let wanted = Manifest::new(header.run, header.task, self.identity.labelling.clone());
+        match manifest {
+            Found::Current(manifest) if manifest == wanted => return Ok(()),
+            Found::Current(manifest) if manifest.run == wanted.run => self.label_anew()?,
+            _ => {}
+        }
+        wanted.write(&self.dir)
+    }
+
+    fn same_task(&self, task: &str, labels: &[String]) -> Result<()> {
+        let ours = self.identity.labels();
+        let lacks = |labels: &[String], from: &[String]| labels.iter().find(|label| !from.contains(label)).cloned();
+        let difference = if task != self.identity.task {
+            format!("its name is {task:?}, not {:?}", self.identity.task)
+        } else if let Some(label) = lacks(&ours, labels) {
+            format!("it does not have the label {label:?}")
+        } else if let Some(label) = lacks(labels, &ours) {
+            format!("it has the label {label:?}")
+        } else if labels != ours {
+            "its labels are in another order".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(Error::OtherTask { path: self.dir.clone(), difference })
+    }
+
+    /// An input log of its own, from the corpus and the answers that there are.
+    fn begin_anew(&mut self, why: &str) -> Result<()> {
+        let labels = self.move_aside(LABELS)?;
+        CheckpointFiles::of(&self.dir).clear()?;
+        remove_all(&self.dir.join("store"))?;
+        let inputs = self.move_aside(INPUTS)?;
+        let old: Vec<String> = [labels, inputs].into_iter().flatten().collect();
+        if !old.is_empty() {
+            let old = old.join(" and ");
+            self.notes.push(format!(
+                "{why}: the texts arrive anew, stored answers are used again where they fit, and labels are written anew; \
+                 what was there is in {old}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Another student or distillation: the same input log gives other labels.
+    fn label_anew(&mut self) -> Result<()> {
+        let labels = self.move_aside(LABELS)?;
+        CheckpointFiles::of(&self.dir).clear()?;
+        remove_all(&self.dir.join("store").join("events"))?;
+        if let Some(old) = labels {
+            self.notes.push(format!(
+                "student or distillation changed: labels are written anew from the input log, nothing is asked again; the \
+                 old ones are {old}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Gives the name that it has then; `None` where it was not there.
+    fn move_aside(&self, name: &str) -> Result<Option<String>> {
+        let path = self.dir.join(name);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let stem = name.strip_suffix(".jsonl").unwrap_or(name);
+        let aside = free_name(&self.dir, stem);
+        durable::rename(&path, &aside).map_err(Error::run_file("move", &path))?;
+        Ok(Some(aside.file_name().unwrap_or_default().to_string_lossy().into_owned()))
+    }
+}
+
+/// Removes a file or folder, if it is there.
+fn remove_all(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::run_file("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// `STEM.old.jsonl`, or `STEM.old.2.jsonl`, ...: the first that is free in `dir`.
+fn free_name(dir: &Path, stem: &str) -> PathBuf {
+    let numbered = |number: u32| dir.join(format!("{stem}.old.{number}.jsonl"));
+    std::iter::once(dir.join(format!("{stem}.old.jsonl")))
+        .chain((2..).map(numbered))
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| numbered(u32::MAX))
+}

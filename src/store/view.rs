@@ -1,0 +1,200 @@
+//! A run directory seen by someone who does not own it, from the logs alone: no lock is taken, nothing is written or mended,
+//! and a run beside it is not disturbed.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+use std::path::{Path, PathBuf};
+
+use super::header::{Header, label_set};
+use super::local::{ANSWERS, Extent, FAILURES, INPUTS, LABELS, damaged_input, parse_input, scan};
+use super::manifest::{Found, Manifest};
+use super::{Failure, FailureKind, Totals, answer_line};
+use crate::domain::answer::AnswerRecord;
+use crate::domain::input::{Input, Names, Outcome};
+use crate::domain::label::LabelSet;
+use crate::domain::sample::{Position, SampleId};
+use crate::error::{Error, Result};
+
+/// See the module.
+#[derive(Debug)]
+pub struct RunView {
+    dir: PathBuf,
+    task: String,
+    names: Names,
+    /// Whether there is an input log: an older run directory has none before it is taken up.
+    has_inputs: bool,
+    /// Hash of all that answers depend on.
+    asking: Option<String>,
+}
+
+/// What is in the logs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ViewCounts {
+    /// Tries of answers.
+    pub answers: u64,
+    /// Sums over them.
+    pub totals: Totals,
+    /// Lines of the logs that cannot be read; the next run mends them or says what to do.
+    pub damaged: u64,
+    /// Samples that arrived.
+    pub samples: u64,
+    /// Of these, samples that no teacher named a label for.
+    pub failed: u64,
+    /// Whether the corpus' end is the last that happened.
+    pub ended: bool,
+}
+
+impl RunView {
+    pub(super) fn open(dir: &Path) -> Result<Self> {
+        let no_run = || Error::NoRun { path: dir.to_owned(), missing: "inputs.jsonl" };
+        if let Some(header) = Header::read(dir)? {
+            let names = header.names()?;
+            let asking = Some(header.asking);
+            return Ok(Self { dir: dir.to_owned(), task: header.task, names, has_inputs: true, asking });
+        }
+        let Found::Old(old) = Manifest::read(dir)? else { return Err(no_run()) };
+        let names = Names { labels: label_set(&old.labels)?, teachers: Vec::new() };
+        Ok(Self { dir: dir.to_owned(), task: old.task, names, has_inputs: false, asking: None })
+    }
+
+    /// The run directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The task's name.
+    #[must_use]
+    pub fn task(&self) -> &str {
+        &self.task
+    }
+
+    /// Its labels, without descriptions and aliases.
+    #[must_use]
+    pub fn labels(&self) -> &LabelSet {
+        &self.names.labels
+    }
+
+    /// Hash of all that answers depend on.
+    pub(crate) fn asking(&self) -> Option<&str> {
+        self.asking.as_deref()
+    }
+
+    /// Whether a process runs in the directory now, as the kernel has it.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        super::lock::is_held(&self.dir)
+    }
+
+    /// Whether there is a label log.
+    #[must_use]
+    pub fn has_labels(&self) -> bool {
+        std::fs::metadata(self.dir.join(LABELS)).is_ok_and(|file| file.len() > 0)
+    }
+
+    /// Hands every event of the input log to `each`, in order.
+    pub fn inputs(&self, mut each: impl FnMut(Input) -> Result<()>) -> Result<()> {
+        if !self.has_inputs {
+            return Err(Error::Unconverted { path: self.dir.clone() });
+        }
+        let path = self.dir.join(INPUTS);
+        scan(&path, Extent::default(), &|| false, |scanned| {
+            if scanned.number == 0 {
+                return Ok(());
+            }
+            let number = scanned.number - 1;
+            let line = scanned.line.ok_or_else(|| damaged_input(&path, number, "does not match its checksum"))?;
+            each(parse_input(line, &self.names).map_err(|why| damaged_input(&path, number, &why))?)
+        })
+    }
+
+    /// Hands every answer to `each`, every try of it, in the order in which they came. Gives the number of lines that
+    /// cannot be read.
+    pub fn answers(&self, mut each: impl FnMut(AnswerRecord) -> Result<()>) -> Result<u64> {
+        let path = self.dir.join(ANSWERS);
+        let mut damaged = 0;
+        if !path.exists() {
+            return Ok(0);
+        }
+        scan(&path, Extent::default(), &|| false, |scanned| {
+            match scanned.line.and_then(|line| answer_line::parse(line, &self.names.labels)) {
+                Some(record) => each(record),
+                None => {
+                    damaged += 1;
+                    Ok(())
+                }
+            }
+        })?;
+        Ok(damaged)
+    }
+
+    /// Counts what is in the logs.
+    pub fn counts(&self) -> Result<ViewCounts> {
+        let mut counts = ViewCounts::default();
+        let mut failed: BTreeMap<Position, ()> = BTreeMap::new();
+        counts.damaged = self.answers(|record| {
+            counts.answers += 1;
+            counts.totals.add(&record);
+            Ok(())
+        })?;
+        self.inputs(|input| {
+            counts.ended = matches!(input, Input::End { .. });
+            counts.samples += u64::from(matches!(input, Input::Arrive { .. }));
+            if let Some((position, outcome)) = outcome_of(&input) {
+                note(&mut failed, position, outcome, ());
+            }
+            Ok(())
+        })?;
+        counts.failed = failed.len() as u64;
+        Ok(counts)
+    }
+
+    /// Samples that no teacher named a label for, and what the latest run noted: bad rows and unanswered texts.
+    pub fn failures(&self) -> Result<Vec<Failure>> {
+        let mut failed: BTreeMap<Position, Failure> = BTreeMap::new();
+        let mut ids: BTreeMap<Position, SampleId> = BTreeMap::new();
+        self.inputs(|input| {
+            if let Input::Arrive { position, sample, outcome } = &input
+                && outcome.names_nothing()
+            {
+                ids.insert(*position, sample.id.clone());
+            }
+            if let Some((position, outcome)) = outcome_of(&input) {
+                let id = ids.get(&position).map(|id| id.0.clone()).unwrap_or_default();
+                let reason = outcome.failure.clone().unwrap_or_default();
+                note(&mut failed, position, outcome, Failure { kind: FailureKind::Sample, id, reason });
+            }
+            Ok(())
+        })?;
+        Ok(self.noted()?.into_iter().chain(failed.into_values()).collect())
+    }
+
+    /// What the latest run noted: bad rows and unanswered texts.
+    pub fn noted(&self) -> Result<Vec<Failure>> {
+        let path = self.dir.join(FAILURES);
+        let file = match std::fs::File::open(&path) {
+            Ok(file) => std::io::BufReader::new(file),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(Error::run_file("read", &path)(source)),
+        };
+        let lines = file.split(b'\n').collect::<std::io::Result<Vec<_>>>().map_err(Error::run_file("read", &path))?;
+        // What a live run is just writing, or a crash tore, is left out.
+        Ok(lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+}
+
+fn outcome_of(input: &Input) -> Option<(Position, &Outcome)> {
+    match input {
+        Input::Arrive { position, outcome, .. } | Input::Answers { position, outcome } => Some((*position, outcome)),
+        Input::End { .. } => None,
+    }
+}
+
+/// Keeps `value` for a sample as long as nobody has named a label for it.
+fn note<T>(failed: &mut BTreeMap<Position, T>, position: Position, outcome: &Outcome, value: T) {
+    if outcome.names_nothing() {
+        failed.insert(position, value);
+    } else {
+        failed.remove(&position);
+    }
+}
