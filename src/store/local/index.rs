@@ -92,7 +92,7 @@ impl Index {
 
     /// Keeps where an answer stands, unless there is one of a later attempt. Whether it is the first under its key.
     pub(super) fn put_answer(&self, key: AnswerKey, at: AnswerAt) -> Result<bool> {
-        if at.attempt > 1 && self.answer(key)?.is_some_and(|known| known.attempt > at.attempt) {
+        if self.answer(key)?.is_some_and(|known| known.attempt > at.attempt) {
             return Ok(false);
         }
         self.put(&self.answers, &key.0, &at)
