@@ -11,7 +11,7 @@ use candist::domain::sample::{SampleId, TextHash};
 use candist::store::{Failure, FailureKind, Manifest, RunLock, Store, StoreReader};
 use serde_json::json;
 
-use super::messages::printable;
+use super::messages::{one_line, printable};
 
 /// A failure, and the answers that there are to its text.
 type Found = (FailureKind, Failure, Vec<AnswerRecord>);
@@ -71,7 +71,7 @@ fn print((kind, failure, answers): &Found, out: &mut dyn Write) -> Result<()> {
         FailureKind::Row => "bad row",
         FailureKind::Unanswered => "unanswered",
     };
-    writeln!(out, "{}  {state}: {}", printable(&failure.id), printable(&failure.reason))?;
+    writeln!(out, "{}  {state}: {}", one_line(&failure.id), printable(&failure.reason))?;
     for record in answers {
         let raw = record.answer.raw.as_deref().unwrap_or("(no raw answer)");
         let raw = printable(raw).replace('\n', "\n      ");

@@ -56,7 +56,7 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
             tracing::info!("spent so far: {}", money(progress.cost()));
         }
     }
-    Ok(with_failures(&outcome))
+    Ok(with_failures(&outcome, args.strict))
 }
 
 /// The first Ctrl-C or SIGTERM stops the run where nothing is lost, the second at once.

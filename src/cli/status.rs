@@ -11,7 +11,7 @@ use candist::teacher::ledger::Ledger;
 
 use rust_decimal::Decimal;
 
-use super::messages::printable;
+use super::messages::{one_line, printable};
 use super::{grouped, money};
 
 /// Failures that are listed, at most.
@@ -145,7 +145,7 @@ fn list(failures: &[(FailureKind, Failure)], out: &mut dyn Write) -> Result<()> 
             shown.push('…');
         }
         let state = if *kind == FailureKind::Unanswered { "unanswered" } else { "failed" };
-        writeln!(out, "  {state} {}: {}", printable(&shown), printable(reason))?;
+        writeln!(out, "  {state} {}: {}", one_line(&shown), printable(reason))?;
     }
     if failures.len() > LISTED {
         writeln!(out, "  ... and {} more; `candist failures DIR` lists all", failures.len() - LISTED)?;

@@ -171,7 +171,11 @@ pub struct TrainedStudent {
 /// The student of the latest checkpoint in `run_dir`.
 pub fn load_student(run_dir: &Path) -> Result<TrainedStudent> {
     let folder = run_dir.join(FOLDER);
-    let none = || Error::NoRun { path: run_dir.to_owned(), missing: "checkpoint of a student yet" };
+    let none = || Error::Unfit {
+        path: run_dir.to_owned(),
+        message: "has no student yet: `candist run CONFIG` trains one, and keeps it from its first checkpoint on"
+            .to_owned(),
+    };
     let entries = std::fs::read_dir(&folder).map_err(|_| none())?;
     let newest = entries
         .flatten()

@@ -92,7 +92,8 @@ fn the_commands_to_convert_a_corpus_work() {
         let command = err.lines().find_map(|line| line.strip_prefix("  $ ")).unwrap_or_else(|| panic!("{err}"));
         let made = Command::new("sh").args(["-c", command]).current_dir(project.path("")).output().unwrap();
         assert!(made.status.success(), "{command}\n{}", String::from_utf8_lossy(&made.stderr));
-        project.write("config.toml", &project.read("config.toml").replace("\"pool.jsonl\"", "\"pool.converted.jsonl\""));
+        project
+            .write("config.toml", &project.read("config.toml").replace("\"pool.jsonl\"", "\"pool.converted.jsonl\""));
         project.candist(&["run", "config.toml"]).expect_exit(0);
         assert_eq!(latest(&project.events()).len(), texts.len(), "{command}");
     }
@@ -100,7 +101,8 @@ fn the_commands_to_convert_a_corpus_work() {
 
 #[test]
 fn a_wrong_text_field_names_the_fields_that_there_are() {
-    let rows: String = (0..600).map(|i| json!({"id": i, "body": format!("text {i}"), "lang": "en"}).to_string() + "\n").collect();
+    let rows: String =
+        (0..600).map(|i| json!({"id": i, "body": format!("text {i}"), "lang": "en"}).to_string() + "\n").collect();
     let err = refused(&with_corpus(rows.as_bytes()));
     assert!(err.contains("none of its first 20 rows") && err.contains("no field \"text\""), "{err}");
     assert!(err.contains("corpus.text_field") && err.contains("body, id, lang"), "{err}");

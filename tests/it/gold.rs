@@ -27,14 +27,15 @@ fn gold_for_more_texts_than_the_run_has_is_judged_where_the_run_has_labels() {
     };
     let known = project.read("pool_gold.jsonl");
     let alone: Value = serde_json::from_str(&eval(&known).expect_exit(0).out).unwrap();
-    let others: String = (0..10_000).map(|i| json!({"id": format!("other-{i}"), "label": "age_limit"}).to_string() + "\n").collect();
+    let others: String =
+        (0..10_000).map(|i| json!({"id": format!("other-{i}"), "label": "age_limit"}).to_string() + "\n").collect();
     let found = eval(&(others.clone() + &known)).expect_exit(0).expect_said("10,000 of 10,097");
     let found: Value = serde_json::from_str(&found.out).unwrap();
     assert_eq!((&found["distilled"], &found["coverage"]), (&alone["distilled"], &alone["coverage"]));
     assert_eq!((&found["gold"], &found["missing"], &found["labelled"]), (&json!(10_097), &json!(10_000), &json!(97)));
     let table = project.candist(&["eval", "run", "--gold", "gold.jsonl"]).expect_exit(0).out;
     assert!(table.contains("10,000"), "{table}");
-    eval(&others).expect_exit(2).expect_said("none of its 10,000 texts has a label in run");
+    eval(&others).expect_exit(2).expect_said("none of its 10000 texts has a label in run");
 }
 
 #[test]
@@ -67,7 +68,10 @@ fn ids_of_gold_are_read_as_those_of_the_corpus() {
         assert_eq!(row["id"], gold["id"]);
         let before = row["id"].clone();
         (row["id"], gold["id"]) = (json!(number), json!(number));
-        recording.iter_mut().filter(|answer| answer["id"] == before).for_each(|answer| answer["id"] = json!(number.to_string()));
+        recording
+            .iter_mut()
+            .filter(|answer| answer["id"] == before)
+            .for_each(|answer| answer["id"] = json!(number.to_string()));
     }
     project.write("pool.jsonl", &lines(&rows));
     project.write("teacher_gpt-4.jsonl", &lines(&recording));
@@ -126,7 +130,11 @@ fn details_are_told_by_label() {
     for label in found["details"]["labels"].as_array().unwrap() {
         let is_gold = |row: &&Value| row["label"] == label["label"];
         let support = gold.iter().filter(is_gold).count() as u64;
-        let hits = gold.iter().filter(is_gold).filter(|row| labels[row["id"].as_str().unwrap()].label == row["label"].as_str().unwrap()).count();
+        let hits = gold
+            .iter()
+            .filter(is_gold)
+            .filter(|row| labels[row["id"].as_str().unwrap()].label == row["label"].as_str().unwrap())
+            .count();
         assert_eq!(label["support"], support);
         if support > 0 {
             assert!((label["recall"].as_f64().unwrap() - hits as f64 / support as f64).abs() < 1e-9, "{label}");

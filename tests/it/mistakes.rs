@@ -165,7 +165,8 @@ fn check_finds_what_would_stop_a_run() {
         project.write("config.toml", &config.replacen(from, to, 1));
         project.candist(&["check", "config.toml"]).expect_exit(2).expect_said(said);
     }
-    let long = config.replacen("name = \"", &format!("name = \"{}", "long ".repeat(60)), 1).replace("dir = \"run\"\n", "");
+    let long =
+        config.replacen("name = \"", &format!("name = \"{}", "long ".repeat(60)), 1).replace("dir = \"run\"\n", "");
     project.write("config.toml", &long);
     project.candist(&["check", "config.toml"]).expect_exit(2).expect_said("`task.name` ").expect_said("run.dir");
 }

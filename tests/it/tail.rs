@@ -127,7 +127,8 @@ fn the_latest_labels_are_one_line_a_text() {
     project.run();
     project.write("pool.jsonl", &pool);
     project.run();
-    let tail = |more: &[&str]| events(&project.candist(&[&["tail", "run", "--latest"], more].concat()).expect_exit(0).out);
+    let tail =
+        |more: &[&str]| events(&project.candist(&[&["tail", "run", "--latest"], more].concat()).expect_exit(0).out);
     let all = project.events();
     let expected = latest(&all);
     let found = tail(&[]);
@@ -144,15 +145,21 @@ fn the_latest_labels_are_one_line_a_text() {
 #[test]
 fn what_tail_cannot_do_is_said() {
     let project = Project::new(64);
-    project.candist(&["tail", "pool.jsonl"]).expect_exit(2).expect_said("is no run directory");
+    project.candist(&["tail", "pool.jsonl"]).expect_exit(2).expect_said("no run directory");
     project.candist(&["tail", "."]).expect_exit(2).expect_said("is no run directory");
     project.candist(&["tail", "-f", "pool.jsonl"]).expect_exit(2).expect_said("is a file");
     project.run();
-    project.candist(&["tail", "run", "--label", "card_arival"]).expect_exit(2).expect_said("did you mean \"card_arrival\"?");
+    project
+        .candist(&["tail", "run", "--label", "card_arival"])
+        .expect_exit(2)
+        .expect_said("did you mean \"card_arrival\"?");
     // As an answer may spell it.
     assert!(!project.candist(&["tail", "run", "--label", "Card arrival"]).expect_exit(0).out.is_empty());
     for wrong in ["80", "-0.1", "NaN", "x"] {
-        project.candist(&["tail", "run", &format!("--min-confidence={wrong}")]).expect_exit(2).expect_said("from 0 to 1");
+        project
+            .candist(&["tail", "run", &format!("--min-confidence={wrong}")])
+            .expect_exit(2)
+            .expect_said("from 0 to 1");
         let predict = ["predict", "--student", "s", &format!("--min-confidence={wrong}")];
         project.candist(&predict).expect_exit(2).expect_said("from 0 to 1");
     }
