@@ -47,6 +47,14 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
+    /// A file or folder that was named is not what it was named for, or not yet.
+    #[error("{} {message}", path.display())]
+    Unfit {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is instead and what to do, as the rest of a sentence that begins with the path.
+        message: String,
+    },
     /// A teacher cannot be set up as configured.
     #[error("teacher {teacher:?}: {message}")]
     TeacherConfig {
@@ -280,6 +288,13 @@ impl Error {
         let path = path.to_owned();
         move |source| Self::RunFile { action, path, source }
     }
+}
+
+/// An error with all that caused it, a line each.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |told, cause| format!("{told}\n  because: {cause}"))
 }
 
 /// The text of a caught panic.

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use candist::readers::audit::{Audit, Share, audit, draw};
 
-use super::AuditArgs;
+use super::{AuditArgs, grouped};
 
 pub(super) fn run(args: &AuditArgs) -> Result<()> {
     let out = &mut std::io::stdout().lock();
@@ -27,6 +27,7 @@ pub(super) fn run(args: &AuditArgs) -> Result<()> {
     let mut best: Option<(&std::path::Path, f64)> = None;
     for dir in &args.dirs {
         let found = audit(dir, gold, args.epsilon, args.delta)?;
+        warn(dir, &found);
         if args.json {
             let object = serde_json::json!({ "run": dir, "audit": found });
             writeln!(out, "{object}")?;
@@ -41,6 +42,21 @@ pub(super) fn run(args: &AuditArgs) -> Result<()> {
         writeln!(out, "  best on this sample: {} ({:.1}%)", dir.display(), 100.0 * accuracy)?;
     }
     Ok(())
+}
+
+/// What of the sample was left out, and why.
+fn warn(dir: &std::path::Path, audit: &Audit) {
+    if audit.unfilled > 0 {
+        tracing::warn!("{} line(s) are not filled in: they are left out", grouped(audit.unfilled));
+    }
+    if audit.foreign > 0 {
+        tracing::warn!(
+            "{} of {} filled-in line(s) have no final label in {}, or another text there: they are left out",
+            grouped(audit.foreign),
+            grouped(audit.foreign + audit.audited),
+            dir.display()
+        );
+    }
 }
 
 fn print(dir: &std::path::Path, audit: &Audit, args: &AuditArgs, out: &mut dyn Write) -> Result<()> {

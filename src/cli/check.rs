@@ -4,21 +4,26 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use candist::Config;
+use candist::config::StudentKind;
+use candist::readers::check::check;
+use candist::student::load_cuda;
+use candist::{Config, Error};
 
 pub(super) fn run(path: &Path) -> Result<()> {
     let config = Config::load(path, None)?;
+    if let StudentKind::Encoder(encoder) = &config.student.kind {
+        load_cuda(encoder.device);
+    }
+    let problems = check(&config);
+    if !problems.is_empty() {
+        return Err(Error::Config { path: path.to_owned(), problems }.into());
+    }
     let teachers: Vec<&str> = config.teachers.iter().map(candist::config::TeacherConfig::name).collect();
-    // Templates, examples, tokenizers and recordings are part of it.
-    candist::teacher::open_without_keys(&config, &candist::teacher::ledger::Ledger::new(None))?;
     let out = &mut std::io::stdout().lock();
     writeln!(out, "{} is well-formed", path.display())?;
     writeln!(out, "  task      {} ({} labels)", config.task.name, config.task.labels.len())?;
     writeln!(out, "  corpus    {}", config.corpus.path.display())?;
     writeln!(out, "  teachers  {}", teachers.join(", "))?;
     writeln!(out, "  run       {}", config.run.dir.display())?;
-    if !config.corpus.path.exists() {
-        tracing::warn!("the corpus {} does not exist yet", config.corpus.path.display());
-    }
     Ok(())
 }

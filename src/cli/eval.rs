@@ -3,25 +3,51 @@
 use std::io::Write;
 
 use anyhow::Result;
-use candist::readers::evaluate::{Evaluation, evaluate};
+use candist::readers::confusion::{Confusion, Details, LabelFigures};
+use candist::readers::evaluate::{Evaluation, Question, evaluate};
 
+use super::messages::one_line;
+use super::table::Table;
 use super::{EvalArgs, grouped};
 
+/// Confusions that are printed; JSON has all.
+const CONFUSIONS: usize = 20;
+
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
-    let evaluation = evaluate(&args.dir, &args.gold, args.held_out.as_deref())?;
+    let question = Question { gold: &args.gold, held_out: args.held_out.as_deref(), details: args.details };
+    let evaluation = evaluate(&args.dir, question)?;
+    if evaluation.missing > 0 {
+        tracing::warn!(
+            "{} of {} texts with gold have no label in {}: they are not judged",
+            grouped(evaluation.missing as u64),
+            grouped(evaluation.gold as u64),
+            args.dir.display()
+        );
+    }
     let out = &mut std::io::stdout().lock();
     if args.json {
         return Ok(writeln!(out, "{}", serde_json::to_string(&evaluation)?)?);
     }
-    table(&evaluation, out)
+    summary(&evaluation, out)?;
+    if let Some(details) = &evaluation.details {
+        by_label(details, out)?;
+        confused(&details.confusions, out)?;
+    }
+    Ok(())
 }
 
-fn table(evaluation: &Evaluation, out: &mut dyn Write) -> Result<()> {
+fn summary(evaluation: &Evaluation, out: &mut dyn Write) -> Result<()> {
     let percent = |share: f64| format!("{:.2}%", 100.0 * share);
     let texts = |count: usize| grouped(count as u64);
     let mut rows = vec![
         ("texts with gold labels", texts(evaluation.gold), String::new()),
         ("texts with a label", texts(evaluation.labelled), String::new()),
+    ];
+    if evaluation.missing > 0 {
+        let meaning = "have gold and no label in this run: not judged".to_owned();
+        rows.push(("texts missing", texts(evaluation.missing), meaning));
+    }
+    rows.extend([
         (
             "teacher's first label",
             percent(evaluation.teacher_first),
@@ -33,18 +59,55 @@ fn table(evaluation: &Evaluation, out: &mut dyn Write) -> Result<()> {
             format!("hold the right label, at {:.2} labels a text", evaluation.mean_candidates),
         ),
         ("distilled label", percent(evaluation.distilled), "right: teacher and student together".to_owned()),
-    ];
-    rows.push((
-        "calibration error",
-        percent(evaluation.calibration_error),
-        "mean distance of a label's confidence from the truth (ECE)".to_owned(),
-    ));
+        (
+            "calibration error",
+            percent(evaluation.calibration_error),
+            "distance of confidences from the truth (ECE)".to_owned(),
+        ),
+    ]);
+    if let Some(details) = &evaluation.details {
+        rows.push(("macro F1", percent(details.macro_f1), "mean of the labels' F1".to_owned()));
+    }
     if let Some(held_out) = &evaluation.held_out {
         let meaning = format!("right on {} texts nobody annotated", texts(held_out.texts));
         rows.push(("student alone", percent(held_out.accuracy), meaning));
     }
     for (name, figure, meaning) in rows {
         writeln!(out, "{}", format!("  {name:<24}{figure:>8}  {meaning}").trim_end())?;
+    }
+    Ok(())
+}
+
+/// The worst label first; labels that neither gold nor the run has are left out.
+fn by_label(details: &Details, out: &mut dyn Write) -> Result<()> {
+    let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", 100.0 * share));
+    let mut labels: Vec<&LabelFigures> = details.labels.iter().filter(|label| label.f1.is_some()).collect();
+    labels.sort_by(|a, b| a.f1.unwrap_or_default().total_cmp(&b.f1.unwrap_or_default()));
+    let mut table = Table::new(1, &["label", "gold", "given", "precision", "recall", "F1"]);
+    for label in labels {
+        table.add(vec![
+            one_line(&label.label),
+            grouped(label.support),
+            grouped(label.given),
+            share(label.precision),
+            share(label.recall),
+            share(label.f1),
+        ]);
+    }
+    writeln!(out)?;
+    Ok(table.print(out)?)
+}
+
+fn confused(confusions: &[Confusion], out: &mut dyn Write) -> Result<()> {
+    let mut table = Table::new(2, &["gold label", "was given", "texts"]);
+    for confusion in confusions.iter().take(CONFUSIONS) {
+        table.add(vec![one_line(&confusion.gold), one_line(&confusion.label), grouped(confusion.texts)]);
+    }
+    writeln!(out)?;
+    table.print(out)?;
+    if confusions.len() > CONFUSIONS {
+        let more = confusions.len() - CONFUSIONS;
+        writeln!(out, "  ... and {} more pairs of labels; --json tells all", grouped(more as u64))?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use candist::Error;
+use candist::error::with_causes;
 use candist::flow::pipeline::Outcome;
 use indicatif::HumanCount;
 
@@ -27,6 +28,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// What `error` ends the program with.
 fn exit_of(error: &Error) -> Exit {
     match error {
         Error::ConfigFile { .. }
@@ -34,6 +36,7 @@ fn exit_of(error: &Error) -> Exit {
         | Error::Input { .. }
         | Error::InputLine { .. }
         | Error::TeacherConfig { .. }
+        | Error::Unfit { .. }
         | Error::NoRun { .. }
         | Error::Model { .. }
         | Error::Device { .. }
@@ -47,10 +50,7 @@ fn exit_of(error: &Error) -> Exit {
 /// Says what went wrong, on stderr.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let exit = error.downcast_ref::<Error>().map_or(Exit::Failed, exit_of);
-    let mut message = error.to_string();
-    for cause in error.chain().skip(1) {
-        message.push_str(&format!("\n  because: {cause}"));
-    }
+    let message = with_causes(error.as_ref());
     if exit == Exit::Interrupted {
         tracing::info!("{message}");
     } else {
@@ -59,8 +59,9 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     exit.into()
 }
 
-/// The exit of a run that came to the end of its corpus.
-pub(crate) fn with_failures(outcome: &Outcome) -> Exit {
+/// The exit of a run that came to the end of its corpus. What failed is told, and is an error only in a `strict` run; what
+/// is unanswered can still be answered.
+pub(crate) fn with_failures(outcome: &Outcome, strict: bool) -> Exit {
     let mut parts = Vec::new();
     for (count, what) in [
         (outcome.failures.samples, "text(s) got no candidate from any teacher (labelled by the student alone)"),
@@ -75,5 +76,30 @@ pub(crate) fn with_failures(outcome: &Outcome) -> Exit {
         return Exit::Complete;
     }
     tracing::warn!("{}; `candist status DIR` lists them", parts.join(", and "));
-    Exit::Incomplete
+    match (outcome.failures.unanswered, strict) {
+        (0, false) => Exit::Complete,
+        (0, true) => Exit::Failed,
+        _ => Exit::Incomplete,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candist::store::FailureCounts;
+    use rust_decimal::Decimal;
+
+    #[test]
+    fn failures_are_no_error_unless_strict_and_unanswered_texts_can_be_gone_on_with() {
+        for (samples, rows, unanswered, exits) in [
+            (0, 0, 0, [Exit::Complete, Exit::Complete]),
+            (1, 0, 0, [Exit::Complete, Exit::Failed]),
+            (0, 1, 0, [Exit::Complete, Exit::Failed]),
+            (1, 1, 1, [Exit::Incomplete, Exit::Incomplete]),
+        ] {
+            let outcome =
+                Outcome { failures: FailureCounts { samples, rows, unanswered }, new_events: 0, spent: Decimal::ZERO };
+            assert_eq!([false, true].map(|strict| with_failures(&outcome, strict)), exits);
+        }
+    }
 }

@@ -9,7 +9,7 @@ use candist::domain::answer::AnswerRecord;
 use candist::store::{Failure, FailureKind, RunDir, RunView};
 use serde_json::json;
 
-use super::messages::printable;
+use super::messages::{one_line, printable};
 
 pub(super) fn run(dir: &Path, as_json: bool) -> Result<()> {
     let view = RunDir::view(dir)?;
@@ -51,7 +51,7 @@ fn print(failure: &Failure, answers: &[AnswerRecord], out: &mut dyn Write) -> Re
         FailureKind::Row => "bad row",
         FailureKind::Unanswered => "unanswered",
     };
-    writeln!(out, "{}  {state}: {}", printable(&failure.id), printable(&failure.reason))?;
+    writeln!(out, "{}  {state}: {}", one_line(&failure.id), printable(&failure.reason))?;
     for record in answers {
         let raw = record.answer.raw.as_deref().unwrap_or("(no raw answer)");
         let raw = printable(raw).replace('\n', "\n      ");

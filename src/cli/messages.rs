@@ -50,6 +50,11 @@ pub(super) fn printable(text: &str) -> String {
     printable
 }
 
+/// As [`printable`], and on one line: for what is part of a list.
+pub(super) fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
+}
+
 /// `candist: message`, with the level where it matters.
 struct Plain;
 
@@ -80,12 +85,14 @@ struct AboveBar(ProgressBar);
 
 impl Write for AboveBar {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().lock().write_all(bytes))?;
+        // A message that cannot be written is lost. Told of it, the subscriber would say so on stderr, by a macro that
+        // panics there, and what was paid for would be lost with it.
+        let _ = self.0.suspend(|| io::stderr().lock().write_all(bytes));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 
@@ -104,5 +111,6 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(printable("a\u{1b}[2Jé\tb\nc"), "a\\u{1b}[2Jé\\tb\nc");
+        assert_eq!(one_line("a\u{0}b\nc"), "a\\u{0}b\\nc");
     }
 }

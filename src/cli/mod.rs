@@ -7,6 +7,7 @@ mod eval;
 mod exit;
 mod export;
 mod failures;
+mod folded;
 mod messages;
 mod plan;
 mod predict;
@@ -14,6 +15,7 @@ mod reporter;
 mod run;
 mod schema;
 mod status;
+mod table;
 mod tail;
 
 use std::io;
@@ -36,8 +38,8 @@ pub(crate) struct Cli {
     command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 complete, 1 failed, 2 wrong usage, configuration or input, \
-3 incomplete but resumable (run the same command again), 130 stopped by Ctrl-C or SIGTERM (resumable).";
+const EXIT_CODES: &str = "Exit codes: 0 complete (what failed is listed), 1 failed, 2 wrong usage, configuration or input, \
+3 incomplete but resumable (texts are unanswered; run the same command again), 130 stopped by Ctrl-C or SIGTERM (resumable).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -106,6 +108,9 @@ struct RunArgs {
     /// Say nothing but warnings and errors.
     #[arg(short, long)]
     quiet: bool,
+    /// Exit with 1 where a row could not be read or a text got no candidate.
+    #[arg(long)]
+    strict: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -150,14 +155,22 @@ struct TailArgs {
     /// Begin with this offset.
     #[arg(long, value_name = "OFFSET", default_value_t = 0)]
     from: u64,
-    /// Only final labels.
+    /// Only final labels: a text's when it becomes final, and again only where a later end of the corpus changed it.
+    ///
+    /// A corpus may grow after its end, so a label is final for good so far. No final label of a text is printed twice; of
+    /// several lines with the same id, the last holds.
     #[arg(long = "final")]
     only_final: bool,
+    /// One line a text, the event that holds now, in the order of the log; then end.
+    ///
+    /// What else is asked for (--final, --label, ...) is asked of these events.
+    #[arg(long, conflicts_with = "follow")]
+    latest: bool,
     /// Only events with this label.
     #[arg(long)]
     label: Option<String>,
     /// Only events with at least this confidence, 0 to 1.
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = confidence)]
     min_confidence: f64,
 }
 
@@ -165,12 +178,15 @@ struct TailArgs {
 struct EvalArgs {
     /// The run directory.
     dir: PathBuf,
-    /// Gold labels: JSONL with id and label.
+    /// Gold labels: JSONL with id and label. Texts that have no label in the run are counted, not judged.
     #[arg(long, value_name = "FILE")]
     gold: PathBuf,
     /// Texts that were not in the corpus, for the student alone: JSONL with text and label.
     #[arg(long, value_name = "FILE")]
     held_out: Option<PathBuf>,
+    /// Tell precision, recall and F1 of every label, and which labels are taken for which others.
+    #[arg(long)]
+    details: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -205,6 +221,10 @@ fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| "must be between 0 and 1".to_owned())
 }
 
+fn confidence(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| "must be from 0 to 1".to_owned())
+}
+
 #[derive(Debug, Args)]
 struct PredictArgs {
     /// The folder of the student.
@@ -222,8 +242,11 @@ struct PredictArgs {
     #[arg(long, value_name = "NAME", default_value = "id")]
     id_field: String,
     /// Where the student is less sure, 0 to 1, give no label but the likeliest ones as candidates.
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = confidence)]
     min_confidence: f64,
+    /// Exit with 1 where a line could not be read.
+    #[arg(long)]
+    strict: bool,
     /// Where an encoder computes: cpu, cuda, cuda:NUMBER or auto.
     #[arg(long, default_value = "cpu")]
     device: DeviceChoice,
@@ -248,7 +271,7 @@ enum SchemaOf {
 pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
     let done = match cli.command {
         Command::Run(args) => return run::run(&args, bar),
-        Command::Predict(args) => return predicted(predict::run(&args)),
+        Command::Predict(args) => return unless_read_enough(predict::run(&args)),
         Command::Audit(args) => audit::run(&args),
         Command::Export { dir, student } => export::run(&dir, &student),
         Command::Plan { config, run_dir } => plan::run(&config, run_dir),
@@ -260,15 +283,11 @@ pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
         Command::Check { config } => check::run(&config),
         Command::Schema { of } => schema::run(of),
     };
-    match done {
-        // Whoever read our output has seen enough.
-        Err(error) if is_broken_pipe(&error) => Ok(Exit::Complete),
-        other => other.map(|()| Exit::Complete),
-    }
+    unless_read_enough(done.map(|()| Exit::Complete))
 }
 
-/// Whoever read our output has seen enough.
-fn predicted(done: Result<Exit>) -> Result<Exit> {
+/// A reader of our output that went away has seen enough.
+fn unless_read_enough(done: Result<Exit>) -> Result<Exit> {
     match done {
         Err(error) if is_broken_pipe(&error) => Ok(Exit::Complete),
         other => other,
@@ -276,7 +295,11 @@ fn predicted(done: Result<Exit>) -> Result<Exit> {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    let kind = error
+        .downcast_ref::<io::Error>()
+        .map(io::Error::kind)
+        .or_else(|| error.downcast_ref::<serde_json::Error>()?.io_error_kind());
+    kind == Some(io::ErrorKind::BrokenPipe)
 }
 
 /// `1234567` as `1,234,567`.

@@ -7,17 +7,19 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use candist::Error;
 use candist::config::CorpusConfig;
-use candist::corpus::{self, Corpus, Row};
+use candist::corpus::{self, Corpus, Row, Settings};
 use candist::student::{Predictor, argmax, load_cuda};
 use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::PredictArgs;
 use super::exit::Exit;
+use super::folded::Folded;
 
 /// Texts that are predicted together.
 const CHUNK: usize = 256;
 const MAX_LINE_BYTES: usize = 16 << 20;
+const SETTINGS: Settings = Settings { text_field: "--text-field", max_line_bytes: None };
 /// The candidates of an uncertain text are the likeliest labels that together have this probability.
 const COVERED: f32 = 0.9;
 
@@ -37,16 +39,13 @@ pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
     let predictor = Predictor::open(&args.student, args.device, args.threads)?;
     let mut input = open(args)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let (mut rows, mut unread) = (Vec::new(), 0);
+    let (mut rows, mut unread) = (Vec::new(), Folded::default());
     loop {
         let next = input.next_row()?;
         let ended = next.is_none();
         match next {
             Some(Row { sample: Ok(sample), .. }) => rows.push(sample),
-            Some(Row { line, sample: Err(reason) }) => {
-                unread += 1;
-                tracing::warn!("line {line} {reason}");
-            }
+            Some(Row { line, sample: Err(reason) }) => unread.add(line, reason),
             None => {}
         }
         if rows.len() == CHUNK || ended {
@@ -63,11 +62,11 @@ pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
             break;
         }
     }
-    if unread > 0 {
-        tracing::warn!("{} line(s) could not be read: they have no label", HumanCount(unread));
-        return Ok(Exit::Incomplete);
+    if unread.count() > 0 {
+        let more = unread.more();
+        tracing::warn!("{} line(s) could not be read: they have no label{more}", HumanCount(unread.count()));
     }
-    Ok(Exit::Complete)
+    Ok(if args.strict && unread.count() > 0 { Exit::Failed } else { Exit::Complete })
 }
 
 fn prediction<'a>(id: &'a str, p: &[f32], predictor: &'a Predictor, least: f64) -> Prediction<'a> {
@@ -106,17 +105,14 @@ fn open(args: &PredictArgs) -> Result<Box<dyn Corpus>> {
         None => Box::new(BufReader::new(std::io::stdin())),
     };
     let path = path.unwrap_or_else(|| PathBuf::from("standard input"));
-    Ok(if args.lines {
-        corpus::read_lines(input, &path, MAX_LINE_BYTES)
-    } else {
-        corpus::read_jsonl(
-            input,
-            &CorpusConfig {
-                path,
-                text_field: args.text_field.clone(),
-                id_field: args.id_field.clone(),
-                max_line_bytes: MAX_LINE_BYTES,
-            },
-        )
-    })
+    if args.lines {
+        return Ok(corpus::read_lines(input, &path, MAX_LINE_BYTES)?);
+    }
+    let config = CorpusConfig {
+        path,
+        text_field: args.text_field.clone(),
+        id_field: args.id_field.clone(),
+        max_line_bytes: MAX_LINE_BYTES,
+    };
+    Ok(corpus::read_jsonl(input, &config, SETTINGS)?)
 }

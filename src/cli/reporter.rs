@@ -23,10 +23,7 @@ impl Reporter {
         let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         if on_terminal && !quiet {
             bar.set_draw_target(ProgressDrawTarget::stderr());
-            bar.set_style(
-                ProgressStyle::with_template("{spinner} {elapsed_precise} {msg}")
-                    .unwrap_or(ProgressStyle::default_spinner()),
-            );
+            bar.set_style(style());
         }
         let bar = bar.clone();
         let (end, ended) = mpsc::channel();
@@ -49,6 +46,11 @@ impl Reporter {
         let thread = std::thread::Builder::new().name("candist-report".to_owned()).spawn(work).ok();
         Self { end: Some(end), thread }
     }
+}
+
+/// One line, cut to the terminal's width: what goes on in the next line would be left there when the bar is drawn again.
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{spinner} {elapsed_precise} {wide_msg}").unwrap_or(ProgressStyle::default_spinner())
 }
 
 impl Drop for Reporter {
@@ -77,4 +79,61 @@ fn line(progress: &Progress) -> String {
         line.push_str(&format!("; settling, pass {}", progress.pass.get()));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use indicatif::TermLike;
+    use std::io;
+    use std::sync::Mutex;
+
+    /// A terminal that is narrow, and keeps what is written to it.
+    #[derive(Debug, Clone)]
+    struct Narrow(Arc<Mutex<String>>);
+
+    impl TermLike for Narrow {
+        fn width(&self) -> u16 {
+            30
+        }
+        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+            Ok(())
+        }
+        fn write_line(&self, text: &str) -> io::Result<()> {
+            self.write_str(&format!("{text}\n"))
+        }
+        fn write_str(&self, text: &str) -> io::Result<()> {
+            self.0.lock().unwrap().push_str(text);
+            Ok(())
+        }
+        fn clear_line(&self) -> io::Result<()> {
+            self.write_str("\n")
+        }
+        fn flush(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_bar_is_one_line_on_a_narrow_terminal() {
+        let terminal = Narrow(Arc::default());
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(terminal.clone())));
+        bar.set_style(style());
+        let progress = Progress::default();
+        progress.placed.set(1_234_567);
+        bar.set_message(line(&progress));
+        bar.tick();
+        let drawn = terminal.0.lock().unwrap().clone();
+        assert!(drawn.contains("1,234,567"), "{drawn:?}");
+        assert!(drawn.lines().all(|line| line.trim_end().chars().count() <= 30), "{drawn:?}");
+    }
 }

@@ -48,7 +48,7 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
             tracing::info!("spent so far, at most: {}", money(outcome.spent));
         }
     }
-    Ok(with_failures(&outcome))
+    Ok(with_failures(&outcome, args.strict))
 }
 
 /// The first Ctrl-C or SIGTERM stops the run where nothing is lost, the second at once.

@@ -9,7 +9,7 @@ use candist::store::{Failure, FailureKind, RunDir, RunView, ViewCounts};
 use candist::teacher::ledger::Ledger;
 use rust_decimal::Decimal;
 
-use super::messages::printable;
+use super::messages::{one_line, printable};
 use super::{grouped, money};
 
 /// Failures that are listed, at most.
@@ -122,7 +122,7 @@ fn list(failures: &[Failure], out: &mut dyn Write) -> Result<()> {
             shown.push('…');
         }
         let state = if *kind == FailureKind::Unanswered { "unanswered" } else { "failed" };
-        writeln!(out, "  {state} {}: {}", printable(&shown), printable(reason))?;
+        writeln!(out, "  {state} {}: {}", one_line(&shown), printable(reason))?;
     }
     if failures.len() > LISTED {
         writeln!(out, "  ... and {} more; `candist failures RUN` lists all", failures.len() - LISTED)?;

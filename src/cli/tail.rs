@@ -1,31 +1,44 @@
 //! `candist tail`
 
 use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 use candist::Error;
 use candist::domain::event::LabelEvent;
+use candist::readers::latest::{Finals, latest, no_labels};
 use candist::readers::tail::{Follow, Tail};
+use candist::store::{RunDir, RunView};
 
 use super::TailArgs;
 
 const POLL: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &TailArgs) -> Result<()> {
-    if !args.follow && !args.dir.join("labels.jsonl").exists() {
-        return Err(Error::NoRun { path: args.dir.clone(), missing: "labels.jsonl (use -f to wait for one)" }.into());
+    let mut wanted = Wanted::new(args, begun(&args.dir, args.follow)?)?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    if args.latest {
+        latest(&args.dir, |event, line| -> Result<()> {
+            if wanted.holds(event) {
+                writeln!(out, "{line}")?;
+            }
+            Ok(())
+        })?;
+        return Ok(out.flush()?);
     }
     let mut tail = Tail::new(&args.dir);
-    let mut out = BufWriter::new(std::io::stdout().lock());
     loop {
         match tail.poll()? {
             Follow::Event(event, line) => {
-                if wanted(args, &event) {
+                if wanted.is_news(&event) {
                     writeln!(out, "{line}")?;
                 }
             }
-            Follow::NewLog => tracing::warn!("a new label log has begun: its events follow, from offset 0"),
+            Follow::NewLog => {
+                tracing::warn!("a new label log has begun: its events follow, from offset 0");
+                wanted.finals = Finals::default();
+            }
             Follow::Waiting if args.follow => {
                 out.flush()?;
                 std::thread::sleep(POLL);
@@ -35,9 +48,63 @@ pub(super) fn run(args: &TailArgs) -> Result<()> {
     }
 }
 
-fn wanted(args: &TailArgs, event: &LabelEvent) -> bool {
-    event.offset >= args.from
-        && (event.is_final || !args.only_final)
-        && args.label.as_ref().is_none_or(|label| *label == event.label)
-        && event.confidence >= args.min_confidence
+/// The run in `dir`, if it has begun. One that has not can be waited for, where a folder can be.
+fn begun(dir: &Path, follow: bool) -> Result<Option<RunView>> {
+    if dir.exists() && !dir.is_dir() {
+        let message = "is a file, and no run directory: name the folder that `candist run` writes to".to_owned();
+        return Err(Error::Unfit { path: dir.to_owned(), message }.into());
+    }
+    let view = match RunDir::view(dir) {
+        Ok(view) => Some(view),
+        Err(Error::NoRun { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    match (&view, dir.join("labels.jsonl").exists()) {
+        (None, false) if !follow => {
+            return Err(Error::NoRun { path: dir.to_owned(), missing: "labels.jsonl (use -f to wait for one)" }.into());
+        }
+        (Some(_), false) if !follow => return Err(no_labels(dir).into()),
+        (_, false) => tracing::info!("waiting for labels in {}", dir.display()),
+        (_, true) => {}
+    }
+    Ok(view)
+}
+
+/// Which events are printed.
+struct Wanted<'a> {
+    args: &'a TailArgs,
+    /// As the task spells it.
+    label: Option<String>,
+    finals: Finals,
+}
+
+impl<'a> Wanted<'a> {
+    /// A label that the run's task does not have is a slip: nothing would ever be printed.
+    fn new(args: &'a TailArgs, view: Option<RunView>) -> Result<Self> {
+        let mut label = args.label.clone();
+        if let (Some(view), Some(label)) = (view, &mut label) {
+            let labels = view.labels();
+            let Some(known) = labels.resolve(label) else {
+                let near = labels.nearest(label).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+                let message = format!("has no label {label:?} among those of its task{near}");
+                return Err(Error::Unfit { path: args.dir.clone(), message }.into());
+            };
+            labels.name(known).clone_into(label);
+        }
+        Ok(Self { args, label, finals: Finals::default() })
+    }
+
+    /// Of the events that hold now.
+    fn holds(&self, event: &LabelEvent) -> bool {
+        event.offset >= self.args.from && (event.is_final || !self.args.only_final) && self.passes(event)
+    }
+
+    /// Of all events, one after the other. Those before the first offset were told before.
+    fn is_news(&mut self, event: &LabelEvent) -> bool {
+        self.passes(event) && (!self.args.only_final || self.finals.is_new(event)) && event.offset >= self.args.from
+    }
+
+    fn passes(&self, event: &LabelEvent) -> bool {
+        self.label.as_ref().is_none_or(|label| *label == event.label) && event.confidence >= self.args.min_confidence
+    }
 }

@@ -1,5 +1,6 @@
 //! The checked configuration: every value present, in range, and of its own type.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -236,16 +237,7 @@ fn task(raw: RawTask, problems: &mut Problems) -> Option<Task> {
     if raw.labels.is_none() {
         problems.push(Problem::at("task.labels", "is missing: list the labels, e.g. labels = [\"yes\", \"no\"]"));
     }
-    let labels = raw
-        .labels?
-        .into_iter()
-        .map(|label| match label {
-            RawLabel::Name(name) => Label { name, description: None, aliases: Vec::new() },
-            RawLabel::Full(full) => Label { name: full.name, description: full.description, aliases: full.aliases },
-        })
-        .collect();
-    let labels =
-        LabelSet::new(labels).map_err(|error| problems.push(Problem::at("task.labels", error.to_string()))).ok();
+    let labels = labels(raw.labels?, problems);
     Some(Task {
         name: name?,
         instruction: raw.instruction.unwrap_or_else(|| "Identify the label of this text".to_owned()),
@@ -253,13 +245,57 @@ fn task(raw: RawTask, problems: &mut Problems) -> Option<Task> {
     })
 }
 
+fn labels(raw: Vec<RawLabel>, problems: &mut Problems) -> Option<LabelSet> {
+    let labels: Vec<Label> = raw
+        .into_iter()
+        .map(|label| match label {
+            RawLabel::Name(name) => Label { name, description: None, aliases: Vec::new() },
+            RawLabel::Full(full) => Label { name: full.name, description: full.description, aliases: full.aliases },
+        })
+        .collect();
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for (place, label) in labels.iter().enumerate() {
+        for name in std::iter::once(&label.name).chain(&label.aliases) {
+            let key = format!("task.labels.{place}");
+            if name.trim().is_empty() {
+                problems.add(&key, "is empty: every label and alias needs a name");
+            } else if let Some(first) = first.insert(name, place) {
+                let first = problems.name_of(&format!("task.labels.{first}"));
+                problems.add(&key, format!("names {name:?}, which is there already, as {first}"));
+            }
+        }
+    }
+    // What is wrong with single labels was said; their number is not known then.
+    if problems.are_below("task.labels") {
+        return None;
+    }
+    LabelSet::new(labels).map_err(|error| problems.add("task.labels", error.to_string())).ok()
+}
+
+/// Bytes of a line, at most: what reads and keeps a row holds all of it.
+const LONGEST_LINE: u64 = 16 << 20;
+
 fn corpus(raw: RawCorpus, base: &Path, problems: &mut Problems) -> Option<CorpusConfig> {
     let path = required("corpus.path", raw.path, "the JSONL file of texts", problems)?;
+    let text_field = raw.text_field.unwrap_or_else(|| "text".to_owned());
+    let id_field = raw.id_field.unwrap_or_else(|| "id".to_owned());
+    for (key, field) in [("corpus.text_field", &text_field), ("corpus.id_field", &id_field)] {
+        if field.is_empty() {
+            problems.add(key, "is empty: name one, or leave the key out for the default");
+        }
+    }
+    if text_field == id_field {
+        problems.add(
+            "corpus.id_field",
+            "is the field of the text too: name another; without one in a row, its text's hash is its id",
+        );
+    }
+    let max_line_bytes = number("corpus.max_line_bytes", raw.max_line_bytes, 1 << 20, 1..=LONGEST_LINE, problems);
     Some(CorpusConfig {
         path: resolve(base, path),
-        text_field: raw.text_field.unwrap_or_else(|| "text".to_owned()),
-        id_field: raw.id_field.unwrap_or_else(|| "id".to_owned()),
-        max_line_bytes: usize::try_from(raw.max_line_bytes.unwrap_or(1 << 20)).unwrap_or(usize::MAX),
+        text_field,
+        id_field,
+        max_line_bytes: usize::try_from(max_line_bytes).unwrap_or(usize::MAX),
     })
 }
 
@@ -362,6 +398,9 @@ fn distill(raw: &RawDistill, problems: &mut Problems) -> Option<DistillConfig> {
     })
 }
 
+/// Bytes of a folder's name on the usual file systems, with room for what stands beside it for a moment.
+const LONGEST_FOLDER: usize = 200;
+
 fn run(
     raw: RawRun,
     base: &Path,
@@ -374,6 +413,11 @@ fn run(
     // A task's name is the user's; as a folder's name it must stay one folder.
     let folder: String = task.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
     let every = number("run.checkpoint_every_s", raw.checkpoint_every_s, 5.0, 0.0..=86_400.0, problems);
+    if raw.dir.is_none() && run_dir.is_none() && folder.len() > LONGEST_FOLDER {
+        let message =
+            format!("is too long to name the run directory ({} bytes): shorten it, or set run.dir", folder.len());
+        problems.add("task.name", message);
+    }
     let max_cost = raw.max_cost.map(|cost| decimal("run.max_cost", cost, problems));
     for (index, teacher) in teachers.iter().enumerate() {
         if max_cost.is_some() && matches!(teacher, TeacherConfig::OpenAi(openai) if openai.price.is_none()) {

@@ -2,18 +2,20 @@
 
 mod checked;
 mod fields;
+mod problems;
 mod raw;
 mod raw_teacher;
 mod reader;
 mod teacher;
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use checked::{
     Combine, Config, CorpusConfig, DeviceChoice, DistillConfig, EncoderConfig, NgramConfig, Precision, RefineryKind,
     RunConfig, StudentConfig, StudentKind, Task,
 };
+use problems::Problem;
+pub use problems::Problems;
 pub use raw::RawConfig;
 pub use teacher::{
     Choose, ExamplesConfig, HttpConfig, LimitsConfig, Mode, OpenAiConfig, Output, Price, PromptConfig, RecordedConfig,
@@ -36,74 +38,14 @@ impl Config {
         let mut problems = Problems::default();
         let raw = reader::read(text, &mut problems);
         // After a syntax error everything would be missing: say only what is wrong.
-        if problems.0.iter().any(|problem| problem.key.is_none()) {
+        if problems.are_of_the_whole_file() {
             return Err(problems);
         }
         let checked = checked::check(raw, base, run_dir, &mut problems);
         match checked {
-            Some(config) if problems.0.is_empty() => Ok(config),
+            Some(config) if problems.is_empty() => Ok(config),
             _ => Err(problems),
         }
-    }
-}
-
-/// One thing that is wrong with a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    key: Option<String>,
-    message: String,
-}
-
-impl Problem {
-    fn at(key: &str, message: impl Into<String>) -> Self {
-        // serde_ignored writes array indices as steps; TOML users know them as `[2]`.
-        let mut path = String::new();
-        for step in key.split('.') {
-            if step.parse::<usize>().is_ok() {
-                path.push_str(&format!("[{step}]"));
-            } else {
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                path.push_str(step);
-            }
-        }
-        Self { key: Some(path), message: message.into() }
-    }
-
-    fn whole_file(message: impl Into<String>) -> Self {
-        Self { key: None, message: message.into() }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.key {
-            Some(key) => write!(f, "`{key}` {}", self.message),
-            None => f.write_str(&self.message),
-        }
-    }
-}
-
-/// Everything that is wrong with a configuration; never empty in an error.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
-
-impl Problems {
-    fn push(&mut self, problem: Problem) {
-        // A key of the wrong type is taken out and then missing as well: the first complaint is the true one.
-        if problem.key.is_none() || !self.0.iter().any(|other| other.key == problem.key) {
-            self.0.push(problem);
-        }
-    }
-}
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
-            write!(f, "{}  {problem}", if index == 0 { "" } else { "\n" })?;
-        }
-        Ok(())
     }
 }
 

@@ -79,7 +79,7 @@ pub struct RawCorpus {
     /// The field that holds the id (a string or a whole number). Default: "id". Rows without it go by the hash of their text.
     pub id_field: Option<String>,
     /// A longer line is a failed row. Default: 1048576.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 16_777_216))]
     pub max_line_bytes: Option<u64>,
 }
 

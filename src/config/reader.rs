@@ -30,27 +30,32 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> RawConfig {
                 return raw;
             }
             Err(error) => {
-                let path = track.path().to_string();
+                let path = steps(&track.path().to_string());
                 let message: toml::de::Error = error;
-                problems.push(Problem::at(&path, message.message().to_owned()));
+                problems.add(&path, message.message());
                 if !remove(&mut value, &path) {
                     return RawConfig::default();
                 }
+                problems.take_out(&path);
             }
         }
     }
 }
 
-/// Takes the value at `path` (as serde_path_to_error prints it: `a.b[2].c`) out of the tree.
+/// A path as serde_path_to_error prints it (`a.b[2].c`), with its indices as steps (`a.b.2.c`).
+fn steps(path: &str) -> String {
+    path.replace('[', ".").replace(']', "")
+}
+
+/// Takes the value at `path` out of the tree.
 fn remove(value: &mut toml::Value, path: &str) -> bool {
-    let steps: Vec<&str> = path.split(['.', '[']).map(|step| step.trim_end_matches(']')).collect();
-    let Some((last, parents)) = steps.split_last() else {
-        return false;
+    let Some((parents, last)) = path.rsplit_once('.') else {
+        return value.as_table_mut().is_some_and(|table| table.remove(path).is_some());
     };
     let mut at = value;
-    for step in parents {
+    for step in parents.split('.') {
         let next = match at {
-            toml::Value::Table(table) => table.get_mut(*step),
+            toml::Value::Table(table) => table.get_mut(step),
             toml::Value::Array(array) => step.parse().ok().and_then(|index: usize| array.get_mut(index)),
             _ => None,
         };
@@ -60,7 +65,7 @@ fn remove(value: &mut toml::Value, path: &str) -> bool {
         }
     }
     match at {
-        toml::Value::Table(table) => table.remove(*last).is_some(),
+        toml::Value::Table(table) => table.remove(last).is_some(),
         toml::Value::Array(array) => match last.parse::<usize>() {
             Ok(index) if index < array.len() => {
                 array.remove(index);

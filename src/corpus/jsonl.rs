@@ -1,62 +1,76 @@
 //! A corpus of one JSON object a line.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::{Corpus, Row};
+use super::{Corpus, Row, Settings, id_of};
 use crate::base::lines::{Line, Lines};
 use crate::config::CorpusConfig;
-use crate::domain::sample::{Sample, SampleId, TextHash};
+use crate::domain::sample::Sample;
 use crate::error::{Error, Result};
+
+/// Fields of a row that are named where the one of the text is missing.
+const NAMED_FIELDS: usize = 12;
 
 pub(super) struct Jsonl {
     lines: Lines<Box<dyn BufRead + Send>>,
     path: PathBuf,
     text_field: String,
     id_field: String,
+    max_line_bytes: usize,
+    settings: Settings,
 }
 
 impl Jsonl {
-    pub(super) fn open(config: &CorpusConfig) -> Result<Self> {
-        let unreadable = |source| Error::Input { what: "corpus", path: config.path.clone(), source };
-        let file = File::open(&config.path).map_err(unreadable)?;
-        // A folder opens but does not read: say so now.
-        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(unreadable(std::io::ErrorKind::IsADirectory.into()));
-        }
-        Ok(Self::read(Box::new(BufReader::new(file)), config))
-    }
-
     /// Reads `input`, of which `config` tells what it is.
-    pub(super) fn read(input: Box<dyn BufRead + Send>, config: &CorpusConfig) -> Self {
+    pub(super) fn read(input: Box<dyn BufRead + Send>, config: &CorpusConfig, settings: Settings) -> Self {
         Self {
             lines: Lines::new(input, config.max_line_bytes),
             path: config.path.clone(),
             text_field: config.text_field.clone(),
             id_field: config.id_field.clone(),
+            max_line_bytes: config.max_line_bytes,
+            settings,
         }
     }
 
     fn sample(&self, line: &str) -> Result<Sample, String> {
-        let mut object: Map<String, Value> =
-            serde_json::from_str(line).map_err(|error| format!("is not a JSON object: {error}"))?;
+        let mut object: Map<String, Value> = serde_json::from_str(line).map_err(|error| not_an_object(&error))?;
         let text = match object.remove(&self.text_field) {
             Some(Value::String(text)) if !text.trim().is_empty() => text,
             Some(Value::String(_)) => return Err(format!("the field {:?} is empty", self.text_field)),
             Some(_) => return Err(format!("the field {:?} is no string", self.text_field)),
-            None => return Err(format!("has no field {:?} (set corpus.text_field to the text's)", self.text_field)),
+            None => return Err(self.without_text(&object)),
         };
-        let id = match object.remove(&self.id_field) {
-            Some(Value::String(id)) if !id.is_empty() => id,
-            Some(Value::Number(id)) if id.is_u64() || id.is_i64() => id.to_string(),
-            None | Some(Value::Null) => TextHash::of(&text).to_hex(),
-            Some(_) => return Err(format!("the field {:?} is neither a string nor a whole number", self.id_field)),
-        };
-        Ok(Sample { id: SampleId(id), text })
+        let id = id_of(&self.id_field, object.remove(&self.id_field), Some(&text))?;
+        Ok(Sample { id, text })
     }
+
+    fn without_text(&self, object: &Map<String, Value>) -> String {
+        let mut fields: Vec<&str> = object.keys().map(String::as_str).take(NAMED_FIELDS).collect();
+        if object.len() > fields.len() {
+            fields.push("...");
+        }
+        let has = if fields.is_empty() { "nothing".to_owned() } else { fields.join(", ") };
+        format!(
+            "has no field {:?}, it has {has}: set {} to the field of the text",
+            self.text_field, self.settings.text_field
+        )
+    }
+
+    fn too_long(&self) -> String {
+        let setting = self.settings.max_line_bytes.map(|name| format!(" ({name})")).unwrap_or_default();
+        format!("is longer than {} bytes{setting}", self.max_line_bytes)
+    }
+}
+
+/// serde_json counts lines too, of which there is one here.
+fn not_an_object(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let what = message.split(" at line ").next().unwrap_or_default();
+    format!("is not a JSON object: {what} (column {})", error.column())
 }
 
 impl Corpus for Jsonl {
@@ -74,7 +88,7 @@ impl Corpus for Jsonl {
                 Line::Text(text) if text.trim().is_empty() => continue,
                 Line::Text(text) => self.sample(&text),
                 Line::NotUtf8(at) => Err(format!("is not UTF-8 (byte {at})")),
-                Line::TooLong => Err("is longer than corpus.max_line_bytes".to_owned()),
+                Line::TooLong => Err(self.too_long()),
             };
             return Ok(Some(Row { line, sample }));
         }
@@ -84,23 +98,18 @@ impl Corpus for Jsonl {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
-    use std::path::Path;
+    use crate::domain::sample::TextHash;
 
     fn read(content: &[u8]) -> Vec<Row> {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(content).unwrap();
-        let mut corpus = open(file.path()).unwrap();
-        std::iter::from_fn(|| corpus.next_row().unwrap()).collect()
-    }
-
-    fn open(path: &Path) -> Result<Jsonl> {
-        Jsonl::open(&CorpusConfig {
-            path: path.to_owned(),
+        let config = CorpusConfig {
+            path: "pool.jsonl".into(),
             text_field: "text".into(),
             id_field: "id".into(),
             max_line_bytes: 60,
-        })
+        };
+        let mut corpus =
+            Jsonl::read(Box::new(std::io::Cursor::new(content.to_vec())), &config, Settings::CONFIGURATION);
+        std::iter::from_fn(|| corpus.next_row().unwrap()).collect()
     }
 
     #[test]
@@ -125,24 +134,18 @@ mod tests {
             (1, "a=one"),
             (2, "7=two"),
             (4, &format!("{hash}=three")),
-            (5, "has no field \"text\""),
-            (6, "is not a JSON object"),
+            (5, "has no field \"text\", it has id: set corpus.text_field"),
+            (6, "is not a JSON object: expected ident (column 2)"),
             (7, "the field \"text\" is empty"),
             (8, "is not a JSON object"),
             (9, "is not UTF-8"),
             (10, "the field \"id\" is neither"),
-            (11, "is longer than"),
+            (11, "is longer than 60 bytes (corpus.max_line_bytes)"),
             (12, "last=no line feed"),
         ]) {
             assert_eq!(*line, expected_line);
             assert!(seen.starts_with(expected), "line {line}: {seen}");
         }
         assert_eq!(seen.len(), 11);
-    }
-
-    #[test]
-    fn a_missing_file_and_a_folder_are_refused() {
-        assert!(open(Path::new("/nowhere/pool.jsonl")).is_err());
-        assert!(open(&std::env::temp_dir()).is_err());
     }
 }

@@ -1,16 +1,26 @@
 //! The corpus: a stream of rows, read one at a time, never loaded whole.
 //!
-//! Formats are siblings of `jsonl`; each gives [`Corpus`]. A row that cannot be used is a value, not an error.
+//! Formats are siblings of `jsonl`; each gives [`Corpus`]. A row that cannot be used is a value, not an error; a corpus
+//! that begins with such rows alone is an error, which says what the file is instead.
 
+mod file;
+mod id;
 mod jsonl;
 mod plain;
+mod sniff;
+mod sound;
 
-use std::io::BufRead;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+
+pub(crate) use id::id_of;
 
 use crate::config::CorpusConfig;
 use crate::domain::sample::Sample;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// Bytes that are read at once; what a file is, is told by the first of them.
+const BUFFER: usize = 64 << 10;
 
 /// One row of a corpus.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +33,7 @@ pub struct Row {
 
 /// A source of rows. Reading may block, so it has a thread of its own.
 pub trait Corpus: Send {
-    /// The next row; `None` at the end. An error means that the source itself failed.
+    /// The next row; `None` at the end. An error means that the source itself failed, or is no corpus.
     fn next_row(&mut self) -> Result<Option<Row>>;
 
     /// What it is called where a row of it is spoken of: the file's name.
@@ -32,19 +42,93 @@ pub trait Corpus: Send {
     }
 }
 
-/// Opens the configured corpus.
-pub fn open(config: &CorpusConfig) -> Result<Box<dyn Corpus>> {
-    Ok(Box::new(jsonl::Jsonl::open(config)?))
+/// What settings are called where they were typed, for messages about rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// The one that names the field of the text.
+    pub text_field: &'static str,
+    /// The one that bounds a line, if it can be set.
+    pub max_line_bytes: Option<&'static str>,
 }
 
-/// Rows of JSON objects from any input; `config.path` is its name in errors.
-#[must_use]
-pub fn read_jsonl(input: Box<dyn BufRead + Send>, config: &CorpusConfig) -> Box<dyn Corpus> {
-    Box::new(jsonl::Jsonl::read(input, config))
+impl Settings {
+    /// Keys of the configuration.
+    pub const CONFIGURATION: Self =
+        Self { text_field: "corpus.text_field", max_line_bytes: Some("corpus.max_line_bytes") };
+}
+
+/// Opens the configured corpus and reads its first rows: an empty one, or one of another format, is an error.
+pub fn open(config: &CorpusConfig) -> Result<Box<dyn Corpus>> {
+    let file = file::open(&config.path)?;
+    let mut corpus = jsonl(Box::new(BufReader::with_capacity(BUFFER, file)), config, Settings::CONFIGURATION)?;
+    if !corpus.begin()? {
+        let message = "is empty: write one {\"id\": \"..\", \"text\": \"..\"} a line into it".to_owned();
+        return Err(Error::Unfit { path: config.path.clone(), message });
+    }
+    Ok(Box::new(corpus))
+}
+
+/// Rows of JSON objects from any input; `config.path` is its name in errors, and `settings` those of `config`.
+pub fn read_jsonl(
+    input: Box<dyn BufRead + Send>,
+    config: &CorpusConfig,
+    settings: Settings,
+) -> Result<Box<dyn Corpus>> {
+    Ok(Box::new(jsonl(input, config, settings)?))
 }
 
 /// One text a line, from any input that is called `path` in errors. The id is the line's number.
-#[must_use]
-pub fn read_lines(input: Box<dyn BufRead + Send>, path: &Path, max_line_bytes: usize) -> Box<dyn Corpus> {
-    Box::new(plain::Plain::read(input, path, max_line_bytes))
+pub fn read_lines(mut input: Box<dyn BufRead + Send>, path: &Path, max_line_bytes: usize) -> Result<Box<dyn Corpus>> {
+    // Of text, any is right.
+    let kind = looks_like(&mut input, path)?.filter(|kind| kind.is_certain() && *kind != sniff::Kind::Array);
+    let rows = Box::new(plain::Plain::read(input, path, max_line_bytes));
+    Ok(Box::new(sound::Sound::new(rows, path.to_owned(), "text".to_owned(), kind)))
+}
+
+fn jsonl(mut input: Box<dyn BufRead + Send>, config: &CorpusConfig, settings: Settings) -> Result<sound::Sound> {
+    let kind = looks_like(&mut input, &config.path)?;
+    let rows = Box::new(jsonl::Jsonl::read(input, config, settings));
+    Ok(sound::Sound::new(rows, config.path.clone(), config.text_field.clone(), kind))
+}
+
+/// What `input` looks like, if not JSONL; nothing is taken from it.
+fn looks_like(input: &mut dyn BufRead, path: &Path) -> Result<Option<sniff::Kind>> {
+    let head = input.fill_buf().map_err(|source| Error::Input { what: "corpus", path: path.to_owned(), source })?;
+    Ok(sniff::Kind::of(head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(path: &Path) -> CorpusConfig {
+        CorpusConfig { path: path.into(), text_field: "text".into(), id_field: "id".into(), max_line_bytes: 1 << 10 }
+    }
+
+    #[test]
+    fn what_is_no_file_or_holds_nothing_is_refused_when_it_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pool.jsonl");
+        let refused = |path: &Path| open(&config(path)).err().unwrap().to_string();
+        assert!(refused(&path).contains("check the path"));
+        assert!(refused(folder.path()).contains("is a folder"));
+        assert!(refused(Path::new("/dev/null")).contains("is a device"));
+        std::fs::write(&path, " \n\n").unwrap();
+        assert!(refused(&path).contains("is empty"));
+        std::fs::write(&path, "id,text\n1,a\n").unwrap();
+        assert!(refused(&path).contains("is CSV with the columns id, text"));
+        std::fs::write(&path, "{\"text\": \"a\"}\n").unwrap();
+        assert!(open(&config(&path)).unwrap().next_row().unwrap().is_some());
+    }
+
+    #[test]
+    fn any_text_is_good_as_lines() {
+        let lines = |text: &'static str| read_lines(Box::new(text.as_bytes()), Path::new("in"), 99).unwrap().next_row();
+        for text in ["id,text\n", "[\"a\"\n", "\"a\"\n", "{\n"] {
+            assert!(lines(text).unwrap().unwrap().sample.is_ok(), "{text:?}");
+        }
+        assert!(lines("\u{1f}\u{8b}").is_ok());
+        assert!(lines("BZh9").is_err());
+        assert!(lines("").unwrap().is_none());
+    }
 }

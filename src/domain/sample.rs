@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 pub struct SampleId(pub String);
 
 impl fmt::Display for SampleId {
+    /// For people: on one line, whatever is in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.chars().try_for_each(|character| {
+            if character.is_control() { write!(f, "{}", character.escape_default()) } else { write!(f, "{character}") }
+        })
     }
 }
 

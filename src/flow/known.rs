@@ -52,10 +52,7 @@ impl Known {
             Err(Error::NoRun { .. }) => return Ok(known),
             view => view?,
         };
-        if view.task() != config.task.name {
-            let difference = format!("its name is {:?}, not {:?}", view.task(), config.task.name);
-            return Err(Error::OtherTask { path: dir.clone(), difference });
-        }
+        view.same_task(&config.task.name, &config.task.labels)?;
         let mut recorded = Decimal::ZERO;
         view.answers(|record| {
             recorded += record.answer.cost.unwrap_or_default();

@@ -4,28 +4,28 @@
 //! is best, and a confidence from which on labels can be relied on.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use rand::seq::index::sample;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::base::lines::{Line, Lines};
 use crate::base::random::rng;
 use crate::domain::event::LabelEvent;
 use crate::domain::input::Input;
+use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
-use crate::readers::evaluate::latest_labels;
+use crate::readers::gold::GoldFile;
+use crate::readers::latest::latest_labels;
 use crate::readers::statistics::{interval, upper_bound};
-use crate::store::RunDir;
+use crate::store::{RunDir, RunView};
 
-const MAX_LINE_BYTES: usize = 16 << 20;
 /// Shares of the most confident labels whose error is tested, in this order.
 const SHARES: u64 = 20;
 
 /// A text for a person to label. The machine's label is left out: it would be agreed with too easily.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ToLabel {
     /// The sample's id.
     pub id: String,
@@ -73,7 +73,8 @@ fn final_labels(dir: &Path) -> Result<HashMap<String, LabelEvent>> {
     let mut finals = latest_labels(dir)?;
     finals.retain(|_, event| event.is_final);
     if finals.is_empty() {
-        return Err(Error::NoRun { path: dir.to_owned(), missing: "final label yet (let the run complete)" });
+        let message = "has no final label yet: let `candist run CONFIG` come to the end of the corpus".to_owned();
+        return Err(Error::Unfit { path: dir.to_owned(), message });
     }
     Ok(finals)
 }
@@ -113,8 +114,12 @@ pub struct Threshold {
 /// What an audit says of one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Audit {
-    /// Audited texts that have a final label here.
+    /// Filled-in texts that have a final label here: those that are judged.
     pub audited: u64,
+    /// Lines that are not filled in.
+    pub unfilled: u64,
+    /// Filled-in texts that this run does not have a final label of, or has another text under the id of.
+    pub foreign: u64,
     /// Of the distilled labels.
     pub accuracy: Share,
     /// Of the teacher's first labels.
@@ -131,34 +136,112 @@ pub struct Audit {
 /// the accepted ones is wrong is delta at most. (The promise is that of PAC labels, arXiv 2506.10908, for the labels that
 /// are kept.)
 pub fn audit(dir: &Path, gold: &Path, epsilon: f64, delta: f64) -> Result<Audit> {
-    let labels = RunDir::view(dir)?.labels().clone();
+    let view = RunDir::view(dir)?;
+    let labels = view.labels();
     let finals = final_labels(dir)?;
+    let sample = Filled::read(gold, labels)?;
+    let texts = Texts::read(&view, &sample)?;
     let mut judged: Vec<(f64, bool)> = Vec::new();
     let mut first_right = 0;
-    for (line, row) in read_gold(gold)? {
-        let Some(name) = row.gold.filter(|name| !name.trim().is_empty()) else { continue };
-        let label = labels.resolve(&name).ok_or_else(|| Error::InputLine {
-            path: gold.to_owned(),
-            line,
-            message: format!("the label {name:?} is none of the task's"),
-        })?;
-        if let Some(event) = finals.get(&row.id) {
-            judged.push((event.confidence, event.label == labels.name(label)));
-            first_right += u64::from(event.candidates.first().is_some_and(|first| first == labels.name(label)));
+    for row in &sample.rows {
+        if let Some(event) = finals.get(&row.id)
+            && texts.agree(row)
+        {
+            judged.push((event.confidence, event.label == labels.name(row.label)));
+            first_right += u64::from(event.candidates.first().is_some_and(|first| first == labels.name(row.label)));
         }
     }
-    if judged.is_empty() {
-        let message = "has no filled-in line of this run: expected {\"id\": \"..\", \"gold\": \"LABEL\"}".to_owned();
-        return Err(Error::InputLine { path: gold.to_owned(), line: 1, message });
+    if 2 * judged.len() < sample.rows.len() {
+        let message = format!(
+            "is another run's sample: only {} of its {} filled-in lines are texts of {} with final labels",
+            judged.len(),
+            sample.rows.len(),
+            dir.display()
+        );
+        return Err(Error::Unfit { path: gold.to_owned(), message });
     }
     let confidences: Vec<f64> = finals.values().map(|event| event.confidence).collect();
     let count = judged.len() as u64;
     Ok(Audit {
         audited: count,
+        unfilled: sample.unfilled,
+        foreign: sample.rows.len() as u64 - count,
         accuracy: Share::of(judged.iter().filter(|(_, is_right)| *is_right).count() as u64, count),
         teacher_first: Share::of(first_right, count),
         threshold: threshold(confidences, &judged, epsilon, delta),
     })
+}
+
+/// A filled-in sample.
+struct Filled {
+    rows: Vec<FilledRow>,
+    unfilled: u64,
+}
+
+struct FilledRow {
+    id: String,
+    text: Option<TextHash>,
+    label: LabelId,
+}
+
+/// A line of it, as a person or their spreadsheet may have left it.
+#[derive(Deserialize)]
+struct SampleLine {
+    #[serde(default)]
+    id: Option<Value>,
+    #[serde(default)]
+    text: Option<String>,
+    #[serde(default)]
+    gold: Option<String>,
+}
+
+impl Filled {
+    fn read(path: &Path, labels: &LabelSet) -> Result<Self> {
+        let mut file = GoldFile::open(path, "audited sample", labels)?;
+        let mut sample = Self { rows: Vec::new(), unfilled: 0 };
+        let expected = "{\"id\": \"..\", \"text\": \"..\", \"gold\": \"LABEL\"}";
+        while let Some((line, row)) = file.next_row::<SampleLine>(expected)? {
+            let Some(gold) = row.gold.filter(|gold| !gold.trim().is_empty()) else {
+                sample.unfilled += 1;
+                continue;
+            };
+            let (label, text) = (file.label(line, &gold)?, row.text.as_deref());
+            let id = file.id(line, row.id, text)?;
+            if file.name(line, &id, label)? {
+                sample.rows.push(FilledRow { id, text: text.map(TextHash::of), label });
+            }
+        }
+        if sample.rows.is_empty() {
+            let message = "cannot be judged: no line is filled in. Put the right label into \"gold\"".to_owned();
+            return Err(Error::Unfit { path: path.to_owned(), message });
+        }
+        Ok(sample)
+    }
+}
+
+/// The texts of a run that a sample asks for, by hash.
+struct Texts(HashMap<String, TextHash>);
+
+impl Texts {
+    fn read(view: &RunView, sample: &Filled) -> Result<Self> {
+        let wanted: HashSet<&str> = sample.rows.iter().map(|row| row.id.as_str()).collect();
+        let mut texts = HashMap::new();
+        view.inputs(|input| {
+            if let Input::Arrive { sample, .. } = input
+                && wanted.contains(sample.id.0.as_str())
+            {
+                texts.insert(sample.id.0, TextHash::of(&sample.text));
+            }
+            Ok(())
+        })?;
+        Ok(Self(texts))
+    }
+
+    /// Whether the run has the row's text under its id.
+    fn agree(&self, row: &FilledRow) -> bool {
+        let (Some(text), Some(known)) = (row.text, self.0.get(&row.id)) else { return true };
+        *known == text
+    }
 }
 
 fn threshold(mut confidences: Vec<f64>, judged: &[(f64, bool)], epsilon: f64, delta: f64) -> Option<Threshold> {
@@ -181,21 +264,6 @@ fn threshold(mut confidences: Vec<f64>, judged: &[(f64, bool)], epsilon: f64, de
         best = Some(Threshold { confidence, labels, audited, wrong });
     }
     best
-}
-
-fn read_gold(path: &Path) -> Result<Vec<(u64, ToLabel)>> {
-    let unreadable = |source| Error::Input { what: "audited sample", path: path.to_owned(), source };
-    let mut lines = Lines::new(BufReader::new(File::open(path).map_err(unreadable)?), MAX_LINE_BYTES);
-    let mut rows = Vec::new();
-    while let Some((line, content)) = lines.next_line().map_err(unreadable)? {
-        let wrong = |message: String| Error::InputLine { path: path.to_owned(), line, message };
-        let Line::Text(text) = content else { return Err(wrong("is no line of UTF-8 text".to_owned())) };
-        if !text.trim().is_empty() {
-            let expected = "expected {\"id\": \"..\", \"text\": \"..\", \"gold\": \"LABEL\"}";
-            rows.push((line, serde_json::from_str(&text).map_err(|error| wrong(format!("{error}; {expected}")))?));
-        }
-    }
-    Ok(rows)
 }
 
 #[cfg(test)]

@@ -1,23 +1,21 @@
 //! Accuracy against gold labels. Nothing that labels may read gold; only this does.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::base::lines::{Line, Lines};
 use crate::distill::{TrainedStudent, load_student};
 use crate::domain::event::LabelEvent;
-use crate::domain::label::LabelSet;
+use crate::domain::label::{LabelId, LabelSet};
 use crate::error::{Error, Result};
+use crate::readers::confusion::{Details, Pairs};
+use crate::readers::gold::GoldFile;
+use crate::readers::latest::latest_labels;
 use crate::readers::statistics::Calibration;
-use crate::readers::tail::{Follow, Tail};
 use crate::store::RunDir;
 use crate::student::{argmax, softmax};
 
-const MAX_LINE_BYTES: usize = 16 << 20;
 /// Texts that are predicted together.
 const CHUNK: usize = 256;
 
@@ -25,18 +23,31 @@ const CHUNK: usize = 256;
 #[derive(Debug, Deserialize)]
 struct Gold {
     #[serde(default)]
-    id: String,
+    id: Option<Value>,
     label: String,
     #[serde(default)]
     text: Option<String>,
 }
 
-/// How good the labels of a run are. Shares are 0 to 1; texts without a label count as wrong.
+/// What is asked of an evaluation.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// JSONL with id and label.
+    pub gold: &'a Path,
+    /// JSONL with text and label: texts that were not in the corpus.
+    pub held_out: Option<&'a Path>,
+    /// Whether labels are told one by one.
+    pub details: bool,
+}
+
+/// How good the labels of a run are. Shares are 0 to 1, of the texts that have both a gold label and one of the run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Evaluation {
     /// Texts with gold.
     pub gold: usize,
-    /// Of those, texts that have a label.
+    /// Of those, texts that have no label in this run: not judged.
+    pub missing: usize,
+    /// Of those, texts that have a label: judged.
     pub labelled: usize,
     /// Share whose first candidate is right: what asking for one label would have given.
     pub teacher_first: f64,
@@ -50,6 +61,9 @@ pub struct Evaluation {
     pub calibration_error: f64,
     /// Share of texts that nobody labelled, with gold, on which the student alone is right.
     pub held_out: Option<HeldOut>,
+    /// Label by label, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Details>,
 }
 
 /// The student on its own.
@@ -63,22 +77,28 @@ pub struct HeldOut {
     pub calibration_error: f64,
 }
 
-/// Reads the labels of the run in `dir` and compares them with `gold` (JSONL with id and label), and its student with
-/// `held_out` (JSONL with text and label).
-pub fn evaluate(dir: &Path, gold: &Path, held_out: Option<&Path>) -> Result<Evaluation> {
+/// Compares the labels of the run in `dir` with gold, and its student with what was held out.
+pub fn evaluate(dir: &Path, question: Question<'_>) -> Result<Evaluation> {
     let labels = RunDir::view(dir)?.labels().clone();
     let latest = latest_labels(dir)?;
     let mut counts = Counts::default();
-    read_gold(gold, &labels, |gold| {
-        counts.add(&gold.label, latest.get(&gold.id));
-        Ok(())
-    })?;
+    read_gold(question.gold, &labels, |id, label| counts.add(label, latest.get(id), &labels))?;
+    let path = || question.gold.to_owned();
     if counts.gold == 0 {
         let message = "has no gold labels: expected {\"id\": \"..\", \"label\": \"..\"} lines".to_owned();
-        return Err(Error::InputLine { path: gold.to_owned(), line: 1, message });
+        return Err(Error::Unfit { path: path(), message });
     }
-    let held_out = held_out.map(|path| student_accuracy(dir, path, &labels)).transpose()?;
-    Ok(counts.evaluation(held_out))
+    if counts.labelled == 0 {
+        let message = format!(
+            "belongs to another corpus: none of its {} texts has a label in {}. Their ids must be those of the corpus",
+            counts.gold,
+            dir.display()
+        );
+        return Err(Error::Unfit { path: path(), message });
+    }
+    let held_out = question.held_out.map(|path| student_accuracy(dir, path, &labels)).transpose()?;
+    let details = question.details.then(|| counts.pairs.details(&labels));
+    Ok(Evaluation { held_out, details, ..counts.evaluation() })
 }
 
 #[derive(Debug, Default)]
@@ -91,10 +111,12 @@ struct Counts {
     candidates: usize,
     right: usize,
     calibration: Calibration,
+    pairs: Pairs,
 }
 
 impl Counts {
-    fn add(&mut self, gold: &str, event: Option<&LabelEvent>) {
+    fn add(&mut self, label: LabelId, event: Option<&LabelEvent>, labels: &LabelSet) {
+        let gold = labels.name(label);
         self.gold += 1;
         let Some(event) = event else { return };
         self.labelled += 1;
@@ -104,55 +126,37 @@ impl Counts {
         self.candidates += event.candidates.len();
         self.right += usize::from(event.label == gold);
         self.calibration.add(event.confidence, event.label == gold);
+        if let Some(given) = labels.resolve(&event.label) {
+            self.pairs.add(label, given);
+        }
     }
 
-    fn evaluation(&self, held_out: Option<HeldOut>) -> Evaluation {
+    fn evaluation(&self) -> Evaluation {
         let share = |count: usize, of: usize| count as f64 / of.max(1) as f64;
         Evaluation {
             gold: self.gold,
+            missing: self.gold - self.labelled,
             labelled: self.labelled,
-            teacher_first: share(self.first, self.gold),
-            coverage: share(self.covered, self.gold),
+            teacher_first: share(self.first, self.labelled),
+            coverage: share(self.covered, self.labelled),
             mean_candidates: share(self.candidates, self.with_candidates),
-            distilled: share(self.right, self.gold),
+            distilled: share(self.right, self.labelled),
             calibration_error: self.calibration.error(),
-            held_out,
+            held_out: None,
+            details: None,
         }
     }
 }
 
-/// The latest event of each text.
-pub(crate) fn latest_labels(dir: &Path) -> Result<HashMap<String, LabelEvent>> {
-    let mut latest = HashMap::new();
-    let mut tail = Tail::new(dir);
-    loop {
-        match tail.poll().map_err(|error| Error::Labels(Box::new(error)))? {
-            Follow::Event(event, _) => {
-                latest.insert(event.id.clone(), *event);
-            }
-            Follow::NewLog => latest.clear(),
-            Follow::Waiting => return Ok(latest),
+/// Calls `each` with every text of a file of gold labels, once.
+fn read_gold(path: &Path, labels: &LabelSet, mut each: impl FnMut(&str, LabelId)) -> Result<()> {
+    let mut file = GoldFile::open(path, "gold labels", labels)?;
+    while let Some((line, row)) = file.next_row::<Gold>("{\"id\": \"..\", \"label\": \"..\"}")? {
+        let label = file.label(line, &row.label)?;
+        let id = file.id(line, row.id, row.text.as_deref())?;
+        if file.name(line, &id, label)? {
+            each(&id, label);
         }
-    }
-}
-
-fn read_gold(path: &Path, labels: &LabelSet, mut each: impl FnMut(Gold) -> Result<()>) -> Result<()> {
-    let unreadable = |source| Error::Input { what: "file of gold labels", path: path.to_owned(), source };
-    let mut lines = Lines::new(BufReader::new(File::open(path).map_err(unreadable)?), MAX_LINE_BYTES);
-    while let Some((line, content)) = lines.next_line().map_err(unreadable)? {
-        let wrong = |message: String| Error::InputLine { path: path.to_owned(), line, message };
-        let Line::Text(text) = content else { return Err(wrong("is no line of UTF-8 text".to_owned())) };
-        if text.trim().is_empty() {
-            continue;
-        }
-        let mut gold: Gold = serde_json::from_str(&text).map_err(|error| {
-            wrong(format!("is no gold label ({error}); expected {{\"id\": \"..\", \"label\": \"..\"}}"))
-        })?;
-        let label = labels
-            .resolve(&gold.label)
-            .ok_or_else(|| wrong(format!("the label {:?} is none of the task's", gold.label)))?;
-        labels.name(label).clone_into(&mut gold.label);
-        each(gold)?;
     }
     Ok(())
 }
@@ -162,30 +166,32 @@ fn student_accuracy(dir: &Path, path: &Path, labels: &LabelSet) -> Result<HeldOu
     let mut held_out = HeldOut { texts: 0, accuracy: 0.0, calibration_error: 0.0 };
     let (mut right, mut calibration) = (0, Calibration::default());
     let mut chunk = Vec::new();
-    let mut judge = |chunk: &mut Vec<Gold>| {
-        let encoded: Vec<_> =
-            chunk.iter().map(|gold| student.encode(gold.text.as_deref().unwrap_or_default())).collect();
+    let mut judge = |chunk: &mut Vec<(String, LabelId)>| {
+        let encoded: Vec<_> = chunk.iter().map(|(text, _)| student.encode(text)).collect();
         let texts: Vec<_> = encoded.iter().collect();
-        for (gold, p) in chunk.drain(..).zip(student.predict(&texts).iter()) {
+        for ((_, gold), p) in chunk.drain(..).zip(student.predict(&texts).iter()) {
             let p = softmax(&p.iter().map(|logit| logit / temperature as f32).collect::<Vec<_>>());
-            let predicted = argmax(&p).and_then(|label| u16::try_from(label).ok()).map(crate::domain::label::LabelId);
-            let is_right = predicted.is_some_and(|label| labels.name(label) == gold.label);
+            let predicted = argmax(&p).and_then(|label| u16::try_from(label).ok()).map(LabelId);
+            let is_right = predicted == Some(gold);
             right += usize::from(is_right);
             calibration.add(f64::from(p.iter().copied().fold(0.0, f32::max)), is_right);
         }
     };
-    read_gold(path, labels, |gold| {
-        if gold.text.is_none() {
-            let message = "a held-out text needs {\"text\": \"..\", \"label\": \"..\"}".to_owned();
-            return Err(Error::InputLine { path: path.to_owned(), line: held_out.texts as u64 + 1, message });
-        }
+    let expected = "{\"text\": \"..\", \"label\": \"..\"}";
+    let mut file = GoldFile::open(path, "held-out texts", labels)?;
+    while let Some((line, row)) = file.next_row::<Gold>(expected)? {
+        let label = file.label(line, &row.label)?;
+        let text = row.text.ok_or_else(|| file.wrong(line, format!("has no text; expected {expected}")))?;
         held_out.texts += 1;
-        chunk.push(gold);
+        chunk.push((text, label));
         if chunk.len() == CHUNK {
             judge(&mut chunk);
         }
-        Ok(())
-    })?;
+    }
+    if held_out.texts == 0 {
+        let message = format!("has no held-out texts: expected {expected} lines");
+        return Err(Error::Unfit { path: path.to_owned(), message });
+    }
     judge(&mut chunk);
     held_out.accuracy = right as f64 / held_out.texts.max(1) as f64;
     held_out.calibration_error = calibration.error();
@@ -196,6 +202,7 @@ fn student_accuracy(dir: &Path, path: &Path, labels: &LabelSet) -> Result<HeldOu
 mod tests {
     use super::*;
     use crate::domain::event::By;
+    use crate::domain::label::Label;
 
     fn event(label: &str, candidates: &[&str]) -> LabelEvent {
         LabelEvent {
@@ -213,17 +220,20 @@ mod tests {
 
     #[test]
     fn the_figures_by_hand() {
+        let label = |name: &str| Label { name: name.into(), description: None, aliases: Vec::new() };
+        let labels = LabelSet::new(["a", "b", "c"].map(label).into()).unwrap();
         let mut counts = Counts::default();
-        counts.add("a", Some(&event("a", &["a"])));
-        counts.add("a", Some(&event("a", &["b", "a"])));
-        counts.add("a", Some(&event("b", &["b", "c"])));
-        counts.add("a", Some(&event("a", &[])));
-        counts.add("a", None);
-        let evaluation = counts.evaluation(None);
-        assert_eq!((evaluation.gold, evaluation.labelled), (5, 4));
-        assert!((evaluation.teacher_first - 0.2).abs() < 1e-9);
-        assert!((evaluation.coverage - 0.4).abs() < 1e-9);
+        let mut add = |event: Option<LabelEvent>| counts.add(LabelId(0), event.as_ref(), &labels);
+        add(Some(event("a", &["a"])));
+        add(Some(event("a", &["b", "a"])));
+        add(Some(event("b", &["b", "c"])));
+        add(Some(event("a", &[])));
+        add(None);
+        let evaluation = counts.evaluation();
+        assert_eq!((evaluation.gold, evaluation.labelled, evaluation.missing), (5, 4, 1));
+        assert!((evaluation.teacher_first - 0.25).abs() < 1e-9);
+        assert!((evaluation.coverage - 0.5).abs() < 1e-9);
         assert!((evaluation.mean_candidates - 5.0 / 3.0).abs() < 1e-9);
-        assert!((evaluation.distilled - 0.6).abs() < 1e-9);
+        assert!((evaluation.distilled - 0.75).abs() < 1e-9);
     }
 }

@@ -95,6 +95,16 @@ impl Tail {
         }
     }
 
+    /// Goes back to the start of the log that is open; another one in its place is not looked at.
+    pub fn rewind(&mut self) -> Result<(), TailError> {
+        self.partial.clear();
+        if let Some(open) = &mut self.open {
+            open.at = 0;
+            open.reader.rewind().map_err(|error| TailError::Read(self.path.clone(), error))?;
+        }
+        Ok(())
+    }
+
     fn open_log(&mut self) -> io::Result<bool> {
         match File::open(&self.path) {
             Ok(file) => {

@@ -60,26 +60,26 @@ impl RunDir {
         RunView::open(dir)
     }
 
+    /// Somebody's folder that is no run directory is left alone: a typing error must not fill it.
+    pub(crate) fn refuse_foreign(dir: &Path) -> Result<()> {
+        let Ok(mut entries) = std::fs::read_dir(dir) else { return Ok(()) };
+        let ours = [ANSWERS, INPUTS, LABELS, "manifest.json", "lock", "store"];
+        if entries.next().is_some() && !ours.iter().any(|name| dir.join(name).exists()) {
+            return Err(Error::NotOurs { path: dir.to_owned() });
+        }
+        Ok(())
+    }
+
     /// Takes the run directory `dir` for `identity`, making it if there is none. Logs that come of other settings are moved
     /// aside; answers stay.
     pub fn own(dir: &Path, identity: Identity) -> Result<OwnedRun> {
-        refuse_foreign(dir)?;
+        Self::refuse_foreign(dir)?;
         make(dir)?;
         let lock = Arc::new(RunLock::take(dir)?);
         let mut run = OwnedRun { dir: dir.to_owned(), identity, lock, notes: Vec::new() };
         run.settle()?;
         Ok(run)
     }
-}
-
-/// Somebody's folder that is no run directory is left alone: a typing error must not fill it.
-fn refuse_foreign(dir: &Path) -> Result<()> {
-    let Ok(mut entries) = std::fs::read_dir(dir) else { return Ok(()) };
-    let ours = [ANSWERS, INPUTS, LABELS, "manifest.json", "lock", "store"];
-    if entries.next().is_some() && !ours.iter().any(|name| dir.join(name).exists()) {
-        return Err(Error::NotOurs { path: dir.to_owned() });
-    }
-    Ok(())
 }
 
 fn make(dir: &Path) -> Result<()> {
@@ -164,20 +164,7 @@ impl OwnedRun {
     }
 
     fn same_task(&self, task: &str, labels: &[String]) -> Result<()> {
-        let ours = self.identity.labels();
-        let lacks = |labels: &[String], from: &[String]| labels.iter().find(|label| !from.contains(label)).cloned();
-        let difference = if task != self.identity.task {
-            format!("its name is {task:?}, not {:?}", self.identity.task)
-        } else if let Some(label) = lacks(&ours, labels) {
-            format!("it does not have the label {label:?}")
-        } else if let Some(label) = lacks(labels, &ours) {
-            format!("it has the label {label:?}")
-        } else if labels != ours {
-            "its labels are in another order".to_owned()
-        } else {
-            return Ok(());
-        };
-        Err(Error::OtherTask { path: self.dir.clone(), difference })
+        same_task(&self.dir, (task, labels), (&self.identity.task, &self.identity.labels()))
     }
 
     /// An input log of its own, from the corpus and the answers that there are.
@@ -222,6 +209,24 @@ impl OwnedRun {
         durable::rename(&path, &aside).map_err(Error::run_file("move", &path))?;
         Ok(Some(aside.file_name().unwrap_or_default().to_string_lossy().into_owned()))
     }
+}
+
+/// An error if the run directory `dir` is `found` (the task's name and its labels) and not `wanted`.
+pub(crate) fn same_task(dir: &Path, found: (&str, &[String]), wanted: (&str, &[String])) -> Result<()> {
+    let ((task, labels), (wanted_task, wanted)) = (found, wanted);
+    let lacks = |labels: &[String], from: &[String]| labels.iter().find(|label| !from.contains(label)).cloned();
+    let difference = if task != wanted_task {
+        format!("its name is {task:?}, not {wanted_task:?}")
+    } else if let Some(label) = lacks(wanted, labels) {
+        format!("it does not have the label {label:?}")
+    } else if let Some(label) = lacks(labels, wanted) {
+        format!("it has the label {label:?}")
+    } else if labels != wanted {
+        "its labels are in another order".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::OtherTask { path: dir.to_owned(), difference })
 }
 
 /// Removes a file or folder, if it is there.

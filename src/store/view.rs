@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::header::{Header, label_set};
 use super::local::{ANSWERS, Extent, FAILURES, INPUTS, LABELS, damaged_input, parse_input, scan};
 use super::manifest::{Found, Manifest};
+use super::run_dir::same_task;
 use super::{Failure, FailureKind, Totals, answer_line};
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::{Input, Names, Outcome};
@@ -73,6 +74,12 @@ impl RunView {
     #[must_use]
     pub fn labels(&self) -> &LabelSet {
         &self.names.labels
+    }
+
+    /// An error if it is another task's.
+    pub fn same_task(&self, task: &str, labels: &LabelSet) -> Result<()> {
+        let names = |labels: &LabelSet| labels.iter().map(|label| label.name.clone()).collect::<Vec<_>>();
+        same_task(&self.dir, (&self.task, &names(&self.names.labels)), (task, &names(labels)))
     }
 
     /// Hash of all that answers depend on.

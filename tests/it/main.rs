@@ -28,6 +28,12 @@ mod money;
 mod batch;
 // Following the labels while they are written.
 mod tail;
+// Files that are no corpus.
+mod corpora;
+// Readers that went away, and messages that cannot be written.
+mod streams;
+// Gold labels and audited samples, whole or not.
+mod gold;
 // The student as a product, and the audit.
 mod product;
 // configs/, schemas/ and examples/ are what the program says they are.

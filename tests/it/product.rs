@@ -68,9 +68,10 @@ fn a_student_is_exported_and_labels_new_text() {
 
     // What cannot be read has no label, and the others do.
     let rows = "{\"text\": \"where is my card\"}\n{\"txt\": 1}\n";
-    let found = with_input(&project, &["predict", "--student", "student"], rows).expect_exit(3);
+    let found = with_input(&project, &["predict", "--student", "student"], rows).expect_exit(0);
     assert_eq!(objects(&found.out).len(), 1);
     assert!(found.err.contains("line 2"), "{}", found.err);
+    with_input(&project, &["predict", "--student", "student", "--strict"], rows).expect_exit(1);
 }
 
 #[test]
@@ -78,6 +79,13 @@ fn folders_that_are_no_student_are_named() {
     let project = Project::new(64);
     project.candist(&["predict", "--student", "nowhere", "pool.jsonl"]).expect_exit(2).expect_said("candist export");
     project.candist(&["export", "nowhere", "--student", "student"]).expect_exit(2).expect_said("manifest.json");
+    project.run();
+    for file in std::fs::read_dir(project.path("run/checkpoints")).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    let none = project.candist(&["export", "run", "--student", "student"]).expect_exit(2);
+    none.expect_said("run has no student yet").expect_said("candist run");
+    project.remove_run();
     let config = project.read("config.toml");
     project.write(
         "config.toml",

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::server::Behaviour;
-use crate::support::{Project, Server, events, openai};
+use crate::support::{Project, Server, events, latest, openai};
 
 /// Reads what a child prints until it has `bytes` of it; then ends the child.
 fn read_until(mut child: Child, bytes: mpsc::Receiver<usize>) -> std::thread::JoinHandle<String> {
@@ -91,4 +91,78 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let mut child = project.start(&["tail", "run"]);
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// Ends of the corpus: what is final is told once, and again only where a later end changed it.
+#[test]
+fn a_final_label_is_printed_once() {
+    let project = Project::new(8);
+    let pool = project.read("pool.jsonl");
+    let half: String = pool.lines().take(200).map(|row| format!("{row}\n")).collect();
+    project.write("pool.jsonl", &half);
+    project.run();
+    project.write("pool.jsonl", &pool);
+    project.run();
+    let all = project.events();
+    let finals = events(&project.candist(&["tail", "run", "--final"]).expect_exit(0).out);
+    let mut printed = std::collections::HashMap::new();
+    for event in &finals {
+        assert!(event.is_final);
+        assert_ne!(printed.insert(&event.id, &event.label), Some(&event.label), "{event:?}");
+    }
+    let expected = latest(&all);
+    assert_eq!(printed.len(), expected.len());
+    assert!(expected.iter().all(|(id, event)| printed[id] == &event.label));
+    // Whoever goes on from an offset is told nothing twice either.
+    let middle = finals[finals.len() / 2].offset;
+    let rest = events(&project.candist(&["tail", "run", "--final", "--from", &middle.to_string()]).out);
+    assert_eq!(rest, finals[finals.len() / 2..]);
+}
+
+#[test]
+fn the_latest_labels_are_one_line_a_text() {
+    let project = Project::new(8);
+    let pool = project.read("pool.jsonl");
+    project.write("pool.jsonl", &pool.lines().take(100).map(|row| format!("{row}\n")).collect::<String>());
+    project.run();
+    project.write("pool.jsonl", &pool);
+    project.run();
+    let tail =
+        |more: &[&str]| events(&project.candist(&[&["tail", "run", "--latest"], more].concat()).expect_exit(0).out);
+    let all = project.events();
+    let expected = latest(&all);
+    let found = tail(&[]);
+    assert_eq!(latest(&found), expected);
+    assert_eq!(found.len(), expected.len());
+    assert!(found.is_sorted_by_key(|event| event.offset));
+    // What else is asked for is asked of the events that hold now.
+    let label = &found[0].label;
+    let same: Vec<_> = found.iter().filter(|event| event.label == *label).cloned().collect();
+    assert_eq!(tail(&["--label", label]), same);
+    project.candist(&["tail", "run", "--latest", "-f"]).expect_exit(2);
+}
+
+#[test]
+fn what_tail_cannot_do_is_said() {
+    let project = Project::new(64);
+    project.candist(&["tail", "pool.jsonl"]).expect_exit(2).expect_said("no run directory");
+    project.candist(&["tail", "."]).expect_exit(2).expect_said("is no run directory");
+    project.candist(&["tail", "-f", "pool.jsonl"]).expect_exit(2).expect_said("is a file");
+    project.run();
+    project
+        .candist(&["tail", "run", "--label", "card_arival"])
+        .expect_exit(2)
+        .expect_said("did you mean \"card_arrival\"?");
+    // As an answer may spell it.
+    assert!(!project.candist(&["tail", "run", "--label", "Card arrival"]).expect_exit(0).out.is_empty());
+    for wrong in ["80", "-0.1", "NaN", "x"] {
+        project
+            .candist(&["tail", "run", &format!("--min-confidence={wrong}")])
+            .expect_exit(2)
+            .expect_said("from 0 to 1");
+        let predict = ["predict", "--student", "s", &format!("--min-confidence={wrong}")];
+        project.candist(&predict).expect_exit(2).expect_said("from 0 to 1");
+    }
+    std::fs::remove_file(project.path("run/labels.jsonl")).unwrap();
+    project.candist(&["tail", "run"]).expect_exit(2).expect_said("run has no labels yet");
 }

@@ -1,0 +1,227 @@
+//! What a file that is no corpus is instead, told by its first bytes, and the command that makes a corpus of it.
+
+use std::fmt;
+use std::path::Path;
+
+/// Cells of a header line are short.
+const LONGEST_COLUMN: usize = 40;
+/// Columns that nearly every table of texts has one of.
+const USUAL_COLUMNS: [&str; 9] = ["text", "id", "label", "message", "body", "content", "title", "question", "sentence"];
+
+/// A content that is not one JSON object a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Compressed with this program.
+    Compressed(&'static str),
+    /// A ZIP archive, as spreadsheets are.
+    Zip,
+    /// Columns, for programs.
+    Parquet,
+    /// Text in this encoding, as iconv calls it.
+    Utf16(&'static str),
+    /// No text at all.
+    Binary,
+    /// All rows in one JSON array.
+    Array,
+    /// JSON objects that go over several lines.
+    Spread,
+    /// One JSON string a line.
+    Strings,
+    /// CSV, with its delimiter and its columns.
+    Table(char, Vec<String>),
+    /// One text a line.
+    Plain,
+}
+
+impl Kind {
+    /// What `head`, the beginning of a file, says. `None` where it may be JSONL.
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
+        if let Some(kind) = by_magic(head) {
+            return Some(kind);
+        }
+        let text = String::from_utf8_lossy(head);
+        let text = text.trim_start_matches('\u{feff}').trim_start();
+        let first = text.lines().next()?.trim_end();
+        let after_bracket = text.strip_prefix('[').map(|rest| rest.trim_start().chars().next());
+        if after_bracket.is_some_and(|next| next.is_none_or(|next| "{[\"]".contains(next))) {
+            return Some(Self::Array);
+        }
+        if first == "{" {
+            return Some(Self::Spread);
+        }
+        if text.lines().any(|line| line.trim_start().starts_with('{')) {
+            return None;
+        }
+        if text.contains('\0') {
+            return Some(Self::Binary);
+        }
+        if serde_json::from_str::<String>(first).is_ok() {
+            return Some(Self::Strings);
+        }
+        Some(table(text).unwrap_or(Self::Plain))
+    }
+
+    /// Whether no row after the first ones can be good.
+    pub(super) fn is_certain(&self) -> bool {
+        !matches!(self, Self::Spread | Self::Strings | Self::Table(..) | Self::Plain)
+    }
+
+    /// What it is and what to do, as the end of a sentence that `path` begins.
+    pub(super) fn advice(&self, path: &Path, text_field: &str) -> String {
+        let (from, to) = (quoted(&path.to_string_lossy()), quoted(&converted(path)));
+        match self.command(&from, &to, text_field) {
+            Some(command) => {
+                format!("{self}. candist reads JSONL, one JSON object a line; this makes it so:\n  $ {command}")
+            }
+            None => format!("{self}. candist reads JSONL, one JSON object a line"),
+        }
+    }
+
+    fn command(&self, from: &str, to: &str, text_field: &str) -> Option<String> {
+        let field = serde_json::Value::from(text_field);
+        let jq = |options: &str, program: String| format!("jq {options} {} < {from} > {to}", quoted(&program));
+        Some(match self {
+            Self::Compressed(program) => format!("{program} -dc < {from} > {to}"),
+            Self::Utf16(encoding) => format!("iconv -f {encoding} -t UTF-8 < {from} > {to}"),
+            Self::Array => jq("-c", ".[]".to_owned()),
+            Self::Spread => jq("-c", ".".to_owned()),
+            Self::Strings => jq("-c", format!("{{{field}: .}}")),
+            Self::Plain => jq("-cR", format!("select(test(\"\\\\S\")) | {{{field}: .}}")),
+            Self::Table(delimiter, _) => {
+                let delimiter = if *delimiter == '\t' { "\\t".to_owned() } else { delimiter.to_string() };
+                format!(
+                    "python3 -c 'import csv, json, sys; csv.field_size_limit(10**9); \
+                     sys.stdin.reconfigure(encoding=\"utf-8-sig\", newline=\"\"); \
+                     [print(json.dumps(row)) for row in csv.DictReader(sys.stdin, delimiter=\"{delimiter}\")]' \
+                     < {from} > {to}"
+                )
+            }
+            Self::Parquet => format!(
+                "python3 -c 'import pandas, sys; \
+                 pandas.read_parquet(sys.argv[1]).to_json(sys.argv[2], orient=\"records\", lines=True)' {from} {to}"
+            ),
+            Self::Zip | Self::Binary => return None,
+        })
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Compressed(program) => write!(f, "is compressed with {program}"),
+            Self::Zip => f.write_str("is a ZIP archive: unpack it, or if it is a spreadsheet, save it as CSV"),
+            Self::Parquet => f.write_str("is a Parquet file"),
+            Self::Utf16(_) => f.write_str("is UTF-16, not UTF-8"),
+            Self::Binary => f.write_str("is a binary file"),
+            Self::Array => f.write_str("is a JSON array"),
+            Self::Spread => f.write_str("holds JSON objects over several lines"),
+            Self::Strings => f.write_str("holds JSON strings, not objects"),
+            Self::Table(delimiter, columns) => {
+                let name = if *delimiter == '\t' { "TSV" } else { "CSV" };
+                write!(f, "is {name} with the columns {}", columns.join(", "))
+            }
+            Self::Plain => f.write_str("is plain text"),
+        }
+    }
+}
+
+fn by_magic(head: &[u8]) -> Option<Kind> {
+    let magics: [(&[u8], Kind); 10] = [
+        (b"\x1f\x8b", Kind::Compressed("gzip")),
+        (b"\x28\xb5\x2f\xfd", Kind::Compressed("zstd")),
+        (b"BZh", Kind::Compressed("bzip2")),
+        (b"\xfd7zXZ\0", Kind::Compressed("xz")),
+        (b"PK\x03\x04", Kind::Zip),
+        (b"PAR1", Kind::Parquet),
+        (b"\xff\xfe", Kind::Utf16("UTF-16")),
+        (b"\xfe\xff", Kind::Utf16("UTF-16")),
+        (b"SQLite format 3\0", Kind::Binary),
+        (b"ARROW1\0", Kind::Binary),
+    ];
+    if let Some((_, kind)) = magics.into_iter().find(|(magic, _)| head.starts_with(magic)) {
+        return Some(kind);
+    }
+    // Without a mark: every second byte of what JSON is written with is zero.
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    match head {
+        [a, 0, b, 0, ..] if is_text(a) && is_text(b) => Some(Kind::Utf16("UTF-16LE")),
+        [0, a, 0, b, ..] if is_text(a) && is_text(b) => Some(Kind::Utf16("UTF-16BE")),
+        _ => None,
+    }
+}
+
+/// A header line and what follows it. A sentence has commas too, so its cells must look like names of columns.
+fn table(text: &str) -> Option<Kind> {
+    let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+    let (header, row) = (lines.next()?, lines.next());
+    ['\t', ',', ';'].into_iter().find_map(|delimiter| {
+        let cells: Vec<String> = header.split(delimiter).map(|cell| cell.trim().trim_matches('"').to_owned()).collect();
+        let is_name = |cell: &String| {
+            (1..=LONGEST_COLUMN).contains(&cell.chars().count())
+                && !cell.contains(|c: char| c.is_control() || ".!?\"".contains(c))
+        };
+        let is_usual = |cell: &String| USUAL_COLUMNS.contains(&cell.to_lowercase().as_str());
+        let row_has_as_many = row.is_some_and(|row| row.matches(delimiter).count() + 1 >= cells.len());
+        let are_words = cells.iter().all(|cell| !cell.contains(' '));
+        let is_header = cells.len() > 1
+            && cells.iter().all(is_name)
+            && (cells.iter().any(is_usual) || (row_has_as_many && are_words));
+        is_header.then_some(Kind::Table(delimiter, cells))
+    })
+}
+
+/// Beside the file, and never the file itself.
+fn converted(path: &Path) -> String {
+    path.with_extension("converted.jsonl").to_string_lossy().into_owned()
+}
+
+/// As a shell reads it back.
+fn quoted(text: &str) -> String {
+    let is_plain = text.chars().all(|c| c.is_alphanumeric() || "/._-+@%:".contains(c));
+    if is_plain && !text.is_empty() { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jsonl_is_taken_for_nothing_else() {
+        for head in [
+            "",
+            "{\"text\": \"a\"}\n",
+            "\u{feff}{\"text\": \"a\"}\n",
+            "{\"text\": \"a, b\", \"id\": 1}\n[1]\n",
+            "nonsense\n{\"text\": \"a\"}\n",
+            "[a comment]\n{\"text\": \"a\"}\n",
+            "{\"id\": \"cut",
+        ] {
+            assert_eq!(Kind::of(head.as_bytes()), None, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_table_is_told_from_sentences_by_its_header() {
+        let columns = |columns: &[&str]| columns.iter().map(|&column| column.to_owned()).collect::<Vec<_>>();
+        for (head, expected) in [
+            ("id,text\n1,a\n", Kind::Table(',', columns(&["id", "text"]))),
+            (
+                "\"number\";\"what was said\";\"Text\"\n",
+                Kind::Table(';', columns(&["number", "what was said", "Text"])),
+            ),
+            ("utterance\tintent\nhello, you\tgreet\n", Kind::Table('\t', columns(&["utterance", "intent"]))),
+            ("Hello, I would like to know where my card is.\nThanks, you too!\n", Kind::Plain),
+            ("where is my card\nwhen does it come\n", Kind::Plain),
+        ] {
+            assert_eq!(Kind::of(head.as_bytes()), Some(expected), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_quoted_for_the_shell() {
+        assert_eq!(quoted("data/pool.csv"), "data/pool.csv");
+        assert_eq!(quoted("it's mine.csv"), "'it'\\''s mine.csv'");
+        let command = Kind::Array.advice(Path::new("my data.json"), "text");
+        assert!(command.ends_with("$ jq -c '.[]' < 'my data.json' > 'my data.converted.jsonl'"), "{command}");
+    }
+}

@@ -1,0 +1,133 @@
+//! A corpus whose beginning was looked at: where nothing of it can be used, one error says why.
+//!
+//! Without this, a file of another format would be a million bad rows and a run that is "complete".
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use super::sniff::Kind;
+use super::{Corpus, Row};
+use crate::error::{Error, Result};
+
+/// Bad rows at the beginning after which no good one is waited for.
+const MOST_BAD: usize = 20;
+/// Different reasons that are told.
+const REASONS: usize = 3;
+
+/// See the module.
+pub(super) struct Sound {
+    rows: Box<dyn Corpus>,
+    path: PathBuf,
+    text_field: String,
+    /// What the file looks like, if not JSONL.
+    kind: Option<Kind>,
+    /// Rows that were read to see whether any is good.
+    ahead: VecDeque<Row>,
+    has_begun: bool,
+}
+
+impl Sound {
+    /// `kind` is what the file at `path` looks like, where that is not what `rows` reads.
+    pub(super) fn new(rows: Box<dyn Corpus>, path: PathBuf, text_field: String, kind: Option<Kind>) -> Self {
+        Self { rows, path, text_field, kind, ahead: VecDeque::new(), has_begun: false }
+    }
+
+    /// Reads up to the first good row. Gives whether there is any row at all.
+    pub(super) fn begin(&mut self) -> Result<bool> {
+        self.has_begun = true;
+        if let Some(kind) = self.kind.as_ref().filter(|kind| kind.is_certain()) {
+            return Err(self.refused(kind.advice(&self.path, &self.text_field)));
+        }
+        while self.ahead.len() < MOST_BAD {
+            let Some(row) = self.rows.next_row()? else { break };
+            let is_good = row.sample.is_ok();
+            self.ahead.push_back(row);
+            if is_good {
+                return Ok(true);
+            }
+        }
+        if self.ahead.is_empty() {
+            return Ok(false);
+        }
+        Err(self.refused(match &self.kind {
+            Some(kind) => kind.advice(&self.path, &self.text_field),
+            None => self.reasons(),
+        }))
+    }
+
+    fn reasons(&self) -> String {
+        let count = self.ahead.len();
+        let which = if count == MOST_BAD { format!("first {count} rows") } else { format!("{count} rows") };
+        let mut message = format!("holds no text: none of its {which} can be used");
+        let mut told: Vec<&String> = Vec::new();
+        for Row { line, sample } in &self.ahead {
+            if let Err(reason) = sample
+                && told.len() < REASONS
+                && !told.contains(&reason)
+            {
+                message.push_str(&format!("\n  line {line} {reason}"));
+                told.push(reason);
+            }
+        }
+        message
+    }
+
+    fn refused(&self, message: String) -> Error {
+        Error::Unfit { path: self.path.clone(), message }
+    }
+}
+
+impl Corpus for Sound {
+    fn next_row(&mut self) -> Result<Option<Row>> {
+        if !self.has_begun {
+            self.begin()?;
+        }
+        match self.ahead.pop_front() {
+            Some(row) => Ok(Some(row)),
+            None => self.rows.next_row(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::sample::{Sample, SampleId};
+
+    struct Fixed(VecDeque<Row>);
+
+    impl Corpus for Fixed {
+        fn next_row(&mut self) -> Result<Option<Row>> {
+            Ok(self.0.pop_front())
+        }
+    }
+
+    /// Bad rows, each with a reason, and a good one after them if `good`.
+    fn sound(reasons: &[&str], good: bool) -> Sound {
+        let bad = reasons.iter().map(|&reason| Err(reason.to_owned()));
+        let good = good.then(|| Ok(Sample { id: SampleId("a".into()), text: "b".into() }));
+        let rows = bad.chain(good).zip(1..).map(|(sample, line)| Row { line, sample }).collect();
+        Sound::new(Box::new(Fixed(rows)), "pool.jsonl".into(), "text".into(), None)
+    }
+
+    #[test]
+    fn all_rows_come_once_and_in_order_where_one_of_the_first_is_good() {
+        let mut corpus = sound(&["is bad"; MOST_BAD - 1], true);
+        assert!(corpus.begin().unwrap());
+        let lines: Vec<u64> = std::iter::from_fn(|| corpus.next_row().unwrap()).map(|row| row.line).collect();
+        assert_eq!(lines, (1..=MOST_BAD as u64).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn each_reason_is_told_once_and_three_at_most() {
+        let reasons = ["is bad", "is bad", "is worse", "is worst", "is more than one can say"];
+        let error = sound(&reasons, false).next_row().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "pool.jsonl holds no text: none of its 5 rows can be used\n  line 1 is bad\n  line 3 is worse\n  line 4 is worst"
+        );
+        let error = sound(&["is bad"; MOST_BAD], true).next_row().unwrap_err().to_string();
+        assert!(error.contains("none of its first 20 rows"), "{error}");
+        assert!(sound(&[], false).next_row().unwrap().is_none());
+    }
+}
