@@ -163,6 +163,11 @@ impl Distiller {
         self.state.settled
     }
 
+    /// Label events emitted.
+    pub(super) fn offset(&self) -> u64 {
+        self.state.offset
+    }
+
     /// Whether any sample had candidates.
     pub(super) fn has_candidates(&self) -> bool {
         self.state.has_candidates

@@ -95,8 +95,12 @@ impl Follower {
             stopping: Box::new(move || watched.borrow().stop || watched.has_changed().is_err()),
         };
         let (mut distiller, unusable) = Distiller::resume(parts, self.events)?;
-        for error in unusable {
-            tracing::warn!("{error}; labels are written anew from the checkpoint before it, or from the first text on");
+        if let Some(error) = unusable.first() {
+            tracing::warn!("{error}");
+        }
+        let behind = self.events.saturating_sub(distiller.offset());
+        if behind > 0 && distiller.consumed() == 0 {
+            tracing::info!("{behind} label events come again from the first text on, and are compared with the log");
         }
         let followed = self.follow(&mut distiller);
         let report = Report { settled: distiller.settled(), has_candidates: distiller.has_candidates() };

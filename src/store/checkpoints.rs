@@ -74,6 +74,12 @@ impl CheckpointFiles {
         paths
     }
 
+    fn damaged(&self) -> Vec<PathBuf> {
+        let mut paths = self.named();
+        paths.retain(|path| !Self::is_whole(path));
+        paths
+    }
+
     fn publish_scratch(&self, [step, offset, consumed]: [u64; 3]) -> Result<()> {
         let scratch = self.scratch();
         let hash = hash_of(&scratch).map_err(Error::run_file("read", &scratch))?;
@@ -98,6 +104,9 @@ impl Checkpoints for CheckpointFiles {
     }
 
     fn newest_first(&self) -> BoxFuture<'_, Result<Vec<PathBuf>>> {
+        for path in self.damaged() {
+            tracing::warn!("{} was changed or damaged: it is not used", path.display());
+        }
         ready(Ok(self.whole())).boxed()
     }
 }

@@ -60,12 +60,12 @@ fn other_student_settings_label_anew_without_asking() {
     project.configure(&openai(&["all-merged"], &server.url, ""), "");
     project.run();
     let (labels, requests) = (project.labels(), server.replay.stats().requests);
-    // An answer that only the store still has is not lost with it.
+    // What was said is in the input log too: a lost line of the answers changes no label.
     let journal = project.read("run/answers.jsonl");
     project.write("run/answers.jsonl", journal.split_once('\n').unwrap().1);
     let config = project.read("config.toml").replace("dimension = 8", "dimension = 9");
     project.write("config.toml", &config);
-    project.run().expect_said("labels are written anew from the stored answers");
+    project.run().expect_said("labels are written anew from the input log, nothing is asked again");
     assert_eq!(server.replay.stats().requests, requests);
     assert_eq!(project.read("run/labels.old.jsonl"), labels);
     assert_ne!(project.labels(), labels);

@@ -140,10 +140,13 @@ impl EventsLog {
         let length = file.metadata().map_err(Error::run_file("read", &path))?.len();
         let records = dir.join("store").join("events");
         let (mut flat, mut latest, mut known) = open_records(&records, length, u64::MAX)?;
+        let mut length = length;
         if !as_left && let Some(bad) = first_changed(&path, &flat).map_err(Error::run_file("read", &path))? {
             let lost = flat.len() - bad;
             repairs.push(format!("{FILE}: {lost} line(s) from line {} on were not as written: written anew", bad + 1));
             (flat, latest, known) = open_records(&records, length, bad)?;
+            file.set_len(known.bytes).map_err(Error::run_file("mend", &path))?;
+            length = known.bytes;
         }
         let mut log = Self {
             file: Arc::new(file),
