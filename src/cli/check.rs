@@ -20,5 +20,8 @@ pub(super) fn run(path: &Path) -> Result<()> {
     if !config.corpus.path.exists() {
         tracing::warn!("the corpus {} does not exist yet", config.corpus.path.display());
     }
+    for missing in candist::teacher::missing_keys(&config) {
+        tracing::warn!("{missing}");
+    }
     Ok(())
 }

@@ -15,6 +15,7 @@ pub use checked::{
     RunConfig, StudentConfig, StudentKind, Task,
 };
 pub use raw::RawConfig;
+pub(crate) use teacher::is_loopback;
 pub use teacher::{
     Choose, ExamplesConfig, HttpConfig, LimitsConfig, Mode, OpenAiConfig, Output, Price, PromptConfig, RecordedConfig,
     TeacherConfig,

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::flow::intake::{AnswerCell, Question, Slot};
 use crate::flow::progress::Progress;
 use crate::store::{Annotated, StoreHandle};
-use crate::teacher::{AskError, Teacher};
+use crate::teacher::{AskError, Asked, Teacher};
 
 /// What came of one sample.
 #[derive(Debug)]
@@ -136,8 +136,8 @@ impl Annotator {
         loop {
             attempt += 1;
             self.progress.asked.add(1);
-            let answer = match teacher.ask(sample, draw).await {
-                Ok(answer) => answer,
+            let Asked { answer, permit } = match teacher.ask(sample, draw).await {
+                Ok(asked) => asked,
                 // No answer is not an answer: nothing is stored, so the next run asks again.
                 Err(AskError::Failed(reason)) => {
                     return Err(NoAnswer::Unanswered(format!("{}: {reason}", teacher.name())));
@@ -156,6 +156,8 @@ impl Annotator {
                 answer,
             };
             self.store.record(record.clone()).await?;
+            // Only now may another request take its place.
+            drop(permit);
             self.progress.add_cost(record.answer.cost.unwrap_or_default());
             if record.is_settled(cell.allowed) {
                 return Ok(record);

@@ -196,6 +196,12 @@ impl Filter {
         teacher.attempts() + if self.retry_failures { attempts } else { 0 }
     }
 
+    /// Whether a stored answer leaves its question open.
+    fn is_open(&self, teacher: &dyn Teacher, record: &AnswerRecord) -> bool {
+        let refused_before = self.retry_failures && record.is_refused();
+        refused_before || !record.is_settled(self.allowed(teacher, record.attempt))
+    }
+
     fn slot(&mut self, teacher: &dyn Teacher, key: AnswerKey) -> Result<Slot> {
         // The same order as above: a cell is dropped only after its answer is stored.
         if let Some(cell) = self.cells.get(&key) {
@@ -203,7 +209,7 @@ impl Filter {
         }
         let stored = self.store.reader().answer(key)?;
         Ok(match stored {
-            Some(record) if record.is_settled(self.allowed(teacher, record.attempt)) => Slot::Stored(Box::new(record)),
+            Some(record) if !self.is_open(teacher, &record) => Slot::Stored(Box::new(record)),
             unsettled => {
                 let attempts = unsettled.map_or(0, |record| record.attempt);
                 let allowed = self.allowed(teacher, attempts);

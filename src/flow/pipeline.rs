@@ -15,12 +15,12 @@ use crate::distill::{self, Feed, Report};
 use crate::domain::sample::to_hex;
 use crate::error::{Error, Result, panic_message};
 use crate::flow::asking::{Annotator, Reply};
-use crate::flow::intake;
+use crate::flow::intake::{self, Question};
 use crate::flow::progress::{Phase, Progress};
 use crate::store::{self, FailureCounts, Manifest, RunLock, Store, StoreHandle};
 use crate::student;
 use crate::teacher::ledger::Ledger;
-use crate::teacher::{self, Teacher};
+use crate::teacher::{self, Addresses, Teacher};
 
 /// Samples that get their positions together, at most.
 const PLACE_TOGETHER: usize = 256;
@@ -57,7 +57,7 @@ pub async fn run(
     student::available(&config.student)?;
     let corpus = corpus::open(&config.corpus)?;
     let ledger = Ledger::new(config.run.max_cost);
-    let teachers = teacher::open_all(&config, &ledger)?;
+    let teachers = teacher::open_all(&config, &ledger, &Addresses::default())?;
     let (config, lock, mut manifest, store) = blocking("store", {
         let (teachers, ledger) = (teachers.clone(), Arc::clone(&ledger));
         move || open_run(config, options, &teachers, &ledger)
@@ -93,6 +93,7 @@ pub async fn run(
     let annotator = Annotator::new(teachers.clone(), config.combine, store.clone(), Arc::clone(&progress));
     let answers = ReceiverStream::new(questions)
         .take_until(is_set(stopped.clone()))
+        .chain(no_more(config.combine, teachers.clone()))
         .map(|question| annotator.clone().annotate(question))
         .buffered(config.run.window)
         .ready_chunks(PLACE_TOGETHER);
@@ -246,6 +247,15 @@ async fn place_all(
         }
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// No question: tells the teachers that none follows. In a cascade only the first knows, the others may still be asked.
+fn no_more(combine: Combine, teachers: Vec<Arc<dyn Teacher>>) -> impl futures::Stream<Item = Question> {
+    let told = if combine == Combine::Cascade { 1 } else { teachers.len() };
+    futures::stream::poll_fn(move |_| {
+        teachers.iter().take(told).for_each(|teacher| teacher.no_more());
+        std::task::Poll::Ready(None)
+    })
 }
 
 fn stop_asking(stop_now: &watch::Sender<bool>, teachers: &[Arc<dyn Teacher>]) {

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::lines::{Line, Lines};
+use crate::base::sealed;
 use crate::domain::answer::{Answer, AnswerKey, AnswerRecord, Problem, ProblemKind, Usage};
 use crate::domain::label::LabelSet;
 use crate::domain::sample::{SampleId, TextHash, from_hex};
@@ -98,40 +99,20 @@ impl JournalLine {
     }
 }
 
-const MARK: &str = ",\"crc\":\"";
-/// `,"crc":"01234567"}`
-const TAIL_LEN: usize = MARK.len() + 8 + 2;
-
 /// One line with its checksum and line feed.
 fn seal(record: &AnswerRecord, labels: &LabelSet) -> String {
     // Plain strings and numbers: serialising them cannot fail.
-    let mut line = serde_json::to_string(&JournalLine::new(record, labels)).unwrap_or_default();
-    line.pop();
-    let crc = crc32fast::hash(line.as_bytes());
-    line.push_str(MARK);
-    line.push_str(&format!("{crc:08x}\"}}\n"));
-    line
-}
-
-/// Whether `line` matches the checksum at its end; `None` if it has none.
-fn checksum_holds(line: &str) -> Option<bool> {
-    let at = line.len().checked_sub(TAIL_LEN)?;
-    let (content, tail) = (line.get(..at)?, line.get(at..)?);
-    let hex = tail.strip_prefix(MARK)?.strip_suffix("\"}")?;
-    Some(u32::from_str_radix(hex, 16).is_ok_and(|crc| crc == crc32fast::hash(content.as_bytes())))
+    sealed::seal(serde_json::to_string(&JournalLine::new(record, labels)).unwrap_or_default())
 }
 
 /// Whether a line is as it was written: its checksum holds, or it never had one.
 pub(crate) fn journal_line_is_whole(line: &str) -> bool {
-    checksum_holds(line).unwrap_or(true)
+    sealed::checksum_holds(line).unwrap_or(true)
 }
 
 fn open_line(line: &Line, labels: &LabelSet) -> Option<AnswerRecord> {
     let Line::Text(line) = line else { return None };
-    if checksum_holds(line) != Some(true) {
-        return None;
-    }
-    serde_json::from_str::<JournalLine>(line).ok()?.into_record(labels)
+    serde_json::from_str::<JournalLine>(sealed::open(line)?).ok()?.into_record(labels)
 }
 
 /// How far a journal goes, and what it holds up to there.

@@ -106,3 +106,26 @@ fn failures_are_listed_with_their_raw_answers_and_asked_again_on_demand() {
     assert!(latest(&project.events()).values().all(|event| event.is_final && !event.candidates.is_empty()));
     assert_eq!(server.replay.stats().requests, asked + 3 * failed.len() as u64);
 }
+
+#[test]
+fn mistakes_of_a_teacher_are_told_together_and_before_anything_is_sent() {
+    let project = Project::new(64);
+    let check = |more: &str| {
+        project.configure(&openai(&["m"], "http://127.0.0.1:9/v1", more), "");
+        project.candist(&["check", "config.toml"])
+    };
+    let both = check("output = \"xml\"\nmode = \"singel\"\ndraws = 0\nmax_tokens = 0").expect_exit(2);
+    for key in ["teachers[0].output", "teachers[0].mode", "teachers[0].draws", "teachers[0].max_tokens"] {
+        assert!(both.err.contains(key), "{key}: {}", both.err);
+    }
+    let forgotten = check("user = \"Which label?\"").expect_exit(2);
+    forgotten.expect_said("`user`").expect_said("{{ text }}");
+    for key in ["sk-proj-abcDEF123", "hf_abcdefghijklmnopQRSTUV12345678", "Bearer abc"] {
+        let pasted = check(&format!("api_key_env = \"{key}\"")).expect_exit(2);
+        assert!(!pasted.err.contains(key) && !pasted.out.contains(key), "{}", pasted.err);
+        pasted.expect_said("`teachers[0].api_key_env`").expect_said("export");
+    }
+    let unset = "api_key_env = \"CANDIST_UNSET_KEY\"";
+    check(unset).expect_exit(0).expect_said("CANDIST_UNSET_KEY");
+    project.candist(&["plan", "config.toml"]).expect_exit(0).expect_said("CANDIST_UNSET_KEY");
+}
