@@ -188,4 +188,11 @@ mod tests {
             assert_eq!(address(base).unwrap().as_str(), expected);
         }
     }
+
+    #[test]
+    fn too_many_open_files_are_told_from_a_server_that_is_down() {
+        for (code, here) in [(24, true), (23, true), (111, false)] {
+            assert_eq!(too_many_files(&std::io::Error::from_raw_os_error(code)), here, "{code}");
+        }
+    }
 }

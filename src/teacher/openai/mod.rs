@@ -12,6 +12,7 @@ mod client;
 mod dialect;
 mod doubt;
 mod examples;
+mod files;
 mod gate;
 mod headers;
 mod limits;
@@ -27,6 +28,8 @@ mod retry;
 mod sizes;
 mod stop;
 mod teller;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::sync::{Arc, Once};
@@ -100,7 +103,8 @@ impl OpenAi {
         let prompter = Prompter::new(&config.prompt, task).map_err(wrong)?;
         let sizer = Sizer::new(config.tokenizer.as_deref(), &prompter.prefix(), config.prompt.max_tokens);
         let key = client::key(&config.http).map_err(wrong)?;
-        let http = Http::new(&config.http, key.as_deref(), config.limits.max_in_flight).map_err(wrong)?;
+        let max_in_flight = files::fit(config.limits.max_in_flight, &config.name);
+        let http = Http::new(&config.http, key.as_deref(), max_in_flight).map_err(wrong)?;
         if let Some(proxy) = http.proxy().filter(|proxy| shared.is_news(proxy)) {
             tracing::info!("{proxy}");
         }
@@ -113,14 +117,14 @@ impl OpenAi {
             sizer: sizer.map_err(wrong)?,
             formats: Formats::new(&config.prompt, &task.labels),
             http,
-            _seat: address.gate.join(config.limits.min_in_flight, config.limits.max_in_flight),
+            _seat: address.gate.join(config.limits.min_in_flight.min(max_in_flight), max_in_flight),
             address,
             stop: set.stop(&account),
             doubt: Doubt::new(),
             dialects: shared.dialects(&account, &place, config, set),
             memory: Arc::clone(&set.memory),
             place,
-            in_flight: Arc::new(Semaphore::new(config.limits.max_in_flight)),
+            in_flight: Arc::new(Semaphore::new(max_in_flight)),
             limited: limits.are_set().then(|| address::limited(config)),
             limits,
             earlier: Once::new(),

@@ -21,10 +21,10 @@ use crate::teacher::ledger::{Refused, Reservation};
 use crate::teacher::{AskError, Asked};
 
 /// What a request holds on its way.
-struct Admitted<'a> {
+pub(super) struct Admitted<'a> {
     permit: OwnedSemaphorePermit,
     _flight: Flight<'a>,
-    pass: Pass,
+    pub(super) pass: Pass,
     counted: Counted,
 }
 
@@ -155,7 +155,7 @@ impl OpenAi {
     }
 
     /// Waits for its turn, room, pace and share of the limits.
-    async fn admit(&self, messages: &[Message<'_>]) -> Result<Admitted<'_>, AskError> {
+    pub(super) async fn admit(&self, messages: &[Message<'_>]) -> Result<Admitted<'_>, AskError> {
         let permit = tokio::select! {
             permit = std::sync::Arc::clone(&self.in_flight).acquire_owned() => permit.map_err(|_| AskError::Cancelled)?,
             error = self.stop.stopped() => return Err(error),
