@@ -169,8 +169,9 @@ pub enum Error {
     },
     /// The record of what was spent cannot be read.
     #[error(
-        "{} is damaged ({message}). Put {{\"at_most\": \"AMOUNT\"}} there, AMOUNT being all that this run may have cost so \
-         far, or delete it to count stored answers alone", path.display()
+        "{} is damaged ({message}). Do not delete it: keep it under another name and put {{\"at_most\": \"AMOUNT\"}} into \
+         spend.json beside it, AMOUNT being all that this run may have cost so far by the provider's bill. Then run again",
+        path.display()
     )]
     Spend {
         /// The file.
@@ -284,7 +285,7 @@ impl Error {
     }
 
     /// Makes an I/O error into one about a file of the run directory.
-    pub(crate) fn run_file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn run_file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::RunFile { action, path, source }
     }

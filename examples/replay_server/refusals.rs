@@ -41,6 +41,9 @@ impl Replay {
         {
             return Some(self.error(asked, StatusCode::UNAUTHORIZED, "wrong API key"));
         }
+        if behaviour.revoke_after.is_some_and(|after| asked.number >= after) {
+            return Some(self.error(asked, StatusCode::UNAUTHORIZED, "the API key was revoked"));
+        }
         if asked.number < behaviour.garble_first {
             return Some("<html>It works!</html>".into_response());
         }

@@ -47,6 +47,8 @@ pub(crate) struct Behaviour {
     pub(crate) redirect_to: Option<String>,
     /// Requests need this key.
     pub(crate) key: Option<String>,
+    /// After so many requests no key is taken any more.
+    pub(crate) revoke_after: Option<u64>,
     /// So many requests are answered first with a page that is no chat completion.
     pub(crate) garble_first: u64,
     /// So many requests are refused first, with 429 and `Retry-After: 1`.

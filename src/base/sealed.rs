@@ -32,10 +32,7 @@ pub(crate) fn check(line: &[u8]) -> Result<(), Broken> {
     let (content, tail) = line.split_at_checked(at).ok_or(Broken::Unsealed)?;
     let hex = tail.strip_prefix(MARK.as_bytes()).and_then(|tail| tail.strip_suffix(b"\"}"));
     let hex = hex.and_then(|hex| std::str::from_utf8(hex).ok()).ok_or(Broken::Unsealed)?;
-    match u32::from_str_radix(hex, 16) {
-        Ok(crc) if crc == crc32fast::hash(content) => Ok(()),
-        _ => Err(Broken::Changed),
-    }
+    if hex == format!("{:08x}", crc32fast::hash(content)) { Ok(()) } else { Err(Broken::Changed) }
 }
 
 #[cfg(test)]
@@ -54,8 +51,6 @@ mod tests {
             let mut changed = line.to_vec();
             let at = at.index(changed.len());
             changed[at] ^= flip;
-            // Upper case in the checksum is the same number.
-            prop_assume!(!changed.eq_ignore_ascii_case(line));
             prop_assert!(check(&changed).is_err());
         }
 

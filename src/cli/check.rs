@@ -25,5 +25,8 @@ pub(super) fn run(path: &Path) -> Result<()> {
     writeln!(out, "  corpus    {}", config.corpus.path.display())?;
     writeln!(out, "  teachers  {}", teachers.join(", "))?;
     writeln!(out, "  run       {}", config.run.dir.display())?;
+    for missing in candist::teacher::missing_keys(&config) {
+        tracing::warn!("{missing}");
+    }
     Ok(())
 }

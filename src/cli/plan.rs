@@ -14,6 +14,9 @@ use super::{grouped, money};
 pub(super) fn run(path: &Path, run_dir: Option<PathBuf>) -> Result<()> {
     let config = Config::load(path, run_dir)?;
     let plan = plan(&config)?;
+    for missing in candist::teacher::missing_keys(&config) {
+        tracing::warn!("{missing}");
+    }
     let out = &mut std::io::stdout().lock();
     let new = plan.rows - plan.bad_rows - plan.known;
     writeln!(out, "{}: {} rows, of which", config.task.name, grouped(plan.rows))?;

@@ -17,6 +17,7 @@ pub use checked::{
 use problems::Problem;
 pub use problems::Problems;
 pub use raw::RawConfig;
+pub(crate) use teacher::is_loopback;
 pub use teacher::{
     Choose, ExamplesConfig, HttpConfig, LimitsConfig, Mode, OpenAiConfig, Output, Price, PromptConfig, RecordedConfig,
     TeacherConfig,

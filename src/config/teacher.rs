@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rust_decimal::Decimal;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::fields::{decimal, has_prefix, number, one_of, required, resolve};
 use super::raw_teacher::{RawPrice, RawTeacher};
@@ -102,7 +102,7 @@ pub enum Mode {
 }
 
 /// The form in which an answer is asked for; each falls back to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Output {
     /// JSON that follows a schema (strict).
@@ -266,9 +266,13 @@ fn http(raw: &mut RawTeacher, key: Key, problems: &mut Problems) -> Option<HttpC
     if let Some(problem) = base_url.as_deref().and_then(|url| address_problem(url, allow_http)) {
         problems.push(Problem::at(&key("base_url"), problem));
     }
+    if let Some(problem) = raw.api_key_env.as_deref().and_then(variable_problem) {
+        problems.push(Problem::at(&key("api_key_env"), problem));
+    }
     let timeout = number(&key("timeout_s"), raw.timeout_s, 60.0, 0.001..=86_400.0, problems);
     let connect = number(&key("connect_timeout_s"), raw.connect_timeout_s, 10.0, 0.001..=86_400.0, problems);
     let read = number(&key("read_timeout_s"), raw.read_timeout_s, timeout, 0.001..=86_400.0, problems);
+    let max_reply_bytes = number(&key("max_reply_bytes"), raw.max_reply_bytes, 1 << 20, 1024..=1 << 30, problems);
     Some(HttpConfig {
         base_url: base_url?,
         api_key_env: raw.api_key_env.take(),
@@ -277,7 +281,7 @@ fn http(raw: &mut RawTeacher, key: Key, problems: &mut Problems) -> Option<HttpC
         timeout: Duration::from_secs_f64(timeout),
         connect_timeout: Duration::from_secs_f64(connect.min(timeout)),
         read_timeout: Duration::from_secs_f64(read),
-        max_reply_bytes: number(&key("max_reply_bytes"), raw.max_reply_bytes, 1 << 20, 1024..=1 << 30, problems),
+        max_reply_bytes,
     })
 }
 
@@ -293,10 +297,36 @@ fn address_problem(url: &str, allow_http: bool) -> Option<String> {
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return Some("holds a name or password: put the key into a variable and name it in api_key_env".to_owned());
     }
-    let host = parsed.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let is_loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    (parsed.scheme() == "http" && !is_loopback && !allow_http).then(|| {
+    (parsed.scheme() == "http" && !is_loopback(&parsed) && !allow_http).then(|| {
         "sends texts and key unencrypted to another machine: use https://, or set allow_http = true".to_owned()
+    })
+}
+
+/// Whether an address is on this machine.
+pub(crate) fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// Providers' keys begin like this, some of them so that they could be a variable's name.
+const KEY_PREFIXES: [&str; 10] = ["sk-", "sk_", "hf_", "gsk_", "xai-", "AIza", "r8_", "pplx-", "nvapi-", "ghp_"];
+/// Letters and digits in one piece of so many characters are no word.
+const RANDOM_CHARS: usize = 16;
+
+/// What is wrong with the name of a variable, if anything is. The name is not repeated: it may be a key.
+fn variable_problem(name: &str) -> Option<String> {
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_random = |piece: &str| {
+        piece.len() >= RANDOM_CHARS
+            && piece.contains(|c: char| c.is_ascii_digit())
+            && piece.contains(|c: char| c.is_ascii_alphabetic())
+    };
+    let is_key = KEY_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || name.split('_').any(is_random);
+    (!is_name || is_key).then(|| {
+        "is no name of an environment variable; if it is the key itself, put that into a variable \
+         (export OPENAI_API_KEY=...) and write the variable's name here"
+            .to_owned()
     })
 }
 
@@ -317,17 +347,20 @@ fn prompt(raw: &mut RawTeacher, base: &Path, key: Key, problems: &mut Problems) 
     if draws > 1 && temperature == 0.0 {
         problems.push(Problem::at(&key("draws"), "asks for several answers, but at temperature 0 all are the same"));
     }
+    let mode = one_of(&key("mode"), raw.mode.as_deref().unwrap_or("candidates"), &modes, problems);
+    let output = one_of(&key("output"), raw.output.as_deref().unwrap_or("auto"), &outputs, problems);
+    let max_tokens = number(&key("max_tokens"), raw.max_tokens, 256, 1..=u32::MAX, problems);
     Some(PromptConfig {
         examples: examples(raw, base, key, problems),
-        mode: one_of(&key("mode"), raw.mode.as_deref().unwrap_or("candidates"), &modes, problems)?,
+        mode: mode?,
         probabilities: raw.probabilities.unwrap_or(false),
         system: raw.system.take(),
         user: raw.user.take(),
-        output: one_of(&key("output"), raw.output.as_deref().unwrap_or("auto"), &outputs, problems)?,
+        output: output?,
         logprobs: raw.logprobs.unwrap_or(false),
         draws,
         temperature,
-        max_tokens: number(&key("max_tokens"), raw.max_tokens, 256, 1..=u32::MAX, problems),
+        max_tokens,
     })
 }
 
@@ -367,11 +400,14 @@ fn price(raw: RawPrice, key: Key, problems: &mut Problems) -> Option<Price> {
     let (input, output) = (key("price.input"), key("price.output"));
     let input_price = required(&input, raw.input, "the price of a million prompt tokens", problems);
     let output_price = required(&output, raw.output, "the price of a million tokens of answers", problems);
-    let input = decimal(&input, input_price?, problems);
+    let input = input_price.map(|price| decimal(&input, price, problems));
+    let output = output_price.map(|price| decimal(&output, price, problems));
+    let cached = raw.cached_input.map(|price| decimal(&key("price.cached_input"), price, problems));
+    let share = raw.batch_share.map(|share| decimal(&key("price.batch_share"), share, problems));
     Some(Price {
-        input,
-        cached_input: raw.cached_input.map_or(input, |cached| decimal(&key("price.cached_input"), cached, problems)),
-        output: decimal(&output, output_price?, problems),
-        batch_share: raw.batch_share.map_or(Decimal::ONE, |share| decimal(&key("price.batch_share"), share, problems)),
+        input: input?,
+        cached_input: cached.or(input)?,
+        output: output?,
+        batch_share: share.unwrap_or(Decimal::ONE),
     })
 }

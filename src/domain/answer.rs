@@ -127,9 +127,15 @@ pub struct AnswerRecord {
 }
 
 impl AnswerRecord {
-    /// Whether asking again is not worth it: there are labels, or `allowed` tries were made.
+    /// Whether asking again is not worth it: there are labels, or `allowed` tries were made, or the text was refused.
     #[must_use]
     pub fn is_settled(&self, allowed: u32) -> bool {
-        !self.answer.labels.is_empty() || self.attempt >= allowed
+        !self.answer.labels.is_empty() || self.attempt >= allowed || self.is_refused()
+    }
+
+    /// Whether model, server or filter refused the text.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.answer.problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::Refused)
     }
 }

@@ -18,7 +18,7 @@ use crate::domain::progress::Progress;
 use crate::domain::sample::{Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
 use crate::store::Answers;
-use crate::teacher::{AskError, Teacher};
+use crate::teacher::{AskError, Asked, Teacher};
 
 /// What came of one question.
 #[derive(Debug)]
@@ -66,6 +66,12 @@ impl Asker {
     ) -> Self {
         let teachers = teachers.iter().map(|teacher| (Arc::clone(teacher), Fit::default())).collect();
         Self { teachers, combine, answers, halt, progress }
+    }
+
+    /// Tells the teachers that no question follows. In a cascade only the first knows: the others may still be asked.
+    pub(crate) fn no_more(&self) {
+        let told = if self.combine == Combine::Cascade { 1 } else { self.teachers.len() };
+        self.teachers.iter().take(told).for_each(|(teacher, _)| teacher.no_more());
     }
 
     /// What the teachers say of one sample, or why they say nothing.
@@ -151,11 +157,11 @@ impl Asker {
         loop {
             attempt += 1;
             self.progress.asked.add(1);
-            let (answer, unanswered) = match teacher.ask(sample, draw).await {
-                Ok(answer) => (answer, None),
+            let (Asked { answer, permit }, unanswered) = match teacher.ask(sample, draw).await {
+                Ok(asked) => (asked, None),
                 Err(AskError::Failed(reason)) => {
                     let reason = format!("{}: {reason}", teacher.name());
-                    (unanswered(&reason), Some(reason))
+                    (Asked::free(unanswered(&reason)), Some(reason))
                 }
                 Err(AskError::Stop(reason)) => {
                     return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
@@ -172,6 +178,8 @@ impl Asker {
                 answer,
             };
             self.answers.keep(vec![record.clone()]).await.map_err(|error| self.halted(error))?;
+            // Only now may another request take its place.
+            drop(permit);
             self.progress.add_cost(record.answer.cost.unwrap_or_default());
             if let Some(reason) = misfit {
                 return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));

@@ -279,8 +279,9 @@ impl Intake {
         }
         let attempts = stored.as_ref().map_or(0, |record| record.attempt);
         let allowed = teacher.attempts() + if self.retry_failures { attempts } else { 0 };
+        let refused_before = self.retry_failures && stored.as_ref().is_some_and(AnswerRecord::is_refused);
         match stored {
-            Some(record) if record.is_settled(allowed) => Slot::Stored(Box::new(record)),
+            Some(record) if !refused_before && record.is_settled(allowed) => Slot::Stored(Box::new(record)),
             _ => {
                 let cell = Arc::new(AnswerCell { key, attempts, allowed, record: OnceCell::new() });
                 window.cells.insert(key, &cell);

@@ -64,7 +64,7 @@ pub(super) fn ask_all(
                 () = halt.halted() => None,
                 next = next => next,
             };
-            let Some((question, room)) = next else { return };
+            let Some((question, room)) = next else { return asker.no_more() };
             room.send(Owned(tokio::spawn(asker.clone().answer(question))));
         }
     });

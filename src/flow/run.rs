@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::readers::tail::{Follow, Tail};
 use crate::store::Sink;
 use crate::teacher::ledger::Ledger;
-use crate::teacher::{self, Teacher};
+use crate::teacher::{self, Addresses, Teacher};
 
 /// Opens a corpus from its start.
 type NewCorpus = Arc<dyn Fn() -> Result<Box<dyn Corpus>> + Send + Sync>;
@@ -33,12 +33,21 @@ pub(crate) struct Plan {
     teachers: Option<Vec<Arc<dyn Teacher>>>,
     refinery: Option<(String, NewRefinery)>,
     sinks: Vec<NewSink>,
+    addresses: Addresses,
 }
 
 impl Plan {
     /// As configured, with no part of the user's own.
     pub(crate) fn of(config: Config) -> Self {
-        Self { config, retry_failures: false, corpus: None, teachers: None, refinery: None, sinks: Vec::new() }
+        Self {
+            config,
+            retry_failures: false,
+            corpus: None,
+            teachers: None,
+            refinery: None,
+            sinks: Vec::new(),
+            addresses: Addresses::default(),
+        }
     }
 
     pub(crate) fn corpus(&self) -> Result<Box<dyn Corpus>> {
@@ -51,7 +60,7 @@ impl Plan {
     pub(crate) fn teachers(&self, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Teacher>>> {
         match &self.teachers {
             Some(teachers) => Ok(teachers.clone()),
-            None => teacher::open_all(&self.config, ledger),
+            None => teacher::open_all(&self.config, ledger, &self.addresses),
         }
     }
 
@@ -113,6 +122,13 @@ impl RunBuilder {
     /// Hands every label event to what `new` makes, too.
     pub fn sink(mut self, new: impl Fn() -> Box<dyn Sink> + Send + Sync + 'static) -> Self {
         self.0.sinks.push(Box::new(new));
+        self
+    }
+
+    /// Shares limits, pauses and connections with all other runs that are given a clone of `addresses`: together they keep to
+    /// what one may ask of a provider.
+    pub fn addresses(mut self, addresses: &Addresses) -> Self {
+        self.0.addresses = addresses.clone();
         self
     }
 

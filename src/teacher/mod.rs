@@ -1,5 +1,6 @@
 //! Teachers: who names candidate labels. One trait; `recorded` and `openai` are its kinds.
 
+mod addresses;
 pub mod ledger;
 mod openai;
 mod recorded;
@@ -7,6 +8,7 @@ mod recorded;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::config::{Config, TeacherConfig};
 use crate::domain::answer::{Answer, AnswerKey};
@@ -14,7 +16,38 @@ use crate::domain::sample::Sample;
 use crate::error::Result;
 use crate::teacher::ledger::Ledger;
 
+pub use addresses::Addresses;
 pub use openai::parse::labels_in;
+
+/// An answer, and the permit of its request.
+#[derive(Debug)]
+pub struct Asked {
+    /// The answer.
+    pub answer: Answer,
+    /// To be dropped when the answer is stored.
+    pub permit: Permit,
+}
+
+impl Asked {
+    /// An answer that took no request.
+    #[must_use]
+    pub fn free(answer: Answer) -> Self {
+        Self { answer, permit: Permit::default() }
+    }
+}
+
+/// Keeps a request counted as in flight until its answer is stored: what a crash can lose is then never more than what
+/// may be in flight, however slow the disk is.
+#[derive(Debug, Default)]
+pub struct Permit {
+    _held: Option<OwnedSemaphorePermit>,
+}
+
+impl From<OwnedSemaphorePermit> for Permit {
+    fn from(permit: OwnedSemaphorePermit) -> Self {
+        Self { _held: Some(permit) }
+    }
+}
 
 /// Why a teacher gave no answer at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +73,14 @@ pub struct Size {
     pub completion_bound: u32,
 }
 
+impl Size {
+    /// In all, at most.
+    #[must_use]
+    pub fn most(&self) -> u32 {
+        self.prompt_bound.saturating_add(self.completion_bound)
+    }
+}
+
 /// Someone who names candidate labels for a sample.
 pub trait Teacher: Send + Sync {
     /// The name under which its answers are kept.
@@ -62,8 +103,11 @@ pub trait Teacher: Send + Sync {
     /// Sends nothing from now on; what is in flight still comes back.
     fn stop(&self) {}
 
+    /// Is told when no other question follows those that it was asked.
+    fn no_more(&self) {}
+
     /// Asks. May be called for many samples at the same time; keeps its own limits.
-    fn ask<'a>(&'a self, sample: &'a Sample, draw: u32) -> BoxFuture<'a, Result<Answer, AskError>>;
+    fn ask<'a>(&'a self, sample: &'a Sample, draw: u32) -> BoxFuture<'a, Result<Asked, AskError>>;
 
     /// Its requests as such, where it has any: for plans and batch files.
     fn requests(&self) -> Option<&dyn Requests> {
@@ -88,9 +132,10 @@ pub trait Requests {
 
 /// Sets up the configured teachers, in their order.
 ///
-/// What they spend goes through `ledger`. Teachers at the same address share their pauses.
-pub fn open_all(config: &Config, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Teacher>>> {
-    let mut shared = openai::Shared::default();
+/// What they spend goes through `ledger`. They share `addresses` with all teachers that are set up with a clone of it.
+pub fn open_all(config: &Config, ledger: &Arc<Ledger>, addresses: &Addresses) -> Result<Vec<Arc<dyn Teacher>>> {
+    let mut shared = addresses.lock();
+    let mut set = openai::Set::new(&config.run.dir);
     config
         .teachers
         .iter()
@@ -98,7 +143,7 @@ pub fn open_all(config: &Config, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Tea
             Ok(match teacher {
                 TeacherConfig::Recorded(recorded) => Arc::new(recorded::Recorded::open(recorded, &config.task.labels)?),
                 TeacherConfig::OpenAi(openai) => {
-                    Arc::new(openai::OpenAi::open(openai, &config.task, ledger, &mut shared)?)
+                    Arc::new(openai::OpenAi::open(openai, &config.task, ledger, &mut shared, &mut set)?)
                 }
             })
         })
@@ -113,5 +158,20 @@ pub fn open_without_keys(config: &Config, ledger: &Arc<Ledger>) -> Result<Vec<Ar
             openai.http.api_key_env = None;
         }
     }
-    open_all(&config, ledger)
+    open_all(&config, ledger, &Addresses::default())
+}
+
+/// What a run would stop for: variables that hold no key, by teacher, in words.
+#[must_use]
+pub fn missing_keys(config: &Config) -> Vec<String> {
+    let openai = config.teachers.iter().filter_map(|teacher| match teacher {
+        TeacherConfig::OpenAi(openai) => Some(openai),
+        TeacherConfig::Recorded(_) => None,
+    });
+    openai
+        .filter_map(|teacher| {
+            let problem = openai::missing_key(&teacher.http)?;
+            Some(format!("teacher {:?}: {problem} before `candist run`", teacher.name))
+        })
+        .collect()
 }

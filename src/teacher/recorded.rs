@@ -10,7 +10,7 @@ use std::path::Path;
 use futures::future::{self, BoxFuture};
 use serde::Deserialize;
 
-use super::{AskError, Teacher};
+use super::{AskError, Asked, Teacher};
 use crate::base::lines::{Line, Lines};
 use crate::base::sealed;
 use crate::config::RecordedConfig;
@@ -241,7 +241,7 @@ impl Teacher for Recorded {
         1
     }
 
-    fn ask<'a>(&'a self, sample: &'a Sample, _draw: u32) -> BoxFuture<'a, Result<Answer, AskError>> {
+    fn ask<'a>(&'a self, sample: &'a Sample, _draw: u32) -> BoxFuture<'a, Result<Asked, AskError>> {
         let missing = |message: String| Problem { kind: ProblemKind::Missing, message };
         let answer = match self.find(sample) {
             Some(found) => Answer {
@@ -255,7 +255,7 @@ impl Teacher for Recorded {
                 Answer { problem, ..Answer::default() }
             }
         };
-        Box::pin(future::ready(Ok(answer)))
+        Box::pin(future::ready(Ok(Asked::free(answer))))
     }
 }
 
@@ -277,7 +277,7 @@ mod tests {
 
     fn ask(recorded: &Recorded, id: &str, text: &str) -> Answer {
         let sample = Sample { id: SampleId(id.into()), text: text.into() };
-        futures::executor::block_on(recorded.ask(&sample, 0)).unwrap()
+        futures::executor::block_on(recorded.ask(&sample, 0)).unwrap().answer
     }
 
     #[test]

@@ -1,5 +1,12 @@
 //! What is asked of whom: modes, draws, cascades; and when it is asked again.
 
+use std::time::Duration;
+
+use candist::domain::sample::{Sample, SampleId};
+use candist::teacher::ledger::Ledger;
+use candist::teacher::{Addresses, open_all};
+use tokio::time::timeout;
+
 use crate::server::Behaviour;
 use crate::support::{Project, Server, TEACHERS, latest, openai};
 
@@ -105,4 +112,51 @@ fn failures_are_listed_with_their_raw_answers_and_asked_again_on_demand() {
     project.candist(&["run", "config.toml", "--retry-failures"]).expect_exit(0);
     assert!(latest(&project.events()).values().all(|event| event.is_final && !event.candidates.is_empty()));
     assert_eq!(server.replay.stats().requests, asked + 3 * failed.len() as u64);
+}
+
+#[test]
+fn mistakes_of_a_teacher_are_told_together_and_before_anything_is_sent() {
+    let project = Project::new(64);
+    let check = |more: &str| {
+        project.configure(&openai(&["m"], "http://127.0.0.1:9/v1", more), "");
+        project.candist(&["check", "config.toml"])
+    };
+    let both = check("output = \"xml\"\nmode = \"singel\"\ndraws = 0\nmax_tokens = 0").expect_exit(2);
+    for key in ["teachers[0].output", "teachers[0].mode", "teachers[0].draws", "teachers[0].max_tokens"] {
+        assert!(both.err.contains(key), "{key}: {}", both.err);
+    }
+    let forgotten = check("user = \"Which label?\"").expect_exit(2);
+    forgotten.expect_said("`user`").expect_said("{{ text }}");
+    for key in ["sk-proj-abcDEF123", "hf_abcdefghijklmnopQRSTUV12345678", "Bearer abc"] {
+        let pasted = check(&format!("api_key_env = \"{key}\"")).expect_exit(2);
+        assert!(!pasted.err.contains(key) && !pasted.out.contains(key), "{}", pasted.err);
+        pasted.expect_said("`teachers[0].api_key_env`").expect_said("export");
+    }
+    let unset = "api_key_env = \"CANDIST_UNSET_KEY\"";
+    check(unset).expect_exit(0).expect_said("CANDIST_UNSET_KEY");
+    project.candist(&["plan", "config.toml"]).expect_exit(0).expect_said("CANDIST_UNSET_KEY");
+}
+
+#[test]
+fn a_request_is_in_flight_until_its_answer_is_stored() {
+    let project = Project::new(64);
+    let server = Server::start(&project, Behaviour::default());
+    project.configure(&openai(&["all-merged"], &server.url, "").replace("= 64", "= 2"), "");
+    let config = candist::Config::load(&project.path("config.toml"), None).unwrap();
+    let teachers = open_all(&config, &Ledger::new(None), &Addresses::default()).unwrap();
+    let pool = project.read("pool.jsonl");
+    let samples: Vec<Sample> = pool
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .map(|line| Sample { id: SampleId(line["id"].to_string()), text: line["text"].as_str().unwrap().to_owned() })
+        .collect();
+    let ask = |number: usize| teachers[0].ask(&samples[number], 0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (first, _second) = (ask(0).await.unwrap(), ask(1).await.unwrap());
+        assert!(timeout(Duration::from_millis(300), ask(2)).await.is_err(), "two are without a stored answer");
+        assert_eq!(server.replay.stats().received, 2);
+        drop(first.permit);
+        ask(2).await.unwrap();
+    });
 }

@@ -179,3 +179,57 @@ fn texts_go_over_plain_http_to_this_machine_alone() {
         project.candist(&["check", "config.toml"]).expect_exit(0);
     }
 }
+
+#[test]
+fn an_address_where_nobody_listens_is_given_up_soon_and_told_once() {
+    let project = Project::new(8);
+    // Taken and let go: nobody listens there.
+    let url = format!("http://{}/v1", std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    project.configure(&openai(&["m"], &url, "give_up_after_s = 2.0\nmax_retries = 1000"), "");
+    let started = Instant::now();
+    let run = watched(&project).expect_exit(3).expect_said("nobody answers at").expect_said(&url);
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(run.err.lines().count() <= 6, "{}", run.err);
+    assert!(run.err.contains("times"), "{}", run.err);
+}
+
+#[test]
+fn too_few_open_files_slow_a_run_down_and_say_what_to_do() {
+    let project = Project::new(8);
+    let server = Server::start(&project, Behaviour { latency: Duration::from_millis(100), ..Behaviour::default() });
+    project.configure(&openai(&["all-merged"], &server.url, ""), "");
+    let program = project.command(&["run", "config.toml"]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -n 64; exec \"$0\" run config.toml"]).arg(program.get_program());
+    command.current_dir(project.path(".")).stdin(std::process::Stdio::null());
+    let run = Finished::of(command.output().unwrap());
+    assert!(!run.err.contains("nobody answers"), "{}", run.err);
+    run.expect_exit(0).expect_said("max_in_flight is lowered from 64 to 16").expect_said("ulimit -n");
+}
+
+#[test]
+fn a_server_that_is_known_is_not_asked_in_the_wrong_form_again() {
+    let project = Project::new(32);
+    let behaviour =
+        || Behaviour { no_schema: Some(400), unsupported: vec!["temperature".to_owned()], ..Behaviour::default() };
+    let server = Server::start(&project, behaviour());
+    project.configure(&openai(&["all-merged"], &server.url, ""), "");
+    watched(&project).expect_exit(0);
+    assert!(server.replay.stats().received > server.replay.stats().requests);
+    // The answers go, what was found out about the server stays.
+    for file in ["answers.jsonl", "labels.jsonl"] {
+        std::fs::remove_file(project.path("run").join(file)).unwrap();
+    }
+    std::fs::remove_dir_all(project.path("run/store")).unwrap();
+    std::fs::remove_dir_all(project.path("run/checkpoints")).unwrap();
+    std::fs::remove_file(project.path("run/manifest.json")).unwrap();
+    let before = server.replay.stats();
+    watched(&project).expect_exit(0);
+    let after = server.replay.stats();
+    assert_eq!(after.received - before.received, after.requests - before.requests);
+    // A damaged memory is no memory.
+    project.remove_run();
+    std::fs::create_dir(project.path("run")).unwrap();
+    project.write("run/dialects.json", "{\"");
+    watched(&project).expect_exit(0);
+}

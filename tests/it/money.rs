@@ -108,3 +108,49 @@ fn a_cap_needs_prices() {
     let run = project.candist(&["run", "config.toml"]).expect_exit(2);
     run.expect_said("`run.max_cost` must be a decimal").expect_said("`teachers[0].price` is missing");
 }
+
+#[test]
+fn a_killed_run_counts_what_was_on_its_way_and_no_more() {
+    let project = Project::new(4);
+    let behaviour = Behaviour { latency: Duration::from_millis(150), ..Behaviour::default() };
+    let server = Server::start(&project, behaviour);
+    let teacher = openai(&["all-merged"], &server.url, PRICE).replace("= 64", "= 16\nmax_tokens = 100");
+    project.configure(&teacher, "");
+    for _ in 0..3 {
+        let answers = || std::fs::read_to_string(project.path("run/answers.jsonl")).unwrap_or_default().lines().count();
+        let before = answers();
+        let mut child = project.start(&["run", "config.toml"]);
+        while answers() < before + 20 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let status = project.candist(&["status", "run"]).expect_exit(0).out;
+    let spent = status.lines().find(|line| line.trim_start().starts_with("spent")).unwrap();
+    let spent: f64 = spent.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let (cost, _) = recorded(&project);
+    // Three times sixteen requests of 100 tokens of answer and less than 4,000 bytes of prompt.
+    let unknown = 3.0 * 16.0 * (100.0 * 4.0 + 4_000.0) / 1e6;
+    assert!(spent > cost && spent <= cost + unknown, "{spent} of {cost}: {status}");
+}
+
+#[test]
+fn limits_per_minute_hold_over_restarts() {
+    let project = Project::new(8);
+    let server = Server::start(&project, Behaviour::default());
+    project.configure(&openai(&["all-merged"], &server.url, "requests_per_minute = 5"), "");
+    for _ in 0..8 {
+        let mut child = project.start(&["run", "config.toml"]);
+        let sent = server.replay.stats().received;
+        let started = std::time::Instant::now();
+        while server.replay.stats().received == sent && started.elapsed() < Duration::from_secs(3) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let stats = server.replay.stats();
+    assert!(stats.fullest_minute_requests <= 5 && stats.received >= 3, "{stats:?}");
+    assert!(project.path("run/requests.jsonl").exists());
+}

@@ -22,6 +22,8 @@ struct State {
     /// Waits of everyone since the last answer.
     waits: u32,
     since: Option<Instant>,
+    /// Since when this machine, not the server, keeps requests back.
+    starved: Option<(Instant, u32)>,
     answered: bool,
 }
 
@@ -37,17 +39,12 @@ pub(super) enum Meaning {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Breaker {
     state: Mutex<State>,
-    give_up_after: Duration,
 }
 
 impl Breaker {
-    pub(super) fn new(give_up_after: Duration) -> Self {
-        Self { state: Mutex::default(), give_up_after }
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -62,13 +59,19 @@ impl Breaker {
         self.lock().answered
     }
 
+    /// A teacher begins: what was before says nothing about now.
+    pub(super) fn begin(&self) {
+        let mut state = self.lock();
+        *state = State { answered: state.answered, ..State::default() };
+    }
+
     /// A request failed. `uniform`, in 0..1, spreads the waits.
-    pub(super) fn failed(&self, uniform: f64) -> Meaning {
+    pub(super) fn failed(&self, give_up_after: Duration, uniform: f64) -> Meaning {
         let mut state = self.lock();
         let since = *state.since.get_or_insert_with(Instant::now);
         state.in_a_row = state.in_a_row.saturating_add(1);
         // A server that never answered is more likely wrong than in trouble.
-        let patience = if state.answered { self.give_up_after } else { self.give_up_after.min(FIRST_PATIENCE) };
+        let patience = if state.answered { give_up_after } else { give_up_after.min(FIRST_PATIENCE) };
         if state.in_a_row > TOLERATED && since.elapsed() > patience {
             return Meaning::GiveUp(since.elapsed());
         }
@@ -80,13 +83,32 @@ impl Breaker {
         Meaning::Server(backoff(state.waits, 0.5 + uniform / 2.0))
     }
 
+    /// Nobody took the connection, and nobody ever did: for how long that has been so, when it is too long.
+    pub(super) fn unreachable(&self, give_up_after: Duration) -> Option<Duration> {
+        let mut state = self.lock();
+        let since = *state.since.get_or_insert_with(Instant::now);
+        Some(since.elapsed()).filter(|length| *length > give_up_after.min(FIRST_PATIENCE))
+    }
+
+    /// This machine has no room for another connection, which says nothing about the server: how long everyone waits, or, as
+    /// an error, for how long nothing was answered.
+    pub(super) fn starved(&self, give_up_after: Duration, uniform: f64) -> Result<Duration, Duration> {
+        let mut state = self.lock();
+        let (since, waits) = state.starved.get_or_insert_with(|| (Instant::now(), 0));
+        *waits += 1;
+        if since.elapsed() > give_up_after {
+            return Err(since.elapsed());
+        }
+        Ok(backoff(*waits, 0.5 + uniform / 2.0))
+    }
+
     /// The server refused for now, which says that it is there: how long everyone waits if it did not say itself, longer each
     /// time; or, as an error, for how long it has done nothing else, when that is too long.
-    pub(super) fn refused(&self, uniform: f64) -> Result<Duration, Duration> {
+    pub(super) fn refused(&self, give_up_after: Duration, uniform: f64) -> Result<Duration, Duration> {
         let mut state = self.lock();
         let since = *state.since.get_or_insert_with(Instant::now);
         // A refusal may say to wait for two minutes.
-        if since.elapsed() > self.give_up_after.max(super::headers::LONGEST_PAUSE) {
+        if since.elapsed() > give_up_after.max(super::headers::LONGEST_PAUSE) {
             return Err(since.elapsed());
         }
         state.waits += 1;
@@ -98,37 +120,62 @@ impl Breaker {
 mod tests {
     use super::*;
 
+    const PATIENCE: Duration = Duration::from_secs(100);
+
     #[tokio::test(start_paused = true)]
     async fn a_few_failures_are_the_requests_own_and_many_the_servers() {
-        let breaker = Breaker::new(Duration::from_secs(100));
+        let breaker = Breaker::default();
         for _ in 0..TOLERATED {
-            assert_eq!(breaker.failed(1.0), Meaning::Own);
+            assert_eq!(breaker.failed(PATIENCE, 1.0), Meaning::Own);
         }
-        assert_eq!(breaker.failed(1.0), Meaning::Server(Duration::from_millis(500)));
-        assert_eq!(breaker.failed(1.0), Meaning::Server(Duration::from_secs(1)));
+        assert_eq!(breaker.failed(PATIENCE, 1.0), Meaning::Server(Duration::from_millis(500)));
+        assert_eq!(breaker.failed(PATIENCE, 1.0), Meaning::Server(Duration::from_secs(1)));
         breaker.answered();
-        assert_eq!(breaker.failed(1.0), Meaning::Own);
+        assert_eq!(breaker.failed(PATIENCE, 1.0), Meaning::Own);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_server_that_answers_nothing_for_too_long_is_given_up() {
         for (answered, patience) in [(true, 100), (false, 15)] {
-            let breaker = Breaker::new(Duration::from_secs(100));
+            let breaker = Breaker::default();
             if answered {
                 breaker.answered();
             }
-            let mut meanings: Vec<Meaning> = (0..20).map(|_| breaker.failed(0.0)).collect();
+            let mut meanings: Vec<Meaning> = (0..20).map(|_| breaker.failed(PATIENCE, 0.0)).collect();
             tokio::time::sleep(Duration::from_secs(patience)).await;
-            meanings.push(breaker.failed(0.0));
+            meanings.push(breaker.failed(PATIENCE, 0.0));
             assert!(!meanings.iter().any(|meaning| matches!(meaning, Meaning::GiveUp(_))));
             tokio::time::sleep(Duration::from_secs(1)).await;
-            assert!(matches!(breaker.failed(0.0), Meaning::GiveUp(_)));
+            assert!(matches!(breaker.failed(PATIENCE, 0.0), Meaning::GiveUp(_)));
             breaker.answered();
-            assert_eq!(breaker.failed(0.0), Meaning::Own);
-            assert_eq!(breaker.refused(1.0), Ok(Duration::from_millis(500)));
-            assert_eq!(breaker.refused(1.0), Ok(Duration::from_secs(1)));
+            assert_eq!(breaker.failed(PATIENCE, 0.0), Meaning::Own);
+            assert_eq!(breaker.refused(PATIENCE, 1.0), Ok(Duration::from_millis(500)));
+            assert_eq!(breaker.refused(PATIENCE, 1.0), Ok(Duration::from_secs(1)));
             tokio::time::sleep(Duration::from_secs(121)).await;
-            assert!(breaker.refused(0.0).is_err());
+            assert!(breaker.refused(PATIENCE, 0.0).is_err());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_this_machine_lacks_is_not_the_servers_fault() {
+        let breaker = Breaker::default();
+        assert_eq!(breaker.starved(PATIENCE, 1.0), Ok(Duration::from_millis(500)));
+        tokio::time::sleep(Duration::from_secs(99)).await;
+        assert_eq!(breaker.starved(PATIENCE, 1.0), Ok(Duration::from_secs(1)));
+        assert_eq!(breaker.failed(PATIENCE, 1.0), Meaning::Own);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert!(breaker.starved(PATIENCE, 1.0).is_err());
+        breaker.answered();
+        assert!(breaker.starved(PATIENCE, 1.0).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_there_is_given_up_by_the_clock_alone() {
+        let breaker = Breaker::default();
+        assert_eq!(breaker.unreachable(Duration::from_secs(8)), None);
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert_eq!(breaker.unreachable(Duration::from_secs(8)), Some(Duration::from_secs(9)));
+        breaker.begin();
+        assert_eq!(breaker.unreachable(Duration::from_secs(8)), None);
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, StatusCode, Url, redirect};
 
+use super::proxy;
+use super::redact::Redactor;
 use crate::config::HttpConfig;
 
 /// The path of the API below a base address.
@@ -18,12 +20,29 @@ pub(super) struct Response {
     pub(super) body: Vec<u8>,
 }
 
+/// Where a request got lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Where {
+    /// On its way there or back.
+    Underway,
+    /// Nobody took the connection: nothing was sent.
+    Unsent,
+    /// This process has no room for another connection: nothing was sent.
+    Here,
+}
+
 /// A request without a whole reply.
 #[derive(Debug)]
 pub(super) struct Lost {
     pub(super) message: String,
-    /// Nobody took the connection: nothing was sent.
-    pub(super) unsent: bool,
+    pub(super) place: Where,
+}
+
+impl Lost {
+    /// A reply came, but not a usable one.
+    pub(super) fn underway(message: String) -> Self {
+        Self { message, place: Where::Underway }
+    }
 }
 
 /// See the module.
@@ -31,18 +50,24 @@ pub(super) struct Lost {
 pub(super) struct Http {
     client: Client,
     url: Url,
-    key: Option<String>,
+    redactor: Redactor,
     max_reply_bytes: usize,
+    /// The proxy that it uses, in words.
+    proxy: Option<String>,
+}
+
+/// The key that `config` names, read from the environment.
+pub(super) fn key(config: &HttpConfig) -> Result<Option<String>, String> {
+    config.api_key_env.as_deref().map(key_in).transpose()
 }
 
 impl Http {
-    /// Sets up HTTP; reads the key from the environment.
-    pub(super) fn new(config: &HttpConfig, max_in_flight: usize) -> Result<Self, String> {
+    /// Sets up HTTP with `key`.
+    pub(super) fn new(config: &HttpConfig, key: Option<&str>, max_in_flight: usize) -> Result<Self, String> {
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        let key = config.api_key_env.as_deref().map(key_in).transpose()?;
-        if let (Some(key), Some(variable)) = (&key, &config.api_key_env) {
+        if let (Some(key), Some(variable)) = (key, &config.api_key_env) {
             let (name, value) = match &config.api_key_header {
-                Some(name) => (header_name(name)?, key.clone()),
+                Some(name) => (header_name(name)?, key.to_owned()),
                 None => (AUTHORIZATION, format!("Bearer {key}")),
             };
             let mut value = HeaderValue::from_str(&value)
@@ -50,6 +75,8 @@ impl Http {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
+        let url = address(&config.base_url)?;
+        let chosen = proxy::choose(&url, |name| std::env::var(name).ok())?;
         let client = Client::builder()
             .default_headers(headers)
             .timeout(config.timeout)
@@ -58,43 +85,70 @@ impl Http {
             .redirect(redirect::Policy::none())
             .pool_max_idle_per_host(max_in_flight)
             .tcp_keepalive(Duration::from_secs(30))
-            .build()
-            .map_err(|error| format!("cannot set up HTTP: {error}"))?;
-        Ok(Self { client, url: address(&config.base_url)?, key, max_reply_bytes: config.max_reply_bytes })
+            // The environment's proxies would get http requests to read, also those to this machine.
+            .no_proxy();
+        let (client, proxy) = match chosen {
+            Some(chosen) => (client.proxy(chosen.proxy), Some(chosen.told)),
+            None => (client, None),
+        };
+        Ok(Self {
+            client: client.build().map_err(|error| format!("cannot set up HTTP: {error}"))?,
+            url,
+            redactor: Redactor::new(key),
+            max_reply_bytes: config.max_reply_bytes,
+            proxy,
+        })
+    }
+
+    /// The proxy that requests go through, in words.
+    pub(super) fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
+    }
+
+    /// Takes the key out of what a server sends back.
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// Sends a request and reads the whole reply.
     pub(super) async fn post(&self, body: Vec<u8>) -> Result<Response, Lost> {
-        let mut response = self.client.post(self.url.clone()).body(body).send().await.map_err(|error| lost(&error))?;
+        let mut response =
+            self.client.post(self.url.clone()).body(body).send().await.map_err(|error| self.lost(&error))?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| lost(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.lost(&error))? {
             if body.len() + chunk.len() > self.max_reply_bytes {
-                let message = format!("the reply is longer than {} bytes", self.max_reply_bytes);
-                return Err(Lost { message, unsent: false });
+                return Err(Lost::underway(format!("the reply is longer than {} bytes", self.max_reply_bytes)));
             }
             body.extend_from_slice(&chunk);
         }
-        self.redact(&mut body);
+        self.redactor.clean(&mut body);
         Ok(Response { status, headers, body })
     }
 
-    /// Takes the key out of what a server sends back: it must not get into files or messages.
-    fn redact(&self, body: &mut Vec<u8>) {
-        let Some(key) = self.key.as_deref().map(str::as_bytes) else { return };
-        let mut clean = Vec::new();
-        let mut rest = body.as_slice();
-        while let Some(at) = rest.windows(key.len()).position(|window| window == key) {
-            let (before, from) = rest.split_at(at);
-            clean.extend_from_slice(before);
-            clean.extend_from_slice(b"[key]");
-            rest = from.split_at(key.len()).1;
+    fn lost(&self, error: &reqwest::Error) -> Lost {
+        // reqwest's own text holds the URL only; the cause says what happened.
+        let mut cause: &dyn std::error::Error = error;
+        let mut is_full = too_many_files(cause);
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+            is_full |= too_many_files(cause);
         }
-        if !clean.is_empty() {
-            clean.extend_from_slice(rest);
-            *body = clean;
+        if is_full {
+            let message =
+                "too many files are open for another connection: raise the limit (ulimit -n), or lower max_in_flight";
+            return Lost { message: message.to_owned(), place: Where::Here };
         }
+        let mut message = if error.is_timeout() { "no reply in time".to_owned() } else { cause.to_string() };
+        self.redactor.clean_text(&mut message);
+        Lost { message, place: if error.is_connect() { Where::Unsent } else { Where::Underway } }
     }
+}
+
+/// EMFILE, of this process, or ENFILE, of the machine.
+fn too_many_files(error: &(dyn std::error::Error + 'static)) -> bool {
+    let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+    matches!(code, Some(23 | 24))
 }
 
 fn key_in(variable: &str) -> Result<String, String> {
@@ -106,7 +160,8 @@ fn key_in(variable: &str) -> Result<String, String> {
 }
 
 fn header_name(name: &str) -> Result<HeaderName, String> {
-    name.parse().map_err(|_| format!("api_key_header {name:?} is no name of a header"))
+    // Not repeated: it may be the key, put into the wrong place.
+    name.parse().map_err(|_| "api_key_header is no name of a header, like \"api-key\"".to_owned())
 }
 
 /// The address of the API; a query of the base address (Azure's `api-version`) stays behind the path.
@@ -115,16 +170,6 @@ fn address(base: &str) -> Result<Url, String> {
     let path = format!("{}/{PATH}", url.path().trim_end_matches('/'));
     url.set_path(&path);
     Ok(url)
-}
-
-fn lost(error: &reqwest::Error) -> Lost {
-    // reqwest's own text holds the URL only; the cause says what happened.
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    let message = if error.is_timeout() { "no reply in time".to_owned() } else { cause.to_string() };
-    Lost { message, unsent: error.is_connect() }
 }
 
 #[cfg(test)]
@@ -145,15 +190,9 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_echoed_is_taken_out() {
-        let http = Http {
-            client: Client::new(),
-            url: address("http://127.0.0.1:1").unwrap(),
-            key: Some("sk-1".to_owned()),
-            max_reply_bytes: 9,
-        };
-        let mut body = b"wrong key sk-1, really sk-1".to_vec();
-        http.redact(&mut body);
-        assert_eq!(body, b"wrong key [key], really [key]");
+    fn too_many_open_files_are_told_from_a_server_that_is_down() {
+        for (code, here) in [(24, true), (23, true), (111, false)] {
+            assert_eq!(too_many_files(&std::io::Error::from_raw_os_error(code)), here, "{code}");
+        }
     }
 }

@@ -3,12 +3,14 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::config::Output;
 
 /// How the limit of an answer's tokens is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum TokenLimit {
     /// `max_tokens`.
     MaxTokens,
@@ -19,7 +21,7 @@ pub(super) enum TokenLimit {
 }
 
 /// What is sent besides model and messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dialect {
     pub(super) output: Output,
     pub(super) temperature: bool,
@@ -40,6 +42,8 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Dialects {
     first: Dialect,
+    /// Whether an earlier run was answered.
+    known: bool,
     state: Mutex<State>,
 }
 
@@ -47,9 +51,16 @@ pub(super) struct Dialects {
 const STRIKES: u32 = 2;
 
 impl Dialects {
-    pub(super) fn new(output: Output, logprobs: bool) -> Self {
+    /// Begins with the dialect that an earlier run found out, or with `output` and all parameters.
+    pub(super) fn new(output: Output, logprobs: bool, earlier: Option<Dialect>) -> Self {
         let first = Dialect { output, temperature: true, logprobs, token_limit: TokenLimit::MaxTokens };
-        Self { first, state: Mutex::new(State { now: first, proven: false, strikes: 0 }) }
+        let state = State { now: earlier.unwrap_or(first), proven: false, strikes: 0 };
+        Self { first, known: earlier.is_some(), state: Mutex::new(state) }
+    }
+
+    /// Whether an earlier run was answered by this model.
+    pub(super) fn known(&self) -> bool {
+        self.known
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -163,7 +174,7 @@ mod tests {
     use super::*;
 
     fn dialects() -> Dialects {
-        Dialects::new(Output::JsonSchema, true)
+        Dialects::new(Output::JsonSchema, true, None)
     }
 
     #[test]

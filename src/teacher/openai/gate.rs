@@ -10,6 +10,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::stop::Stop;
+use crate::teacher::AskError;
+
 /// Requests in flight before the first answer: enough to begin with, few enough to find out what the server takes.
 const START: f64 = 8.0;
 /// The share of the most requests in flight with which it goes on then.
@@ -27,68 +30,87 @@ struct State {
     /// After a pause, until an answer comes: one at a time.
     probing: bool,
     paused_until: Option<Instant>,
+    floor: f64,
     ceiling: f64,
     answered: bool,
-    closed: bool,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Gate {
     state: Mutex<State>,
-    floor: f64,
     changed: Notify,
 }
 
+/// A teacher's share of what may be in flight, as long as it is there.
+#[derive(Debug)]
+pub(super) struct Seat {
+    gate: Arc<Gate>,
+    room: f64,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.gate.lock();
+        state.ceiling -= self.room;
+        let most = state.ceiling.max(state.floor);
+        state.threshold = state.threshold.min(most);
+        state.limit = state.limit.min(most);
+    }
+}
+
 impl Gate {
-    /// Lets `floor` to `ceiling` requests be in flight.
-    pub(super) fn new(floor: usize, ceiling: usize) -> Arc<Self> {
-        let (floor, ceiling) = (floor.max(1) as f64, ceiling.max(1) as f64);
+    /// A gate that lets nobody through before somebody joins.
+    pub(super) fn new() -> Arc<Self> {
         let state = State {
-            limit: START.clamp(floor, ceiling),
-            threshold: ceiling,
+            limit: 0.0,
+            threshold: 0.0,
             in_flight: 0,
             epoch: 0,
             probing: false,
             paused_until: None,
-            ceiling,
+            floor: 1.0,
+            ceiling: 0.0,
             answered: false,
-            closed: false,
         };
-        Arc::new(Self { state: Mutex::new(state), floor, changed: Notify::new() })
+        Arc::new(Self { state: Mutex::new(state), changed: Notify::new() })
+    }
+
+    /// Lets `room` requests more be in flight, and `floor` at least.
+    pub(super) fn join(self: &Arc<Self>, floor: usize, room: usize) -> Seat {
+        let room = room.max(1) as f64;
+        let mut state = self.lock();
+        state.floor = state.floor.max(floor as f64);
+        state.ceiling += room;
+        state.threshold = state.ceiling;
+        if state.answered || state.epoch > 0 {
+            state.limit = state.limit.max(state.floor);
+        } else {
+            state.limit = START.max(state.floor).min(state.ceiling);
+        }
+        drop(state);
+        self.changed.notify_waiters();
+        Seat { gate: Arc::clone(self), room }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets nobody through from now on.
-    pub(super) fn close(&self) {
-        self.lock().closed = true;
-        self.changed.notify_waiters();
-    }
-
-    /// Returns once nobody is let through any more.
-    pub(super) async fn closed(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.lock().closed {
-                return;
-            }
-            changed.await;
-        }
-    }
-
     /// Waits for room and until `count` takes the request's share of the limits per minute (else it says when to try again);
-    /// `None` once closed. Gives what `count` gave. The request counts as in flight until the pass is dropped.
-    pub(super) async fn enter<T>(self: &Arc<Self>, mut count: impl FnMut() -> Result<T, Instant>) -> Option<(Pass, T)> {
+    /// an error once `stop` is set. Gives what `count` gave. The request counts as in flight until the pass is dropped.
+    pub(super) async fn enter<T>(
+        self: &Arc<Self>,
+        stop: &Stop,
+        mut count: impl FnMut() -> Result<T, Instant>,
+    ) -> Result<(Pass, T), AskError> {
         loop {
             let changed = self.changed.notified();
+            if let Some(error) = stop.error() {
+                return Err(error);
+            }
             let again = {
                 let mut state = self.lock();
-                if state.closed {
-                    return None;
-                }
                 let room = if state.probing { 1.0 } else { state.limit.floor() };
                 match state.paused_until.filter(|&until| until > Instant::now()) {
                     Some(until) => Some(until),
@@ -97,29 +119,24 @@ impl Gate {
                     None => match count() {
                         Ok(counted) => {
                             state.in_flight += 1;
-                            return Some((Pass { gate: Arc::clone(self), epoch: state.epoch }, counted));
+                            return Ok((Pass { gate: Arc::clone(self), epoch: state.epoch }, counted));
                         }
                         Err(again) => Some(again),
                     },
                 }
             };
-            match again {
-                Some(again) => {
-                    tokio::select! {
-                        () = sleep_until(again) => {}
-                        () = changed => {}
-                    }
+            let again = async {
+                match again {
+                    Some(again) => sleep_until(again).await,
+                    None => std::future::pending().await,
                 }
-                None => changed.await,
+            };
+            tokio::select! {
+                () = again => {}
+                () = changed => {}
+                error = stop.stopped() => return Err(error),
             }
         }
-    }
-
-    /// Lets `more` requests more be in flight.
-    pub(super) fn widen(&self, more: usize) {
-        let mut state = self.lock();
-        state.ceiling += more as f64;
-        state.threshold = state.ceiling;
     }
 
     /// Nothing is sent for `length` from now; what is in flight goes on. Does not slow down what comes after.
@@ -170,7 +187,7 @@ impl Pass {
         let first = state.epoch == self.epoch;
         if first {
             state.epoch += 1;
-            state.threshold = (state.limit / 2.0).max(self.gate.floor);
+            state.threshold = (state.limit / 2.0).max(state.floor);
             state.limit = state.threshold;
         }
         first
@@ -190,7 +207,13 @@ mod tests {
     use tokio::time::sleep;
 
     async fn enter(gate: &Arc<Gate>) -> Pass {
-        gate.enter(|| Ok(())).await.unwrap().0
+        gate.enter(&Stop::default(), || Ok(())).await.unwrap().0
+    }
+
+    fn gate(floor: usize, room: usize) -> (Arc<Gate>, Seat) {
+        let gate = Gate::new();
+        let seat = gate.join(floor, room);
+        (gate, seat)
     }
 
     /// Requests that the gate lets through at once.
@@ -204,7 +227,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_number_in_flight_grows_with_answers_and_is_halved_once_per_overload() {
-        let gate = Gate::new(2, 64);
+        let (gate, _seat) = gate(2, 64);
         assert_eq!(room(&gate).await, 8);
         for _ in 0..20 {
             let passes: Vec<Pass> = futures::future::join_all((0..room(&gate).await).map(|_| enter(&gate))).await;
@@ -232,7 +255,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_holds_everyone_back_and_the_longest_counts() {
-        let gate = Gate::new(1, 8);
+        let (gate, _seat) = gate(1, 8);
         let start = Instant::now();
         let (first, second) = (enter(&gate).await, enter(&gate).await);
         first.overloaded(Duration::from_secs(8));
@@ -247,7 +270,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_storm_is_met_with_one_request_a_pause() {
-        let gate = Gate::new(1, 100);
+        let (gate, _seat) = gate(1, 100);
         let storm_ends = Instant::now() + Duration::from_secs(600);
         let refused = Arc::new(Mutex::new(0));
         let ask = async || {
@@ -268,12 +291,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_closed_gate_lets_nobody_wait() {
-        let gate = Gate::new(1, 1);
+    async fn who_stops_does_not_wait_and_holds_up_nobody_else() {
+        let (gate, _seat) = gate(1, 1);
         let inside = enter(&gate).await;
-        let (waiting, ()) = tokio::join!(gate.enter(|| Ok(())), async { gate.close() });
-        assert!(waiting.is_none());
+        let stop = Stop::default();
+        let (waiting, ()) = tokio::join!(gate.enter(&stop, || Ok(())), async { stop.because("no credit") });
+        assert_eq!(waiting.unwrap_err(), AskError::Stop("no credit".into()));
         drop(inside);
-        assert!(gate.enter(|| Ok(())).await.is_none());
+        assert!(gate.enter(&stop, || Ok(())).await.is_err());
+        drop(enter(&gate).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_takes_its_room_along() {
+        let (gate, _seat) = gate(1, 4);
+        let second = gate.join(1, 2);
+        assert_eq!(room(&gate).await, 6);
+        drop(second);
+        assert_eq!(room(&gate).await, 4);
     }
 }

@@ -12,8 +12,8 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let number = |text: &str| text.parse::<f64>().ok();
-    if let Some(milliseconds) = text("retry-after-ms").and_then(number) {
-        return seconds(milliseconds / 1e3);
+    if let Some(length) = text("retry-after-ms").and_then(number).and_then(|milliseconds| seconds(milliseconds / 1e3)) {
+        return Some(length);
     }
     let value = text(RETRY_AFTER.as_str())?;
     match number(value) {
@@ -77,7 +77,9 @@ fn rfc3339(value: &str) -> Option<SystemTime> {
     let (year, month, day) = (date.next()??, date.next()??, date.next()??);
     let mut time = time.split(':').map(|part| part.parse::<f64>().ok());
     let (hours, minutes, secs) = (time.next()??, time.next()??, time.next()??);
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    let is_date = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let is_time = (0.0..24.0).contains(&hours) && (0.0..60.0).contains(&minutes) && (0.0..61.0).contains(&secs);
+    if !is_date || !is_time {
         return None;
     }
     // Days since 1970-01-01 (H. Hinnant, "chrono-compatible low-level date algorithms", days_from_civil).
@@ -94,9 +96,13 @@ fn until(date: SystemTime, now: SystemTime) -> Duration {
     date.duration_since(now).unwrap_or_default().min(LONGEST_PAUSE)
 }
 
-/// Negative and not-a-number say nothing; more than [`LONGEST_PAUSE`] is cut to it.
+/// No server means to be asked again in a year; a number like that is a mistake.
+const NONSENSE: f64 = 366.0 * 86_400.0;
+
+/// Negative numbers, and those that make no sense, say nothing; more than [`LONGEST_PAUSE`] is cut to it.
 fn seconds(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds.min(LONGEST_PAUSE.as_secs_f64())).ok()
+    let sensible = Some(seconds).filter(|seconds| (0.0..NONSENSE).contains(seconds))?;
+    Duration::try_from_secs_f64(sensible.min(LONGEST_PAUSE.as_secs_f64())).ok()
 }
 
 #[cfg(test)]
@@ -119,9 +125,12 @@ mod tests {
             ("8", Some(8.0)),
             ("0.5", Some(0.5)),
             ("-3", None),
-            ("1e30", Some(120.0)),
-            ("inf", Some(120.0)),
-            ("NaN", Some(120.0)),
+            ("86400", Some(120.0)),
+            ("1e30", None),
+            ("inf", None),
+            ("-inf", None),
+            ("NaN", None),
+            ("-0", Some(0.0)),
             ("Wed, 21 Oct 2015 07:28:09 GMT", Some(9.0)),
             ("Wed, 21 Oct 2015 07:00:00 GMT", Some(0.0)),
             ("Wed, 21 Oct 2099 07:00:00 GMT", Some(120.0)),
@@ -131,8 +140,10 @@ mod tests {
             let found = retry_after(&headers(&[("retry-after", value)]), now());
             assert_eq!(found, expected.map(Duration::from_secs_f64), "{value:?}");
         }
-        let both = headers(&[("retry-after-ms", "250"), ("retry-after", "8")]);
-        assert_eq!(retry_after(&both, now()), Some(Duration::from_millis(250)));
+        for (milliseconds, expected) in [("250", 0.25), ("NaN", 8.0), ("1e30", 8.0), ("-5", 8.0), ("soon", 8.0)] {
+            let both = headers(&[("retry-after-ms", milliseconds), ("retry-after", "8")]);
+            assert_eq!(retry_after(&both, now()), Some(Duration::from_secs_f64(expected)), "{milliseconds}");
+        }
     }
 
     #[test]
@@ -141,6 +152,9 @@ mod tests {
             (vec![("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "12ms")], Some(0.012)),
             (vec![("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "1m0.5s")], Some(60.5)),
             (vec![("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "6m0s")], Some(120.0)),
+            (vec![("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "NaN")], None),
+            (vec![("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "1e30")], None),
+            (vec![("x-ratelimit-remaining-tokens", "0"), ("x-ratelimit-reset-tokens", "2015-10-21Tinf:NaN:30Z")], None),
             (vec![("x-ratelimit-remaining-requests", "3"), ("x-ratelimit-reset-requests", "6m0s")], None),
             (vec![("x-ratelimit-remaining-requests", "-1"), ("x-ratelimit-reset-requests", "1s")], None),
             (vec![("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "1 fortnight")], None),
@@ -158,8 +172,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_reset_panics_or_is_longer_than_the_longest_pause(value in "[0-9a-z.:TZ+-]{0,30}") {
+        fn no_header_panics_or_is_longer_than_the_longest_pause(value in "([0-9a-z.:TZ+-]|NaN|inf|1e[0-9]{1,3}){0,30}") {
             prop_assert!(reset_after(&value, now()).is_none_or(|length| length <= LONGEST_PAUSE));
+            for name in ["retry-after", "retry-after-ms"] {
+                prop_assert!(retry_after(&headers(&[(name, &value)]), now()).is_none_or(|length| length <= LONGEST_PAUSE));
+            }
         }
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! governor spreads them evenly over the minute; its own wait is not used, because it ignores tokio's clock and lets small
 //! requests starve large ones. A sliding window makes sure that no 60 seconds see more than the limit: there a request
-//! counts with the most tokens it can take until the reply says how many it took.
+//! counts with the most tokens it can take until the reply says how many it took. All who ask the same model with the same
+//! key share window and pace, whichever run they belong to; each keeps to its own limit of what all of them send.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock, Reference};
@@ -37,59 +38,75 @@ impl Clock for TokioClock {
 const WINDOW: Duration = Duration::from_secs(61);
 
 /// What was sent in the last [`WINDOW`], oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Window {
     sent: VecDeque<(Instant, u32)>,
-    /// Entries that have left.
-    gone: u64,
+    /// The number of the oldest entry. It begins high, since older ones may be added.
+    first: u64,
     units: u64,
 }
 
+impl Default for Window {
+    fn default() -> Self {
+        Self { sent: VecDeque::new(), first: 1 << 40, units: 0 }
+    }
+}
+
 impl Window {
-    /// When `units` more may be counted: now (`Ok`) or later.
-    fn fits(&mut self, units: u32, per_minute: u32) -> Result<(), Instant> {
-        let now = Instant::now();
-        while let Some(&(at, old)) = self.sent.front() {
-            if at + WINDOW > now {
-                // What is larger than a minute's share goes alone.
-                let fits = self.units + u64::from(units) <= u64::from(per_minute);
-                return if fits { Ok(()) } else { Err(at + WINDOW) };
-            }
+    fn forget(&mut self, now: Instant) {
+        while let Some(&(_, old)) = self.sent.front().filter(|(at, _)| *at + WINDOW <= now) {
             self.units -= u64::from(old);
             self.sent.pop_front();
-            self.gone += 1;
+            self.first += 1;
         }
-        Ok(())
+    }
+
+    /// When `units` more may be counted: now (`Ok`) or later.
+    fn fits(&mut self, units: u32, per_minute: u32) -> Result<(), Instant> {
+        self.forget(Instant::now());
+        match self.sent.front() {
+            // What is larger than a minute's share goes alone.
+            Some(&(at, _)) if self.units + u64::from(units) > u64::from(per_minute) => Err(at + WINDOW),
+            _ => Ok(()),
+        }
     }
 
     /// Counts `units` as sent now; gives the entry's number.
     fn count(&mut self, units: u32) -> u64 {
-        self.sent.push_back((Instant::now(), units));
+        let now = Instant::now();
+        self.forget(now);
+        self.sent.push_back((now, units));
         self.units += u64::from(units);
-        self.gone + self.sent.len() as u64 - 1
+        self.first + self.sent.len() as u64 - 1
     }
 
     /// Corrects an entry.
     fn correct(&mut self, entry: u64, units: u32) {
-        let index = entry.checked_sub(self.gone).and_then(|index| usize::try_from(index).ok());
+        let index = entry.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         if let Some((_, counted)) = index.and_then(|index| self.sent.get_mut(index)) {
             self.units = self.units + u64::from(units) - u64::from(*counted);
             *counted = units;
         }
     }
+
+    /// Adds what was sent before all that is here.
+    fn add_before(&mut self, at: Instant, units: u32) {
+        self.sent.push_front((at, units));
+        self.units += u64::from(units);
+        self.first -= 1;
+    }
 }
 
-/// At most `per_minute` units in any 60 seconds.
+/// Spreads `per_minute` units evenly.
 #[derive(Debug)]
-struct Meter {
+struct Pace {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>,
     clock: TokioClock,
     per_minute: u32,
     burst: u32,
-    window: Mutex<Window>,
 }
 
-impl Meter {
+impl Pace {
     fn new(per_minute: u32) -> Self {
         let burst = (per_minute / 64).max(1);
         let burst_units = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
@@ -98,11 +115,11 @@ impl Meter {
             .allow_burst(burst_units);
         let clock = TokioClock { start: Instant::now() };
         let limiter = RateLimiter::direct_with_clock(quota, clock.clone());
-        Self { limiter, clock, per_minute, burst, window: Mutex::default() }
+        Self { limiter, clock, per_minute, burst }
     }
 
     /// Waits until `units` more keep the pace.
-    async fn pace(&self, units: u32) {
+    async fn keep(&self, units: u32) {
         let mut left = units;
         while let Some(piece) = NonZeroU32::new(left.min(self.burst)) {
             // A piece never exceeds the burst, so the outer result is always Ok.
@@ -116,59 +133,112 @@ impl Meter {
             }
         }
     }
+}
 
-    fn window(&self) -> MutexGuard<'_, Window> {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+/// Requests and tokens of the last minute.
+#[derive(Debug, Default)]
+struct Minute {
+    requests: Window,
+    tokens: Window,
+}
+
+/// What is sent to one model with one key, by all who ask it.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    minute: Mutex<Minute>,
+    /// By what is spread, and units per minute.
+    paces: Mutex<HashMap<(&'static str, u32), Arc<Pace>>>,
+    /// First come, first served: a large request waits for its tokens before the small ones behind it.
+    pub(super) queue: tokio::sync::Mutex<()>,
+}
+
+impl Sent {
+    fn minute(&self) -> MutexGuard<'_, Minute> {
+        self.minute.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pace(&self, what: &'static str, per_minute: u32) -> Arc<Pace> {
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(paces.entry((what, per_minute)).or_insert_with(|| Arc::new(Pace::new(per_minute))))
     }
 }
 
 /// The limits per minute of one teacher.
 #[derive(Debug)]
 pub(super) struct Limits {
-    requests: Option<Meter>,
-    tokens: Option<Meter>,
+    sent: Arc<Sent>,
+    requests: Option<Arc<Pace>>,
+    tokens: Option<Arc<Pace>>,
 }
 
-/// The tokens with which a request is counted.
+/// Where the tokens of a request are counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counted(Option<u64>);
 
 impl Limits {
-    pub(super) fn new(config: &LimitsConfig) -> Self {
-        Self { requests: config.requests_per_minute.map(Meter::new), tokens: config.tokens_per_minute.map(Meter::new) }
+    /// The limits of `config` on what is `sent` by all.
+    pub(super) fn new(config: &LimitsConfig, sent: Arc<Sent>) -> Self {
+        Self {
+            requests: config.requests_per_minute.map(|per_minute| sent.pace("requests", per_minute)),
+            tokens: config.tokens_per_minute.map(|per_minute| sent.pace("tokens", per_minute)),
+            sent,
+        }
+    }
+
+    /// Whether there are any.
+    pub(super) fn are_set(&self) -> bool {
+        self.requests.is_some() || self.tokens.is_some()
+    }
+
+    /// Waits for its turn, which lasts as long as what is given back.
+    pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.sent.queue.lock().await
     }
 
     /// Waits until a request of this size keeps the pace.
     pub(super) async fn pace(&self, size: Size) {
         if let Some(requests) = &self.requests {
-            requests.pace(1).await;
+            requests.keep(1).await;
         }
         if let Some(tokens) = &self.tokens {
-            tokens.pace(size.prompt.saturating_add(size.completion)).await;
+            tokens.keep(size.prompt.saturating_add(size.completion)).await;
         }
     }
 
     /// Counts a request as sent now, with the most tokens it can take, or says when to try again.
     pub(super) fn count(&self, size: Size) -> Result<Counted, Instant> {
-        let most = size.prompt_bound.saturating_add(size.completion_bound);
-        let mut requests = self.requests.as_ref().map(|meter| (meter.window(), meter.per_minute));
-        let mut tokens = self.tokens.as_ref().map(|meter| (meter.window(), meter.per_minute));
-        if let Some((window, per_minute)) = &mut requests {
-            window.fits(1, *per_minute)?;
+        if !self.are_set() {
+            return Ok(Counted(None));
         }
-        if let Some((window, per_minute)) = &mut tokens {
-            window.fits(most, *per_minute)?;
+        let most = size.most();
+        let mut minute = self.sent.minute();
+        if let Some(requests) = &self.requests {
+            minute.requests.fits(1, requests.per_minute)?;
         }
-        if let Some((window, _)) = &mut requests {
-            window.count(1);
+        if let Some(tokens) = &self.tokens {
+            minute.tokens.fits(most, tokens.per_minute)?;
         }
-        Ok(Counted(tokens.as_mut().map(|(window, _)| window.count(most))))
+        minute.requests.count(1);
+        Ok(Counted(Some(minute.tokens.count(most))))
     }
 
     /// The reply says that a request took `total` tokens.
-    pub(super) fn correct(&self, counted: Counted, total: u64) {
-        if let (Counted(Some(entry)), Some(meter)) = (counted, &self.tokens) {
-            meter.window().correct(entry, u32::try_from(total).unwrap_or(u32::MAX));
+    pub(super) fn correct(&self, counted: Counted, total: u32) {
+        if let Counted(Some(entry)) = counted {
+            self.sent.minute().tokens.correct(entry, total);
+        }
+    }
+
+    /// Counts what an earlier process sent: how long ago, and how many tokens.
+    pub(super) fn count_before(&self, mut earlier: Vec<(Duration, u32)>) {
+        let now = Instant::now();
+        earlier.sort_unstable();
+        let mut minute = self.sent.minute();
+        for (age, tokens) in earlier {
+            // The clock may have begun later than that; then it leaves a little later.
+            let at = now.checked_sub(age).unwrap_or(now);
+            minute.requests.add_before(at, 1);
+            minute.tokens.add_before(at, tokens);
         }
     }
 }
@@ -179,7 +249,19 @@ mod tests {
     use proptest::prelude::*;
 
     fn limits(requests_per_minute: Option<u32>, tokens_per_minute: Option<u32>) -> Limits {
-        Limits { requests: requests_per_minute.map(Meter::new), tokens: tokens_per_minute.map(Meter::new) }
+        share(&Arc::default(), requests_per_minute, tokens_per_minute)
+    }
+
+    fn share(sent: &Arc<Sent>, requests_per_minute: Option<u32>, tokens_per_minute: Option<u32>) -> Limits {
+        let config = LimitsConfig {
+            requests_per_minute,
+            tokens_per_minute,
+            max_in_flight: 1,
+            min_in_flight: 1,
+            max_retries: 0,
+            give_up_after: Duration::ZERO,
+        };
+        Limits::new(&config, Arc::clone(sent))
     }
 
     fn of(tokens: u32) -> Size {
@@ -245,6 +327,38 @@ mod tests {
         }
         let per_minute = 3_000.0 * 100.0 / (start.elapsed().as_secs_f64() / 60.0);
         assert!((97_000.0..100_000.0).contains(&per_minute), "{per_minute}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_ask_one_model_share_the_minute_whatever_limit_each_has() {
+        let sent = Arc::default();
+        let (all, half) = (share(&sent, Some(60), None), share(&sent, Some(30), None));
+        let start = Instant::now();
+        let ask = async |limits: &Limits, count: usize| {
+            let mut times = Vec::new();
+            for _ in 0..count {
+                send(limits, of(1)).await;
+                times.push(start.elapsed());
+            }
+            times
+        };
+        let (a, b, c) = tokio::join!(ask(&all, 60), ask(&all, 60), ask(&half, 10));
+        let mut times = [a, b, c].concat();
+        times.sort_unstable();
+        assert!(fullest_window(&times, &vec![1; times.len()]) <= 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_an_earlier_process_sent_counts_until_it_is_a_minute_old() {
+        let limits = limits(Some(10), None);
+        tokio::time::advance(Duration::from_secs(100)).await;
+        let (start, counted) = (Instant::now(), limits.count(of(3)).unwrap());
+        limits.count_before((0..8).map(|age| (Duration::from_secs(5 * age), 7)).collect());
+        limits.correct(counted, 2);
+        assert_eq!(limits.sent.minute().tokens.units, 8 * 7 + 2);
+        assert!(limits.count(of(1)).is_ok());
+        // The oldest of them was sent 35 s ago.
+        assert_eq!(limits.count(of(1)).unwrap_err() - start, WINDOW - Duration::from_secs(35));
     }
 
     proptest! {

@@ -1,86 +1,64 @@
 //! The `openai` teacher: any server with the OpenAI chat completions API.
 //!
 //! This file sets one up; `request` asks. A request: prompt → money reserved → room, pauses and limits per minute (`gate`, `limits`) → sent (`client`) in the
-//! dialect that the server takes (`dialect`) → read (`read`, `parse`). What went wrong is judged by `retry`, and by
-//! `breaker` whether it is the request's fault or the server's.
+//! dialect that the server takes (`dialect`) → read (`read`, `reasoning`, `parse`). What went wrong is judged by `blame`: by
+//! `retry` whether it is worth another try, by `breaker` whether it is the request's fault or the server's, by `doubt`
+//! whether a refusal is the text's or the settings'.
 
+mod address;
+mod blame;
 mod breaker;
 mod client;
 mod dialect;
+mod doubt;
 mod examples;
+mod files;
 mod gate;
 mod headers;
 mod limits;
+mod memory;
 pub(super) mod parse;
 mod prompt;
+mod proxy;
 mod read;
+mod reasoning;
+mod redact;
 mod request;
 mod retry;
 mod sizes;
+mod stop;
+mod teller;
+#[cfg(test)]
+mod tests;
 mod wire;
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use self::breaker::Breaker;
+use self::address::{Account, Address};
+pub(super) use self::address::{Set, Shared};
 use self::client::Http;
 use self::dialect::Dialects;
-use self::gate::Gate;
+use self::doubt::Doubt;
+use self::gate::Seat;
 use self::limits::Limits;
+use self::memory::Memory;
 use self::prompt::Prompter;
 use self::sizes::Sizer;
+use self::stop::Stop;
+use self::teller::Teller;
 use self::wire::{Formats, Request};
-use super::{AskError, Requests, Size, Teacher};
-use crate::config::{OpenAiConfig, Task};
+use super::{AskError, Asked, Requests, Size, Teacher};
+use crate::config::{HttpConfig, OpenAiConfig, Task};
 use crate::domain::answer::{Answer, AnswerKey};
 use crate::domain::label::LabelSet;
 use crate::domain::sample::{Sample, short_hash};
 use crate::error::{Error, Result};
 use crate::teacher::ledger::Ledger;
-
-/// What teachers at one address have in common.
-#[derive(Debug)]
-struct Address {
-    http: Http,
-    gate: Arc<Gate>,
-    breaker: Breaker,
-}
-
-/// Addresses and dialects by what tells them apart, while teachers are set up.
-#[derive(Debug, Default)]
-pub(super) struct Shared {
-    addresses: HashMap<(String, Option<String>), Arc<Address>>,
-    dialects: HashMap<(String, String), Arc<Dialects>>,
-}
-
-impl Shared {
-    fn address(&mut self, config: &OpenAiConfig) -> Result<Arc<Address>, String> {
-        let key = (config.http.base_url.clone(), config.http.api_key_env.clone());
-        let limits = &config.limits;
-        if let Some(address) = self.addresses.get(&key) {
-            address.gate.widen(limits.max_in_flight);
-            return Ok(Arc::clone(address));
-        }
-        let address = Arc::new(Address {
-            http: Http::new(&config.http, limits.max_in_flight)?,
-            gate: Gate::new(limits.min_in_flight, limits.max_in_flight),
-            breaker: Breaker::new(limits.give_up_after),
-        });
-        self.addresses.insert(key, Arc::clone(&address));
-        Ok(address)
-    }
-
-    fn dialects(&mut self, config: &OpenAiConfig) -> Arc<Dialects> {
-        let key = (config.http.base_url.clone(), config.model.clone());
-        let new = || Arc::new(Dialects::new(config.prompt.output, config.prompt.logprobs));
-        Arc::clone(self.dialects.entry(key).or_insert_with(new))
-    }
-}
 
 /// A server with the OpenAI API.
 #[derive(Debug)]
@@ -92,35 +70,76 @@ pub(super) struct OpenAi {
     formats: Formats,
     /// Hash of all that a key depends on besides the text.
     key_prefix: [u8; 16],
+    http: Http,
     address: Arc<Address>,
+    /// Its part of the room that the address has.
+    _seat: Seat,
+    stop: Arc<Stop>,
+    doubt: Doubt,
     dialects: Arc<Dialects>,
-    in_flight: Semaphore,
-    /// First come, first served: a large request waits for its tokens before the small ones behind it.
-    queue: tokio::sync::Mutex<()>,
+    memory: Arc<Memory>,
+    /// Its name in the memory.
+    place: String,
+    /// Requests without a stored answer.
+    in_flight: Arc<Semaphore>,
     limits: Limits,
+    /// What its limits per minute are for, in files; none without limits.
+    limited: Option<String>,
+    /// Counts what earlier processes sent, before the first request.
+    earlier: Once,
     ledger: Arc<Ledger>,
+    teller: Teller,
 }
 
 impl OpenAi {
-    pub(super) fn open(config: &OpenAiConfig, task: &Task, ledger: &Arc<Ledger>, shared: &mut Shared) -> Result<Self> {
+    pub(super) fn open(
+        config: &OpenAiConfig,
+        task: &Task,
+        ledger: &Arc<Ledger>,
+        shared: &mut Shared,
+        set: &mut Set,
+    ) -> Result<Self> {
         let wrong = |message: String| Error::TeacherConfig { teacher: config.name.clone(), message };
         let prompter = Prompter::new(&config.prompt, task).map_err(wrong)?;
         let sizer = Sizer::new(config.tokenizer.as_deref(), &prompter.prefix(), config.prompt.max_tokens);
+        let key = client::key(&config.http).map_err(wrong)?;
+        let max_in_flight = files::fit(config.limits.max_in_flight, &config.name);
+        let http = Http::new(&config.http, key.as_deref(), max_in_flight).map_err(wrong)?;
+        if let Some(proxy) = http.proxy().filter(|proxy| shared.is_news(proxy)) {
+            tracing::info!("{proxy}");
+        }
+        let account = Account::of(config, key.as_deref());
+        let (address, place) = (shared.address(&account), address::place(config));
+        address.breaker.begin();
+        let limits = Limits::new(&config.limits, shared.sent(&account, &config.model));
         Ok(Self {
             key_prefix: short_hash(&[b"openai", settings(config).as_bytes(), &prompter.fingerprint()]),
             sizer: sizer.map_err(wrong)?,
             formats: Formats::new(&config.prompt, &task.labels),
-            address: shared.address(config).map_err(wrong)?,
-            dialects: shared.dialects(config),
-            in_flight: Semaphore::new(config.limits.max_in_flight),
-            queue: tokio::sync::Mutex::default(),
-            limits: Limits::new(&config.limits),
+            http,
+            _seat: address.gate.join(config.limits.min_in_flight.min(max_in_flight), max_in_flight),
+            address,
+            stop: set.stop(&account),
+            doubt: Doubt::new(),
+            dialects: shared.dialects(&account, &place, config, set),
+            memory: Arc::clone(&set.memory),
+            place,
+            in_flight: Arc::new(Semaphore::new(max_in_flight)),
+            limited: limits.are_set().then(|| address::limited(config)),
+            limits,
+            earlier: Once::new(),
             labels: task.labels.clone(),
             ledger: Arc::clone(ledger),
+            teller: Teller::new(&config.name),
             config: config.clone(),
             prompter,
         })
     }
+}
+
+/// Why there is no key where `config` says that there is one.
+pub(super) fn missing_key(config: &HttpConfig) -> Option<String> {
+    client::key(config).err()
 }
 
 /// What answers depend on besides prompt and text.
@@ -166,11 +185,14 @@ impl Teacher for OpenAi {
     }
 
     fn stop(&self) {
-        self.in_flight.close();
-        self.address.gate.close();
+        self.stop.stop();
     }
 
-    fn ask<'a>(&'a self, sample: &'a Sample, _draw: u32) -> BoxFuture<'a, Result<Answer, AskError>> {
+    fn no_more(&self) {
+        self.doubt.end();
+    }
+
+    fn ask<'a>(&'a self, sample: &'a Sample, _draw: u32) -> BoxFuture<'a, Result<Asked, AskError>> {
         Box::pin(self.ask(sample))
     }
 

@@ -1,16 +1,18 @@
 //! From the text of a reply to ranked labels of the task.
 //!
-//! Models wrap the JSON they were asked for in prose, code fences or other objects, or break it off; all of that is read.
-//! What is not in the label set is returned beside it, never dropped silently. The work is linear in the reply.
+//! Models think aloud, wrap the JSON they were asked for in prose, code fences or other objects, or break it off; all of that
+//! is read, thoughts apart. What is not in the label set is returned beside it, never dropped silently. The work is linear in
+//! the reply.
 
 use std::collections::HashSet;
 
 use serde_json::{Deserializer, Map, Value};
 
+use super::reasoning::{Spoken, spoken};
 use crate::domain::label::{LabelId, LabelSet};
 
-/// Starts of JSON that are tried before the reply is read as plain text: bounds the work on hostile replies.
-const MAX_STARTS: usize = 8;
+/// How often the bytes of a reply are read in search of JSON: bounds the work on hostile replies.
+const READINGS: usize = 16;
 /// Names that are read from one reply.
 const MAX_NAMES: usize = 4096;
 
@@ -32,14 +34,42 @@ struct Named {
     weight: Option<f32>,
 }
 
-/// Reads the labels out of `reply`.
+/// The labels of a reply, and where they were found.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Found {
+    pub(super) labels: Labels,
+    /// Where in the reply they begin.
+    pub(super) from: usize,
+    /// The reply ends while the model still thinks.
+    pub(super) thinks: bool,
+}
+
+/// Reads the labels out of `reply`; what the model thinks aloud is passed over.
 #[must_use]
 pub fn labels_in(reply: &str, labels: &LabelSet) -> Labels {
-    // The whole reply may be a label that looks like JSON or a list.
-    if let Some(label) = labels.resolve(reply) {
-        return Labels { ranked: vec![label], ..Labels::default() };
+    find(reply, labels).labels
+}
+
+/// As [`labels_in`], with where they were found.
+pub(super) fn find(reply: &str, labels: &LabelSet) -> Found {
+    let Spoken { pieces, cut_off } = spoken(reply);
+    if cut_off {
+        return Found { thinks: true, ..Found::default() };
     }
-    let names = json_names(reply).or_else(|| broken_json_names(reply)).unwrap_or_else(|| plain_names(reply));
+    let from = pieces.first().map_or(0, |piece| piece.start);
+    let said: Vec<&str> = pieces.iter().filter_map(|piece| reply.get(piece.clone())).collect();
+    let whole = said.join("\n");
+    // The whole reply may be a label that looks like JSON or a list.
+    if let Some(label) = labels.resolve(&whole) {
+        return Found { labels: Labels { ranked: vec![label], ..Labels::default() }, from, thinks: false };
+    }
+    let json = json_names(pieces.iter().map(|piece| piece.start).zip(said), labels);
+    let (names, from) =
+        json.unwrap_or_else(|| (broken_json_names(&whole).unwrap_or_else(|| plain_names(&whole)), from));
+    Found { labels: ranked(names, labels), from, thinks: false }
+}
+
+fn ranked(names: Vec<Named>, labels: &LabelSet) -> Labels {
     let mut seen = HashSet::new();
     let mut found: Vec<(LabelId, Option<f32>)> = Vec::new();
     let mut off_list = Vec::new();
@@ -62,27 +92,71 @@ pub fn labels_in(reply: &str, labels: &LabelSet) -> Labels {
     }
 }
 
-/// The names in the first JSON value of the reply that has any; no names if the reply is JSON without any.
-fn json_names(reply: &str) -> Option<Vec<Named>> {
-    let mut any = None;
-    for (at, _) in reply.match_indices(['[', '{']).take(MAX_STARTS) {
-        let value = reply.get(at..).and_then(|rest| Deserializer::from_str(rest).into_iter::<Value>().next());
-        let Some(Ok(value)) = value else { continue };
-        let mut names = Vec::new();
-        collect(&value, &mut names);
-        if !names.is_empty() {
-            return Some(names);
+/// The names in the last whole JSON value that names labels, or else in the last that names anything, and where it begins;
+/// no names if what is said is JSON without any. Models correct themselves, and what they say last counts.
+fn json_names<'a>(pieces: impl Iterator<Item = (usize, &'a str)>, labels: &LabelSet) -> Option<(Vec<Named>, usize)> {
+    let (mut best, mut named, mut empty) = (None, false, None);
+    for (start, piece) in pieces {
+        for (at, value) in values(piece) {
+            let mut names = Vec::new();
+            collect(&value, &mut names);
+            let names_labels = names.iter().take(MAX_NAMES).any(|named| labels.resolve(&named.name).is_some());
+            if !names.is_empty() && (names_labels || !named) {
+                best = Some((names, start + at));
+                named |= names_labels;
+            } else if piece.trim_start().len() + at == piece.len() {
+                // `[]` or `{"labels": []}` says that there is none; prose around it says nothing more.
+                empty.get_or_insert((Vec::new(), start + at));
+            }
         }
-        any.get_or_insert(at);
     }
-    // `[]` or `{"labels": []}` says that there is none; prose around it says nothing more.
-    any.filter(|&at| reply.trim_start().len() + at == reply.len()).map(|_| Vec::new())
+    best.or(empty)
+}
+
+/// The whole JSON arrays and objects in `text` that are in no other, with where they begin.
+fn values(text: &str) -> impl Iterator<Item = (usize, Value)> {
+    let (mut at, mut budget) = (0, READINGS * text.len());
+    std::iter::from_fn(move || {
+        loop {
+            let start = at + text.get(at..)?.find(['[', '{'])?;
+            let rest = text.get(start..)?;
+            let mut stream = Deserializer::from_str(rest).into_iter::<Value>();
+            let read = match stream.next()? {
+                Ok(value) => {
+                    at = start + stream.byte_offset();
+                    return Some((start, value));
+                }
+                Err(error) => offset(rest, error.line(), error.column()),
+            };
+            at = start + 1;
+            budget = budget.checked_sub(read.max(1))?;
+        }
+    })
+}
+
+/// How many bytes stand before a line (from 1) and column.
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let before = line.checked_sub(2).and_then(|feeds| text.match_indices('\n').nth(feeds)).map_or(0, |(at, _)| at + 1);
+    before + column
 }
 
 const NAME_KEYS: [&str; 3] = ["label", "name", "category"];
+/// Fields in which models say why.
+const REASON_KEYS: [&str; 9] = [
+    "reasoning",
+    "reasoning_content",
+    "thinking",
+    "thought",
+    "thoughts",
+    "explanation",
+    "rationale",
+    "analysis",
+    "why",
+];
 const WEIGHT_KEYS: [&str; 5] = ["probability", "confidence", "weight", "score", "p"];
 
-/// Strings of an array; of an object its `labels`, or its label with its probability, or else the strings below its keys.
+/// Strings of an array; of an object its `labels`, or its label with its probability, or else the strings below its keys,
+/// reasons apart.
 fn collect(value: &Value, names: &mut Vec<Named>) {
     match value {
         Value::String(name) => names.push(Named { name: name.clone(), weight: None }),
@@ -110,8 +184,15 @@ fn collect_object(object: &Map<String, Value>, names: &mut Vec<Named>) {
             let named = object.keys().zip(weights);
             names.extend(named.map(|(name, weight)| Named { name: name.clone(), weight: Some(weight) }));
         }
-        None => object.values().for_each(|value| collect(value, names)),
+        None => {
+            let answers = object.iter().filter(|(key, _)| !is_reason(key));
+            answers.for_each(|(_, value)| collect(value, names));
+        }
     }
+}
+
+fn is_reason(key: &str) -> bool {
+    REASON_KEYS.iter().any(|reason| key.eq_ignore_ascii_case(reason))
 }
 
 /// A number from 0 to 1, or a percentage; as a number or in a string.
@@ -129,20 +210,22 @@ fn probability(value: &Value) -> Option<f32> {
     (0.0..=1.0).contains(&number).then_some(number as f32)
 }
 
-/// The whole strings of JSON that was broken off, keys apart.
+/// The whole strings of JSON that was broken off, keys and reasons apart.
 fn broken_json_names(reply: &str) -> Option<Vec<Named>> {
     let start = reply.trim_start().trim_start_matches("```json").trim_start_matches("```").trim_start();
     if !start.starts_with(['[', '{']) {
         return None;
     }
-    let mut names = Vec::new();
+    let (mut names, mut is_why) = (Vec::new(), false);
     let mut rest = start;
     while let Some(quote) = rest.find('"') {
         let literal = rest.get(quote..)?;
         let mut strings = Deserializer::from_str(literal).into_iter::<String>();
         let Some(Ok(name)) = strings.next() else { break };
         rest = literal.get(strings.byte_offset()..)?;
-        if !rest.trim_start().starts_with(':') {
+        let is_key = rest.trim_start().starts_with(':');
+        let was_why = std::mem::replace(&mut is_why, is_key && is_reason(&name));
+        if !is_key && !was_why {
             names.push(Named { name, weight: None });
         }
         if names.len() >= MAX_NAMES {
@@ -204,6 +287,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_model_thinks_aloud_is_never_its_answer() {
+        let (card, refund) = (LabelId(0), LabelId(1));
+        for (reply, expected) in [
+            (r#"<think>{"labels":["card_arrival"]} no</think>{"labels":["refund"]}"#, vec![refund]),
+            ("<think>card_arrival, refund, card_arrival</think>\nrefund", vec![refund]),
+            ("it is card_arrival</think>refund", vec![refund]),
+            (r#"["card_arrival"] or rather ["refund"] [1]"#, vec![refund]),
+            (r#"{"labels": ["refund"]} {"note": ["thanks"]}"#, vec![refund]),
+            (r#"{"reasoning": "card_arrival", "answer": "refund"}"#, vec![refund]),
+            (r#"{"reasoning": "card_arrival", "labels": ["refund", "card"#, vec![refund]),
+            ("{x} {y} {z} {a} {b} {c} {d} {e} {f} [\"refund\"]", vec![refund]),
+            (
+                "<|channel|>analysis<|message|>card_arrival<|end|><|start|>assistant<|channel|>final<|message|>[\"refund\"]",
+                vec![refund],
+            ),
+            ("<think>refund", vec![]),
+            (r#"{"labels": ["refund"]}<think>or rather "#, vec![]),
+            (r#"{"card_arrival": 0.2, "refund": 0.1}"#, vec![card, refund]),
+        ] {
+            let found = find(reply, &set());
+            assert_eq!(found.labels.ranked, expected, "{reply:?}");
+            assert_eq!(found.thinks, expected.is_empty(), "{reply:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_label_is_handed_back() {
         let found = labels_in(r#"["refund", "lottery"]"#, &set());
         assert_eq!(found, Labels { ranked: vec![LabelId(1)], weights: vec![], off_list: vec!["lottery".into()] });
@@ -231,7 +340,21 @@ mod tests {
     #[test]
     fn the_work_is_linear_in_the_reply() {
         // Of each a megabyte: what took quadratic time would not end.
-        for piece in ["[", "{\"", "\"a\",", "[\"a\"],", "refund\n", "{\"labels\":[", "\\u0041\"", ",", "é\"{["] {
+        let thoughts = ["<think>", "</think>", "<think></think>", "<|channel|>", "<|end|>x", "<", "[THINK", "<think"];
+        let pieces = [
+            "[",
+            "{\"",
+            "\"a\",",
+            "[\"a\"],",
+            "refund\n",
+            "{\"labels\":[",
+            "\\u0041\"",
+            ",",
+            "é\"{[",
+            "[\n",
+            "{\"a\":1}",
+        ];
+        for piece in pieces.into_iter().chain(thoughts) {
             let reply = piece.repeat((1 << 20) / piece.len());
             let _ = labels_in(&reply, &set());
             let _ = labels_in(&format!("[{reply}"), &set());
@@ -250,6 +373,19 @@ mod tests {
             once.dedup();
             prop_assert_eq!(once.len(), found.ranked.len());
             prop_assert!(found.weights.is_empty() || found.weights.len() == found.ranked.len());
+        }
+
+        #[test]
+        fn no_thought_changes_the_answer(
+            thought in "([\\[\\]{}\",:a-z<>/|. \\né]|refund|card_arrival|<think>|\"labels\": ?){0,30}",
+            answer in prop::sample::select(vec![r#"{"labels": ["refund"]}"#, "card_arrival\nrefund", "[\"refund\", \"x\"]", "[]"]),
+        ) {
+            let alone = labels_in(answer, &set());
+            prop_assert_eq!(&labels_in(&format!("<think>{thought}</think>{answer}"), &set()), &alone);
+            // The opening tag may have been in the prompt.
+            let unopened = thought.replace("<think>", "");
+            prop_assert_eq!(&labels_in(&format!("{unopened}</think>{answer}"), &set()), &alone);
+            prop_assert_eq!(labels_in(&format!("{answer}<think>{thought}"), &set()), Labels::default());
         }
 
         #[test]

@@ -12,6 +12,9 @@ use crate::domain::sample::short_hash;
 
 const SYSTEM: &str = include_str!("prompts/system.jinja");
 
+/// Length of the texts with which a template is tried.
+const PROBE: usize = 32;
+
 /// A message of a chat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Message<'a> {
@@ -64,7 +67,12 @@ impl Prompter {
             user_source: config.user.clone(),
         };
         // A mistake in the template shows with the first text; better now.
-        prompter.user_message("text").map(|_| prompter)
+        if prompter.user_message(&"a".repeat(PROBE))? == prompter.user_message(&"b".repeat(PROBE))? {
+            return Err(
+                "the template `user` says the same about every text: put {{ text }} where the text belongs".to_owned()
+            );
+        }
+        Ok(prompter)
     }
 
     /// What all answers depend on besides the texts.
@@ -200,6 +208,8 @@ mod tests {
             (Some("{{ lables }}"), None, "`system`"),
             (None, Some("{{ txt }}"), "`user`"),
             (None, Some("{% if"), "`user`"),
+            (None, Some("Which label?"), "{{ text }}"),
+            (None, Some("A text of {{ text | length }} characters"), "{{ text }}"),
         ] {
             let wrong = PromptConfig {
                 system: system.map(str::to_owned),

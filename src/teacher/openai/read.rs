@@ -15,20 +15,20 @@ pub(super) fn answer(body: &[u8], labels: &LabelSet) -> Result<Answer, String> {
         serde_json::from_slice(body).map_err(|error| format!("the reply is no chat completion ({error})"))?;
     let choice = reply.choices.first().ok_or("the reply has no choices")?;
     let content = choice.message.text();
-    let found = parse::labels_in(&content, labels);
-    let problem = problem(choice, &found);
+    let parse::Found { labels: found, from, thinks } = parse::find(&content, labels);
+    let problem = problem(choice, &found, thinks);
     // A model that refuses names nothing, whatever it seems to name.
     let refused = problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::Refused);
     let ranked = if refused { Vec::new() } else { found.ranked };
     let weights = match (&found.weights, refused) {
         (_, true) => Vec::new(),
         (weights, _) if !weights.is_empty() => found.weights,
-        _ => token_weights(choice, &content, &ranked, labels),
+        _ => token_weights(choice, (&content, from), &ranked, labels),
     };
     Ok(Answer {
         labels: ranked,
         weights,
-        raw: Some(content),
+        raw: Some(choice.message.raw().unwrap_or(content)),
         model: reply.model.clone(),
         usage: reply.usage(),
         cost: reply.cost(),
@@ -36,7 +36,7 @@ pub(super) fn answer(body: &[u8], labels: &LabelSet) -> Result<Answer, String> {
     })
 }
 
-fn problem(choice: &Choice, found: &parse::Labels) -> Option<Problem> {
+fn problem(choice: &Choice, found: &parse::Labels, thinks: bool) -> Option<Problem> {
     let of = |kind, message: String| Some(Problem { kind, message });
     let finish = choice.finish_reason.as_deref();
     if let Some(refusal) = choice.message.refusal() {
@@ -44,6 +44,11 @@ fn problem(choice: &Choice, found: &parse::Labels) -> Option<Problem> {
     }
     if finish == Some("content_filter") {
         return of(ProblemKind::Refused, "the provider's filter stopped the answer".to_owned());
+    }
+    if thinks {
+        let message =
+            "the answer is cut off while the model still thinks aloud: raise max_tokens, or have it think less";
+        return of(ProblemKind::CutOff, message.to_owned());
     }
     if finish == Some("length") {
         return of(ProblemKind::CutOff, "the answer is cut off at max_tokens".to_owned());
@@ -68,8 +73,9 @@ fn excerpt(text: &str) -> String {
     excerpt
 }
 
-/// The probability of each label's name as it was generated: the product over its tokens. Empty unless all are known.
-fn token_weights(choice: &Choice, content: &str, ranked: &[LabelId], labels: &LabelSet) -> Vec<f32> {
+/// The probability of each label's name as it was generated: the product over its tokens. Empty unless all are known. The
+/// answer begins at `from`: names before that are thoughts.
+fn token_weights(choice: &Choice, (content, from): (&str, usize), ranked: &[LabelId], labels: &LabelSet) -> Vec<f32> {
     let tokens = choice.tokens();
     if tokens.is_empty() {
         return Vec::new();
@@ -77,7 +83,7 @@ fn token_weights(choice: &Choice, content: &str, ranked: &[LabelId], labels: &La
     // Servers may take fences and spaces off the content, but not off the tokens.
     let generated: String = tokens.iter().map(|(token, _)| *token).collect();
     let Some(offset) = generated.find(content) else { return Vec::new() };
-    let mut from = 0;
+    let mut from = from;
     let weight = |&label: &LabelId| {
         let name = labels.name(label);
         let start = from + content.get(from..)?.find(name)?;
@@ -146,6 +152,26 @@ mod tests {
         assert_eq!(read(choice.clone()).weights, [0.25, 0.25]);
         choice["logprobs"] = serde_json::json!({"content": tokens});
         assert_eq!(read(choice).weights, [0.25, 0.25]);
+    }
+
+    #[test]
+    fn thoughts_weigh_nothing_and_are_kept() {
+        let token = |text: &str, p: f64| serde_json::json!({"token": text, "logprob": p.ln()});
+        let mut choice = content("<think>refund</think>refund", "stop");
+        choice["logprobs"] = serde_json::json!({"content": [
+            token("<think>", 0.5), token("refund", 0.125), token("</think>", 0.5), token("refund", 0.75),
+        ]});
+        let answer = read(choice);
+        assert_eq!(answer.weights, [0.75]);
+        assert_eq!(answer.raw.as_deref(), Some("<think>refund</think>refund"));
+        let parts = serde_json::json!([
+            {"type": "thinking", "thinking": "other", "text": "other"}, {"type": "text", "text": "refund"},
+        ]);
+        let answer = read(serde_json::json!({"message": {"content": parts, "reasoning_content": "other"}}));
+        assert_eq!(answer.labels, [LabelId(0)]);
+        assert!(answer.raw.unwrap().contains("thinking"));
+        let unended = read(content("<think>refund", "stop"));
+        assert_eq!((unended.labels.len(), unended.problem.unwrap().kind), (0, ProblemKind::CutOff));
     }
 
     #[test]

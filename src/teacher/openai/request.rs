@@ -2,176 +2,222 @@
 
 use std::time::SystemTime;
 
-use reqwest::StatusCode;
 use rust_decimal::Decimal;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::breaker::Meaning;
-use super::client::{Lost, Response};
-use super::dialect::TokenLimit;
+use super::blame::Trouble;
+use super::client::{Lost, Response, Where};
+use super::dialect::{Dialect, TokenLimit};
+use super::doubt::{About, Flight, Question};
 use super::gate::Pass;
 use super::limits::Counted;
 use super::prompt::Message;
-use super::retry::{Verdict, backoff, judge};
+use super::retry::backoff;
 use super::wire::Request;
 use super::{OpenAi, headers, read};
-use crate::domain::answer::{Answer, Problem, ProblemKind};
-use crate::domain::sample::Sample;
-use crate::teacher::AskError;
+use crate::domain::answer::Answer;
+use crate::domain::sample::{Sample, TextHash};
 use crate::teacher::ledger::{Refused, Reservation};
+use crate::teacher::{AskError, Asked};
 
-/// How one request ended without an answer.
-#[derive(Debug)]
-enum Trouble {
-    /// Not this request's fault: send it again when the gate lets it.
-    Again,
-    /// It went wrong; worth another try.
-    Own { message: String, unreachable: bool },
-    /// Not worth another try, for this sample.
-    Refused(String),
-    /// Not worth another try, for any sample.
-    Stop(String),
-    /// Nothing was sent: the run stops.
-    Cancelled,
+/// What a request holds on its way.
+pub(super) struct Admitted<'a> {
+    permit: OwnedSemaphorePermit,
+    _flight: Flight<'a>,
+    pub(super) pass: Pass,
+    counted: Counted,
 }
 
 impl OpenAi {
-    /// Asks until there is an answer or no more sense in asking.
-    pub(super) async fn ask(&self, sample: &Sample) -> Result<Answer, AskError> {
+    /// Asks until there is an answer or no more sense in asking; who finds that out stops all who ask the same address.
+    pub(super) async fn ask(&self, sample: &Sample) -> Result<Asked, AskError> {
+        let asked = self.answer(sample).await;
+        if let Err(AskError::Stop(reason)) = &asked {
+            self.stop.because(reason);
+            self.teller.finish();
+        }
+        asked
+    }
+
+    async fn answer(&self, sample: &Sample) -> Result<Asked, AskError> {
         let messages = self.prompter.messages(&sample.text).map_err(AskError::Stop)?;
+        let mut question = self.doubt.arrive();
         let mut tries = 0;
         loop {
-            match self.request(&messages).await {
-                Ok(answer) => return Ok(answer),
-                Err(Trouble::Cancelled) => return Err(AskError::Cancelled),
-                Err(Trouble::Stop(message)) => return Err(AskError::Stop(message)),
-                // Before the first answer it is more likely the settings than the text.
-                Err(Trouble::Refused(message)) if !self.address.breaker.ever_answered() => {
-                    return Err(AskError::Stop(message));
+            let trouble = match self.request(&messages).await {
+                Ok(asked) => return Ok(asked),
+                Err(trouble) => trouble,
+            };
+            match trouble {
+                Trouble::Ended(error) => return Err(error),
+                Trouble::Stop(message) => return Err(AskError::Stop(message)),
+                Trouble::Refused { answer, message } => {
+                    return self.refusal(&mut question, sample, *answer, &message).await;
                 }
-                Err(Trouble::Refused(message)) => return Err(AskError::Failed(message)),
-                Err(Trouble::Again) => {}
-                Err(Trouble::Own { message, unreachable }) => {
+                Trouble::Again => {}
+                Trouble::Own { message, unreachable } => {
                     tries += 1;
                     if tries > self.config.limits.max_retries {
                         return Err(self.out_of_tries(&message, unreachable, tries));
                     }
-                    tracing::warn!("teacher {:?}: {message}; trying again", self.config.name);
+                    self.teller.warn(&message, "; trying again");
+                    let wait = backoff(tries, rand::random());
+                    // Where nobody is, the clock decides how often it is tried.
+                    let often = self.config.limits.give_up_after / 4;
                     tokio::select! {
-                        () = tokio::time::sleep(backoff(tries, rand::random())) => {}
-                        () = self.address.gate.closed() => return Err(AskError::Cancelled),
+                        () = tokio::time::sleep(if unreachable { wait.min(often) } else { wait }) => {}
+                        error = self.stop.stopped() => return Err(error),
                     }
                 }
             }
+        }
+    }
+
+    /// What a refusal means shows when others are answered or refused. Meanwhile nothing is in flight for it.
+    async fn refusal(
+        &self,
+        question: &mut Question<'_>,
+        sample: &Sample,
+        answer: Answer,
+        message: &str,
+    ) -> Result<Asked, AskError> {
+        let text = TextHash::of(&sample.text);
+        match question.refused(text, message, self.dialects.known(), &self.stop).await {
+            About::Text => Ok(Asked::free(answer)),
+            About::Settings(message) => Err(AskError::Stop(message)),
+            About::Unclear => Err(AskError::Failed(message.to_owned())),
+            About::Stopped(error) => Err(error),
         }
     }
 
     fn out_of_tries(&self, message: &str, unreachable: bool, tries: u32) -> AskError {
         if unreachable {
-            let address = &self.config.http.base_url;
-            return AskError::Stop(format!(
-                "nobody answers at {address} ({message}, {tries} tries). Is the server running, and is base_url right?"
-            ));
+            return AskError::Stop(self.nobody(&format!("{message}, {tries} tries")));
         }
         AskError::Failed(format!("{message} ({tries} tries)"))
     }
 
     /// Sends one request when everything lets it, and reads its reply.
-    async fn request(&self, messages: &[Message<'_>]) -> Result<Answer, Trouble> {
-        let worst = self.worst_cost(messages);
-        let reserved = match worst {
-            Some(worst) => Some(self.ledger.reserve(worst).await.map_err(|Refused(message)| Trouble::Stop(message))?),
-            None => None,
-        };
-        let Some((permit, pass, counted)) = self.admit(messages).await else {
-            reserved.into_iter().for_each(Reservation::release);
-            return Err(Trouble::Cancelled);
+    async fn request(&self, messages: &[Message<'_>]) -> Result<Asked, Trouble> {
+        self.earlier.call_once(|| {
+            let earlier = self.limited.as_deref().map(|limited| self.ledger.take_last_minute(limited));
+            self.limits.count_before(earlier.unwrap_or_default());
+        });
+        let worst = self.worst_cost(messages).unwrap_or_default();
+        let mut reserved = self.ledger.reserve(worst).await.map_err(|Refused(message)| Trouble::Stop(message))?;
+        let admitted = match self.admit(messages).await {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                reserved.release();
+                return Err(Trouble::Ended(error));
+            }
         };
         let dialect = self.dialects.now();
-        let request = Request::new(&self.config.model, messages, &self.config.prompt, dialect, &self.formats);
-        let body = match serde_json::to_vec(&request) {
-            Ok(body) if worst.is_none() || dialect.token_limit != TokenLimit::None => body,
-            problem => {
-                reserved.into_iter().for_each(Reservation::release);
-                let why =
-                    "the server takes no limit of an answer's tokens, so run.max_cost cannot be kept: leave it out";
-                return Err(Trouble::Stop(problem.err().map_or(why.to_owned(), |error| error.to_string())));
+        let body = match self.body(messages, dialect) {
+            Ok(body) => body,
+            Err(why) => {
+                reserved.release();
+                return Err(Trouble::Stop(why));
             }
         };
-        let sent = self.address.http.post(body).await;
-        drop(permit);
-        let response = match sent {
-            Ok(response) => response,
+        let most = self.sizer.size(messages).most();
+        if let Err(Refused(why)) = reserved.put_on_file(self.limited.as_deref(), most).await {
+            return Err(Trouble::Stop(why));
+        }
+        let sent = tokio::select! {
+            sent = self.http.post(body) => sent,
+            error = self.stop.abandoned() => return Err(Trouble::Ended(error)),
+        };
+        match sent {
+            Ok(response) if response.status.is_success() => {
+                self.dialects.worked(dialect);
+                self.read(&response, messages, admitted, reserved, dialect)
+            }
+            Ok(response) => self.without_answer(response, admitted, reserved, dialect),
             Err(lost) => {
-                if lost.unsent {
-                    reserved.into_iter().for_each(Reservation::release);
+                if lost.place != Where::Underway {
+                    reserved.release();
                 }
-                return Err(self.failed(&pass, lost));
+                Err(self.failed(&admitted.pass, lost))
             }
-        };
-        if response.status.is_success() {
-            self.dialects.worked(dialect);
-            return self.read(&response, messages, &pass, counted, reserved);
         }
-        // A gateway that gave up does not know whether the request was answered, and charged.
-        if !matches!(response.status.as_u16(), 408 | 502 | 504) {
-            reserved.into_iter().for_each(Reservation::release);
+    }
+
+    fn body(&self, messages: &[Message<'_>], dialect: Dialect) -> Result<Vec<u8>, String> {
+        if self.config.price.is_some() && dialect.token_limit == TokenLimit::None {
+            return Err(
+                "the server takes no limit of an answer's tokens, so run.max_cost cannot be kept: leave it out"
+                    .to_owned(),
+            );
         }
-        let body = String::from_utf8_lossy(&response.body);
-        if let Some(said) = self.dialects.refused(dialect, response.status.as_u16(), &body) {
-            if !said.is_empty() {
-                tracing::info!("teacher {:?}: {said}", self.config.name);
-            }
-            return Err(Trouble::Again);
-        }
-        Err(match self.refused(&response, &body, &pass) {
-            Ok(answer) => return Ok(answer),
-            Err(trouble) => trouble,
-        })
+        let request = Request::new(&self.config.model, messages, &self.config.prompt, dialect, &self.formats);
+        serde_json::to_vec(&request).map_err(|error| error.to_string())
     }
 
     /// Waits for its turn, room, pace and share of the limits.
-    async fn admit(&self, messages: &[Message<'_>]) -> Option<(SemaphorePermit<'_>, Pass, Counted)> {
-        let permit = self.in_flight.acquire().await.ok()?;
-        let _turn = self.queue.lock().await;
-        if self.in_flight.is_closed() {
-            return None;
+    pub(super) async fn admit(&self, messages: &[Message<'_>]) -> Result<Admitted<'_>, AskError> {
+        let permit = tokio::select! {
+            permit = std::sync::Arc::clone(&self.in_flight).acquire_owned() => permit.map_err(|_| AskError::Cancelled)?,
+            error = self.stop.stopped() => return Err(error),
+        };
+        let enter = async {
+            let _turn = self.limits.turn().await;
+            let flight = self.doubt.fly().await;
+            // By what is known now, not when the request joined the queue.
+            let size = self.sizer.size(messages);
+            self.limits.pace(size).await;
+            let (pass, counted) = self.address.gate.enter(&self.stop, || self.limits.count(size)).await?;
+            Ok(Admitted { permit, _flight: flight, pass, counted })
+        };
+        tokio::select! {
+            admitted = enter => admitted,
+            error = self.stop.stopped() => Err(error),
         }
-        // By what is known now, not when the request joined the queue.
-        let size = self.sizer.size(messages);
-        self.limits.pace(size).await;
-        let (pass, counted) = self.address.gate.enter(|| self.limits.count(size)).await?;
-        Some((permit, pass, counted))
     }
 
     fn read(
         &self,
         response: &Response,
         messages: &[Message<'_>],
-        pass: &Pass,
-        counted: Counted,
-        reserved: Option<Reservation>,
-    ) -> Result<Answer, Trouble> {
+        admitted: Admitted<'_>,
+        reserved: Reservation,
+        dialect: Dialect,
+    ) -> Result<Asked, Trouble> {
+        let Admitted { permit, pass, counted, .. } = admitted;
         let mut answer = match read::answer(&response.body, &self.labels) {
             Ok(answer) => answer,
-            Err(message) => return Err(self.failed(pass, Lost { message, unsent: false })),
+            Err(message) => return Err(self.failed(&pass, Lost::underway(message))),
         };
+        self.redact(&mut answer);
         self.address.breaker.answered();
+        self.doubt.answered();
+        self.memory.note(&self.place, dialect);
         pass.answered();
         if let Some(length) = headers::exhausted_for(&response.headers, SystemTime::now()) {
             self.address.gate.rest(length);
         }
-        if let Some(usage) = &answer.usage {
+        let tokens = answer.usage.map(|usage| u32::try_from(usage.total()).unwrap_or(u32::MAX));
+        if let (Some(usage), Some(tokens)) = (&answer.usage, tokens) {
             self.sizer.learn(messages, usage);
-            self.limits.correct(counted, usage.total());
+            self.limits.correct(counted, tokens);
         }
         answer.cost = self.cost(&answer, Decimal::ONE);
-        if let Some(reserved) = reserved {
+        if self.config.price.is_some() {
             // What the provider did not count costs what it may have cost.
-            let cost = *answer.cost.get_or_insert(reserved.amount());
-            reserved.settle(cost);
+            answer.cost.get_or_insert(reserved.amount());
         }
-        Ok(answer)
+        reserved.settle(answer.cost.unwrap_or_default(), tokens);
+        Ok(Asked { answer, permit: permit.into() })
+    }
+
+    /// A server may repeat the key in what it answers, in an escaped form that only reading it undoes.
+    fn redact(&self, answer: &mut Answer) {
+        let redactor = self.http.redactor();
+        let problem = answer.problem.as_mut().map(|problem| &mut problem.message);
+        [answer.raw.as_mut(), answer.model.as_mut(), problem]
+            .into_iter()
+            .flatten()
+            .for_each(|text| redactor.clean_text(text));
     }
 
     /// What a request of these messages may cost at most; `None` without prices.
@@ -189,85 +235,25 @@ impl OpenAi {
         answer.cost.or_else(|| Some((price?.of(&answer.usage?) * share).normalize()))
     }
 
-    /// A request without an answer: its own trouble, or the server's.
-    fn failed(&self, pass: &Pass, lost: Lost) -> Trouble {
-        let Lost { message, unsent } = lost;
-        let unreachable = unsent && !self.address.breaker.ever_answered();
-        if unreachable {
-            return Trouble::Own { message, unreachable };
+    /// A reply without an answer: the dialect's fault, or whoever else's.
+    fn without_answer(
+        &self,
+        response: Response,
+        admitted: Admitted<'_>,
+        reserved: Reservation,
+        dialect: Dialect,
+    ) -> Result<Asked, Trouble> {
+        // A gateway that gave up does not know whether the request was answered, and charged.
+        if !matches!(response.status.as_u16(), 408 | 502 | 504) {
+            reserved.release();
         }
-        if !pass.is_current() {
-            // It fell into the trouble that everyone is waiting out already.
-            return Trouble::Again;
+        let body = String::from_utf8_lossy(&response.body);
+        if let Some(said) = self.dialects.refused(dialect, response.status.as_u16(), &body) {
+            if !said.is_empty() {
+                tracing::info!("teacher {:?}: {said}", self.config.name);
+            }
+            return Err(Trouble::Again);
         }
-        match self.address.breaker.failed(rand::random()) {
-            Meaning::Own => Trouble::Own { message, unreachable },
-            Meaning::Server(wait) => {
-                let seconds = wait.as_secs_f64();
-                tracing::warn!(
-                    "teacher {:?}: {message}; the server is in trouble, waiting {seconds:.1} s",
-                    self.config.name
-                );
-                pass.overloaded(wait);
-                Trouble::Again
-            }
-            Meaning::GiveUp(length) => {
-                let seconds = length.as_secs();
-                Trouble::Stop(format!(
-                    "no answer from {} for {seconds} s, at last: {message}",
-                    self.config.http.base_url
-                ))
-            }
-        }
-    }
-
-    /// A reply with an error status: an answer all the same if the provider's filter refused the text.
-    fn refused(&self, response: &Response, body: &str, pass: &Pass) -> Result<Answer, Trouble> {
-        let status = response.status;
-        let excerpt: String = body.trim().chars().take(300).collect();
-        let message = || format!("HTTP {status}: {excerpt}. {}", self.advice(status));
-        Err(match judge(status, &response.headers, body) {
-            Verdict::Overloaded(_) if !pass.is_current() => Trouble::Again,
-            Verdict::Overloaded(asked) => match self.address.breaker.refused(rand::random()) {
-                Ok(own) => {
-                    let wait = asked.unwrap_or(own);
-                    pass.overloaded(wait);
-                    let (name, seconds) = (&self.config.name, wait.as_secs_f64());
-                    tracing::warn!("teacher {name:?}: HTTP {status}; trying again after {seconds:.1} s");
-                    Trouble::Again
-                }
-                Err(length) => {
-                    let seconds = length.as_secs();
-                    return Err(Trouble::Stop(format!("nothing but HTTP {status} for {seconds} s: {excerpt}")));
-                }
-            },
-            Verdict::Passing => self.failed(pass, Lost { message: format!("HTTP {status}: {excerpt}"), unsent: false }),
-            Verdict::Filtered => {
-                let problem = Some(Problem {
-                    kind: ProblemKind::Refused,
-                    message: format!("the provider's filter refused the text (HTTP {status})"),
-                });
-                return Ok(Answer { raw: Some(body.to_owned()), problem, ..Answer::default() });
-            }
-            Verdict::Refused => Trouble::Refused(message()),
-            Verdict::Stop => Trouble::Stop(message()),
-        })
-    }
-
-    fn advice(&self, status: StatusCode) -> String {
-        let http = &self.config.http;
-        match status.as_u16() {
-            300..=399 => format!("It points elsewhere, which is not followed: check base_url ({}).", http.base_url),
-            401 | 403 => match &http.api_key_env {
-                Some(variable) => format!("Check the API key in {variable}."),
-                None => "The server wants an API key: set api_key_env to the variable that holds it.".to_owned(),
-            },
-            402 | 429 => "The account has no credit left.".to_owned(),
-            404 => format!("Check base_url ({}) and model ({}).", http.base_url, self.config.model),
-            _ if !self.address.breaker.ever_answered() => {
-                format!("Check base_url ({}), model ({}) and key.", http.base_url, self.config.model)
-            }
-            _ => "The server does not take this text.".to_owned(),
-        }
+        Err(self.blame(&response, &body, &admitted.pass))
     }
 }

@@ -168,19 +168,31 @@ pub(super) struct ReplyMessage {
 }
 
 impl ReplyMessage {
-    /// The text: a string, or the strings of a list of parts.
+    /// The text: a string, or the strings of a list of parts, thoughts apart.
     pub(super) fn text(&self) -> String {
         match &self.content {
             Value::String(text) => text.clone(),
-            Value::Array(parts) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),
+            Value::Array(parts) => parts.iter().filter_map(spoken_part).collect(),
             _ => String::new(),
         }
+    }
+
+    /// The content as it was received, where [`Self::text`] is not all of it.
+    pub(super) fn raw(&self) -> Option<String> {
+        let parts = self.content.as_array()?;
+        (!parts.iter().all(|part| spoken_part(part).is_some())).then(|| self.content.to_string())
     }
 
     /// Why the model refused, if it did.
     pub(super) fn refusal(&self) -> Option<&str> {
         self.refusal.as_str().filter(|refusal| !refusal.is_empty())
     }
+}
+
+/// The text of a part that is no thought.
+fn spoken_part(part: &Value) -> Option<&str> {
+    let kind = part.get("type").and_then(Value::as_str).unwrap_or("text");
+    part.get("text")?.as_str().filter(|_| matches!(kind, "text" | "output_text"))
 }
 
 #[cfg(test)]

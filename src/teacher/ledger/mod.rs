@@ -1,0 +1,347 @@
+//! The ledger: what requests cost, and the cap they never pass; and when they were sent, for the limits per minute.
+//!
+//! The worst case of a request is reserved before it is sent. A reply turns the reservation into its true cost; a
+//! request whose outcome stays unknown counts as spent in full. Both are on file (`requests.jsonl`), the reservation before
+//! the request leaves, so that a kill cannot make the ledger forget: what was on its way then counts at its worst.
+
+mod book;
+mod entry;
+mod scribe;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use tokio::sync::{Notify, oneshot};
+
+use self::book::Book;
+use self::scribe::{Note, Scribe};
+use crate::config::Price;
+use crate::domain::answer::Usage;
+use crate::error::{Error, Result};
+
+const FILE: &str = "requests.jsonl";
+/// The file of earlier versions, which is also how a person can say what was spent.
+const OLD_FILE: &str = "spend.json";
+
+/// The old file: all that is spent, at most.
+#[derive(Debug, Default, Deserialize)]
+struct Spend {
+    #[serde(with = "rust_decimal::serde::str")]
+    at_most: Decimal,
+}
+
+/// Sums in the currency of the prices.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Costs of answers that are stored.
+    pub recorded: Decimal,
+    /// Requests whose outcome is unknown, at their worst.
+    pub unknown: Decimal,
+    /// Requests on their way, at their worst.
+    pub reserved: Decimal,
+}
+
+impl Sums {
+    /// All that is spent or may be.
+    #[must_use]
+    pub fn total(&self) -> Decimal {
+        self.recorded.saturating_add(self.unknown).saturating_add(self.reserved)
+    }
+}
+
+/// Where requests are written down.
+#[derive(Debug, Default)]
+enum Desk {
+    /// Nowhere: there is no run directory.
+    #[default]
+    None,
+    /// In this folder, once there is something to write.
+    Closed { dir: PathBuf, book: Box<Book> },
+    /// Somebody writes.
+    Open(Scribe),
+    /// The run is over.
+    Over,
+}
+
+/// Requests of the last minute, by where they went: how long ago, and their tokens.
+type LastMinute = HashMap<String, Vec<(Duration, u32)>>;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Ledger {
+    sums: Mutex<Sums>,
+    cap: Option<Decimal>,
+    desk: Mutex<Desk>,
+    /// Whether there is a file: then everything is written down, so that its sums stay whole.
+    kept: AtomicBool,
+    /// Of earlier processes.
+    last_minute: Mutex<LastMinute>,
+    freed: Notify,
+}
+
+/// Why nothing can be reserved any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(pub String);
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Ledger {
+    /// An empty ledger that keeps to `cap`.
+    #[must_use]
+    pub fn new(cap: Option<Decimal>) -> Arc<Self> {
+        Arc::new(Self {
+            sums: Mutex::default(),
+            cap,
+            desk: Mutex::default(),
+            kept: AtomicBool::new(false),
+            last_minute: Mutex::default(),
+            freed: Notify::new(),
+        })
+    }
+
+    /// Takes up what the run directory `dir`, whose stored answers cost `recorded`, has spent. Writes nothing: that begins
+    /// with the first request.
+    pub fn take_up(&self, dir: &Path, recorded: Decimal) -> Result<()> {
+        let at_most = read_old(dir)?;
+        let mut book = read_book(dir, recorded, at_most)?;
+        let minute = book.last_minute(scribe::now_ms()).into_iter();
+        *lock(&self.last_minute) = minute
+            .map(|(to, sent)| {
+                (to, sent.into_iter().map(|(age, tokens)| (Duration::from_millis(age), tokens)).collect())
+            })
+            .collect();
+        book.draw(recorded, at_most.unwrap_or_default());
+        let unknown = book.total(recorded) - recorded;
+        *lock(&self.sums) = Sums { recorded, unknown, reserved: Decimal::ZERO };
+        *lock(&self.desk) = Desk::Closed { dir: dir.to_owned(), book: Box::new(book) };
+        self.kept.store(at_most.is_some() || dir.join(FILE).exists(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// What the run directory `dir`, whose stored answers cost `recorded`, has spent. Changes nothing.
+    pub fn look(dir: &Path, recorded: Decimal) -> Result<Sums> {
+        let ledger = Self::new(None);
+        ledger.take_up(dir, recorded)?;
+        Ok(ledger.sums())
+    }
+
+    /// The sums at this moment.
+    #[must_use]
+    pub fn sums(&self) -> Sums {
+        *lock(&self.sums)
+    }
+
+    /// Requests to `to` in the last minute before this process began, once: how long ago each was sent, and its tokens.
+    pub(crate) fn take_last_minute(&self, to: &str) -> Vec<(Duration, u32)> {
+        lock(&self.last_minute).remove(to).unwrap_or_default()
+    }
+
+    /// Reserves `worst`; waits while others' reservations may still come back smaller.
+    pub async fn reserve(self: &Arc<Self>, worst: Decimal) -> Result<Reservation, Refused> {
+        loop {
+            let freed = self.freed.notified();
+            match self.try_reserve(worst) {
+                Some(true) => break,
+                Some(false) => freed.await,
+                None => return Err(self.refusal(worst)),
+            }
+        }
+        Ok(Reservation { ledger: Some(Arc::clone(self)), amount: worst, number: None })
+    }
+
+    /// Whether there was room; `None` if there will be none.
+    fn try_reserve(&self, worst: Decimal) -> Option<bool> {
+        let mut sums = lock(&self.sums);
+        let fits = |sum: Decimal| self.cap.is_none_or(|cap| sum.saturating_add(worst) <= cap);
+        if fits(sums.total()) {
+            sums.reserved += worst;
+            return Some(true);
+        }
+        let may_fit = sums.reserved > Decimal::ZERO && fits(sums.recorded.saturating_add(sums.unknown));
+        may_fit.then_some(false)
+    }
+
+    fn refusal(&self, worst: Decimal) -> Refused {
+        let sums = self.sums();
+        let spent = (sums.recorded + sums.unknown).normalize();
+        let cap = self.cap.unwrap_or_default().normalize();
+        Refused(format!(
+            "run.max_cost is reached: {spent} of {cap} is spent, and the next request may cost {}. Raise max_cost to go on",
+            worst.normalize()
+        ))
+    }
+
+    /// Hands a note to the scribe, who begins with the first. Whether it is to be written at all.
+    fn write(&self, note: Note) -> Result<bool> {
+        let mut desk = lock(&self.desk);
+        if let Desk::Closed { dir, book } = &*desk {
+            *desk = Desk::Open(Scribe::start(dir.join(FILE), book.as_ref().clone(), dir.join(OLD_FILE))?);
+        }
+        match &*desk {
+            Desk::Open(scribe) if scribe.hand(note) => Ok(true),
+            Desk::Open(_) | Desk::Over => Err(Error::gone("ledger")),
+            Desk::None | Desk::Closed { .. } => Ok(false),
+        }
+    }
+
+    /// Counts the cost of an answer that came in another way than by a reservation. Not on a tokio worker.
+    pub fn add(&self, cost: Decimal) -> Result<()> {
+        if cost > Decimal::ZERO {
+            let mut sums = lock(&self.sums);
+            sums.recorded = sums.recorded.saturating_add(cost);
+            drop(sums);
+            let (told, written) = std::sync::mpsc::channel();
+            let tell = move |outcome| drop(told.send(outcome));
+            if self.write(Note::Spend { cost, written: Box::new(tell) })? && !matches!(written.recv(), Ok(Ok(_))) {
+                return self.close().and(Err(Error::gone("ledger")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until all is written, at the end of a run; nothing is written after. Not on a tokio worker.
+    pub fn close(&self) -> Result<()> {
+        match std::mem::replace(&mut *lock(&self.desk), Desk::Over) {
+            Desk::Open(scribe) => scribe.finish(),
+            Desk::None | Desk::Closed { .. } | Desk::Over => Ok(()),
+        }
+    }
+}
+
+/// What an earlier version, or a person, says is spent at most.
+fn read_old(dir: &Path) -> Result<Option<Decimal>> {
+    let path = dir.join(OLD_FILE);
+    match std::fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice::<Spend>(&bytes)
+            .map(|spend| Some(spend.at_most))
+            .map_err(|error| Error::Spend { path, message: error.to_string() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::run_file("read", &path)(source)),
+    }
+}
+
+/// What the file of `dir` says; says what is damaged.
+fn read_book(dir: &Path, recorded: Decimal, at_most: Option<Decimal>) -> Result<Book> {
+    let path = dir.join(FILE);
+    let file = match std::fs::read(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Book::new(recorded)),
+        Err(source) => return Err(Error::run_file("read", &path)(source)),
+    };
+    let book = match Book::read(&file) {
+        Ok(book) => book,
+        // Somebody says what was spent: that takes the place of the balance.
+        Err(_) if at_most.is_some() => Book::new(recorded),
+        Err(_) => {
+            return Err(Error::Spend { path, message: "its first two lines, the balance, cannot be read".to_owned() });
+        }
+    };
+    if let Some(lines) = book.damage() {
+        tracing::warn!(
+            "{}: line(s) {lines} are damaged; each counts as the dearest request of this run. There is nothing to mend; if \
+             the provider's bill says that less was spent, raise run.max_cost by the difference",
+            path.display()
+        );
+    }
+    Ok(book)
+}
+
+/// Money set aside for one request. Dropped unsettled, its outcome is unknown and it counts as spent.
+#[derive(Debug)]
+#[must_use]
+pub struct Reservation {
+    /// Until the request has ended.
+    ledger: Option<Arc<Ledger>>,
+    amount: Decimal,
+    /// Its number on file, if it is there.
+    number: Option<u64>,
+}
+
+impl Reservation {
+    /// How much was set aside.
+    #[must_use]
+    pub fn amount(&self) -> Decimal {
+        self.amount
+    }
+
+    /// Returns once the request is on file, as sent now. `to` is where it counts for limits per minute, with `tokens` at
+    /// most. Without limit and price there is nothing to write, unless there is a file already.
+    pub(crate) async fn put_on_file(&mut self, to: Option<&str>, tokens: u32) -> Result<(), Refused> {
+        let Some(ledger) = &self.ledger else { return Ok(()) };
+        if to.is_none() && self.amount == Decimal::ZERO && !ledger.kept.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        ledger.kept.store(true, Ordering::Relaxed);
+        let (told, written) = oneshot::channel();
+        // Who no longer waits has dropped the reservation; then the line stands for a request of unknown outcome.
+        let tell = Box::new(move |outcome| drop(told.send(outcome)));
+        let note = Note::Send { to: to.map(str::to_owned), tokens, worst: self.amount, written: tell };
+        match ledger.write(note) {
+            Ok(false) => return Ok(()),
+            Ok(true) => {}
+            Err(error) => return Err(Refused(error.to_string())),
+        }
+        match written.await {
+            Ok(Ok(number)) => self.number = Some(number),
+            Ok(Err(message)) => return Err(Refused(message)),
+            Err(_) => return Err(Refused(format!("{FILE} cannot be written any more"))),
+        }
+        Ok(())
+    }
+
+    /// The request cost so much, and took so many tokens if that is known.
+    pub fn settle(mut self, cost: Decimal, tokens: Option<u32>) {
+        self.end(Some(cost), tokens);
+    }
+
+    /// Nothing was sent, or what was sent is not charged.
+    pub fn release(mut self) {
+        self.end(Some(Decimal::ZERO), None);
+    }
+
+    fn end(&mut self, cost: Option<Decimal>, tokens: Option<u32>) {
+        let Some(ledger) = self.ledger.take() else { return };
+        {
+            let mut sums = lock(&ledger.sums);
+            sums.reserved -= self.amount;
+            match cost {
+                Some(cost) => sums.recorded = sums.recorded.saturating_add(cost),
+                None => sums.unknown = sums.unknown.saturating_add(self.amount),
+            }
+        }
+        if let Some(number) = self.number {
+            // A line that is missing counts at its worst: an error here can hide nothing.
+            let _ = ledger.write(Note::End { number, cost, tokens });
+        }
+        ledger.freed.notify_waiters();
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.end(None, None);
+    }
+}
+
+impl Price {
+    /// The cost of `usage`.
+    #[must_use]
+    pub fn of(&self, usage: &Usage) -> Decimal {
+        let cached = usage.cached_tokens.min(usage.prompt_tokens);
+        let fresh = usage.prompt_tokens - cached;
+        let per_million = self.input * Decimal::from(fresh)
+            + self.cached_input * Decimal::from(cached)
+            + self.output * Decimal::from(usage.completion_tokens);
+        per_million / Decimal::from(1_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests;

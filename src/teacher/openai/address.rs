@@ -1,0 +1,102 @@
+//! What teachers share: by address and key the gate and the breaker, by model too the limits per minute and the dialect.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::breaker::Breaker;
+use super::dialect::Dialects;
+use super::gate::Gate;
+use super::limits::Sent;
+use super::memory::Memory;
+use super::stop::Stop;
+use crate::config::OpenAiConfig;
+use crate::domain::sample::{short_hash, to_hex};
+
+/// An address as one key sees it: providers limit accounts. The key itself is not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Account {
+    base_url: String,
+    key: Option<[u8; 16]>,
+}
+
+impl Account {
+    pub(super) fn of(config: &OpenAiConfig, key: Option<&str>) -> Self {
+        Self { base_url: config.http.base_url.clone(), key: key.map(|key| short_hash(&[b"key", key.as_bytes()])) }
+    }
+}
+
+/// What requests to one address have in common.
+#[derive(Debug)]
+pub(super) struct Address {
+    pub(super) gate: Arc<Gate>,
+    pub(super) breaker: Breaker,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(in crate::teacher) struct Shared {
+    addresses: HashMap<Account, Arc<Address>>,
+    sent: HashMap<(Account, String), Arc<Sent>>,
+    dialects: HashMap<(Account, String), Arc<Dialects>>,
+    told: HashSet<String>,
+}
+
+impl Shared {
+    pub(super) fn address(&mut self, account: &Account) -> Arc<Address> {
+        let new = || Arc::new(Address { gate: Gate::new(), breaker: Breaker::default() });
+        Arc::clone(self.addresses.entry(account.clone()).or_insert_with(new))
+    }
+
+    pub(super) fn sent(&mut self, account: &Account, model: &str) -> Arc<Sent> {
+        Arc::clone(self.sent.entry((account.clone(), model.to_owned())).or_default())
+    }
+
+    /// The dialect for what `place` names; begins with what the run remembers.
+    pub(super) fn dialects(
+        &mut self,
+        account: &Account,
+        place: &str,
+        config: &OpenAiConfig,
+        run: &Set,
+    ) -> Arc<Dialects> {
+        let key = (account.clone(), place.to_owned());
+        let new = || Arc::new(Dialects::new(config.prompt.output, config.prompt.logprobs, run.memory.recall(place)));
+        Arc::clone(self.dialects.entry(key).or_insert_with(new))
+    }
+
+    /// Whether `message` is told for the first time.
+    pub(super) fn is_news(&mut self, message: &str) -> bool {
+        self.told.insert(message.to_owned())
+    }
+}
+
+/// The name of a model at an address, and of what it is asked for first, in files: a hash, since addresses may hold secrets.
+pub(super) fn place(config: &OpenAiConfig) -> String {
+    let first = format!("{:?} {}", config.prompt.output, config.prompt.logprobs);
+    to_hex(short_hash(&[config.http.base_url.as_bytes(), config.model.as_bytes(), first.as_bytes()]))
+}
+
+/// The name of what limits per minute are for, in files.
+pub(super) fn limited(config: &OpenAiConfig) -> String {
+    to_hex(short_hash(&[config.http.base_url.as_bytes(), config.model.as_bytes()]))
+}
+
+/// The teachers of one run.
+#[derive(Debug)]
+pub(in crate::teacher) struct Set {
+    pub(super) memory: Arc<Memory>,
+    stops: HashMap<Account, Arc<Stop>>,
+}
+
+impl Set {
+    /// Teachers of the run in `dir`.
+    pub(in crate::teacher) fn new(dir: &Path) -> Self {
+        Self { memory: Arc::new(Memory::read(dir)), stops: HashMap::new() }
+    }
+
+    /// What stops those at one address.
+    pub(super) fn stop(&mut self, account: &Account) -> Arc<Stop> {
+        Arc::clone(self.stops.entry(account.clone()).or_default())
+    }
+}

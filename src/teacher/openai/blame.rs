@@ -1,0 +1,138 @@
+//! Whose fault it is that a request has no answer, and what to do about it.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use super::OpenAi;
+use super::breaker::Meaning;
+use super::client::{Lost, Response, Where};
+use super::gate::Pass;
+use super::retry::{Verdict, judge};
+use crate::domain::answer::{Answer, Problem, ProblemKind};
+use crate::teacher::AskError;
+
+/// How one request ended without an answer.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Not this request's fault: send it again when the gate lets it.
+    Again,
+    /// It went wrong; worth another try.
+    Own { message: String, unreachable: bool },
+    /// The server does not take it. If the text is why, that is its answer.
+    Refused { answer: Box<Answer>, message: String },
+    /// Not worth another try, for any sample.
+    Stop(String),
+    /// The run stops.
+    Ended(AskError),
+}
+
+impl OpenAi {
+    /// A request without a reply that can be read: its own trouble, the server's, or this machine's.
+    pub(super) fn failed(&self, pass: &Pass, lost: Lost) -> Trouble {
+        let Lost { message, place } = lost;
+        let (breaker, patience) = (&self.address.breaker, self.config.limits.give_up_after);
+        if place == Where::Here {
+            return self.starved(pass, message);
+        }
+        if place == Where::Unsent && !breaker.ever_answered() {
+            let Some(length) = breaker.unreachable(patience) else {
+                return Trouble::Own { message, unreachable: true };
+            };
+            let reason = self.nobody(&format!("{message}, for {} s", length.as_secs()));
+            self.stop.abandon(&reason);
+            return Trouble::Stop(reason);
+        }
+        if !pass.is_current() {
+            // It fell into the trouble that everyone is waiting out already.
+            return Trouble::Again;
+        }
+        match breaker.failed(patience, rand::random()) {
+            Meaning::Own => Trouble::Own { message, unreachable: false },
+            Meaning::Server(wait) => {
+                self.teller.warn(&message, &format!("; the server is in trouble, waiting {:.1} s", wait.as_secs_f64()));
+                pass.overloaded(wait);
+                Trouble::Again
+            }
+            Meaning::GiveUp(length) => {
+                let (seconds, address) = (length.as_secs(), &self.config.http.base_url);
+                Trouble::Stop(format!("no answer from {address} for {seconds} s, at last: {message}"))
+            }
+        }
+    }
+
+    /// Fewer in flight need fewer open files.
+    fn starved(&self, pass: &Pass, message: String) -> Trouble {
+        match self.address.breaker.starved(self.config.limits.give_up_after, rand::random()) {
+            Ok(wait) => {
+                self.teller.warn(&message, "; going on with fewer requests at a time");
+                pass.overloaded(wait);
+                Trouble::Again
+            }
+            Err(length) => Trouble::Stop(format!("{message} (nothing was answered for {} s)", length.as_secs())),
+        }
+    }
+
+    /// Nobody answers at the address.
+    pub(super) fn nobody(&self, why: &str) -> String {
+        let address = &self.config.http.base_url;
+        format!("nobody answers at {address} ({why}). Is the server running, and is base_url right?")
+    }
+
+    /// A reply with an error status.
+    pub(super) fn blame(&self, response: &Response, body: &str, pass: &Pass) -> Trouble {
+        let status = response.status;
+        let excerpt: String = body.trim().chars().take(300).collect();
+        let message = || format!("HTTP {status}: {excerpt}. {}", self.advice(status));
+        let refused = |message: String, about: &str| Trouble::Refused {
+            answer: Box::new(Answer {
+                raw: Some(body.to_owned()),
+                problem: Some(Problem {
+                    kind: ProblemKind::Refused,
+                    message: format!("{about} (HTTP {status}: {excerpt})"),
+                }),
+                ..Answer::default()
+            }),
+            message,
+        };
+        match judge(status, &response.headers, body) {
+            Verdict::Overloaded(_) if !pass.is_current() => Trouble::Again,
+            Verdict::Overloaded(asked) => self.overloaded(asked, status, &excerpt, pass),
+            Verdict::Passing => self.failed(pass, Lost::underway(format!("HTTP {status}: {excerpt}"))),
+            Verdict::Filtered => {
+                // It looked at the text, so it takes the settings.
+                self.doubt.answered();
+                refused(message(), "the provider's filter refused the text")
+            }
+            Verdict::Refused => refused(message(), "the server does not take this text"),
+            Verdict::Stop => Trouble::Stop(message()),
+        }
+    }
+
+    fn overloaded(&self, asked: Option<Duration>, status: StatusCode, excerpt: &str, pass: &Pass) -> Trouble {
+        match self.address.breaker.refused(self.config.limits.give_up_after, rand::random()) {
+            Ok(own) => {
+                let wait = asked.unwrap_or(own);
+                pass.overloaded(wait);
+                self.teller
+                    .warn(&format!("HTTP {status}"), &format!("; trying again after {:.1} s", wait.as_secs_f64()));
+                Trouble::Again
+            }
+            Err(length) => Trouble::Stop(format!("nothing but HTTP {status} for {} s: {excerpt}", length.as_secs())),
+        }
+    }
+
+    fn advice(&self, status: StatusCode) -> String {
+        let http = &self.config.http;
+        match status.as_u16() {
+            300..=399 => format!("It points elsewhere, which is not followed: check base_url ({}).", http.base_url),
+            401 | 403 => match &http.api_key_env {
+                Some(variable) => format!("Check the API key in {variable}."),
+                None => "The server wants an API key: set api_key_env to the variable that holds it.".to_owned(),
+            },
+            402 | 429 => "The account has no credit left.".to_owned(),
+            404 => format!("Check base_url ({}) and model ({}).", http.base_url, self.config.model),
+            _ => format!("Check base_url ({}), model ({}) and key.", http.base_url, self.config.model),
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Whether a refusal is about one text or about the settings.
+//!
+//! Before a teacher has answered anything, a refusal (HTTP 400, 413, 422) may mean that the model's name is wrong as well as
+//! that the text is too long. So the texts that were refused wait. One answer to any text says that the refusals are the
+//! texts' own. When several different texts were refused, and nothing else, it is the settings.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::stop::Stop;
+use crate::domain::sample::TextHash;
+use crate::teacher::AskError;
+
+/// Different texts whose refusal, without any answer, says that it is not the texts: unusual texts come together at the
+/// start of a sorted corpus, but hardly so many; and a refusal costs nothing.
+const SEVERAL: usize = 8;
+/// When nothing was asked or answered for so long, those who wait are all there is: a small corpus, or a small window.
+const QUIET: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+struct State {
+    answered: bool,
+    refused: HashSet<TextHash>,
+    /// Questions that are here and do not wait.
+    active: usize,
+    /// Requests on their way.
+    flights: usize,
+    /// When the number of either changed last.
+    changed_at: Instant,
+    /// Nothing more will be asked.
+    ended: bool,
+    /// Why it is the settings.
+    settings: Option<String>,
+}
+
+/// What a refusal means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// The text: that is its answer.
+    Text,
+    /// The settings: nothing can be answered.
+    Settings(String),
+    /// It cannot be told by what was asked so far, and nothing more comes before this is decided.
+    Unclear,
+    /// The run stops.
+    Stopped(AskError),
+}
+
+/// See the module. One for each teacher: models at one address differ in what they refuse.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+/// A question that is being asked, or waits.
+#[derive(Debug)]
+pub(super) struct Question<'a> {
+    doubt: &'a Doubt,
+    waits: bool,
+}
+
+/// A request on its way.
+#[derive(Debug)]
+pub(super) struct Flight<'a>(&'a Doubt);
+
+impl Doubt {
+    pub(super) fn new() -> Self {
+        let state = State {
+            answered: false,
+            refused: HashSet::new(),
+            active: 0,
+            flights: 0,
+            changed_at: Instant::now(),
+            ended: false,
+            settings: None,
+        };
+        Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and lets those who wait look at it.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.lock();
+        let quiet = state.answered;
+        state.changed_at = Instant::now();
+        let changed = change(&mut state);
+        drop(state);
+        // Once something was answered nobody waits.
+        if !quiet {
+            self.changed.notify_waiters();
+        }
+        changed
+    }
+
+    /// A question arrives.
+    pub(super) fn arrive(&self) -> Question<'_> {
+        self.change(|state| state.active += 1);
+        Question { doubt: self, waits: false }
+    }
+
+    /// Something was answered.
+    pub(super) fn answered(&self) {
+        if !self.lock().answered {
+            self.change(|state| {
+                state.answered = true;
+                state.refused = HashSet::new();
+            });
+        }
+    }
+
+    /// Nothing more will be asked.
+    pub(super) fn end(&self) {
+        self.change(|state| state.ended = true);
+    }
+
+    /// Lets a request go out; while it is open whether everything is refused, only after that has shown.
+    pub(super) async fn fly(&self) -> Flight<'_> {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let mut state = self.lock();
+                if state.answered || state.refused.len() < SEVERAL {
+                    state.flights += 1;
+                    return Flight(self);
+                }
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Question<'_> {
+    /// This text was refused, as `message` says: waits until it shows what that means. `known` says that the server
+    /// answered such questions in an earlier run.
+    pub(super) async fn refused(&mut self, text: TextHash, message: &str, known: bool, stop: &Stop) -> About {
+        self.doubt.change(|state| {
+            state.active -= usize::from(!self.waits);
+            if !state.answered {
+                state.refused.insert(text);
+            }
+        });
+        self.waits = true;
+        loop {
+            let changed = self.doubt.changed.notified();
+            let quiet_at = match self.doubt.look(message, known) {
+                Ok(about) => return about,
+                Err(quiet_at) => quiet_at,
+            };
+            tokio::select! {
+                () = changed => {}
+                () = sleep_until(quiet_at) => {}
+                error = stop.stopped() => return About::Stopped(error),
+            }
+        }
+    }
+}
+
+impl Doubt {
+    /// What the refusals mean, or when to look again if nothing changes.
+    fn look(&self, message: &str, known: bool) -> Result<About, Instant> {
+        let mut state = self.lock();
+        if state.answered {
+            return Ok(About::Text);
+        }
+        if let Some(settings) = &state.settings {
+            return Ok(About::Settings(settings.clone()));
+        }
+        let quiet_at = state.changed_at + QUIET;
+        let alone = state.active == 0 && state.flights == 0 && quiet_at <= Instant::now();
+        if (state.refused.len() >= SEVERAL && state.flights == 0) || (alone && state.ended && !known) {
+            let count = state.refused.len();
+            let settings = format!("{message} {count} different text(s) were refused and none was answered.");
+            state.settings = Some(settings.clone());
+            drop(state);
+            self.changed.notify_waiters();
+            return Ok(About::Settings(settings));
+        }
+        match (alone, known) {
+            (true, true) => Ok(About::Text),
+            (true, false) => Ok(About::Unclear),
+            // Others are being asked: they make themselves known.
+            (false, _) if state.active > 0 || state.flights > 0 => Err(Instant::now() + 60 * QUIET),
+            (false, _) => Err(quiet_at),
+        }
+    }
+}
+
+impl Drop for Question<'_> {
+    fn drop(&mut self) {
+        self.doubt.change(|state| state.active -= usize::from(!self.waits));
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.0.change(|state| state.flights -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// Asks about text `number`, which is refused after a moment or answered.
+    async fn ask(doubt: &Doubt, number: u32, refused: bool, known: bool) -> About {
+        let mut question = doubt.arrive();
+        let flight = doubt.fly().await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        drop(flight);
+        if !refused {
+            doubt.answered();
+            return About::Text;
+        }
+        let text = TextHash::of(&number.to_string());
+        question.refused(text, "HTTP 413.", known, &Stop::default()).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_answer_makes_refusals_the_texts_own() {
+        let doubt = Doubt::new();
+        let asked = (0..7).map(|number| ask(&doubt, number, number != 6, false));
+        assert!(futures::future::join_all(asked).await.iter().all(|about| *about == About::Text));
+        assert_eq!(ask(&doubt, 9, true, false).await, About::Text);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_refusals_and_no_answer_are_the_settings_once_nothing_is_on_its_way() {
+        let doubt = Arc::new(Doubt::new());
+        let asked: Vec<_> = (0..20)
+            .map(|number| {
+                let doubt = Arc::clone(&doubt);
+                tokio::spawn(async move {
+                    // Four in flight.
+                    tokio::time::sleep(Duration::from_millis(11 * u64::from(number / 4))).await;
+                    tokio::time::timeout(Duration::from_secs(9), ask(&doubt, number, true, false)).await.ok()
+                })
+            })
+            .collect();
+        for (number, asked) in asked.into_iter().enumerate() {
+            match asked.await.unwrap() {
+                Some(About::Settings(message)) => assert!(message.contains("8 different text(s)"), "{message}"),
+                // Not sent any more.
+                None => assert!(number >= 8),
+                other => panic!("{number}: {other:?}"),
+            }
+        }
+        // The same text again and again is one text.
+        let doubt = Doubt::new();
+        for _ in 0..2 * SEVERAL {
+            assert_eq!(ask(&doubt, 1, true, false).await, About::Unclear);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_wait_do_not_wait_for_nobody() {
+        for (ended, known, expected) in [
+            (false, false, About::Unclear),
+            (false, true, About::Text),
+            (true, true, About::Text),
+            (true, false, About::Settings("HTTP 413. 2 different text(s) were refused and none was answered.".into())),
+        ] {
+            let doubt = Doubt::new();
+            if ended {
+                doubt.end();
+            }
+            let (first, second) = tokio::join!(ask(&doubt, 1, true, known), ask(&doubt, 2, true, known));
+            assert_eq!((&first, &second), (&expected, &expected));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_question_is_waited_for() {
+        let doubt = Doubt::new();
+        let slow = async {
+            let _question = doubt.arrive();
+            let _flight = doubt.fly().await;
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            doubt.answered();
+        };
+        assert_eq!(tokio::join!(ask(&doubt, 1, true, false), slow).0, About::Text);
+    }
+}
