@@ -205,6 +205,26 @@ pub enum Error {
     /// The run was asked to stop.
     #[error("stopped; run the same command again to go on")]
     Interrupted,
+    /// A student computes what is not finite: no label can be taken from it.
+    #[error(
+        "the student's numbers are not finite: {what}. Lower student.learning_rate, and check the model with `candist check \
+         CONFIG`; answers received so far are stored, and the next run labels with them"
+    )]
+    NotFinite {
+        /// Which numbers.
+        what: String,
+    },
+    /// The threads to compute with cannot be started.
+    #[error(
+        "{wanted} threads to compute with cannot be started: lower the number (student.threads, --threads), or raise the limit \
+         of processes (`ulimit -u`) or of memory"
+    )]
+    Threads {
+        /// How many, the caller's included.
+        wanted: u32,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 impl Error {

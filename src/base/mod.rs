@@ -1,5 +1,9 @@
-//! What every stage stands on: files that are there whole or not at all, bounded lines, random numbers keyed by use.
+//! What every stage stands on: files that are there whole or not at all, files and lines that end, text that is cut, tokenizers
+//! that are fenced, random numbers keyed by use.
 
 pub(crate) mod durable;
 pub(crate) mod lines;
 pub mod random;
+pub(crate) mod regular;
+pub(crate) mod text;
+pub(crate) mod tokenizer;

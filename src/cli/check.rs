@@ -11,6 +11,8 @@ pub(super) fn run(path: &Path) -> Result<()> {
     let teachers: Vec<&str> = config.teachers.iter().map(candist::config::TeacherConfig::name).collect();
     // Templates, examples, tokenizers and recordings are part of it.
     candist::teacher::open_without_keys(&config, &candist::teacher::ledger::Ledger::new(None))?;
+    // So is the student's model: it is opened, and tried on a text.
+    candist::student::identity(&config.student)?;
     let out = &mut std::io::stdout().lock();
     writeln!(out, "{} is well-formed", path.display())?;
     writeln!(out, "  task      {} ({} labels)", config.task.name, config.task.labels.len())?;

@@ -3,6 +3,7 @@
 mod audit;
 mod batch;
 mod check;
+mod cuda;
 mod eval;
 mod exit;
 mod export;

@@ -7,11 +7,11 @@ use candist::Config;
 use candist::config::StudentKind;
 use candist::flow::pipeline;
 use candist::flow::progress::Progress;
-use candist::student::load_cuda;
 use indicatif::{HumanCount, ProgressBar};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::RunArgs;
+use super::cuda::load_cuda;
 use super::exit::{Exit, with_failures};
 use super::money;
 use super::reporter::Reporter;

@@ -223,7 +223,7 @@ impl Distiller {
         self.state.consumed += 1;
         let blocks = self.state.consumed / self.config.block as u64;
         if self.state.consumed.is_multiple_of(self.config.block as u64) {
-            self.learn();
+            self.learn()?;
             if blocks >= FIRST_SWEEP_BLOCKS && blocks.is_power_of_two() {
                 self.sweep(false)?;
             }
@@ -278,24 +278,25 @@ impl Distiller {
     }
 
     /// One training step on the new samples, and one on each replayed batch.
-    fn learn(&mut self) {
+    fn learn(&mut self) -> Result<()> {
         let block = std::mem::take(&mut self.block);
         self.state.step += 1;
         // Before the first sweep the refinery has not learned yet how far to trust the student.
         let warm_up = self.state.consumed < FIRST_SWEEP_BLOCKS * self.config.block as u64;
-        self.train(&block, 1.0, warm_up);
+        self.train(&block, 1.0, warm_up)?;
         let mut rng = rng(self.seed, "replay", &[self.state.step]);
         for _ in 0..self.config.replay {
             let batch: Vec<Arc<Item>> = (0..self.config.block)
                 .filter_map(|_| self.memory.get(rng.random_range(0..self.memory.len().max(1))).cloned())
                 .collect();
-            self.train(&batch, 1.0, warm_up);
+            self.train(&batch, 1.0, warm_up)?;
         }
+        Ok(())
     }
 
     /// Trains every copy on the samples of other folds, as the refinery says. Targets come from the copy that has not seen the sample, or in the
     /// warm-up from the candidates alone.
-    fn train(&mut self, batch: &[Arc<Item>], rate: f64, warm_up: bool) {
+    fn train(&mut self, batch: &[Arc<Item>], rate: f64, warm_up: bool) -> Result<()> {
         let batch: Vec<&Item> = batch.iter().map(AsRef::as_ref).filter(|item| !item.candidates.is_empty()).collect();
         let logits = (!warm_up).then(|| self.out_of_sample(&batch));
         let mut rows = logits.iter().flat_map(Rows::iter);
@@ -326,7 +327,7 @@ impl Distiller {
             regularisation,
             seed: rng(self.seed, "objective", &[self.state.step]).random(),
         };
-        self.student.train(&examples, objective, rate);
+        self.student.train(&examples, objective, rate).map(drop)
     }
 
     /// Logits of each item from the copy that never trained on it.
@@ -394,7 +395,7 @@ impl Distiller {
     pub(super) fn finish(&mut self) -> Result<()> {
         self.progress.set_phase(Phase::Settling);
         if !self.block.is_empty() {
-            self.learn();
+            self.learn()?;
         }
         // A corpus is often sorted, and a student that learned it in order is hard to turn. So the passes, which shuffle,
         // begin anew, unless most of the memory went through such passes before (a finished corpus that grew a little).
@@ -413,7 +414,7 @@ impl Distiller {
                 break;
             }
             self.state.pass_labels = labels;
-            self.pass();
+            self.pass()?;
             self.state.pass += 1;
             self.at_boundary(false)?;
         }
@@ -425,7 +426,7 @@ impl Distiller {
     }
 
     /// One pass over the memory, in an order of its own. The steps get smaller from pass to pass, so that labels settle.
-    fn pass(&mut self) {
+    fn pass(&mut self) -> Result<()> {
         let pass = self.state.pass;
         let mut order = self.memory.clone();
         order.shuffle(&mut rng(self.seed, "pass", &[self.state.consumed, u64::from(pass)]));
@@ -433,8 +434,9 @@ impl Distiller {
         let warm_up = pass < WARM_UP;
         for batch in order.chunks(self.config.block) {
             self.state.step += 1;
-            self.train(batch, rate, warm_up);
+            self.train(batch, rate, warm_up)?;
         }
+        Ok(())
     }
 
     fn memory_labels(&self) -> Vec<LabelId> {

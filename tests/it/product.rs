@@ -172,7 +172,7 @@ fn python_reads_an_exported_encoder() {
         let device = candist::config::DeviceChoice::Cpu;
         let predictor = candist::student::Predictor::open(&project.path("student"), device, 1).unwrap();
         let Some(expected) = python_logits(&project.path("student"), &texts) else { return };
-        for (row, expected) in predictor.logits(&texts).iter().zip(&expected) {
+        for (row, expected) in predictor.logits(&texts).unwrap().iter().zip(&expected) {
             for (logit, expected) in row.iter().zip(expected) {
                 assert!((f64::from(*logit) - expected).abs() < 1e-4, "{student}: {logit} {expected}");
             }
