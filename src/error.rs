@@ -214,13 +214,13 @@ pub enum Error {
         /// Which numbers.
         what: String,
     },
-    /// The threads to compute with cannot be started.
+    /// Threads cannot be started.
     #[error(
-        "{wanted} threads to compute with cannot be started: lower the number (student.threads, --threads), or raise the limit \
-         of processes (`ulimit -u`) or of memory"
+        "{wanted} more threads cannot be started: raise the limit of processes (`ulimit -u`) or of memory, or lower the number \
+         of threads to compute with (student.threads, --threads)"
     )]
     Threads {
-        /// How many, the caller's included.
+        /// How many.
         wanted: u32,
         /// Why.
         source: std::io::Error,

@@ -6,4 +6,5 @@ pub(crate) mod lines;
 pub mod random;
 pub(crate) mod regular;
 pub(crate) mod text;
+pub mod threads;
 pub(crate) mod tokenizer;

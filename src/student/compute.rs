@@ -15,8 +15,9 @@ use tch::Device;
 
 use super::device::device;
 use crate::base::random::rng;
+use crate::base::threads::can_start;
 use crate::config::{DeviceChoice, StudentConfig, StudentKind};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 thread_local! {
     /// Whether this thread was given a number of threads by us.
@@ -35,6 +36,7 @@ impl Compute {
     /// On a device as chosen, with `threads` threads (1 starts none besides the caller's) and random numbers by `seed`. An
     /// error if the device is not there or the threads cannot be had.
     pub fn new(choice: DeviceChoice, threads: u32, seed: u64) -> Result<Self> {
+        // libtorch's own threads end the process where they cannot be started.
         can_start(threads.saturating_sub(1))?;
         Ok(Self { device: device(choice)?, threads: i32::try_from(threads.max(1)).unwrap_or(1), seed })
     }
@@ -70,30 +72,6 @@ impl Compute {
     pub(super) fn device(&self) -> Device {
         self.device
     }
-}
-
-/// Whether so many threads can be started at once. libtorch's own end the process where they cannot.
-fn can_start(threads: u32) -> Result<()> {
-    let (release, held) = std::sync::mpsc::sync_channel::<()>(0);
-    let held = std::sync::Arc::new(std::sync::Mutex::new(held));
-    let mut started = Vec::new();
-    let mut outcome = Ok(());
-    for _ in 0..threads {
-        let held = std::sync::Arc::clone(&held);
-        // Until the other end is dropped.
-        let wait = move || drop(held.lock().map(|held| held.recv()));
-        match std::thread::Builder::new().name("candist-probe".to_owned()).spawn(wait) {
-            Ok(thread) => started.push(thread),
-            Err(source) => {
-                outcome = Err(Error::Threads { wanted: threads + 1, source });
-                break;
-            }
-        }
-    }
-    drop(release);
-    // They do nothing that could fail.
-    started.into_iter().for_each(|thread| drop(thread.join()));
-    outcome
 }
 
 #[cfg(test)]
