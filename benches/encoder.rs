@@ -97,7 +97,7 @@ fn main() {
     let predict = rate(&mut |batch| drop(student.logits(0, &batch.iter().collect::<Vec<_>>())));
     let step = |student: &mut Box<dyn Student>, batch: &[Encoded]| {
         let examples: Vec<Example<'_>> = batch.iter().map(|text| Example::new(text, 1, &target)).collect();
-        student.train(&examples, Loss::CrossEntropy.into(), 1.0);
+        student.train(&examples, Loss::CrossEntropy.into(), 1.0).unwrap();
     };
     let train = rate(&mut |batch| step(&mut student, batch));
     let mut found = serde_json::json!({ "predict": tenths(predict), "train": tenths(train), "peak_mb": peak_mb() });

@@ -61,7 +61,7 @@ fn train(bencher: Bencher<'_, '_>) {
     bencher.counter(ItemsCount::new(texts.len() * folds)).bench_local(|| {
         for batch in texts.chunks(32) {
             let batch: Vec<Example<'_>> = batch.iter().map(|text| Example::new(text, folds, &target)).collect();
-            student.train(&batch, Loss::CrossEntropy.into(), 1.0);
+            student.train(&batch, Loss::CrossEntropy.into(), 1.0).unwrap();
         }
     });
 }

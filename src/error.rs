@@ -277,6 +277,26 @@ pub enum Error {
     /// The run was asked to stop.
     #[error("stopped; run the same command again to go on")]
     Interrupted,
+    /// A student computes what is not finite: no label can be taken from it.
+    #[error(
+        "the student's numbers are not finite: {what}. Lower student.learning_rate, and check the model with `candist check \
+         CONFIG`; answers received so far are stored, and the next run labels with them"
+    )]
+    NotFinite {
+        /// Which numbers.
+        what: String,
+    },
+    /// Threads cannot be started.
+    #[error(
+        "{wanted} more threads cannot be started: raise the limit of processes (`ulimit -u`) or of memory, or lower the number \
+         of threads to compute with (student.threads, --threads)"
+    )]
+    Threads {
+        /// How many.
+        wanted: u32,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
 impl Error {

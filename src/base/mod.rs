@@ -1,7 +1,12 @@
-//! What every stage stands on: durable files, sealed and bounded lines, random numbers keyed by their use.
+//! What every stage stands on: durable files, regular files, sealed and bounded lines, text that is cut, tokenizers that are
+//! fenced, random numbers keyed by their use.
 
 pub(crate) mod durable;
 pub(crate) mod failpoint;
 pub(crate) mod lines;
 pub mod random;
+pub(crate) mod regular;
 pub(crate) mod sealed;
+pub(crate) mod text;
+pub mod threads;
+pub(crate) mod tokenizer;

@@ -6,8 +6,9 @@ use std::path::Path;
 use anyhow::Result;
 use candist::config::StudentKind;
 use candist::readers::check::check;
-use candist::student::load_cuda;
 use candist::{Config, Error};
+
+use super::cuda::load_cuda;
 
 pub(super) fn run(path: &Path) -> Result<()> {
     let config = Config::load(path, None)?;

@@ -3,6 +3,7 @@
 mod audit;
 mod batch;
 mod check;
+mod cuda;
 mod eval;
 mod exit;
 mod export;
@@ -22,6 +23,7 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use candist::base::threads::can_start;
 use candist::config::DeviceChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
@@ -255,6 +257,9 @@ struct PredictArgs {
     threads: u32,
 }
 
+/// Threads of the stages, the store and what waits for files, besides one for every processor.
+const STAGE_THREADS: u32 = 16;
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum SchemaOf {
     /// The configuration.
@@ -269,6 +274,10 @@ enum SchemaOf {
 
 /// Runs the verb.
 pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
+    if !matches!(cli.command, Command::Schema { .. } | Command::Check { .. }) {
+        let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+        can_start(processors + STAGE_THREADS)?;
+    }
     let done = match cli.command {
         Command::Run(args) => return run::run(&args, bar),
         Command::Predict(args) => return unless_read_enough(predict::run(&args)),

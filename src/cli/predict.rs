@@ -8,11 +8,12 @@ use anyhow::Result;
 use candist::Error;
 use candist::config::CorpusConfig;
 use candist::corpus::{self, Corpus, Row, Settings};
-use candist::student::{Predictor, argmax, load_cuda};
+use candist::student::{Predictor, argmax};
 use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::PredictArgs;
+use super::cuda::load_cuda;
 use super::exit::Exit;
 use super::folded::Folded;
 
@@ -50,7 +51,7 @@ pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
         }
         if rows.len() == CHUNK || ended {
             let texts: Vec<&str> = rows.iter().map(|sample| sample.text.as_str()).collect();
-            for (sample, p) in rows.iter().zip(predictor.probabilities(&texts).iter()) {
+            for (sample, p) in rows.iter().zip(predictor.probabilities(&texts)?.iter()) {
                 serde_json::to_writer(&mut out, &prediction(&sample.id.0, p, &predictor, args.min_confidence))?;
                 out.write_all(b"\n")?;
             }

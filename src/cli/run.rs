@@ -6,11 +6,11 @@ use anyhow::{Context, Result};
 use candist::Config;
 use candist::config::StudentKind;
 use candist::flow::run::Run;
-use candist::student::load_cuda;
 use indicatif::{HumanCount, ProgressBar};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::RunArgs;
+use super::cuda::load_cuda;
 use super::exit::{Exit, with_failures};
 use super::money;
 use super::reporter::Reporter;

@@ -322,6 +322,11 @@ fn student(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<Stu
         }
         Kind::Encoder => {
             only_for("ngram", &raw.ngram_keys(), problems);
+            if cfg!(not(feature = "encoder")) {
+                let message =
+                    "is \"encoder\", and this candist was built without it: build it with `--features encoder`";
+                problems.push(Problem::at("student.kind", message));
+            }
             (StudentKind::Encoder(encoder(raw, base, problems)?), 3e-4)
         }
     };

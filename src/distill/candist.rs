@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::refinery::{Evidence, Refinery, alike, restrict};
+use super::refinery::{Evidence, Refinery, alike, nothing, restrict, usable};
 use crate::domain::candidates::CandidateSet;
 use crate::student::{argmax, softmax};
 
@@ -62,9 +62,17 @@ impl Candist {
 }
 
 impl Refinery for Candist {
+    fn name(&self) -> &'static str {
+        "candist"
+    }
+
+    fn identity(&self) -> String {
+        "candist 1".to_owned()
+    }
+
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
         let Some(logits) = logits else { return Some(alike(candidates.labels(), self.labels)) };
-        let mut view = View::new(candidates, logits);
+        let mut view = View::new(candidates, usable(logits)?);
         if !view.is_in {
             let sure = view.p.get(view.best).is_some_and(|&p| p > SURE);
             return sure.then(|| (0..self.labels).map(|label| f32::from(u8::from(label == view.best))).collect());
@@ -79,12 +87,13 @@ impl Refinery for Candist {
 
     /// Of an IN sample its target, of an OUT sample what the student says itself.
     fn steady(&self, candidates: &CandidateSet, logits: &[f32]) -> Option<Vec<f32>> {
-        let view = View::new(candidates, logits);
+        let view = View::new(candidates, usable(logits)?);
         if view.is_in { self.target(candidates, Some(logits)) } else { Some(view.p) }
     }
 
     /// q, or the student's own where it is very sure that no candidate is right.
     fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
+        let Some(logits) = usable(logits) else { return nothing(logits) };
         let view = View::new(candidates, logits);
         let sure = view.p.get(view.best).is_some_and(|&p| p > SURE);
         if view.is_in || !sure { view.q } else { view.p }

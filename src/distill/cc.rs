@@ -1,7 +1,7 @@
 //! `cc`: the loss -log of the sum of the candidates' probabilities (classifier-consistent, Feng et al. 2020,
 //! arXiv 2007.08929). The student shares the weight out by what it believes itself, in sample.
 
-use super::refinery::{Refinery, restrict};
+use super::refinery::{Refinery, nothing, restrict, usable};
 use crate::domain::candidates::CandidateSet;
 use crate::student::{Loss, softmax};
 
@@ -16,6 +16,14 @@ impl Cc {
 }
 
 impl Refinery for Cc {
+    fn name(&self) -> &'static str {
+        "cc"
+    }
+
+    fn identity(&self) -> String {
+        "cc 1".to_owned()
+    }
+
     /// 1 for each candidate.
     fn target(&self, candidates: &CandidateSet, _logits: Option<&[f32]>) -> Option<Vec<f32>> {
         let mut target = vec![0.0; self.labels];
@@ -26,6 +34,7 @@ impl Refinery for Cc {
     }
 
     fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
+        let Some(logits) = usable(logits) else { return nothing(logits) };
         restrict(candidates.labels(), &softmax(logits))
     }
 

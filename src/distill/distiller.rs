@@ -209,6 +209,9 @@ impl Distiller {
         previous: Option<(u64, StoredEvent)>,
         last: bool,
     ) -> Result<()> {
+        if !logits.iter().all(|logit| logit.is_finite()) {
+            return Err(Error::NotFinite { what: format!("what the student says of {:?}", item.id.0) });
+        }
         let posterior = self.refinery.posterior(&item.candidates, logits);
         let Some((label, confidence)) = argmax(&posterior).and_then(|best| Some((best, *posterior.get(best)?))) else {
             return Ok(());

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::calibration::Calibration;
 use super::ranks::RankLikelihood;
-use super::refinery::{Evidence, Refinery, sharpened};
+use super::refinery::{Evidence, Refinery, nothing, sharpened, usable};
 use super::teacher_model::{TeacherCounts, TeacherModel};
 use super::trust;
 use crate::domain::candidates::{CandidateSet, Opinion};
@@ -150,9 +150,17 @@ fn narrow(row: Vec<f64>) -> Vec<f32> {
 }
 
 impl Refinery for Posterior {
+    fn name(&self) -> &'static str {
+        "posterior"
+    }
+
+    fn identity(&self) -> String {
+        "posterior 1".to_owned()
+    }
+
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
         Some(match logits {
-            Some(logits) => narrow(self.shares(candidates, self.ground(candidates, logits), 1.0)),
+            Some(logits) => narrow(self.shares(candidates, self.ground(candidates, usable(logits)?), 1.0)),
             None => narrow(sharpened(&self.at_its_word(candidates), 1.0)),
         })
     }
@@ -162,6 +170,7 @@ impl Refinery for Posterior {
     }
 
     fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
+        let Some(logits) = usable(logits) else { return nothing(logits) };
         // Without candidates it is the student's, which has its own temperature.
         let sharpness = if candidates.is_empty() { 1.0 } else { self.sharpness };
         narrow(self.shares(candidates, self.ground(candidates, logits), sharpness))

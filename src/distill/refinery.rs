@@ -23,14 +23,83 @@ pub struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
-    /// Each sample's candidates and logits, of those samples that have candidates.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&CandidateSet, &[f32])> {
-        self.candidates.iter().copied().zip(self.logits.iter()).filter(|(candidates, _)| !candidates.is_empty())
+    /// Each sample's candidates and logits, of those samples that have candidates and whose logits are finite: nothing is to be
+    /// learned from the others.
+    pub fn iter(&self) -> impl Iterator<Item = (&CandidateSet, &[f32])> {
+        let rows = self.candidates.iter().copied().zip(self.logits.iter());
+        rows.filter(|(candidates, logits)| !candidates.is_empty() && usable(logits).is_some())
     }
 }
 
 /// How candidates and student become one distribution over the C labels.
+///
+/// A refinery answers two questions of every sample: what shall the student learn from it ([`Refinery::target`]), and which
+/// label has it ([`Refinery::posterior`])? It is given what the teachers said, ranked, and the logits of that copy of the
+/// student which never trained on the sample, so that the student's opinion is no echo of the candidates.
+///
+/// **Shapes and units.** C is the task's number of labels, the same in all calls. Logits are C logarithms of probabilities up to
+/// a constant, not calibrated. What is given back are C values: of a target what [`Refinery::loss`] reads (a distribution for
+/// [`Loss::CrossEntropy`], ones and zeros for [`Loss::Candidates`]), else a distribution, which sums to 1.
+///
+/// **Broken students.** Logits that are infinite or no numbers say nothing. The refineries here give no target for them, and a
+/// posterior of nothing but NaN, of which [`argmax`](crate::student::argmax) takes no label.
+///
+/// **Determinism.** What is given back depends on the arguments and on what was learned in [`Refinery::refit`], and on nothing
+/// else: a run that was killed is replayed, and must come to the same bytes. What is learned goes through
+/// [`Refinery::save`] and [`Refinery::load`] without the loss of a bit.
+///
+/// The formulas of those here are in their files: `posterior` (ours), `candist` (Xia et al. 2025, arXiv 2506.03857),
+/// `renormalise` (PRODEN, Lv et al. 2020, arXiv 2002.08053), `cc` (Feng et al. 2020, arXiv 2007.08929), `uniform`, `single`.
+///
+/// One of your own, which believes the teacher's first label as far as its setting says, and else the student:
+///
+/// ```
+/// use candist::distill::Refinery;
+/// use candist::domain::candidates::{CandidateSet, Opinion};
+/// use candist::domain::label::LabelId;
+/// use candist::student::{argmax, softmax};
+///
+/// struct FirstOrStudent {
+///     labels: usize,
+///     share: f32,
+/// }
+///
+/// impl Refinery for FirstOrStudent {
+///     fn name(&self) -> &str {
+///         "first-or-student"
+///     }
+///
+///     fn identity(&self) -> String {
+///         format!("first-or-student 1, share {}", self.share)
+///     }
+///
+///     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
+///         // In the warm-up nothing is known of the student: all labels alike.
+///         Some(self.posterior(candidates, logits.unwrap_or(&vec![0.0; self.labels])))
+///     }
+///
+///     fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
+///         let student = softmax(logits);
+///         let Some(first) = candidates.labels().first() else { return student };
+///         let teacher = |label: usize| if label == first.index() { self.share } else { 0.0 };
+///         student.iter().enumerate().map(|(label, p)| teacher(label) + (1.0 - self.share) * p).collect()
+///     }
+/// }
+///
+/// let refinery = FirstOrStudent { labels: 3, share: 0.4 };
+/// let candidates = CandidateSet::merge([Opinion::of(0, &[LabelId(2), LabelId(0)], &[])]);
+/// // The student is sure that it is label 1, and 0.6 of its certainty is more than the teacher's 0.4.
+/// assert_eq!(argmax(&refinery.posterior(&candidates, &[0.0, 9.0, 0.0])), Some(1));
+/// assert_eq!(argmax(&refinery.posterior(&candidates, &[0.0, 0.0, 0.0])), Some(2));
+/// ```
 pub trait Refinery: Send {
+    /// What it is called: the `by` of the labels that it makes. Short, lower case.
+    fn name(&self) -> &str;
+
+    /// Tells apart all that labels depend on in it: its name, its version (another one when it comes to label otherwise) and
+    /// its settings; not what it learns. It goes into a run's fingerprint: where it differs, labels are written anew.
+    fn identity(&self) -> String;
+
     /// What the student is trained towards: C values as [`Refinery::loss`] reads them, or nothing, and the sample is left
     /// out. `logits` are out of sample; `None` in the warm-up, when a student knows too little to be asked. There is at
     /// least one candidate.
@@ -50,12 +119,12 @@ pub trait Refinery: Send {
         Loss::CrossEntropy
     }
 
-    /// What a student's logits are divided by for calibrated probabilities, as far as this knows.
+    /// What a student's logits are divided by for calibrated probabilities, as far as this knows. Above 0.
     fn temperature(&self) -> f64 {
         1.0
     }
 
-    /// Learns what the refinery itself has to learn, from samples in memory.
+    /// Learns what the refinery itself has to learn, from samples in memory. Called before every sweep and every pass.
     fn refit(&mut self, _evidence: &Evidence<'_>) {}
 
     /// What was learned, for a checkpoint.
@@ -63,7 +132,7 @@ pub trait Refinery: Send {
         Value::Null
     }
 
-    /// Takes up what [`Refinery::save`] gave; says why if it cannot.
+    /// Takes up what [`Refinery::save`] gave; says why if it cannot, and is then to be made anew.
     fn load(&mut self, _saved: Value) -> Result<(), String> {
         Ok(())
     }
@@ -80,6 +149,16 @@ pub fn new_refinery(kind: RefineryKind, labels: usize) -> Box<dyn Refinery> {
         RefineryKind::Uniform => Box::new(Uniform::new(labels)),
         RefineryKind::Single => Box::new(Single::new(labels)),
     }
+}
+
+/// Logits that say something: none of them infinite or no number.
+pub(super) fn usable(logits: &[f32]) -> Option<&[f32]> {
+    logits.iter().all(|logit| logit.is_finite()).then_some(logits)
+}
+
+/// A posterior that no label can be taken from: where the student says nothing that could be used.
+pub(super) fn nothing(logits: &[f32]) -> Vec<f32> {
+    vec![f32::NAN; logits.len()]
 }
 
 /// `row` restricted to `candidates` and made to sum to 1; all of `row` if there are no candidates.
@@ -171,6 +250,51 @@ pub(super) mod tests {
             prop_assert!(relabels || outside(&target) == 0.0, "{:?}", kind);
         }
         Ok(())
+    }
+
+    #[test]
+    fn every_refinery_says_who_it_is() {
+        let all = KINDS.map(|kind| new_refinery(kind, 3));
+        let names: Vec<&str> = all.iter().map(|refinery| refinery.name()).collect();
+        assert_eq!(names, ["posterior", "candist", "renormalise", "cc", "uniform", "single"]);
+        for (refinery, name) in all.iter().zip(names) {
+            assert_eq!(refinery.identity(), format!("{name} 1"), "a version goes with the name");
+        }
+    }
+
+    #[test]
+    fn logits_that_are_no_numbers_make_no_label_no_target_and_teach_nothing() {
+        let sets = [set(&[0, 1]), set(&[2]), CandidateSet::default()];
+        for kind in KINDS {
+            let (mut refinery, fresh) = (new_refinery(kind, 3), new_refinery(kind, 3));
+            for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                for row in [[bad, 0.0, 1.0], [0.0, 2.0, bad], [bad; 3]] {
+                    for candidates in &sets {
+                        assert_eq!(crate::student::argmax(&refinery.posterior(candidates, &row)), None, "{kind:?}");
+                        assert_eq!(refinery.steady(candidates, &row), None, "{kind:?}");
+                        let target =
+                            (!candidates.is_empty()).then(|| refinery.target(candidates, Some(&row))).flatten();
+                        // What does not ask the student may be learned all the same.
+                        assert!(target.is_none() || target == refinery.target(candidates, None), "{kind:?} {target:?}");
+                    }
+                    let candidates: Vec<&CandidateSet> = sets.iter().collect();
+                    refinery.refit(&Evidence { candidates, logits: Rows::new(3, row.repeat(3)) });
+                    let row = refinery.posterior(&sets[0], &[0.0, 1.0, 2.0]);
+                    assert!(row.iter().all(|p| p.is_finite()), "{kind:?} {row:?}");
+                }
+            }
+            // One bad row among good ones is as if it were not there.
+            let good = [4.0, 0.0, 0.0];
+            let learn = |refinery: &mut Box<dyn Refinery>, rows: &[[f32; 3]]| {
+                let candidates = vec![&sets[0]; rows.len()];
+                refinery.refit(&Evidence { candidates, logits: Rows::new(3, rows.concat()) });
+                refinery.save()
+            };
+            let (mut mixed, mut clean) = (fresh, new_refinery(kind, 3));
+            assert_eq!(learn(&mut mixed, &[good, good]), learn(&mut clean, &[good, good]));
+            let with_bad = learn(&mut mixed, &[good, good, [f32::NAN; 3]]);
+            assert!(!with_bad.to_string().contains("null") || with_bad.is_null(), "{kind:?} {with_bad}");
+        }
     }
 
     proptest! {

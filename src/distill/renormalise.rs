@@ -1,7 +1,7 @@
 //! `renormalise`: the student's probabilities within the candidates, q_c = p_c / sum over candidates (PRODEN, Lv et al.
 //! 2020, arXiv 2002.08053; the core of CanDist's Distribution Refinery, arXiv 2506.03857).
 
-use super::refinery::{Refinery, alike, restrict};
+use super::refinery::{Refinery, alike, nothing, restrict, usable};
 use crate::domain::candidates::CandidateSet;
 use crate::student::softmax;
 
@@ -16,14 +16,23 @@ impl Renormalise {
 }
 
 impl Refinery for Renormalise {
+    fn name(&self) -> &'static str {
+        "renormalise"
+    }
+
+    fn identity(&self) -> String {
+        "renormalise 1".to_owned()
+    }
+
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
         Some(match logits {
-            Some(logits) => self.posterior(candidates, logits),
+            Some(logits) => self.posterior(candidates, usable(logits)?),
             None => alike(candidates.labels(), self.labels),
         })
     }
 
     fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
+        let Some(logits) = usable(logits) else { return nothing(logits) };
         restrict(candidates.labels(), &softmax(logits))
     }
 }

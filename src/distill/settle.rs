@@ -30,7 +30,7 @@ impl Distiller {
             return self.settle();
         }
         if !self.block.is_empty() {
-            self.learn();
+            self.learn()?;
         }
         // A corpus is often sorted, and a student that learned it in order is hard to turn. So the passes, which shuffle,
         // begin anew, unless most of the memory went through such passes before (a finished corpus that grew a little).
@@ -65,7 +65,7 @@ impl Distiller {
         let rate = 1.0 - f64::from(pass) / f64::from(self.config.max_passes);
         for (number, batch) in (0..).zip(order.chunks(self.config.block)).skip(usize::try_from(first).unwrap_or(0)) {
             self.state.step += 1;
-            self.train(batch, rate, pass < WARM_UP);
+            self.train(batch, rate, pass < WARM_UP)?;
             self.state.work = Work::Pass { pass, batch: number + 1 };
             self.boundary()?;
         }

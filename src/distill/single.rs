@@ -1,7 +1,7 @@
 //! `single`: cross-entropy on the teacher's first label, and the student's own choice as the label. What annotators do
 //! that ask for one label and train on it; here to compare with.
 
-use super::refinery::{Refinery, restrict};
+use super::refinery::{Refinery, nothing, restrict, usable};
 use crate::domain::candidates::CandidateSet;
 use crate::student::softmax;
 
@@ -16,12 +16,21 @@ impl Single {
 }
 
 impl Refinery for Single {
+    fn name(&self) -> &'static str {
+        "single"
+    }
+
+    fn identity(&self) -> String {
+        "single 1".to_owned()
+    }
+
     fn target(&self, candidates: &CandidateSet, _logits: Option<&[f32]>) -> Option<Vec<f32>> {
         let first = candidates.labels().get(..1)?;
         Some(restrict(first, &vec![1.0; self.labels]))
     }
 
     fn posterior(&self, _candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
+        let Some(logits) = usable(logits) else { return nothing(logits) };
         softmax(logits)
     }
 }

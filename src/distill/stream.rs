@@ -36,7 +36,7 @@ impl Distiller {
         if !self.state.taken.is_multiple_of(self.config.block as u64) {
             return Ok(());
         }
-        self.learn();
+        self.learn()?;
         let blocks = self.state.taken / self.config.block as u64;
         if blocks >= FIRST_SWEEP_BLOCKS && blocks.is_power_of_two() { self.begin_sweep(false) } else { self.boundary() }
     }
@@ -115,24 +115,25 @@ impl Distiller {
     }
 
     /// One training step on the new samples, and one on each replayed batch.
-    pub(super) fn learn(&mut self) {
+    pub(super) fn learn(&mut self) -> Result<()> {
         let block = std::mem::take(&mut self.block);
         self.state.step += 1;
         // Before the first sweep the refinery has not learned yet how far to trust the student.
         let warm_up = self.state.taken < FIRST_SWEEP_BLOCKS * self.config.block as u64;
-        self.train(&block, 1.0, warm_up);
+        self.train(&block, 1.0, warm_up)?;
         let mut rng = rng(self.seed, "replay", &[self.state.step]);
         for _ in 0..self.config.replay {
             let batch: Vec<Arc<Item>> = (0..self.config.block)
                 .filter_map(|_| self.memory.get(rng.random_range(0..self.memory.len().max(1))).cloned())
                 .collect();
-            self.train(&batch, 1.0, warm_up);
+            self.train(&batch, 1.0, warm_up)?;
         }
+        Ok(())
     }
 
     /// Trains every copy on the samples of other folds, as the refinery says. Targets come from the copy that has not seen
     /// the sample, or in the warm-up from the candidates alone.
-    pub(super) fn train(&mut self, batch: &[Arc<Item>], rate: f64, warm_up: bool) {
+    pub(super) fn train(&mut self, batch: &[Arc<Item>], rate: f64, warm_up: bool) -> Result<()> {
         let batch: Vec<&Item> = batch.iter().map(AsRef::as_ref).filter(|item| !item.candidates.is_empty()).collect();
         let logits = (!warm_up).then(|| self.out_of_sample(&batch));
         let mut rows = logits.iter().flat_map(Rows::iter);
@@ -162,7 +163,7 @@ impl Distiller {
             regularisation,
             seed: rng(self.seed, "objective", &[self.state.step]).random(),
         };
-        self.student.train(&examples, objective, rate);
+        self.student.train(&examples, objective, rate).map(drop)
     }
 
     /// Grows from pass to pass; in the stream it is 0.

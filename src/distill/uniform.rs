@@ -1,6 +1,6 @@
 //! `uniform`: all candidates alike. The target never learns; the label is the student's choice among the candidates.
 
-use super::refinery::{Refinery, alike, restrict};
+use super::refinery::{Refinery, alike, nothing, restrict, usable};
 use crate::domain::candidates::CandidateSet;
 use crate::student::softmax;
 
@@ -15,11 +15,20 @@ impl Uniform {
 }
 
 impl Refinery for Uniform {
+    fn name(&self) -> &'static str {
+        "uniform"
+    }
+
+    fn identity(&self) -> String {
+        "uniform 1".to_owned()
+    }
+
     fn target(&self, candidates: &CandidateSet, _logits: Option<&[f32]>) -> Option<Vec<f32>> {
         Some(alike(candidates.labels(), self.labels))
     }
 
     fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
+        let Some(logits) = usable(logits) else { return nothing(logits) };
         restrict(candidates.labels(), &softmax(logits))
     }
 }

@@ -1,4 +1,4 @@
-//! Tensors to and from one safetensors file, with notes in its header.
+//! Tensors to and from one safetensors file, with notes in its header. None with a value that is not finite.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Kind, Tensor};
 
+use super::finite::is_finite;
+use crate::base::regular::read_regular;
 use crate::error::{Error, Result};
 
 /// Tensors that are being gathered for a file.
 #[derive(Debug, Default)]
 pub(super) struct Saved {
     tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
+    /// The first tensor with a value that is not finite.
+    broken: Option<String>,
 }
 
 impl Saved {
@@ -22,6 +26,9 @@ impl Saved {
 
     /// Adds a tensor of f32 or i64.
     pub(super) fn add(&mut self, name: &str, tensor: &Tensor) {
+        if self.broken.is_none() && !is_finite(tensor) {
+            self.broken = Some(name.to_owned());
+        }
         let flat = tensor.contiguous().view([-1]);
         let (dtype, width) = if tensor.kind() == Kind::Int64 { (Dtype::I64, 8) } else { (Dtype::F32, 4) };
         let mut bytes = vec![0; flat.numel() * width];
@@ -30,8 +37,11 @@ impl Saved {
         self.tensors.push((name.to_owned(), dtype, shape, bytes));
     }
 
-    /// Writes the file at `path`, on disk when this returns.
+    /// Writes the file at `path`, on disk when this returns; nothing if a value is not finite.
     pub(super) fn write(&self, path: &Path, notes: HashMap<String, String>) -> Result<()> {
+        if let Some(name) = &self.broken {
+            return Err(Error::NotFinite { what: format!("{name}, which was not written to {}", path.display()) });
+        }
         let failed = |message: String| Error::Checkpoint { path: path.to_owned(), message };
         let views = self
             .tensors
@@ -54,7 +64,7 @@ pub(super) struct Loaded {
 
 impl Loaded {
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::run_file("read", path))?;
+        let bytes = read_regular(path).map_err(Error::run_file("read", path))?;
         let (_, header) = SafeTensors::read_metadata(&bytes)
             .map_err(|error| Error::Checkpoint { path: path.to_owned(), message: error.to_string() })?;
         let notes = header.metadata().clone().unwrap_or_default();
@@ -75,7 +85,7 @@ impl Loaded {
         Ok((shape, view.data().to_vec()))
     }
 
-    /// The tensor of f32 `name`, which must have this shape.
+    /// The tensor of f32 `name`, which must have this shape and finite values.
     pub(super) fn floats(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
         let (found, bytes) = self.bytes_of(name, Dtype::F32)?;
         if found != shape {
@@ -83,7 +93,12 @@ impl Loaded {
                 self.wrong(format!("{name} has shape {found:?}, not {shape:?}: it belongs to other student settings"))
             );
         }
-        Tensor::f_from_data_size(&bytes, shape, Kind::Float).map_err(|error| self.wrong(error))
+        let tensor = Tensor::f_from_data_size(&bytes, shape, Kind::Float).map_err(|error| self.wrong(error))?;
+        if is_finite(&tensor) {
+            Ok(tensor)
+        } else {
+            Err(self.wrong(format!("{name} has values that are not finite: it is damaged")))
+        }
     }
 
     /// The vector of i64 `name`, whose values must be in 0..`below`.

@@ -1,8 +1,6 @@
-//! Where a student computes, and libtorch's CUDA part, which the program is not linked with: it is loaded when asked for.
+//! Where a student computes, and where libtorch's CUDA part is, which nothing here is linked with.
 
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
 
 use tch::Device;
 
@@ -10,8 +8,6 @@ use crate::config::DeviceChoice;
 use crate::error::{Error, Result};
 
 const LIBRARY: &str = "libtorch_cuda.so";
-/// Set in the program's second life, so that there is no third.
-const LOADED: &str = "CANDIST_CUDA_LOADED";
 
 /// The device as chosen, if it is there.
 pub(super) fn device(choice: DeviceChoice) -> Result<Device> {
@@ -37,22 +33,14 @@ pub(super) fn device(choice: DeviceChoice) -> Result<Device> {
     }
 }
 
-/// Starts the program again with libtorch's CUDA part loaded, if `choice` may need it and it is there. To be called before
-/// anything else is done. Without it, or if it is loaded already, this does nothing, and opening a student says what is missing.
-pub fn load_cuda(choice: DeviceChoice) {
-    if choice == DeviceChoice::Cpu || std::env::var_os(LOADED).is_some() || tch::Cuda::device_count() > 0 {
-        return;
+/// libtorch's CUDA part, if `choice` may need it, and it is there and not loaded. A program that is started again with it in
+/// LD_PRELOAD has it.
+#[must_use]
+pub fn missing_cuda(choice: DeviceChoice) -> Option<PathBuf> {
+    if choice == DeviceChoice::Cpu || tch::Cuda::device_count() > 0 {
+        return None;
     }
-    let (Some(library), Ok(program)) = (cuda_library(), std::env::current_exe()) else { return };
-    let mut preload = library.into_os_string();
-    if let Some(before) = std::env::var_os("LD_PRELOAD") {
-        preload.push(":");
-        preload.push(before);
-    }
-    // Comes back only if it fails; then the CPU part is what there is.
-    let error =
-        Command::new(program).args(std::env::args_os().skip(1)).env("LD_PRELOAD", preload).env(LOADED, "1").exec();
-    tracing::warn!("cannot start again with {LIBRARY}: {error}");
+    cuda_library()
 }
 
 /// Beside the CPU part that is loaded, or in $LIBTORCH.

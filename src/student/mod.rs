@@ -1,21 +1,28 @@
-//! Students: small models that learn from candidates. The only module that names tch and tokenizers.
+//! Students: small models that learn from candidates. The only module that names tch.
 //!
 //! A student is trained in `folds` copies ([`Fold`]): copy k never sees a sample of fold k, so what it says about such a
-//! sample is out of sample.
+//! sample is out of sample. What it computes on is a [`Compute`], which it borrows. Numbers that are not finite stop where
+//! they arise ([`Step`]): none gets into a weight, a file or a label.
 
 mod checkpoint;
+mod compute;
 mod device;
+#[cfg(feature = "encoder")]
 mod encoder;
+mod finite;
+mod folder;
 mod ngram;
 mod predictor;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use rand::Rng;
 
-pub use device::load_cuda;
+pub use compute::Compute;
+pub use device::missing_cuda;
+pub use finite::Step;
 pub use ngram::features::encode as encode_ngrams;
 pub use predictor::Predictor;
 
@@ -49,6 +56,12 @@ impl Rows {
     pub fn new(columns: usize, values: Vec<f32>) -> Self {
         debug_assert!(columns > 0 && values.len().is_multiple_of(columns));
         Self { columns, values }
+    }
+
+    /// Whether no value is infinite or no number at all. A label may be taken from such rows alone.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.values.iter().all(|value| value.is_finite())
     }
 
     /// The rows.
@@ -108,8 +121,23 @@ impl From<Loss> for Objective {
 }
 
 /// A small model in several copies, with its optimizer.
+///
+/// A label comes from [`Student::logits`] of the one copy that never trained on the text (cross-fitting), so that it is no
+/// memory of the candidates. With N texts and C labels:
+///
+/// | method | gives | unit |
+/// |---|---|---|
+/// | `encode` | one [`Encoded`] | ids of this student, valid for it alone |
+/// | `logits`, `predict` | N rows of C columns | logits: logarithms of probabilities, up to a constant a row |
+/// | `train` | one step of every copy | at `rate` times the configured learning rate |
+///
+/// Everything is a function of the settings, the seed and the calls so far: no clock, no thread, no shared generator. The
+/// same calls give the same bits on one build and machine type, for one number of threads (see [`Compute`]).
+///
+/// Logits of a student that is broken may be infinite or no numbers: ask [`Rows::is_finite`] before a label is taken from
+/// them. What is written to files is checked here.
 pub trait Student: Send {
-    /// Reads a text. Pure.
+    /// Reads a text of any length and content; of a long one only as much as the student can use. Pure.
     fn encode(&self, text: &str) -> Encoded;
 
     /// Computes what is the same for all copies and never changes, for many texts at once: cheaper than one by one later.
@@ -122,16 +150,22 @@ pub trait Student: Send {
     fn predict(&self, texts: &[&Encoded]) -> Rows;
 
     /// One training step of every copy, at `rate` times the learning rate, each on those examples in `batch` that are not held
-    /// out from it.
-    fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64);
+    /// out from it. A copy whose loss or gradient is not finite does not take it: [`Step::Skipped`]. After too many of those in
+    /// a row, [`Error::NotFinite`].
+    fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64) -> Result<Step>;
+
+    /// Steps that were skipped since this student was made.
+    fn skipped(&self) -> u64;
 
     /// Forgets everything: as new.
     fn reset(&mut self);
 
-    /// Writes weights, optimizer state and `notes` to a safetensors file at `path`, on disk when this returns.
+    /// Writes weights, optimizer state and `notes` to a safetensors file at `path`, on disk when this returns. Refused, and
+    /// nothing written, if a value is not finite.
     fn save(&self, path: &Path, notes: HashMap<String, String>) -> Result<()>;
 
-    /// Reads what [`Student::save`] wrote, for the same settings; returns the notes.
+    /// Reads what [`Student::save`] wrote, for the same settings; returns the notes. After an error the student is to be made
+    /// anew: part of it may have been read.
     fn load(&mut self, path: &Path) -> Result<HashMap<String, String>>;
 
     /// Writes what [`Predictor`] reads into `folder`, which is there and empty: the student as [`Student::predict`] has it,
@@ -157,11 +191,11 @@ pub fn softmax(logits: &[f32]) -> Vec<f32> {
     row
 }
 
-/// The column with the largest value, the first of equals; `None` for an empty row.
+/// The column with the largest value, the first of equals. What is no number is passed over; `None` if nothing is left.
 #[must_use]
 pub fn argmax(row: &[f32]) -> Option<usize> {
     let mut best: Option<(usize, f32)> = None;
-    for (column, &value) in row.iter().enumerate() {
+    for (column, &value) in row.iter().enumerate().filter(|(_, value)| !value.is_nan()) {
         if best.is_none_or(|(_, top)| value > top) {
             best = Some((column, value));
         }
@@ -181,33 +215,68 @@ pub fn new(
     labels: usize,
     dir: Option<&Path>,
 ) -> Result<Box<dyn Student>> {
+    new_on(Arc::new(Compute::of(config)?), config, distill, labels, dir)
+}
+
+/// The same, computed on `compute` instead of what the configuration says.
+pub fn new_on(
+    compute: Arc<Compute>,
+    config: &StudentConfig,
+    distill: &DistillConfig,
+    labels: usize,
+    dir: Option<&Path>,
+) -> Result<Box<dyn Student>> {
     let folds = distill.folds as usize;
     Ok(match &config.kind {
-        StudentKind::Ngram(ngram) => Box::new(ngram::Ngram::new(config, ngram, folds, labels)),
+        StudentKind::Ngram(ngram) => Box::new(ngram::Ngram::new(compute, config, ngram, folds, labels)),
+        #[cfg(feature = "encoder")]
         StudentKind::Encoder(encoder) => {
             let vectors = dir.map(|dir| dir.join("vectors"));
-            Box::new(encoder::Encoder::new(config, encoder, folds, labels, vectors.as_deref())?)
+            Box::new(encoder::Encoder::new(compute, config, encoder, folds, labels, vectors.as_deref())?)
+        }
+        #[cfg(not(feature = "encoder"))]
+        StudentKind::Encoder(encoder) => {
+            let _ = dir;
+            return Err(folder::without_encoder(&encoder.model));
         }
     })
 }
 
 /// Whether what a configured student computes on is there.
 pub fn available(config: &StudentConfig) -> Result<()> {
-    match &config.kind {
-        StudentKind::Ngram(_) => Ok(()),
-        StudentKind::Encoder(encoder) => device::device(encoder.device).map(drop),
-    }
+    Compute::of(config).map(drop)
 }
 
-/// Tells apart all that labels depend on in a configured student; an error if it cannot be had.
+/// Tells apart all that labels depend on in a configured student; an error if it cannot be had. Opens an encoder's folder and
+/// tries it on a text.
 pub fn identity(config: &StudentConfig) -> Result<String> {
     let mut config = config.clone();
     let StudentKind::Encoder(encoder) = &mut config.kind else {
         return Ok(serde_json::to_string(&config).unwrap_or_default());
     };
+    #[cfg(feature = "encoder")]
     let content = encoder::identity(encoder)?;
+    #[cfg(not(feature = "encoder"))]
+    let content: String = Err(folder::without_encoder(&encoder.model))?;
     // What is in the folder counts, not where it is.
     encoder.model = std::path::PathBuf::new();
     encoder.vectors = None;
     Ok(format!("{} {content}", serde_json::to_string(&config).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_number_is_no_label() {
+        let (nan, infinite) = (f32::NAN, f32::INFINITY);
+        assert_eq!(argmax(&[nan, 1.0, 2.0, nan]), Some(2));
+        assert_eq!((argmax(&[nan, nan]), argmax(&[])), (None, None));
+        assert_eq!(argmax(&[1.0, infinite, infinite]), Some(1));
+        for bad in [nan, infinite, -infinite] {
+            assert!(!Rows::new(2, vec![0.0, 1.0, bad, 0.0]).is_finite());
+        }
+        assert!(Rows::new(2, vec![0.0, f32::MIN]).is_finite() && Rows::new(2, Vec::new()).is_finite());
+    }
 }

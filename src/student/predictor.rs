@@ -1,19 +1,21 @@
 //! A finished student, from the folder it was exported to: labels new text, with no teacher and no run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use tch::Device;
 
-use super::Rows;
-use super::device::device;
-use super::encoder::{Exported, is_exported};
+#[cfg(feature = "encoder")]
+use super::encoder::Exported;
+use super::folder::{read, wrong};
 use super::ngram::ExportedNgram;
+use super::{Compute, Rows};
 use crate::config::DeviceChoice;
 use crate::error::{Error, Result};
 
 /// See the module.
 pub struct Predictor {
+    folder: PathBuf,
+    compute: Compute,
     kind: Kind,
     labels: Vec<String>,
     temperature: f32,
@@ -21,6 +23,7 @@ pub struct Predictor {
 
 enum Kind {
     Ngram(ExportedNgram),
+    #[cfg(feature = "encoder")]
     Encoder(Box<Exported>),
 }
 
@@ -31,28 +34,38 @@ struct Which {
 }
 
 impl Predictor {
-    /// Opens what `candist export` wrote, or a classifier from Hugging Face of a family that candist knows.
+    /// Opens what `candist export` wrote, or a classifier from Hugging Face of a family that candist knows. Refused by name:
+    /// what is no regular file, a weight that is not finite, a model that makes nothing finite of a text.
     pub fn open(folder: &Path, on: DeviceChoice, threads: u32) -> Result<Self> {
-        let wrong = |message: String| Error::Model { path: folder.to_owned(), message };
-        if !is_exported(folder) {
+        let is_there = |file: &str| folder.join(file).exists();
+        if !is_there("config.json") || !is_there("model.safetensors") {
             let advice = "`candist export RUN --student DIR` makes one";
-            return Err(wrong(format!("is no folder of a student (config.json and model.safetensors): {advice}")));
+            let message = format!("is no folder of a student (config.json and model.safetensors): {advice}");
+            return Err(wrong(folder, message));
         }
-        tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
-        let path = folder.join("config.json");
-        let config =
-            std::fs::read(&path).map_err(|source| Error::Input { what: "student's settings", path, source })?;
-        let which: Which = serde_json::from_slice(&config).map_err(|error| wrong(format!("config.json: {error}")))?;
-        let device: Device = device(on)?;
+        let compute = Compute::new(on, threads, 0)?;
+        compute.begin();
+        let (path, config) = read(folder, "config.json", "a student's folder")?;
+        let which: Which = serde_json::from_slice(&config).map_err(|error| wrong(&path, error))?;
         let (kind, labels, temperature) = if which.model_type == ExportedNgram::MODEL_TYPE {
             let (ngram, labels, temperature) = ExportedNgram::read(folder)?;
             (Kind::Ngram(ngram), labels, temperature)
         } else {
-            let mut encoder = Exported::read(folder, device)?;
-            let (labels, temperature) = (std::mem::take(&mut encoder.labels), encoder.temperature);
-            (Kind::Encoder(Box::new(encoder)), labels, temperature)
+            Self::encoder(folder, &compute)?
         };
-        Ok(Self { kind, labels, temperature: temperature as f32 })
+        Ok(Self { folder: folder.to_owned(), compute, kind, labels, temperature: temperature as f32 })
+    }
+
+    #[cfg(feature = "encoder")]
+    fn encoder(folder: &Path, compute: &Compute) -> Result<(Kind, Vec<String>, f64)> {
+        let mut encoder = Exported::read(folder, compute.device())?;
+        let (labels, temperature) = (std::mem::take(&mut encoder.labels), encoder.temperature);
+        Ok((Kind::Encoder(Box::new(encoder)), labels, temperature))
+    }
+
+    #[cfg(not(feature = "encoder"))]
+    fn encoder(folder: &Path, _compute: &Compute) -> Result<(Kind, Vec<String>, f64)> {
+        Err(super::folder::without_encoder(folder))
     }
 
     /// The labels' names, C of them.
@@ -61,20 +74,29 @@ impl Predictor {
         &self.labels
     }
 
-    /// Logits, one row per text, C columns.
-    #[must_use]
-    pub fn logits(&self, texts: &[&str]) -> Rows {
-        match &self.kind {
+    /// Logits, one row per text, C columns. [`Error::NotFinite`] where one is not finite.
+    pub fn logits(&self, texts: &[&str]) -> Result<Rows> {
+        self.compute.begin();
+        let rows = match &self.kind {
             Kind::Ngram(ngram) => ngram.logits(texts),
+            #[cfg(feature = "encoder")]
             Kind::Encoder(encoder) => encoder.logits(texts, self.labels.len()),
+        };
+        let broken = rows.iter().position(|row| row.iter().any(|logit| !logit.is_finite()));
+        match broken {
+            None => Ok(rows),
+            Some(place) => {
+                let text: String = texts.get(place).into_iter().flat_map(|text| text.chars().take(60)).collect();
+                let what = format!("what {} makes of the text {text:?}", self.folder.display());
+                Err(Error::NotFinite { what })
+            }
         }
     }
 
-    /// Calibrated probabilities, one row per text, C columns.
-    #[must_use]
-    pub fn probabilities(&self, texts: &[&str]) -> Rows {
+    /// Calibrated probabilities, one row per text, C columns: softmax(logits / temperature).
+    pub fn probabilities(&self, texts: &[&str]) -> Result<Rows> {
         let scaled =
             |row: &[f32]| super::softmax(&row.iter().map(|logit| logit / self.temperature).collect::<Vec<_>>());
-        Rows::new(self.labels.len(), self.logits(texts).iter().flat_map(scaled).collect())
+        Ok(Rows::new(self.labels.len(), self.logits(texts)?.iter().flat_map(scaled).collect()))
     }
 }

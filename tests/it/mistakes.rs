@@ -170,3 +170,19 @@ fn check_finds_what_would_stop_a_run() {
     project.write("config.toml", &long);
     project.candist(&["check", "config.toml"]).expect_exit(2).expect_said("`task.name` ").expect_said("run.dir");
 }
+
+/// As under a small `ulimit -u`: a thread with a stack that no machine has is refused like one too many.
+#[test]
+fn threads_that_cannot_be_had_end_the_program_at_once() {
+    let project = Project::new(32);
+    for verb in
+        [vec!["run", "config.toml"], vec!["predict", "--student", "nowhere", "pool.jsonl"], vec!["status", "run"]]
+    {
+        let mut command = project.command(&verb);
+        command.env("RUST_MIN_STACK", (1_u64 << 46).to_string());
+        let ended = project.within_a_minute(command).expect_exit(1);
+        ended.expect_said("more threads cannot be started: raise the limit of processes");
+    }
+    assert!(!project.path("run/labels.jsonl").exists());
+    project.run();
+}

@@ -8,7 +8,7 @@ use candist::base::random::rng;
 use rand::Rng;
 use serde_json::Value;
 
-use crate::support::{Finished, Project, TEACHERS, latest, recorded, repository};
+use crate::support::{Finished, Project, TEACHERS, copy_folder, latest, recorded, repository};
 
 /// A tiny encoder with random weights.
 fn encoder(family: &str, train_layers: u32) -> String {
@@ -97,6 +97,66 @@ fn folders_that_are_no_student_are_named() {
     project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("is for student.kind = \"encoder\" alone");
 }
 
+/// A folder's weights with the last value of `tensor` made infinite, as one flipped bit can leave it.
+fn spoil(folder: &Path, tensor: &str) {
+    let path = folder.join("model.safetensors");
+    let mut file = std::fs::read(&path).unwrap();
+    let length = usize::try_from(u64::from_le_bytes(file[..8].try_into().unwrap())).unwrap();
+    let header: Value = serde_json::from_slice(&file[8..8 + length]).unwrap();
+    let end = 8 + length + usize::try_from(header[tensor]["data_offsets"][1].as_u64().unwrap()).unwrap();
+    file[end - 4..end].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    std::fs::write(path, file).unwrap();
+}
+
+#[test]
+fn a_model_with_a_flipped_bit_is_refused_by_every_verb_and_labels_nothing() {
+    let project = Project::new(64);
+    let model = project.path("bert");
+    copy_folder(&repository().join("tests/fixtures/encoders/bert"), &model);
+    let config = project.read("config.toml").replace("dimension = 8\nbuckets = 4096\n", &encoder_in(&model, 0));
+    project.write("config.toml", &config);
+    project.run();
+    spoil(&model, "bert.encoder.layer.1.output.dense.weight");
+    let said = "encoder.layer.1.output.dense.weight has values that are not finite";
+    let verbs: [&[&str]; 4] = [
+        &["run", "config.toml", "--run-dir", "other"],
+        &["check", "config.toml"],
+        &["predict", "--student", "bert", "pool.jsonl"],
+        &["export", "run", "--student", "student"],
+    ];
+    for verb in verbs {
+        let refused = project.candist(verb).expect_exit(2).expect_said("model.safetensors").expect_said(said);
+        assert_eq!(refused.out, "", "{verb:?}");
+    }
+    assert!(!project.path("other/labels.jsonl").exists() && !project.path("student").exists());
+    // An exported n-gram student as well.
+    let project = Project::new(64);
+    project.run();
+    project.candist(&["export", "run", "--student", "student"]).expect_exit(0);
+    spoil(&project.path("student"), "copy.1.head.weight");
+    let refused = project.candist(&["predict", "--student", "student", "pool.jsonl"]).expect_exit(2);
+    assert!(refused.expect_said("copy.1.head.weight has values that are not finite").out.is_empty());
+}
+
+#[test]
+fn a_pipe_in_a_model_s_folder_is_not_waited_for() {
+    let project = Project::new(64);
+    let model = project.path("bert");
+    copy_folder(&repository().join("tests/fixtures/encoders/bert"), &model);
+    let config = project.read("config.toml").replace("dimension = 8\nbuckets = 4096\n", &encoder_in(&model, 0));
+    project.write("config.toml", &config);
+    for file in ["tokenizer.json", "model.safetensors", "config.json"] {
+        std::fs::remove_file(model.join(file)).unwrap();
+        assert!(Command::new("mkfifo").arg(model.join(file)).status().unwrap().success());
+        let verbs: [&[&str]; 3] =
+            [&["run", "config.toml"], &["check", "config.toml"], &["predict", "--student", "bert", "pool.jsonl"]];
+        for verb in verbs {
+            let refused = project.within_a_minute(project.command(verb)).expect_exit(2);
+            refused.expect_said(file).expect_said("put a regular file there");
+        }
+    }
+}
+
 #[test]
 fn a_gpu_that_is_not_there_is_named() {
     let project = Project::new(64);
@@ -180,7 +240,7 @@ fn python_reads_an_exported_encoder() {
         let device = candist::config::DeviceChoice::Cpu;
         let predictor = candist::student::Predictor::open(&project.path("student"), device, 1).unwrap();
         let Some(expected) = python_logits(&project.path("student"), &texts) else { return };
-        for (row, expected) in predictor.logits(&texts).iter().zip(&expected) {
+        for (row, expected) in predictor.logits(&texts).unwrap().iter().zip(&expected) {
             for (logit, expected) in row.iter().zip(expected) {
                 assert!((f64::from(*logit) - expected).abs() < 1e-4, "{student}: {logit} {expected}");
             }

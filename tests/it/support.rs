@@ -100,6 +100,19 @@ impl Project {
         self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// What a program said that must end by itself.
+    pub(crate) fn within_a_minute(&self, mut command: Command) -> Finished {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        for _ in 0..600 {
+            if child.try_wait().unwrap().is_some() {
+                return Finished::of(child.wait_with_output().unwrap());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        child.kill().unwrap();
+        panic!("{command:?} waits for ever in {}", self.folder.path().display());
+    }
+
     pub(crate) fn labels(&self) -> String {
         self.read("run/labels.jsonl")
     }

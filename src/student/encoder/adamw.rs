@@ -30,8 +30,8 @@ impl Parameter {
     }
 }
 
-/// Scales `gradients` so that their norm over all is at most `most`.
-pub(super) fn clip(gradients: &mut [Tensor], most: f64) {
+/// Scales `gradients` so that their norm over all is at most `most`; what it was.
+pub(super) fn clip(gradients: &mut [Tensor], most: f64) -> f64 {
     let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
     let norm = Tensor::stack(&norms, 0).norm().double_value(&[]);
     if norm > most {
@@ -39,6 +39,7 @@ pub(super) fn clip(gradients: &mut [Tensor], most: f64) {
             *gradient *= most / norm;
         }
     }
+    norm
 }
 
 /// Step `step`, from 1, on all parameters, by their gradients.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+pub(super) use crate::student::folder::wrong;
 
 /// Families that differ in names, positions and head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,21 +89,10 @@ fn default_activation() -> String {
     "gelu".to_owned()
 }
 
-/// An encoder's folder that cannot be used, and why.
-pub(super) fn wrong(path: &Path, message: impl ToString) -> Error {
-    Error::Model { path: path.to_owned(), message: message.to_string() }
-}
-
 /// `file` in `folder`, read.
 pub(super) fn read(folder: &Path, file: &str) -> Result<(PathBuf, Vec<u8>)> {
-    let path = folder.join(file);
-    match std::fs::read(&path) {
-        Ok(bytes) => Ok((path, bytes)),
-        Err(error) => Err(wrong(
-            &path,
-            format!("{error}; expected a Hugging Face folder with config.json, model.safetensors and tokenizer.json"),
-        )),
-    }
+    let expected = "a Hugging Face folder with config.json, model.safetensors and tokenizer.json";
+    crate::student::folder::read(folder, file, expected)
 }
 
 impl Architecture {
@@ -194,7 +184,7 @@ impl Architecture {
 
 /// Sentence encoders say in a file of their own how they pool.
 fn pooling(folder: &Path) -> Pooling {
-    let said = std::fs::read(folder.join("1_Pooling/config.json")).ok();
+    let said = crate::base::regular::read_regular(&folder.join("1_Pooling/config.json")).ok();
     let config: Option<Value> = said.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     match config.and_then(|config| config.get("pooling_mode_mean_tokens").and_then(Value::as_bool)) {
         Some(true) => Pooling::Mean,

@@ -4,6 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::adamw::{Parameter, clip, descend};
 use super::layers::{Head, Layer, Reads, forward};
+use super::noise::Noise;
 use super::packed::Packed;
 use crate::error::Result;
 use crate::student::checkpoint::{Loaded, Saved};
@@ -84,61 +85,73 @@ impl Copy {
     }
 
     /// What the head reads: texts x hidden.
-    fn pooled(&self, input: &Packed, train: bool) -> Tensor {
+    fn pooled(&self, input: &Packed, noise: &Noise) -> Tensor {
         let input = input.with(input.x.shallow_clone());
-        forward(&self.layers, input, Reads::First, if train { self.trained } else { 0 }).firsts().x
+        forward(&self.layers, input, Reads::First, self.trained, noise).firsts().x
     }
 
     /// Texts x labels.
-    pub(super) fn forward(&self, input: &Packed, train: bool) -> Tensor {
-        self.head.forward(&self.pooled(input, train), train)
+    pub(super) fn forward(&self, input: &Packed, noise: &Noise) -> Tensor {
+        self.head.forward(&self.pooled(input, noise), noise)
     }
 
-    /// One step of AdamW on what all `parts` together lose.
-    pub(super) fn step(&mut self, parts: &[Part], objective: Objective, learning_rate: f64) {
+    /// One step of AdamW on what all `parts` together lose. Whether it was taken: not if the loss or a gradient is not finite.
+    pub(super) fn step(&mut self, parts: &[Part], objective: Objective, learning_rate: f64, noise: &Noise) -> bool {
+        if parts.is_empty() {
+            return true;
+        }
         let count = |of: fn(&Part) -> &Tensor| -> f64 {
             parts.iter().map(|part| of(part).sum(Kind::Float).double_value(&[])).sum::<f64>().max(1.0)
         };
         let (targets, steady) = (count(|part| &part.has_target), count(|part| &part.has_steady));
         let values: Vec<Tensor> = self.parameters.iter().map(|parameter| parameter.value.shallow_clone()).collect();
         let mut gradients: Vec<Tensor> = Vec::new();
+        let mut losses: Vec<Tensor> = Vec::new();
         for part in parts {
-            let log_p = self.forward(&part.input, true).log_softmax(-1, Kind::Float);
-            let losses = match objective.loss {
-                Loss::CrossEntropy => cross_entropy(&log_p, &part.targets),
-                Loss::Candidates => {
-                    let inside = (log_p.exp() * &part.targets).sum_dim_intlist([-1].as_slice(), false, Kind::Float);
-                    -inside.clamp_min(1e-30).log()
-                }
-            };
-            let mut loss = (losses * &part.has_target).sum(Kind::Float) / targets;
+            let mut loss = self.loss(part, objective.loss, noise).sum(Kind::Float) / targets;
             if objective.regularisation > 0.0 {
-                let regularised = self.regularised(part).sum(Kind::Float) / steady;
+                let regularised = self.regularised(part, noise).sum(Kind::Float) / steady;
                 loss += regularised * f64::from(objective.regularisation);
             }
-            let part = Tensor::run_backward(&[loss], &values, false, false);
+            let part = Tensor::run_backward(&[&loss], &values, false, false);
+            losses.push(loss.detach());
             if gradients.is_empty() {
                 gradients = part;
             } else {
                 gradients.iter_mut().zip(&part).for_each(|(sum, part)| *sum += part);
             }
         }
-        if gradients.is_empty() {
-            return;
-        }
         let _guard = tch::no_grad_guard();
+        let loss = Tensor::stack(&losses, 0).sum(Kind::Float).double_value(&[]);
+        // The norm is not finite if any of the gradients is not.
+        if !loss.is_finite() || !clip(&mut gradients, MOST_NORM).is_finite() {
+            return false;
+        }
         self.steps += 1;
-        clip(&mut gradients, MOST_NORM);
         descend(&mut self.parameters, &gradients, self.steps, learning_rate, DECAY);
+        true
+    }
+
+    /// Of each text with a target.
+    fn loss(&self, part: &Part, loss: Loss, noise: &Noise) -> Tensor {
+        let log_p = self.forward(&part.input, noise).log_softmax(-1, Kind::Float);
+        let losses = match loss {
+            Loss::CrossEntropy => cross_entropy(&log_p, &part.targets),
+            Loss::Candidates => {
+                let inside = (log_p.exp() * &part.targets).sum_dim_intlist([-1].as_slice(), false, Kind::Float);
+                -inside.clamp_min(1e-30).log()
+            }
+        };
+        losses * &part.has_target
     }
 
     /// The cross-entropy of each text under another dropout, and of each mixed with another of the part.
-    fn regularised(&self, part: &Part) -> Tensor {
-        let pooled = self.pooled(&part.input, true);
-        let log_p = self.head.forward(&pooled, true).log_softmax(-1, Kind::Float);
+    fn regularised(&self, part: &Part, noise: &Noise) -> Tensor {
+        let pooled = self.pooled(&part.input, noise);
+        let log_p = self.head.forward(&pooled, noise).log_softmax(-1, Kind::Float);
         let (own, others) = (&part.mixing, 1.0 - &part.mixing);
         let mix = |x: &Tensor| x * own + x.index_select(0, &part.partners) * &others;
-        let mixed = self.head.forward(&mix(&pooled), true).log_softmax(-1, Kind::Float);
+        let mixed = self.head.forward(&mix(&pooled), noise).log_softmax(-1, Kind::Float);
         (cross_entropy(&log_p, &part.steady) + cross_entropy(&mixed, &mix(&part.steady))) * &part.has_steady
     }
 

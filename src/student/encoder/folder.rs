@@ -10,10 +10,11 @@ use tch::{Device, Tensor};
 use super::architecture::{Architecture, wrong};
 use super::copy::Copy;
 use super::layers::{Embeddings, Head, Layer, Reads};
+use super::noise::Noise;
 use super::tokens::Tokens;
 use super::trunk::{Trunk, together};
 use super::weights::{Named, Weights};
-use super::{Encoder, size};
+use super::{Encoder, PROBE, size};
 use crate::error::{Error, Result};
 use crate::student::{Encoded, Rows};
 
@@ -31,11 +32,6 @@ const TOKENIZER_FILES: [&str; 7] = [
 ];
 /// Tokens of a text, where the folder does not say.
 const LONGEST: usize = 512;
-
-/// Whether `folder` is what this wrote, or looks like a classifier from Hugging Face.
-pub(in crate::student) fn is_exported(folder: &Path) -> bool {
-    folder.join("config.json").is_file() && folder.join("model.safetensors").is_file()
-}
 
 /// Writes the encoder with `copy` on top.
 pub(super) fn write(encoder: &Encoder, copy: &Copy, folder: &Path, labels: &[String], temperature: f64) -> Result<()> {
@@ -115,7 +111,9 @@ impl Exported {
         let labels = labels(folder, &architecture.config)?;
         let ours = architecture.config.get(OURS);
         let number = |key: &str| ours.and_then(|ours| ours.get(key)).and_then(Value::as_f64);
-        let temperature = number("temperature").filter(|&temperature| temperature > 0.0).unwrap_or(1.0);
+        let temperature = number("temperature")
+            .filter(|&temperature| (temperature as f32).is_normal() && temperature > 0.0)
+            .unwrap_or(1.0);
         let longest = number("max_length").map_or(LONGEST, |length| length as usize).clamp(1, architecture.longest());
         let weights = Weights::read(folder, architecture.prefix())?;
         let embeddings = Embeddings::read(&architecture, &weights)?;
@@ -126,7 +124,11 @@ impl Exported {
             .collect::<Result<Vec<_>>>()?;
         let head = Head::read(&architecture, &weights, size(labels.len()))?.map(&there);
         let trunk = Trunk { embeddings: embeddings.map(&there), layers, device, vectors: None };
-        Ok(Self { tokens, trunk, head, labels, temperature })
+        let exported = Self { tokens, trunk, head, labels, temperature };
+        if !exported.logits(&[PROBE], exported.labels.len()).is_finite() {
+            return Err(super::not_finite(folder));
+        }
+        Ok(exported)
     }
 
     /// One row per text, `columns` labels.
@@ -140,7 +142,7 @@ impl Exported {
             let group: Vec<&Encoded> = places.iter().filter_map(|&place| encoded.get(place).copied()).collect();
             let logits = self
                 .head
-                .forward(&self.trunk.forward(&group, Reads::First).x, false)
+                .forward(&self.trunk.forward(&group, Reads::First).x, &Noise::Off)
                 .to_device(Device::Cpu)
                 .contiguous();
             let mut rows = vec![0.0; logits.numel()];
@@ -158,6 +160,7 @@ fn labels(folder: &Path, config: &Map<String, Value>) -> Result<Vec<String>> {
     let by_number = config
         .get("id2label")
         .and_then(Value::as_object)
+        .filter(|by_number| !by_number.is_empty())
         .ok_or_else(|| wrong(&path, "it has no id2label: it is no classifier"))?;
     (0..by_number.len())
         .map(|id| {

@@ -5,6 +5,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::architecture::{Activation, Architecture, Family, LayerPart};
+use super::noise::Noise;
 use super::packed::Packed;
 use super::weights::{Named, Weights};
 use crate::error::Result;
@@ -134,8 +135,8 @@ impl Layer {
         }
     }
 
-    /// Of all tokens, or of the first of each text, which is all that is read of the topmost layer. Dropout in training.
-    pub(super) fn forward(&self, below: &Packed, reads: Reads, train: bool) -> Packed {
+    /// Of all tokens, or of the first of each text, which is all that is read of the topmost layer.
+    pub(super) fn forward(&self, below: &Packed, reads: Reads, noise: &Noise) -> Packed {
         let [query, key, value, output, attention_norm, up, down, output_norm] = self.parts.as_slice() else {
             return below.with(below.x.shallow_clone());
         };
@@ -149,12 +150,16 @@ impl Layer {
             let x = attention_norm.normalise(&(means * MEAN_WEIGHT + &read.x), self.epsilon);
             return read.with(output_norm.normalise(&x, self.epsilon));
         }
-        let drop = |x: Tensor| if train && self.dropout > 0.0 { x.dropout(self.dropout, true) } else { x };
-        let rate = if train { self.dropout } else { 0.0 };
+        let drop = |x: Tensor| noise.drop(x, self.dropout);
         let kind = self.kind;
         let queries = read.with(query.linear(&read.x, kind));
-        let attended =
-            below.attend(&queries, &key.linear(&below.x, kind), &value.linear(&below.x, kind), self.heads, rate);
+        let attended = below.attend(
+            &queries,
+            &key.linear(&below.x, kind),
+            &value.linear(&below.x, kind),
+            self.heads,
+            |q, k, v| noise.attend(q, k, v, self.dropout),
+        );
         let x = attention_norm.normalise(&(drop(output.linear(&attended, kind)) + &read.x), self.epsilon);
         let inner = up.linear(&x, kind);
         let inner = match self.activation {
@@ -175,11 +180,12 @@ pub(super) enum Reads {
     First,
 }
 
-/// `layers` one on the other; only the first tokens where that is all that is `read` of the topmost.
-pub(super) fn forward(layers: &[Layer], below: Packed, read: Reads, trained: usize) -> Packed {
+/// `layers` one on the other; only the first tokens where that is all that is `read` of the topmost. `noise` in the first
+/// `trained`.
+pub(super) fn forward(layers: &[Layer], below: Packed, read: Reads, trained: usize, noise: &Noise) -> Packed {
     (0..).zip(layers).fold(below, |x, (number, layer)| {
         let reads = if number + 1 == layers.len() { read } else { Reads::All };
-        layer.forward(&x, reads, number < trained)
+        layer.forward(&x, reads, if number < trained { noise } else { &Noise::Off })
     })
 }
 
@@ -343,8 +349,8 @@ impl Head {
     }
 
     /// `first` has the first token of each text; logits are texts x labels.
-    pub(super) fn forward(&self, first: &Tensor, train: bool) -> Tensor {
-        let drop = |x: Tensor| if train && self.dropout > 0.0 { x.dropout(self.dropout, true) } else { x };
+    pub(super) fn forward(&self, first: &Tensor, noise: &Noise) -> Tensor {
+        let drop = |x: Tensor| noise.drop(x, self.dropout);
         let pooled = match self.family {
             Family::Bert => self.dense.linear(first, Kind::Float).tanh(),
             Family::Roberta => self.dense.linear(&drop(first.shallow_clone()), Kind::Float).tanh(),

@@ -10,6 +10,7 @@ mod architecture;
 mod copy;
 mod folder;
 mod layers;
+mod noise;
 mod packed;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ mod weights;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use rand::Rng;
 use tch::{Device, Kind, Tensor};
@@ -28,21 +29,25 @@ use tch::{Device, Kind, Tensor};
 use self::architecture::{Architecture, Pooling, wrong};
 use self::copy::{Copy, Part};
 use self::layers::{Embeddings, Head, Layer, Reads};
+use self::noise::Noise;
 use self::packed::Packed;
 use self::tokens::Tokens;
 use self::trunk::{Trunk, together};
 use self::vectors::Vectors;
 use self::weights::Weights;
 use super::checkpoint::{Loaded, Saved};
-use super::{Encoded, Example, Fold, Objective, Rows, Student, mixing_weight};
+use super::finite::Skips;
+use super::{Compute, Encoded, Example, Fold, Objective, Rows, Step, Student, mixing_weight};
 use crate::base::random::rng;
 use crate::config::{EncoderConfig, Precision, StudentConfig};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-pub(super) use folder::{Exported, is_exported};
+pub(super) use folder::Exported;
 
-/// Held while libtorch's random numbers are used.
-static DROPOUT: Mutex<()> = Mutex::new(());
+/// Goes into the identity: another number when the same settings come to learn otherwise. 2: dropout of our own numbers.
+const METHOD: u32 = 2;
+/// A text of which every model makes finite numbers, or is of no use.
+const PROBE: &str = "A probe: a few words, 12.5.";
 /// In a checkpoint's notes: training steps done, and the hash of the trunk's files.
 const STEPS: &str = "encoder_steps";
 const TRUNK: &str = "encoder_trunk";
@@ -75,18 +80,32 @@ impl Opened {
     }
 }
 
+fn not_finite(folder: &Path) -> Error {
+    let message =
+        "what it makes of a text is not finite: the file is damaged, or its numbers are too large; get it again";
+    wrong(&folder.join("model.safetensors"), message)
+}
+
 /// Tells apart whatever the labels depend on in a folder; an error if it cannot be used.
 pub(super) fn identity(config: &EncoderConfig) -> Result<String> {
     let opened = Opened::open(config)?;
-    for number in 0..opened.architecture.layers {
-        Layer::read(&opened.architecture, &opened.weights, number)?;
+    let layers = (0..opened.architecture.layers)
+        .map(|number| Layer::read(&opened.architecture, &opened.weights, number))
+        .collect::<Result<Vec<_>>>()?;
+    let trunk = Trunk { embeddings: opened.embeddings, layers, device: Device::Cpu, vectors: None };
+    let probe = Encoded { ids: opened.tokens.encode(PROBE), ..Encoded::default() };
+    if !super::finite::is_finite(&trunk.forward(&[&probe], Reads::First).x) {
+        return Err(not_finite(&config.model));
     }
     let (_, tokenizer) = architecture::read(&config.model, "tokenizer.json")?;
     let settings = format!("{:?}{:?}", opened.architecture.config, opened.architecture.pooling);
-    Ok(format!("{} {} {}", opened.weights.hash(), blake3::hash(&tokenizer), blake3::hash(settings.as_bytes())))
+    let (weights, tokenizer, settings) =
+        (opened.weights.hash(), blake3::hash(&tokenizer), blake3::hash(settings.as_bytes()));
+    Ok(format!("{METHOD} {weights} {tokenizer} {settings}"))
 }
 
 pub(super) struct Encoder {
+    compute: Arc<Compute>,
     config: StudentConfig,
     encoder: EncoderConfig,
     labels: usize,
@@ -99,20 +118,22 @@ pub(super) struct Encoder {
     copies: Vec<Copy>,
     /// Training steps since the beginning, or since it forgot everything.
     steps: u64,
+    skips: Skips,
 }
 
 impl Encoder {
     /// `dir` is where vectors are kept, unless the configuration says where.
     pub(super) fn new(
+        compute: Arc<Compute>,
         config: &StudentConfig,
         encoder: &EncoderConfig,
         folds: usize,
         labels: usize,
         dir: Option<&Path>,
     ) -> Result<Self> {
-        tch::set_num_threads(i32::try_from(config.threads).unwrap_or(1));
+        compute.begin();
         let Opened { architecture, weights, tokens, embeddings } = Opened::open(encoder)?;
-        let device = super::device::device(encoder.device)?;
+        let device = compute.device();
         let kind = match encoder.precision {
             Precision::Fp32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
@@ -123,7 +144,7 @@ impl Encoder {
             .collect::<Result<Vec<_>>>()?;
         let mut trained = layers.split_off(frozen);
         let is_mean = architecture.pooling == Pooling::Mean;
-        let mut rng = rng(config.seed, "head", &[]);
+        let mut rng = compute.rng("head", &[]);
         let mut random = || -> f32 { rng.sample(rand::distr::StandardUniform) };
         let mut normal = || (0..12).map(|_| random()).sum::<f32>() - 6.0;
         let head = Head::new(&architecture, &weights, size(labels), is_mean, !trained.is_empty(), &mut normal)?;
@@ -152,7 +173,7 @@ impl Encoder {
         let folder = encoder.vectors.as_deref().or(dir).filter(|_| trained_layers == 0);
         let hidden = usize::try_from(architecture.hidden).unwrap_or(0);
         let vectors = folder.and_then(|folder| Vectors::open(folder, &vectors_of, hidden));
-        Ok(Self {
+        let new = Self {
             copies: (0..folds).map(|_| origin.trainable()).collect(),
             trunk: Trunk {
                 embeddings: embeddings.map(&frozen),
@@ -168,7 +189,22 @@ impl Encoder {
             tokens,
             origin,
             steps: 0,
-        })
+            skips: Skips::default(),
+            compute,
+        };
+        if new.is_sound() { Ok(new) } else { Err(not_finite(&encoder.model)) }
+    }
+
+    /// Whether it makes finite numbers of a text, on its device and at its precision.
+    fn is_sound(&self) -> bool {
+        let _guard = tch::no_grad_guard();
+        let below = self.trunk.forward(&[&self.encode(PROBE)], self.reads());
+        super::finite::is_finite(&self.origin.forward(&below, &Noise::Off))
+    }
+
+    /// What the copies read of the trunk.
+    fn reads(&self) -> Reads {
+        if self.reads_first_alone() { Reads::First } else { Reads::All }
     }
 
     /// Whether the first token's vector is all that the copies read of a text.
@@ -221,7 +257,7 @@ impl Encoder {
             return Rows::new(self.labels, values);
         }
         for (places, input) in self.inputs(texts) {
-            let logits = copy.forward(&input, false).to_device(Device::Cpu).contiguous();
+            let logits = copy.forward(&input, &Noise::Off).to_device(Device::Cpu).contiguous();
             let mut rows = vec![0.0; logits.numel()];
             logits.copy_data(&mut rows, logits.numel());
             for (place, row) in places.into_iter().zip(rows.chunks_exact(self.labels)) {
@@ -241,34 +277,36 @@ impl Student for Encoder {
     }
 
     fn prepare(&self, texts: &[&Encoded]) {
+        self.compute.begin();
         if self.reads_first_alone() {
             self.trunk.compute(texts);
         }
     }
 
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows {
+        self.compute.begin();
         self.copies.get(fold).map_or_else(|| Rows::new(self.labels, Vec::new()), |copy| self.logits_of(copy, texts))
     }
 
     /// One model in the place of all copies: the mean of their weights. They began alike and saw nearly the same.
     fn predict(&self, texts: &[&Encoded]) -> Rows {
+        self.compute.begin();
         self.logits_of(&Copy::mean(&self.origin, &self.copies), texts)
     }
 
-    fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64) {
+    fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64) -> Result<Step> {
         if batch.is_empty() {
-            return;
+            return Ok(Step::Taken);
         }
+        self.compute.begin();
         self.steps += 1;
         let texts: Vec<&Encoded> = batch.iter().map(|example| example.text).collect();
         let inputs = self.inputs(&texts);
         let warm_up = (self.steps as f64 / f64::from(self.encoder.warmup_steps.max(1))).min(1.0);
         let rate = rate * warm_up * self.config.learning_rate;
-        // Dropout draws from libtorch's one generator, which must be ours from the seed to the last draw.
-        let _mine = DROPOUT.lock();
+        let mut taken = true;
         for fold in 0..self.copies.len() {
-            let seed = rng(self.config.seed, "dropout", &[self.steps, fold as u64]).random::<i64>();
-            tch::manual_seed(seed);
+            let noise = Noise::new(self.compute.rng("dropout", &[self.steps, fold as u64]), self.trunk.device);
             let mut rng = rng(objective.seed, "mixup", &[fold as u64]);
             let parts: Vec<Part> = inputs
                 .iter()
@@ -281,12 +319,18 @@ impl Student for Encoder {
                 })
                 .collect();
             if let Some(copy) = self.copies.get_mut(fold) {
-                copy.step(&parts, objective, rate);
+                taken &= copy.step(&parts, objective, rate, &noise);
             }
         }
+        self.skips.count(taken, self.config.learning_rate)
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skips.total()
     }
 
     fn reset(&mut self) {
+        self.compute.begin();
         self.steps = 0;
         for copy in &mut self.copies {
             *copy = self.origin.trainable();
@@ -294,6 +338,7 @@ impl Student for Encoder {
     }
 
     fn save(&self, path: &Path, mut notes: HashMap<String, String>) -> Result<()> {
+        self.compute.begin();
         notes.insert(STEPS.to_owned(), self.steps.to_string());
         notes.insert(TRUNK.to_owned(), self.trunk_hash.clone());
         let mut saved = Saved::new();
@@ -304,6 +349,7 @@ impl Student for Encoder {
     }
 
     fn load(&mut self, path: &Path) -> Result<HashMap<String, String>> {
+        self.compute.begin();
         let loaded = Loaded::read(path)?;
         if loaded.notes.get(TRUNK) != Some(&self.trunk_hash) {
             return Err(
@@ -319,6 +365,7 @@ impl Student for Encoder {
     }
 
     fn export(&self, folder: &Path, label_names: &[String], temperature: f64) -> Result<()> {
+        self.compute.begin();
         let copy = Copy::mean(&self.origin, &self.copies);
         folder::write(self, &copy, folder, label_names, temperature)
     }

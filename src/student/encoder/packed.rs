@@ -64,8 +64,16 @@ impl Packed {
         Self::new(self.x.index_select(0, &super::index(&rows, &self.x)), spans().map(|(_, length)| length))
     }
 
-    /// Attention of `queries`, of these texts or of their first tokens, to these texts, in heads.
-    pub(super) fn attend(&self, queries: &Self, keys: &Tensor, values: &Tensor, heads: i64, dropout: f64) -> Tensor {
+    /// Attention of `queries`, of these texts or of their first tokens, to these texts, in heads; `attention` computes it
+    /// from queries, keys and values for texts of one length.
+    pub(super) fn attend(
+        &self,
+        queries: &Self,
+        keys: &Tensor,
+        values: &Tensor,
+        heads: i64,
+        attention: impl Fn(&Tensor, &Tensor, &Tensor) -> Tensor,
+    ) -> Tensor {
         let hidden = keys.size().last().copied().unwrap_or(0);
         let all = queries.x.size().first() == keys.size().first();
         let (mut query_row, mut key_row) = (0, 0);
@@ -81,10 +89,7 @@ impl Packed {
                     (part(&queries.x, query_row, asked), part(keys, key_row, length), part(values, key_row, length));
                 query_row += texts * asked;
                 key_row += texts * length;
-                let mask = None::<Tensor>;
-                let attended =
-                    Tensor::scaled_dot_product_attention(&query, &key, &value, mask, dropout, false, None, false);
-                attended.transpose(1, 2).reshape([texts * asked, hidden])
+                attention(&query, &key, &value).transpose(1, 2).reshape([texts * asked, hidden])
             })
             .collect();
         together(attended)
@@ -146,7 +151,7 @@ mod tests {
             &packed.x,
             &Tensor::from_slice(&[1.0_f32, 1.0, 2.0, 4.0, 4.0, 8.0]).view([3, 2]),
             2,
-            0.0,
+            |query, key, value| super::super::noise::Noise::Off.attend(query, key, value, 0.0),
         );
         assert_eq!(values(&attended), [1.0, 1.0, 3.0, 6.0, 3.0, 6.0]);
     }

@@ -36,7 +36,7 @@ fn config(folder: PathBuf, train_layers: u32) -> EncoderConfig {
 
 fn student_of(encoder: &EncoderConfig, learning_rate: f64, seed: u64) -> Encoder {
     let config = StudentConfig { kind: StudentKind::Encoder(encoder.clone()), learning_rate, seed, threads: 1 };
-    Encoder::new(&config, encoder, 2, 2, None).unwrap()
+    Encoder::new(Arc::new(Compute::of(&config).unwrap()), &config, encoder, 2, 2, None).unwrap()
 }
 
 /// A fixture with the file that says that a text's vector is the mean over its tokens.
@@ -72,7 +72,7 @@ fn fit(student: &mut Encoder, steps: usize) {
         .map(|((text, held_out), (_, target))| Example::new(text, held_out, target))
         .collect();
     for _ in 0..steps {
-        student.train(&batch, Loss::CrossEntropy.into(), 1.0);
+        assert_eq!(student.train(&batch, Loss::CrossEntropy.into(), 1.0).unwrap(), Step::Taken);
     }
 }
 
@@ -97,12 +97,12 @@ fn it_computes_what_python_computes() {
             assert_eq!(&student.encode(text).ids, ids, "{family}: {text}");
         }
         // All at once, with padding, and one by one, without.
-        let together = predictor.logits(&texts);
+        let together = predictor.logits(&texts).unwrap();
         let logits = Rows::new(3, expected.logits.concat());
         assert!(difference(&together, &logits) < 1e-4, "{family}: {together:?} {logits:?}");
         let alone: Vec<f32> = texts
             .iter()
-            .flat_map(|text| predictor.logits(&[text]).iter().flatten().copied().collect::<Vec<_>>())
+            .flat_map(|text| predictor.logits(&[text]).unwrap().iter().flatten().copied().collect::<Vec<_>>())
             .collect();
         assert!(difference(&Rows::new(3, alone), &logits) < 1e-4, "{family}");
     }
@@ -149,7 +149,7 @@ fn a_copy_learns_nothing_from_what_is_held_out() {
     let mut student = student_of(&config(fixture("bert"), 1), 1e-2, 0);
     let text = student.encode(TEXTS[0].0);
     for loss in [Loss::CrossEntropy, Loss::Candidates] {
-        student.train(&[Example::new(&text, 1, &[1.0, 0.0])], loss.into(), 1.0);
+        student.train(&[Example::new(&text, 1, &[1.0, 0.0])], loss.into(), 1.0).unwrap();
     }
     assert!(student.logits(1, &[&text]).iter().flatten().all(|&logit| logit == 0.0));
     assert!(student.logits(0, &[&text]).iter().flatten().any(|&logit| logit != 0.0));
@@ -163,7 +163,7 @@ fn regularised_texts_need_no_target() {
         let texts = [student.encode(TEXTS[0].0), student.encode(TEXTS[3].0)];
         let steady = |text, steady| Example { text, held_out: 1, target: None, steady: Some(steady) };
         for _ in 0..30 {
-            student.train(&[steady(&texts[0], &[1.0, 0.0]), steady(&texts[1], &[0.0, 1.0])], objective, 1.0);
+            student.train(&[steady(&texts[0], &[1.0, 0.0]), steady(&texts[1], &[0.0, 1.0])], objective, 1.0).unwrap();
         }
         [0, 1].map(|fold| {
             student.logits(fold, &[&texts[0], &texts[1]]).iter().map(|row| row[0] - row[1]).collect::<Vec<_>>()
@@ -221,10 +221,10 @@ fn an_exported_student_predicts_the_same() {
         let texts: Vec<&str> = TEXTS.iter().map(|(text, _)| *text).collect();
         let encoded: Vec<Encoded> = texts.iter().map(|text| student.encode(text)).collect();
         let expected = student.predict(&encoded.iter().collect::<Vec<_>>());
-        let logits = predictor.logits(&texts);
+        let logits = predictor.logits(&texts).unwrap();
         assert!(difference(&logits, &expected) < 1e-4, "{family} {layers} {is_mean}: {logits:?} {expected:?}");
         // The temperature is applied to probabilities alone.
-        let (row, p) = (logits.iter().next().unwrap(), predictor.probabilities(&texts));
+        let (row, p) = (logits.iter().next().unwrap(), predictor.probabilities(&texts).unwrap());
         let odds = p.iter().next().unwrap();
         assert!(((odds[0] / odds[1]).ln() - (row[0] - row[1]) / 2.0).abs() < 1e-3);
     }
@@ -244,7 +244,7 @@ fn the_layer_that_pools_gives_the_mean() {
     for (layer, reads) in
         [(&layer, Reads::First), (&layer, Reads::All), (&by_tensors, Reads::First), (&by_tensors, Reads::All)]
     {
-        let pooled = layer.forward(&x, reads, false).firsts().x;
+        let pooled = layer.forward(&x, reads, &Noise::Off).firsts().x;
         for (text, (start, tokens)) in (0..).zip([(0, 3), (3, 2)]) {
             let mean = x.x.narrow(0, start, tokens).mean_dim([0].as_slice(), false, Kind::Float);
             let expected = (&mean - mean.mean(Kind::Float)) / mean.std(false);
@@ -252,7 +252,7 @@ fn the_layer_that_pools_gives_the_mean() {
             // The token itself is there with a hundredth of the mean's weight.
             assert!(difference < 0.2, "{difference}");
         }
-        let others = by_tensors.forward(&x, Reads::First, false).x;
+        let others = by_tensors.forward(&x, Reads::First, &Noise::Off).x;
         assert!((pooled - others).abs().max().double_value(&[]) < 1e-5);
     }
 }
@@ -314,4 +314,109 @@ fn lower_precision_changes_little() {
         (student.trunk.first_tokens(&[&text]).x, lower.trunk.first_tokens(&[&student.encode(TEXTS[0].0)]).x);
     let distance = (&exact - near).norm().double_value(&[]) / exact.norm().double_value(&[]);
     assert!(distance > 0.0 && distance < 0.05, "{distance}");
+}
+
+/// `tensor` of a safetensors file, with its last value's bits replaced.
+fn spoiled(file: &[u8], tensor: &str, bits: [u8; 4]) -> Vec<u8> {
+    let (length, header) = file.split_at(8);
+    let length = usize::try_from(u64::from_le_bytes(length.try_into().unwrap())).unwrap();
+    let header: serde_json::Value = serde_json::from_slice(&header[..length]).unwrap();
+    assert_eq!(header[tensor]["dtype"], "F32", "{tensor}");
+    let end = 8 + length + usize::try_from(header[tensor]["data_offsets"][1].as_u64().unwrap()).unwrap();
+    let mut spoiled = file.to_vec();
+    spoiled[end - 4..end].copy_from_slice(&bits);
+    spoiled
+}
+
+const SPOILED: [&str; 3] = [
+    "bert.embeddings.word_embeddings.weight",
+    "bert.encoder.layer.1.attention.self.query.weight",
+    "bert.encoder.layer.0.output.LayerNorm.bias",
+];
+
+#[test]
+fn a_weight_that_is_not_finite_is_refused_by_name() {
+    let (_dir, folder) = sentence_encoder("bert");
+    let path = folder.join("model.safetensors");
+    let good = std::fs::read(&path).unwrap();
+    for tensor in SPOILED {
+        for bits in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY].map(f32::to_le_bytes) {
+            std::fs::write(&path, spoiled(&good, tensor, bits)).unwrap();
+            let encoder = config(folder.clone(), 1);
+            let of =
+                StudentConfig { kind: StudentKind::Encoder(encoder.clone()), learning_rate: 0.0, seed: 0, threads: 1 };
+            let compute = Arc::new(Compute::of(&of).unwrap());
+            let errors = [
+                identity(&encoder).unwrap_err(),
+                Encoder::new(compute, &of, &encoder, 2, 2, None).err().unwrap(),
+                Predictor::open(&folder, DeviceChoice::Cpu, 1).err().unwrap(),
+            ];
+            for error in errors.map(|error| error.to_string()) {
+                let name = tensor.strip_prefix("bert.").unwrap();
+                assert!(error.contains("model.safetensors") && error.contains(name), "{error}");
+                assert!(error.contains("not finite"), "{error}");
+            }
+        }
+    }
+}
+
+/// Each weight is finite, and what becomes of a text is not.
+#[test]
+fn a_model_that_makes_nothing_finite_of_a_text_is_refused() {
+    let (_dir, folder) = sentence_encoder("bert");
+    let path = folder.join("model.safetensors");
+    let good = std::fs::read(&path).unwrap();
+    std::fs::write(&path, spoiled(&good, SPOILED[2], f32::MAX.to_le_bytes())).unwrap();
+    for error in [
+        identity(&config(folder.clone(), 0)).unwrap_err(),
+        Predictor::open(&folder, DeviceChoice::Cpu, 1).err().unwrap(),
+    ] {
+        let error = error.to_string();
+        assert!(error.contains("model.safetensors: what it makes of a text is not finite"), "{error}");
+    }
+}
+
+#[test]
+fn a_step_whose_loss_is_not_finite_is_not_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = |student: &Encoder| {
+        let path = dir.path().join("state");
+        student.save(&path, HashMap::new()).unwrap();
+        let loaded = Loaded::read(&path).unwrap();
+        let steps = (0..2).map(|fold| loaded.rows(&format!("fold.{fold}.steps"), i64::MAX).unwrap().int64_value(&[0]));
+        (steps.collect::<Vec<_>>(), all_logits(student))
+    };
+    for layers in [0, 1] {
+        let mut student = student_of(&config(fixture("bert"), layers), 1e-2, 0);
+        fit(&mut student, 2);
+        let before = state(&student);
+        let text = student.encode(TEXTS[0].0);
+        for bad in [[f32::NAN, 0.0], [f32::INFINITY, 1.0]] {
+            let step = student.train(&[Example::new(&text, 1, &bad)], Loss::CrossEntropy.into(), 1.0).unwrap();
+            assert_eq!(step, Step::Skipped);
+        }
+        assert_eq!((student.skipped(), state(&student)), (2, before));
+        let mut train = || student.train(&[Example::new(&text, 1, &[f32::NAN; 2])], Loss::CrossEntropy.into(), 1.0);
+        let ended = (0..100).find_map(|_| train().err()).unwrap().to_string();
+        assert!(ended.contains("Lower student.learning_rate"), "{ended}");
+        fit(&mut student, 1);
+    }
+}
+
+/// A pipe in the place of a file must not be waited for, whichever file it is.
+#[test]
+fn a_file_of_a_folder_that_is_no_file_is_named() {
+    for file in ["config.json", "model.safetensors", "tokenizer.json"] {
+        let (_dir, folder) = sentence_encoder("bert");
+        let path = folder.join(file);
+        std::fs::remove_file(&path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        for error in [
+            identity(&config(folder.clone(), 0)).unwrap_err(),
+            Predictor::open(&folder, DeviceChoice::Cpu, 1).err().unwrap(),
+        ] {
+            let error = error.to_string();
+            assert!(error.contains(file) && error.contains("put a regular file there"), "{error}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::layers::{Embeddings, Layer, Reads, forward};
+use super::noise::Noise;
 use super::packed::Packed;
 use super::size;
 use super::vectors::Vectors;
@@ -36,7 +37,7 @@ impl Trunk {
         let [ids, places] = [ids, places].map(|numbers| Tensor::from_slice(&numbers).to_device(self.device));
         let lengths = texts.iter().map(|text| size(text.ids.len()));
         let below = Packed::new(self.embeddings.forward(&ids, &places), lengths);
-        let mut packed = forward(&self.layers, below, reads, 0);
+        let mut packed = forward(&self.layers, below, reads, 0, &Noise::Off);
         if reads == Reads::First {
             packed = packed.firsts();
         }

@@ -79,17 +79,18 @@ impl Vectors {
             return None;
         }
         let (values, _) = content.get(KEY..)?.as_chunks();
-        Some(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+        let values: Vec<f32> = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        values.iter().all(|value| value.is_finite()).then_some(values)
     }
 
-    /// Keeps the vectors of `texts`, which are `hidden` values each.
+    /// Keeps the vectors of `texts`, which are `hidden` values each; none that is not finite.
     pub(super) fn keep(&self, texts: &[(&Encoded, &[f32])]) {
         let Ok(mut state) = self.state.lock() else { return };
         if !state.is_writer {
             return;
         }
         let (mut bytes, start) = (Vec::new(), state.end);
-        for (text, values) in texts {
+        for (text, values) in texts.iter().filter(|(_, values)| values.iter().all(|value| value.is_finite())) {
             let (key, begin) = (key(text), bytes.len());
             state.places.insert(key, start + begin as u64);
             bytes.extend(key);
@@ -152,6 +153,23 @@ mod tests {
         drop(vectors);
         assert_eq!(open().get(&a), Some(vec![0.5, -1.0]));
         assert_eq!(Vectors::open(&folder, "another", 2).unwrap().get(&a), None);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_not_kept_and_not_believed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (bad, good) = (text(&[1]), text(&[2]));
+        let vectors = Vectors::open(dir.path(), "one", 1).unwrap();
+        vectors.keep(&[(&bad, &[f32::NAN]), (&good, &[2.0])]);
+        assert_eq!((vectors.get(&bad), vectors.get(&good)), (None, Some(vec![2.0])));
+        drop(vectors);
+        // As an earlier version may have kept it: whole by its checksum.
+        let path = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        let mut record = key(&bad).to_vec();
+        record.extend(f32::INFINITY.to_le_bytes());
+        record.extend(crc32fast::hash(&record).to_le_bytes());
+        std::fs::write(&path, record).unwrap();
+        assert_eq!(Vectors::open(dir.path(), "one", 1).unwrap().get(&bad), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::architecture::{read, wrong};
 use crate::error::Result;
+use crate::student::finite::is_finite;
 
 /// `model.safetensors` of a folder.
 pub(super) struct Weights {
@@ -40,7 +41,7 @@ impl Weights {
         self.tensor(if self.has(&prefixed) { &prefixed } else { name }, shape)
     }
 
-    /// The tensor `name`, as f32, which must have this shape where a dimension is not -1.
+    /// The tensor `name`, as f32, which must have this shape where a dimension is not -1, and finite values.
     pub(super) fn tensor(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
         let tensors = SafeTensors::deserialize(&self.bytes).map_err(|error| wrong(&self.path, error))?;
         let view = tensors.tensor(name).map_err(|error| wrong(&self.path, format!("{name}: {error}")))?;
@@ -56,7 +57,12 @@ impl Weights {
             return Err(wrong(&self.path, format!("{name} has shape {found:?}, and config.json says {shape:?}")));
         }
         let tensor = Tensor::f_from_data_size(view.data(), &found, kind).map_err(|error| wrong(&self.path, error))?;
-        Ok(tensor.to_kind(Kind::Float))
+        let tensor = tensor.to_kind(Kind::Float);
+        if !is_finite(&tensor) {
+            let message = format!("{name} has values that are not finite: the file is damaged; get it again");
+            return Err(wrong(&self.path, message));
+        }
+        Ok(tensor)
     }
 }
 

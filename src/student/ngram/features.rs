@@ -5,6 +5,7 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::base::text::prefix;
 use crate::student::Encoded;
 
 /// n-grams of a text that are read, at most: bounds the work on very long ones.
@@ -72,11 +73,7 @@ fn weigh(mut ids: Vec<u32>) -> Encoded {
 
 /// Words and single punctuation marks, in lower case and without accents, as BERT's basic tokenizer splits them.
 fn words(text: &str) -> Vec<String> {
-    let mut end = text.len().min(MAX_BYTES);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut normalized = NormalizedString::from(text.get(..end).unwrap_or(""));
+    let mut normalized = NormalizedString::from(prefix(text, MAX_BYTES));
     let mut split = || -> tokenizers::Result<Vec<String>> {
         BertNormalizer::new(true, true, Some(true), true).normalize(&mut normalized)?;
         let mut pre_tokenized = PreTokenizedString::from(normalized.clone());

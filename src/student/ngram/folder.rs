@@ -10,6 +10,7 @@ use super::{Ngram, features, mean_of_copies};
 use crate::config::NgramConfig;
 use crate::error::{Error, Result};
 use crate::student::checkpoint::{Loaded, Saved};
+use crate::student::folder::read;
 use crate::student::{Encoded, Rows};
 
 /// `config.json`.
@@ -25,6 +26,8 @@ struct Config {
 
 /// Text predicted together.
 const CHUNK: usize = 256;
+/// What every student makes something finite of.
+const PROBE: &str = "A probe: a few words, 12.5.";
 /// Copies that a folder may have.
 const MOST_COPIES: usize = 64;
 
@@ -64,9 +67,8 @@ impl ExportedNgram {
 
     /// The student, its labels and its temperature.
     pub(in crate::student) fn read(folder: &Path) -> Result<(Self, Vec<String>, f64)> {
-        let path = folder.join("config.json");
+        let (path, bytes) = read(folder, "config.json", "a student's folder")?;
         let wrong = |message: String| Error::Model { path: path.clone(), message };
-        let bytes = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
         let config: Config = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         let count = config.id2label.len();
         let labels: Option<Vec<String>> = (0..count).map(|id| config.id2label.get(&id.to_string()).cloned()).collect();
@@ -76,19 +78,33 @@ impl ExportedNgram {
         let fits = (1..=4096).contains(&config.dimension)
             && (16..=1 << 24).contains(&config.buckets)
             && (1..=MOST_COPIES).contains(&config.copies)
-            && config.temperature > 0.0;
+            && config.temperature > 0.0
+            && (config.temperature as f32).is_normal();
         if !fits {
             return Err(wrong("its numbers are no ngram student's".to_owned()));
         }
-        let loaded = Loaded::read(&folder.join("model.safetensors"))?;
+        let model = folder.join("model.safetensors");
+        // Wrong in a folder that was handed over is wrong input, and no damage to a run.
+        let of_the_model = |error| match error {
+            Error::Checkpoint { path, message } => Error::Model { path, message },
+            Error::RunFile { path, source, .. } => Error::Model { path, message: source.to_string() },
+            other => other,
+        };
+        let loaded = Loaded::read(&model).map_err(of_the_model)?;
         let ngram = NgramConfig { dimension: config.dimension, buckets: config.buckets };
         let mut copies = Vec::new();
         for number in 0..config.copies {
             let mut copy = Model::new(&ngram, 0, count, number);
-            copy.load_weights(&format!("copy.{number}"), &loaded)?;
+            copy.load_weights(&format!("copy.{number}"), &loaded).map_err(of_the_model)?;
             copies.push(copy);
         }
-        Ok((Self { buckets: config.buckets, labels: count, copies }, labels, config.temperature))
+        let exported = Self { buckets: config.buckets, labels: count, copies };
+        // Finite weights may still be so large that what is made of them is not.
+        if !exported.logits(&[PROBE]).is_finite() {
+            let message = "what it makes of a text is not finite: the file is damaged; export it again".to_owned();
+            return Err(Error::Model { path: model, message });
+        }
+        Ok((exported, labels, config.temperature))
     }
 
     /// One row per text.

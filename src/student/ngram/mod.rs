@@ -10,27 +10,36 @@ mod rows;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 pub(super) use self::folder::ExportedNgram;
 use self::model::Model;
 use super::checkpoint::{Loaded, Saved};
-use super::{Encoded, Example, Fold, Objective, Rows, Student, softmax};
+use super::finite::Skips;
+use super::{Compute, Encoded, Example, Fold, Objective, Rows, Step, Student, softmax};
 use crate::config::{NgramConfig, StudentConfig};
 use crate::error::Result;
 
 pub(super) struct Ngram {
+    compute: Arc<Compute>,
     config: StudentConfig,
     ngram: NgramConfig,
     labels: usize,
     copies: Vec<Model>,
+    skips: Skips,
 }
 
 impl Ngram {
-    pub(super) fn new(config: &StudentConfig, ngram: &NgramConfig, folds: usize, labels: usize) -> Self {
-        // Small operations: more threads cost more than they give, and the number of threads changes the last bits.
-        tch::set_num_threads(i32::try_from(config.threads).unwrap_or(1));
+    pub(super) fn new(
+        compute: Arc<Compute>,
+        config: &StudentConfig,
+        ngram: &NgramConfig,
+        folds: usize,
+        labels: usize,
+    ) -> Self {
+        compute.begin();
         let copies = (0..folds).map(|fold| Model::new(ngram, config.seed, labels, fold)).collect();
-        Self { config: config.clone(), ngram: ngram.clone(), labels, copies }
+        Self { compute, config: config.clone(), ngram: ngram.clone(), labels, copies, skips: Skips::default() }
     }
 }
 
@@ -40,6 +49,7 @@ impl Student for Ngram {
     }
 
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows {
+        self.compute.begin();
         let values = match self.copies.get(fold) {
             Some(copy) if !texts.is_empty() => copy.logits(texts),
             _ => Vec::new(),
@@ -48,25 +58,34 @@ impl Student for Ngram {
     }
 
     fn predict(&self, texts: &[&Encoded]) -> Rows {
+        self.compute.begin();
         mean_of_copies(&self.copies, texts, self.labels)
     }
 
-    fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64) {
+    fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64) -> Result<Step> {
         if batch.is_empty() {
-            return;
+            return Ok(Step::Taken);
         }
+        self.compute.begin();
         let rows = rows::Rows::new(batch, objective);
         // What all copies have in common is made once.
         let batch = rows.batch(self.labels);
+        let mut taken = true;
         for (fold, copy) in self.copies.iter_mut().enumerate() {
             let shares = rows.shares(fold);
             if shares.iter().any(|&share| share > 0.0) {
-                copy.train(&batch, &shares, objective.loss, rate * self.config.learning_rate);
+                taken &= copy.train(&batch, &shares, objective.loss, rate * self.config.learning_rate);
             }
         }
+        self.skips.count(taken, self.config.learning_rate)
+    }
+
+    fn skipped(&self) -> u64 {
+        self.skips.total()
     }
 
     fn reset(&mut self) {
+        self.compute.begin();
         // One after the other: two of all copies would take twice the memory.
         for (fold, copy) in self.copies.iter_mut().enumerate() {
             *copy = Model::new(&self.ngram, self.config.seed, self.labels, fold);
@@ -74,6 +93,7 @@ impl Student for Ngram {
     }
 
     fn save(&self, path: &Path, notes: HashMap<String, String>) -> Result<()> {
+        self.compute.begin();
         let mut saved = Saved::new();
         for (fold, copy) in self.copies.iter().enumerate() {
             copy.save(&format!("fold.{fold}"), &mut saved);
@@ -82,6 +102,7 @@ impl Student for Ngram {
     }
 
     fn load(&mut self, path: &Path) -> Result<HashMap<String, String>> {
+        self.compute.begin();
         let loaded = Loaded::read(path)?;
         for (fold, copy) in self.copies.iter_mut().enumerate() {
             copy.load(&format!("fold.{fold}"), &loaded)?;
@@ -90,11 +111,13 @@ impl Student for Ngram {
     }
 
     fn export(&self, folder: &Path, labels: &[String], temperature: f64) -> Result<()> {
+        self.compute.begin();
         self.write(folder, labels, temperature)
     }
 }
 
-/// The logarithm of the mean of the copies' probabilities. (Their weights have no mean: each head began elsewhere.)
+/// The logarithm of the mean of the copies' probabilities. (Their weights have no mean: each head began elsewhere.) No number
+/// where a copy's logits are none.
 fn mean_of_copies(copies: &[Model], texts: &[&Encoded], labels: usize) -> Rows {
     let mut mean = vec![0.0; texts.len() * labels];
     if !texts.is_empty() {
@@ -105,7 +128,7 @@ fn mean_of_copies(copies: &[Model], texts: &[&Encoded], labels: usize) -> Rows {
             }
         }
     }
-    Rows::new(labels, mean.into_iter().map(|p| p.max(f32::MIN_POSITIVE).ln()).collect())
+    Rows::new(labels, mean.into_iter().map(|p| if p.is_nan() { p } else { p.max(f32::MIN_POSITIVE).ln() }).collect())
 }
 
 #[cfg(test)]
@@ -121,7 +144,7 @@ mod tests {
     fn student_of(dimension: u32, learning_rate: f64, seed: u64) -> Ngram {
         let ngram = NgramConfig { dimension, buckets: 1 << 12 };
         let config = StudentConfig { kind: StudentKind::Ngram(ngram.clone()), learning_rate, seed, threads: 1 };
-        Ngram::new(&config, &ngram, 2, 2)
+        Ngram::new(Arc::new(Compute::of(&config).unwrap()), &config, &ngram, 2, 2)
     }
 
     const TEXTS: [(&str, [f32; 2]); 4] = [
@@ -137,7 +160,7 @@ mod tests {
         let batch: Vec<Example<'_>> =
             encoded.iter().zip(&TEXTS).map(|(text, (_, target))| Example::new(text, 2, target)).collect();
         for _ in 0..steps {
-            student.train(&batch, Loss::CrossEntropy.into(), 1.0);
+            assert_eq!(student.train(&batch, Loss::CrossEntropy.into(), 1.0).unwrap(), Step::Taken);
         }
     }
 
@@ -176,7 +199,7 @@ mod tests {
     fn copies_learn_apart() {
         let mut student = student(0.1, 0);
         let text = student.encode(TEXTS[0].0);
-        student.train(&[Example::new(&text, 1, &[1.0, 0.0])], Loss::CrossEntropy.into(), 1.0);
+        student.train(&[Example::new(&text, 1, &[1.0, 0.0])], Loss::CrossEntropy.into(), 1.0).unwrap();
         assert!(student.logits(1, &[&text]).iter().flatten().all(|&logit| logit == 0.0));
         assert!(student.logits(0, &[&text]).iter().flatten().any(|&logit| logit != 0.0));
     }
@@ -191,12 +214,77 @@ mod tests {
         let mut loaded = student(0.1, 1);
         // What it had learned itself must be gone after loading.
         let other = loaded.encode("something else entirely");
-        loaded.train(&[Example::new(&other, 1, &[0.0, 1.0])], Loss::CrossEntropy.into(), 1.0);
+        loaded.train(&[Example::new(&other, 1, &[0.0, 1.0])], Loss::CrossEntropy.into(), 1.0).unwrap();
         assert_eq!(loaded.load(&path).unwrap().get("step").unwrap(), "4");
         fit(&mut kept, 4);
         fit(&mut loaded, 4);
         assert_eq!((all_logits(&kept, 0), all_logits(&kept, 1)), (all_logits(&loaded, 0), all_logits(&loaded, 1)));
         assert_eq!(kept.logits(0, &[&other]), loaded.logits(0, &[&other]));
+    }
+
+    /// All that a checkpoint would hold.
+    fn state(student: &Ngram) -> Vec<u8> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        student.save(file.path(), HashMap::new()).unwrap();
+        std::fs::read(file.path()).unwrap()
+    }
+
+    #[test]
+    fn a_step_whose_gradient_is_not_finite_is_not_taken() {
+        for (weight, target) in [(f32::INFINITY, 1.0), (f32::NAN, 1.0), (1.0, f32::NAN), (1.0, f32::MAX)] {
+            let mut student = student(0.1, 0);
+            fit(&mut student, 3);
+            let before = state(&student);
+            let mut text = student.encode(TEXTS[0].0);
+            text.weights[0] = weight;
+            let bad = [target, 0.0];
+            let step = student.train(&[Example::new(&text, 2, &bad)], Loss::CrossEntropy.into(), 1.0).unwrap();
+            assert_eq!((step, student.skipped()), (Step::Skipped, 1), "{weight} {target}");
+            assert!(state(&student) == before, "{weight} {target}");
+            // It goes on as if nothing had been.
+            fit(&mut student, 1);
+            assert!(state(&student) != before);
+        }
+    }
+
+    #[test]
+    fn training_that_only_makes_what_is_not_finite_ends() {
+        let mut student = student(0.1, 0);
+        let text = Encoded { ids: vec![1], weights: vec![f32::NAN], ..Encoded::default() };
+        let mut train = || student.train(&[Example::new(&text, 2, &[1.0, 0.0])], Loss::CrossEntropy.into(), 1.0);
+        let ended = (0..100).find_map(|_| train().err()).unwrap().to_string();
+        assert!(ended.contains("not finite") && ended.contains("Lower student.learning_rate"), "{ended}");
+    }
+
+    #[test]
+    fn what_is_not_finite_is_neither_written_nor_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("student.safetensors");
+        let mut student = student(0.1, 0);
+        fit(&mut student, 3);
+        student.save(&path, HashMap::new()).unwrap();
+        let good = std::fs::read(&path).unwrap();
+        // One value of a good file, as a flipped bit may leave it: the last is one of the last tensor's.
+        for bits in [f32::NAN.to_le_bytes(), f32::NEG_INFINITY.to_le_bytes()] {
+            let mut bad = good.clone();
+            let end = bad.len();
+            bad[end - 4..].copy_from_slice(&bits);
+            std::fs::write(&path, &bad).unwrap();
+            let error = self::student(0.1, 0).load(&path).unwrap_err().to_string();
+            assert!(error.contains("student.safetensors: fold.") && error.contains("not finite"), "{error}");
+        }
+        std::fs::write(&path, &good).unwrap();
+        student.copies[1].spoil();
+        for refused in [student.save(&path, HashMap::new()), student.export(dir.path(), &["a".into(), "b".into()], 1.0)]
+        {
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains(".1.bias.weight"), "{error}");
+        }
+        assert!(std::fs::read(&path).unwrap() == good, "the good one is still there");
+        assert!(!dir.path().join("model.safetensors").exists());
+        let text = student.encode("my card");
+        assert!(!student.logits(1, &[&text]).is_finite() && !student.predict(&[&text]).is_finite());
+        assert!(student.logits(0, &[&text]).is_finite());
     }
 
     #[test]

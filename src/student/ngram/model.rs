@@ -11,6 +11,7 @@ use crate::base::random::rng;
 use crate::config::NgramConfig;
 use crate::error::Result;
 use crate::student::checkpoint::{Loaded, Saved};
+use crate::student::finite::is_finite;
 use crate::student::{Encoded, Loss};
 
 /// Keeps Adagrad's division away from zero.
@@ -152,8 +153,9 @@ impl Model {
         values
     }
 
-    /// One Adagrad step on the sum over texts of `share` times the loss of softmax(logits) and the target.
-    pub(super) fn train(&mut self, batch: &Batch, share: &[f32], loss: Loss, learning_rate: f64) {
+    /// One Adagrad step on the sum over texts of `share` times the loss of softmax(logits) and the target. Whether it was
+    /// taken: not if a gradient is not finite.
+    pub(super) fn train(&mut self, batch: &Batch, share: &[f32], loss: Loss, learning_rate: f64) -> bool {
         let _guard = tch::no_grad_guard();
         let Batch { rows, forward, backward, targets } = batch;
 
@@ -175,10 +177,23 @@ impl Model {
         let squares = table_gradient.square().mean_dim([1].as_slice(), false, Kind::Float);
         let sums = self.table_sums.index_select(0, rows) + squares;
         let table = table - table_gradient / (sums.sqrt() + EPSILON).unsqueeze(1) * learning_rate;
+        let (head, head_sums) = descend(&self.head, &self.head_sums, &head_gradient, learning_rate);
+        let (bias, bias_sums) = descend(&self.bias, &self.bias_sums, &bias_gradient, learning_rate);
+        // The sums hold the square of every gradient, and what is subtracted is bounded by the learning rate. They are a
+        // thirtieth of the weights: nobody notices that they are asked.
+        if ![&sums, &head_sums, &bias_sums].into_iter().all(is_finite) {
+            return false;
+        }
         let _ = self.table.index_copy_(0, rows, &table);
         let _ = self.table_sums.index_copy_(0, rows, &sums);
-        descend(&mut self.head, &mut self.head_sums, &head_gradient, learning_rate);
-        descend(&mut self.bias, &mut self.bias_sums, &bias_gradient, learning_rate);
+        (self.head, self.head_sums, self.bias, self.bias_sums) = (head, head_sums, bias, bias_sums);
+        true
+    }
+
+    /// As after a bit flipped in memory.
+    #[cfg(test)]
+    pub(super) fn spoil(&mut self) {
+        let _ = self.bias.fill_(f64::NAN);
     }
 
     /// Adds what predicts to a folder, under `name`.
@@ -252,10 +267,10 @@ fn within(predicted: &Tensor, candidates: &Tensor) -> Tensor {
     listed / sums
 }
 
-/// Adagrad (Duchi et al. 2011) on a dense tensor.
-fn descend(weight: &mut Tensor, sums: &mut Tensor, gradient: &Tensor, learning_rate: f64) {
-    *sums += gradient.square();
-    *weight -= gradient / (sums.sqrt() + EPSILON) * learning_rate;
+/// Adagrad (Duchi et al. 2011) on a dense tensor: weight and sums after the step.
+fn descend(weight: &Tensor, sums: &Tensor, gradient: &Tensor, learning_rate: f64) -> (Tensor, Tensor) {
+    let sums = sums + gradient.square();
+    (weight - gradient / (sums.sqrt() + EPSILON) * learning_rate, sums)
 }
 
 #[cfg(test)]
@@ -275,7 +290,7 @@ mod tests {
         let batch: Vec<(&Encoded, &[f32])> =
             texts.iter().zip(&targets).map(|(text, target)| (text, target.as_slice())).collect();
         // Away from zero, so that every gradient is there.
-        model.train(&Batch::new(&batch, 2), &[1.0 / 3.0; 3], Loss::CrossEntropy, 0.1);
+        assert!(model.train(&Batch::new(&batch, 2), &[1.0 / 3.0; 3], Loss::CrossEntropy, 0.1));
 
         for loss in [Loss::CrossEntropy, Loss::Candidates] {
             let targets = match loss {
@@ -315,7 +330,7 @@ mod tests {
         ];
         let batch: Vec<(&Encoded, &[f32])> =
             texts.iter().zip(targets).map(|(text, target)| (text, target.as_slice())).collect();
-        model.train(&Batch::new(&batch, 2), &[1.0 / 3.0; 3], loss, 0.05);
+        assert!(model.train(&Batch::new(&batch, 2), &[1.0 / 3.0; 3], loss, 0.05));
         for (own, expected) in [&model.table, &model.head, &model.bias].into_iter().zip(&expected) {
             let difference = (own - expected).abs().max().double_value(&[]);
             assert!(difference < 1e-6, "{loss:?}: {difference}");

@@ -1,15 +1,12 @@
 //! The size of a request in tokens: counted with the model's tokenizer, or estimated from bytes and corrected by what the
 //! provider counts.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use tokenizers::Tokenizer;
-
 use super::prompt::Message;
+use crate::base::tokenizer::FencedTokenizer;
 use crate::domain::answer::Usage;
-use crate::error::panic_message;
 use crate::teacher::Size;
 
 /// A usual rule of thumb for English.
@@ -34,7 +31,7 @@ struct Learned {
 /// Sizes requests of one teacher.
 #[derive(Debug)]
 pub(super) struct Sizer {
-    tokenizer: Option<Tokenizer>,
+    tokenizer: Option<FencedTokenizer>,
     max_tokens: u32,
     /// Messages that begin every request, and their tokens and bytes.
     prefix: (usize, u32, usize),
@@ -58,8 +55,7 @@ impl Sizer {
         let Some(tokenizer) = &self.tokenizer else { return 0 };
         let tokens = |text: &str| {
             // A text that the tokenizer cannot take is counted at its worst, a byte a token.
-            let encoded = catch_unwind(AssertUnwindSafe(|| tokenizer.encode_fast(text, false)));
-            encoded.ok().and_then(Result::ok).map_or(text.len(), |encoding| encoding.len())
+            tokenizer.ids(text, false).map_or_else(|| tokenizer.most_bytes(text.len()), |ids| ids.len())
         };
         let sum: usize = messages.iter().map(|message| tokens(&message.content)).sum();
         u32::try_from(sum).unwrap_or(u32::MAX).saturating_add(per_message(messages))
@@ -128,12 +124,8 @@ fn to_u32(number: f64) -> u32 {
     number.ceil() as u32
 }
 
-fn load(path: &Path) -> Result<Tokenizer, String> {
-    let wrong = |message: String| format!("cannot use the tokenizer {}: {message}", path.display());
-    // tokenizers panics on some malformed files.
-    catch_unwind(AssertUnwindSafe(|| Tokenizer::from_file(path)))
-        .map_err(|panic| wrong(panic_message(panic.as_ref())))?
-        .map_err(|error| wrong(error.to_string()))
+fn load(path: &Path) -> Result<FencedTokenizer, String> {
+    FencedTokenizer::read(path).map_err(|message| format!("cannot use the tokenizer {}: {message}", path.display()))
 }
 
 #[cfg(test)]
