@@ -66,6 +66,9 @@ impl Replay {
         if self.behaviour.refuse_texts_with.as_ref().is_some_and(|part| message.contains(part)) {
             return (Reply::Error(self.error(asked, StatusCode::PAYLOAD_TOO_LARGE, "the text is too long")), None);
         }
+        if self.behaviour.fail_texts_with.as_ref().is_some_and(|part| message.contains(part)) {
+            return (Reply::Error(self.error(asked, StatusCode::INTERNAL_SERVER_ERROR, "out of memory")), None);
+        }
         let Some((text, labels)) = self.answers.find(model, message) else {
             let message = format!("no recorded answer to {message:?}");
             return (Reply::Error(self.error(asked, StatusCode::NOT_FOUND, &message)), None);

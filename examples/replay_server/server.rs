@@ -63,6 +63,8 @@ pub(crate) struct Behaviour {
     pub(crate) no_json_object: Option<u16>,
     /// Texts with this in them are refused with 413.
     pub(crate) refuse_texts_with: Option<String>,
+    /// Texts with this in them get 500, every time.
+    pub(crate) fail_texts_with: Option<String>,
     /// Some of the requests for which there is an answer go wrong.
     pub(crate) faults: Faults,
     /// Requests and tokens of a sliding minute. What is over is refused with 429, and does not count for the minute.

@@ -40,6 +40,8 @@ fn exit_of(error: &Error) -> Exit {
         | Error::NoRun { .. }
         | Error::Model { .. }
         | Error::Device { .. }
+        | Error::NotOurs { .. }
+        | Error::NoStudent { .. }
         | Error::OtherTask { .. } => Exit::Usage,
         Error::TeacherStopped { .. } => Exit::Incomplete,
         Error::Interrupted => Exit::Interrupted,

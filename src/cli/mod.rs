@@ -104,9 +104,12 @@ struct RunArgs {
     /// The run directory, instead of the configuration's run.dir.
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
-    /// Ask again about the texts whose answers named no label; labels are written anew with what comes of it.
+    /// Ask again about the texts whose answers named no label.
     #[arg(long)]
     retry_failures: bool,
+    /// Send again what a changed prompt, model or parameter asks for, however much it is.
+    #[arg(long)]
+    yes: bool,
     /// Say nothing but warnings and errors.
     #[arg(short, long)]
     quiet: bool,

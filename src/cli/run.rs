@@ -1,11 +1,13 @@
 //! `candist run`
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candist::Config;
 use candist::config::StudentKind;
 use candist::flow::run::Run;
+use candist::readers::plan::plan_anew;
 use indicatif::{HumanCount, ProgressBar};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,6 +21,9 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
     let config = Config::load(&args.config, args.run_dir.clone())?;
     if let StudentKind::Encoder(encoder) = &config.student.kind {
         load_cuda(encoder.device);
+    }
+    if !agrees_to_ask_again(&config, args)? {
+        return Ok(Exit::Usage);
     }
     let dir = config.run.dir.clone();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
@@ -49,6 +54,36 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
         }
     }
     Ok(with_failures(&outcome, args.strict))
+}
+
+/// A changed prompt asks again about texts that are done: what that takes is said before the first request, and where it is
+/// much and a person is there, it needs a `--yes`.
+fn agrees_to_ask_again(config: &Config, args: &RunArgs) -> Result<bool> {
+    let Some(plan) = plan_anew(config)? else { return Ok(true) };
+    let asked = || plan.teachers.iter().filter(|teacher| teacher.tokens.prompt > 0);
+    let requests: u64 = asked().map(|teacher| teacher.requests).sum();
+    if requests == 0 {
+        return Ok(true);
+    }
+    let cost = plan.cost().map_or_else(
+        || "at unknown cost (no prices are configured)".to_owned(),
+        |(expected, most)| format!("for {} to {}", money(expected), money(most)),
+    );
+    let texts = plan.rows - plan.bad_rows;
+    tracing::warn!(
+        "teachers, prompts or their parameters changed: {} requests will be sent again, {cost}, for {} texts; the answers that \
+         are stored are kept",
+        HumanCount(requests),
+        HumanCount(texts)
+    );
+    let is_much = asked().any(|teacher| 10 * teacher.requests > texts);
+    if is_much && std::io::stderr().is_terminal() && !args.yes {
+        tracing::error!(
+            "nothing was sent: add --yes to ask again, or undo the change (`candist plan CONFIG` says more)"
+        );
+        return Ok(false);
+    }
+    Ok(true)
 }
 
 /// The first Ctrl-C or SIGTERM stops the run where nothing is lost, the second at once.

@@ -12,7 +12,7 @@ use crate::domain::answer::AnswerKey;
 use crate::domain::candidates::Opinion;
 use crate::domain::sample::{Sample, TextHash};
 use crate::error::{Error, Result};
-use crate::flow::known::{Known, Stored};
+use crate::flow::known::{Known, Stored, begins_anew};
 use crate::teacher::Teacher;
 
 /// Seconds that a request is assumed to take.
@@ -79,6 +79,12 @@ impl Plan {
             Some((sum.0 + cost.0, sum.1 + cost.1))
         })
     }
+}
+
+/// The plan of `config` where its teachers, prompts or parameters are others than those of the run directory, so that texts
+/// that are done are asked about again; `None` where they are the same.
+pub fn plan_anew(config: &Config) -> Result<Option<Plan>> {
+    if begins_anew(config)? { plan(config).map(Some) } else { Ok(None) }
 }
 
 /// Makes the plan of `config`.

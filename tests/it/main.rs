@@ -8,6 +8,8 @@ mod server;
 // A project in a folder of its own, and the program run in it.
 mod support;
 
+// Nothing hangs, nothing paid for is cut off, what cannot go well ends early.
+mod flow;
 // What came once stays: kills, and the same bytes in the end.
 mod kill;
 // A damaged, lost or junk store, journal, label log or checkpoint.
