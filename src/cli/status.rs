@@ -53,9 +53,9 @@ fn at_rest(view: &RunView, status: Option<&Status>, out: &mut dyn Write) -> Resu
     let noted = view.noted()?;
     let count = |kind: FailureKind| noted.iter().filter(|failure| failure.kind == kind).count() as u64;
     let (rows, unanswered) = (count(FailureKind::Row), count(FailureKind::Unanswered));
-    let state = state(&counts, status, unanswered);
+    let (events, is_final) = view.label_events()?;
+    let state = state(&counts, status, unanswered, is_final || counts.samples == 0);
     writeln!(out, "{}: {state}", printable(view.task()))?;
-    let events = status.map_or(0, |status| status.events);
     table(
         out,
         &[
@@ -103,8 +103,8 @@ fn spending(dir: &Path, counts: &ViewCounts, out: &mut dyn Write) -> Result<()> 
 const STOPPED: &str = "stopped; run the same command again to go on";
 
 /// How the last run ended, by what it left.
-fn state(counts: &ViewCounts, status: Option<&Status>, unanswered: u64) -> &'static str {
-    let settled = status.is_none_or(|status| status.phase == Phase::Complete);
+fn state(counts: &ViewCounts, status: Option<&Status>, unanswered: u64, is_final: bool) -> &'static str {
+    let settled = is_final && status.is_none_or(|status| status.phase == Phase::Complete);
     match (counts.ended && settled, unanswered) {
         (true, 0) => "complete",
         (true, _) => "complete but for the unanswered texts; run the same command again to ask about them",

@@ -249,8 +249,8 @@ impl Distiller {
         block_on(self.store.events.append(self.state.offset - events.len() as u64, events))
     }
 
-    /// The latest events, among those before `end`, of the samples at `positions`; all that was labelled is looked at.
-    pub(super) fn latest(&mut self, positions: Range<Position>, end: u64) -> Result<Vec<Option<(u64, StoredEvent)>>> {
+    /// The latest events, among those before `end` that are stored, of the samples at `positions`.
+    pub(super) fn latest(&self, positions: Range<Position>, end: u64) -> Result<Vec<Option<(u64, StoredEvent)>>> {
         block_on(self.store.events.latest(positions, end))
     }
 

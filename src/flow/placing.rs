@@ -86,7 +86,8 @@ pub(super) async fn place_all(
     while let Some(chunk) = replies.next().await {
         let (mut inputs, mut claims) = (Vec::with_capacity(chunk.len()), Vec::with_capacity(chunk.len()));
         for reply in chunk {
-            match reply? {
+            // That a task panicked is an error like another: the others are still being paid for.
+            match reply.flatten() {
                 Ok(Reply::Unanswered { id, reason }) => {
                     progress.unanswered.add(1);
                     told.unanswered(&id.0, &reason);

@@ -11,6 +11,7 @@ use super::manifest::{Found, Manifest};
 use super::run_dir::same_task;
 use super::{Failure, FailureKind, Totals, answer_line};
 use crate::domain::answer::AnswerRecord;
+use crate::domain::event::LabelEvent;
 use crate::domain::input::{Input, Names, Outcome};
 use crate::domain::label::LabelSet;
 use crate::domain::sample::{Position, SampleId};
@@ -91,6 +92,26 @@ impl RunView {
     #[must_use]
     pub fn is_live(&self) -> bool {
         super::lock::is_held(&self.dir)
+    }
+
+    /// How many label events there are, and whether the last one is final.
+    pub fn label_events(&self) -> Result<(u64, bool)> {
+        let path = self.dir.join(LABELS);
+        let mut file = match std::fs::File::open(&path) {
+            Ok(file) => std::io::BufReader::with_capacity(1 << 18, file),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0, false)),
+            Err(source) => return Err(Error::run_file("read", &path)(source)),
+        };
+        let (mut events, mut last, mut line) = (0, Vec::new(), Vec::new());
+        while file.read_until(b'\n', &mut line).map_err(Error::run_file("read", &path))? > 0 {
+            if line.ends_with(b"\n") {
+                events += 1;
+                std::mem::swap(&mut last, &mut line);
+            }
+            line.clear();
+        }
+        let is_final = serde_json::from_slice::<LabelEvent>(&last).is_ok_and(|event| event.is_final);
+        Ok((events, is_final))
     }
 
     /// Whether there is a label log.
