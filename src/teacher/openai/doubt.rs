@@ -18,12 +18,17 @@ use crate::teacher::AskError;
 /// Different texts whose refusal, without any answer, says that it is not the texts: unusual texts come together at the
 /// start of a sorted corpus, but hardly so many; and a refusal costs nothing.
 const SEVERAL: usize = 8;
+/// As many, where the settings brought answers in an earlier run: a corpus that is sorted by length ends in texts that are too
+/// long, and each start gets on by so many of them.
+const MANY: usize = 64;
 /// When nothing was asked or answered for so long, those who wait are all there is: a small corpus, or a small window.
 const QUIET: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct State {
     answered: bool,
+    /// An earlier run was answered.
+    known: bool,
     refused: HashSet<TextHash>,
     /// Questions that are here and do not wait.
     active: usize,
@@ -50,6 +55,13 @@ pub(super) enum About {
     Stopped(AskError),
 }
 
+impl State {
+    /// Whether so many texts were refused, and nothing answered, that it is more likely the settings.
+    fn suspects_settings(&self) -> bool {
+        !self.answered && self.refused.len() >= if self.known { MANY } else { SEVERAL }
+    }
+}
+
 /// See the module. One for each teacher: models at one address differ in what they refuse.
 #[derive(Debug)]
 pub(super) struct Doubt {
@@ -69,9 +81,11 @@ pub(super) struct Question<'a> {
 pub(super) struct Flight<'a>(&'a Doubt);
 
 impl Doubt {
-    pub(super) fn new() -> Self {
+    /// `known` says that the server answered such questions in an earlier run.
+    pub(super) fn new(known: bool) -> Self {
         let state = State {
             answered: false,
+            known,
             refused: HashSet::new(),
             active: 0,
             flights: 0,
@@ -127,7 +141,7 @@ impl Doubt {
             let changed = self.changed.notified();
             {
                 let mut state = self.lock();
-                if state.answered || state.refused.len() < SEVERAL {
+                if !state.suspects_settings() {
                     state.flights += 1;
                     return Flight(self);
                 }
@@ -138,9 +152,8 @@ impl Doubt {
 }
 
 impl Question<'_> {
-    /// This text was refused, as `message` says: waits until it shows what that means. `known` says that the server
-    /// answered such questions in an earlier run.
-    pub(super) async fn refused(&mut self, text: TextHash, message: &str, known: bool, stop: &Stop) -> About {
+    /// This text was refused, as `message` says: waits until it shows what that means.
+    pub(super) async fn refused(&mut self, text: TextHash, message: &str, stop: &Stop) -> About {
         self.doubt.change(|state| {
             state.active -= usize::from(!self.waits);
             if !state.answered {
@@ -150,7 +163,7 @@ impl Question<'_> {
         self.waits = true;
         loop {
             let changed = self.doubt.changed.notified();
-            let quiet_at = match self.doubt.look(message, known) {
+            let quiet_at = match self.doubt.look(message) {
                 Ok(about) => return about,
                 Err(quiet_at) => quiet_at,
             };
@@ -165,31 +178,32 @@ impl Question<'_> {
 
 impl Doubt {
     /// What the refusals mean, or when to look again if nothing changes.
-    fn look(&self, message: &str, known: bool) -> Result<About, Instant> {
+    fn look(&self, message: &str) -> Result<About, Instant> {
         let mut state = self.lock();
-        if state.answered {
-            return Ok(About::Text);
-        }
         if let Some(settings) = &state.settings {
             return Ok(About::Settings(settings.clone()));
         }
-        let quiet_at = state.changed_at + QUIET;
-        let alone = state.active == 0 && state.flights == 0 && quiet_at <= Instant::now();
-        if (state.refused.len() >= SEVERAL && state.flights == 0) || (alone && state.ended && !known) {
-            let count = state.refused.len();
-            let settings = format!("{message} {count} different text(s) were refused and none was answered.");
-            state.settings = Some(settings.clone());
-            drop(state);
-            self.changed.notify_waiters();
-            return Ok(About::Settings(settings));
+        let suspects = state.suspects_settings();
+        if state.answered || (state.known && !suspects) {
+            return Ok(About::Text);
         }
-        match (alone, known) {
-            (true, true) => Ok(About::Text),
-            (true, false) => Ok(About::Unclear),
+        if state.flights > 0 || (state.active > 0 && !suspects) {
             // Others are being asked: they make themselves known.
-            (false, _) if state.active > 0 || state.flights > 0 => Err(Instant::now() + 60 * QUIET),
-            (false, _) => Err(quiet_at),
+            return Err(Instant::now() + 60 * QUIET);
         }
+        let quiet_at = state.changed_at + QUIET;
+        if !suspects && quiet_at > Instant::now() {
+            return Err(quiet_at);
+        }
+        if !suspects && !state.ended {
+            return Ok(About::Unclear);
+        }
+        let count = state.refused.len();
+        let settings = format!("{message} {count} different text(s) were refused and none was answered.");
+        state.settings = Some(settings.clone());
+        drop(state);
+        self.changed.notify_waiters();
+        Ok(About::Settings(settings))
     }
 }
 
@@ -211,7 +225,7 @@ mod tests {
     use std::sync::Arc;
 
     /// Asks about text `number`, which is refused after a moment or answered.
-    async fn ask(doubt: &Doubt, number: u32, refused: bool, known: bool) -> About {
+    async fn ask(doubt: &Doubt, number: u32, refused: bool) -> About {
         let mut question = doubt.arrive();
         let flight = doubt.fly().await;
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -221,27 +235,27 @@ mod tests {
             return About::Text;
         }
         let text = TextHash::of(&number.to_string());
-        question.refused(text, "HTTP 413.", known, &Stop::default()).await
+        question.refused(text, "HTTP 413.", &Stop::default()).await
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_answer_makes_refusals_the_texts_own() {
-        let doubt = Doubt::new();
-        let asked = (0..7).map(|number| ask(&doubt, number, number != 6, false));
+        let doubt = Doubt::new(false);
+        let asked = (0..7).map(|number| ask(&doubt, number, number != 6));
         assert!(futures::future::join_all(asked).await.iter().all(|about| *about == About::Text));
-        assert_eq!(ask(&doubt, 9, true, false).await, About::Text);
+        assert_eq!(ask(&doubt, 9, true).await, About::Text);
     }
 
     #[tokio::test(start_paused = true)]
     async fn several_refusals_and_no_answer_are_the_settings_once_nothing_is_on_its_way() {
-        let doubt = Arc::new(Doubt::new());
+        let doubt = Arc::new(Doubt::new(false));
         let asked: Vec<_> = (0..20)
             .map(|number| {
                 let doubt = Arc::clone(&doubt);
                 tokio::spawn(async move {
                     // Four in flight.
                     tokio::time::sleep(Duration::from_millis(11 * u64::from(number / 4))).await;
-                    tokio::time::timeout(Duration::from_secs(9), ask(&doubt, number, true, false)).await.ok()
+                    tokio::time::timeout(Duration::from_secs(9), ask(&doubt, number, true)).await.ok()
                 })
             })
             .collect();
@@ -254,9 +268,9 @@ mod tests {
             }
         }
         // The same text again and again is one text.
-        let doubt = Doubt::new();
+        let doubt = Doubt::new(false);
         for _ in 0..2 * SEVERAL {
-            assert_eq!(ask(&doubt, 1, true, false).await, About::Unclear);
+            assert_eq!(ask(&doubt, 1, true).await, About::Unclear);
         }
     }
 
@@ -268,24 +282,33 @@ mod tests {
             (true, true, About::Text),
             (true, false, About::Settings("HTTP 413. 2 different text(s) were refused and none was answered.".into())),
         ] {
-            let doubt = Doubt::new();
+            let doubt = Doubt::new(known);
             if ended {
                 doubt.end();
             }
-            let (first, second) = tokio::join!(ask(&doubt, 1, true, known), ask(&doubt, 2, true, known));
+            let (first, second) = tokio::join!(ask(&doubt, 1, true), ask(&doubt, 2, true));
             assert_eq!((&first, &second), (&expected, &expected));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_question_is_waited_for() {
-        let doubt = Doubt::new();
+        let doubt = Doubt::new(false);
         let slow = async {
             let _question = doubt.arrive();
             let _flight = doubt.fly().await;
             tokio::time::sleep(Duration::from_secs(300)).await;
             doubt.answered();
         };
-        assert_eq!(tokio::join!(ask(&doubt, 1, true, false), slow).0, About::Text);
+        assert_eq!(tokio::join!(ask(&doubt, 1, true), slow).0, About::Text);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn settings_that_brought_answers_before_are_not_blamed_for_a_few() {
+        let doubt = Doubt::new(true);
+        for number in 1..64 {
+            assert_eq!(ask(&doubt, number, true).await, About::Text, "{number}");
+        }
+        assert!(matches!(ask(&doubt, 64, true).await, About::Settings(_)));
     }
 }

@@ -33,7 +33,8 @@ impl Memory {
     /// A server answered in this dialect.
     pub(super) fn note(self: &Arc<Self>, place: &str, dialect: Dialect) {
         let mut dialects = self.dialects.lock().unwrap_or_else(PoisonError::into_inner);
-        if dialects.insert(place.to_owned(), dialect) != Some(dialect) {
+        if dialects.get(place) != Some(&dialect) {
+            dialects.insert(place.to_owned(), dialect);
             let memory = Arc::clone(self);
             // Not waited for: an answer is worth more than this file.
             drop(tokio::task::spawn_blocking(move || memory.write()));
@@ -63,7 +64,10 @@ mod tests {
             Dialect { output: Output::Text, temperature: false, logprobs: true, token_limit: TokenLimit::None };
         let memory = Arc::new(Memory::read(dir.path()));
         memory.note("a", dialect);
-        memory.write();
+        // Written by another thread.
+        while Memory::read(dir.path()).recall("a").is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
         let again = Memory::read(dir.path());
         assert_eq!((again.recall("a"), again.recall("b")), (Some(dialect), None));
         std::fs::write(dir.path().join(FILE), "{\"a\": {\"output\": \"smoke signals\"}}").unwrap();

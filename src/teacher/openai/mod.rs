@@ -1,9 +1,9 @@
 //! The `openai` teacher: any server with the OpenAI chat completions API.
 //!
-//! This file sets one up; `request` asks. A request: prompt → money reserved → room, pauses and limits per minute (`gate`, `limits`) → sent (`client`) in the
-//! dialect that the server takes (`dialect`) → read (`read`, `reasoning`, `parse`). What went wrong is judged by `blame`: by
-//! `retry` whether it is worth another try, by `breaker` whether it is the request's fault or the server's, by `doubt`
-//! whether a refusal is the text's or the settings'.
+//! This file sets one up; `request` asks. A request: prompt → money reserved (`ledger`) → room, pauses and limits per minute
+//! (`doubt`, `gate`, `limits`) → on file → sent (`client`) in the dialect that the server takes (`dialect`) → read (`read`,
+//! `reasoning`, `parse`). What went wrong is judged by `blame`: by `retry` whether it is worth another try, by `breaker`
+//! whether it is the request's fault or the server's, by `doubt` whether a refusal is the text's or the settings'.
 
 mod address;
 mod blame;
@@ -102,15 +102,11 @@ impl OpenAi {
         let wrong = |message: String| Error::TeacherConfig { teacher: config.name.clone(), message };
         let prompter = Prompter::new(&config.prompt, task).map_err(wrong)?;
         let sizer = Sizer::new(config.tokenizer.as_deref(), &prompter.prefix(), config.prompt.max_tokens);
-        let key = client::key(&config.http).map_err(wrong)?;
         let max_in_flight = files::fit(config.limits.max_in_flight, &config.name);
-        let http = Http::new(&config.http, key.as_deref(), max_in_flight).map_err(wrong)?;
-        if let Some(proxy) = http.proxy().filter(|proxy| shared.is_news(proxy)) {
-            tracing::info!("{proxy}");
-        }
-        let account = Account::of(config, key.as_deref());
+        let (http, account) = connect(config, max_in_flight, shared).map_err(wrong)?;
         let (address, place) = (shared.address(&account), address::place(config));
         address.breaker.begin();
+        let dialects = shared.dialects(&account, &place, config, set);
         let limits = Limits::new(&config.limits, shared.sent(&account, &config.model));
         Ok(Self {
             key_prefix: short_hash(&[b"openai", settings(config).as_bytes(), &prompter.fingerprint()]),
@@ -120,8 +116,8 @@ impl OpenAi {
             _seat: address.gate.join(config.limits.min_in_flight.min(max_in_flight), max_in_flight),
             address,
             stop: set.stop(&account),
-            doubt: Doubt::new(),
-            dialects: shared.dialects(&account, &place, config, set),
+            doubt: Doubt::new(dialects.known()),
+            dialects,
             memory: Arc::clone(&set.memory),
             place,
             in_flight: Arc::new(Semaphore::new(max_in_flight)),
@@ -135,6 +131,16 @@ impl OpenAi {
             prompter,
         })
     }
+}
+
+/// HTTP with the key that `config` names, and the account that it is of. Says once which proxy is used.
+fn connect(config: &OpenAiConfig, max_in_flight: usize, shared: &mut Shared) -> Result<(Http, Account), String> {
+    let key = client::key(&config.http)?;
+    let http = Http::new(&config.http, key.as_deref(), max_in_flight)?;
+    if let Some(proxy) = http.proxy().filter(|proxy| shared.is_news(proxy)) {
+        tracing::info!("{proxy}");
+    }
+    Ok((http, Account::of(config, key.as_deref())))
 }
 
 /// Why there is no key where `config` says that there is one.

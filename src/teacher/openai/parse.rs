@@ -11,8 +11,9 @@ use serde_json::{Deserializer, Map, Value};
 use super::reasoning::{Spoken, spoken};
 use crate::domain::label::{LabelId, LabelSet};
 
-/// How often the bytes of a reply are read in search of JSON: bounds the work on hostile replies.
-const READINGS: usize = 16;
+/// Bytes that are read in vain in search of JSON: twice the reply and some more. Bounds the work on hostile replies.
+const READINGS: usize = 2;
+const SOME_MORE: usize = 1 << 16;
 /// Names that are read from one reply.
 const MAX_NAMES: usize = 4096;
 
@@ -115,7 +116,7 @@ fn json_names<'a>(pieces: impl Iterator<Item = (usize, &'a str)>, labels: &Label
 
 /// The whole JSON arrays and objects in `text` that are in no other, with where they begin.
 fn values(text: &str) -> impl Iterator<Item = (usize, Value)> {
-    let (mut at, mut budget) = (0, READINGS * text.len());
+    let (mut at, mut budget) = (0, READINGS * text.len() + SOME_MORE);
     std::iter::from_fn(move || {
         loop {
             let start = at + text.get(at..)?.find(['[', '{'])?;

@@ -18,13 +18,14 @@ use super::{OpenAi, headers, read};
 use crate::domain::answer::Answer;
 use crate::domain::sample::{Sample, TextHash};
 use crate::teacher::ledger::{Refused, Reservation};
-use crate::teacher::{AskError, Asked};
+use crate::teacher::{AskError, Asked, Size};
 
 /// What a request holds on its way.
 pub(super) struct Admitted<'a> {
     permit: OwnedSemaphorePermit,
     _flight: Flight<'a>,
     pub(super) pass: Pass,
+    size: Size,
     counted: Counted,
 }
 
@@ -82,7 +83,7 @@ impl OpenAi {
         message: &str,
     ) -> Result<Asked, AskError> {
         let text = TextHash::of(&sample.text);
-        match question.refused(text, message, self.dialects.known(), &self.stop).await {
+        match question.refused(text, message, &self.stop).await {
             About::Text => Ok(Asked::free(answer)),
             About::Settings(message) => Err(AskError::Stop(message)),
             About::Unclear => Err(AskError::Failed(message.to_owned())),
@@ -105,22 +106,14 @@ impl OpenAi {
         });
         let worst = self.worst_cost(messages).unwrap_or_default();
         let mut reserved = self.ledger.reserve(worst).await.map_err(|Refused(message)| Trouble::Stop(message))?;
-        let admitted = match self.admit(messages).await {
-            Ok(admitted) => admitted,
-            Err(error) => {
+        let (admitted, dialect, body) = match self.prepare(messages).await {
+            Ok(prepared) => prepared,
+            Err(trouble) => {
                 reserved.release();
-                return Err(Trouble::Ended(error));
+                return Err(trouble);
             }
         };
-        let dialect = self.dialects.now();
-        let body = match self.body(messages, dialect) {
-            Ok(body) => body,
-            Err(why) => {
-                reserved.release();
-                return Err(Trouble::Stop(why));
-            }
-        };
-        let most = self.sizer.size(messages).most();
+        let most = admitted.size.most();
         if let Err(Refused(why)) = reserved.put_on_file(self.limited.as_deref(), most).await {
             return Err(Trouble::Stop(why));
         }
@@ -141,6 +134,14 @@ impl OpenAi {
                 Err(self.failed(&admitted.pass, lost))
             }
         }
+    }
+
+    /// Everything up to the moment of sending.
+    async fn prepare(&self, messages: &[Message<'_>]) -> Result<(Admitted<'_>, Dialect, Vec<u8>), Trouble> {
+        let admitted = self.admit(messages).await.map_err(Trouble::Ended)?;
+        let dialect = self.dialects.now();
+        let body = self.body(messages, dialect).map_err(Trouble::Stop)?;
+        Ok((admitted, dialect, body))
     }
 
     fn body(&self, messages: &[Message<'_>], dialect: Dialect) -> Result<Vec<u8>, String> {
@@ -167,7 +168,7 @@ impl OpenAi {
             let size = self.sizer.size(messages);
             self.limits.pace(size).await;
             let (pass, counted) = self.address.gate.enter(&self.stop, || self.limits.count(size)).await?;
-            Ok(Admitted { permit, _flight: flight, pass, counted })
+            Ok(Admitted { permit, _flight: flight, pass, size, counted })
         };
         tokio::select! {
             admitted = enter => admitted,
