@@ -6,6 +6,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use candist::domain::answer::AnswerRecord;
+use candist::domain::input::Input;
+use candist::domain::sample::TextHash;
 use candist::store::{Failure, FailureKind, RunDir, RunView};
 use serde_json::json;
 
@@ -29,19 +31,37 @@ pub(super) fn run(dir: &Path, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The answers that there are to each failed text, every try of them, by id.
+/// The answers that there are to each failed text, the latest try of each, by the text's id.
 fn answers(view: &RunView, failures: &[Failure]) -> Result<HashMap<String, Vec<AnswerRecord>>> {
-    let failed: HashSet<&str> =
-        failures.iter().filter(|failure| failure.kind != FailureKind::Row).map(|failure| failure.id.as_str()).collect();
+    let failed: HashSet<&str> = failures
+        .iter()
+        .filter(|failure| failure.kind == FailureKind::Sample)
+        .map(|failure| failure.id.as_str())
+        .collect();
     let mut answers: HashMap<String, Vec<AnswerRecord>> = HashMap::new();
-    if !failed.is_empty() {
-        view.answers(|record| {
-            if failed.contains(record.id.0.as_str()) {
-                answers.entry(record.id.0.clone()).or_default().push(record);
-            }
-            Ok(())
-        })?;
+    if failed.is_empty() {
+        return Ok(answers);
     }
+    // Equal texts share one answer, which has the id of the first of them.
+    let mut ids: HashMap<TextHash, Vec<String>> = HashMap::new();
+    view.inputs(|input| {
+        if let Input::Arrive { sample, .. } = input
+            && failed.contains(sample.id.0.as_str())
+        {
+            ids.entry(TextHash::of(&sample.text)).or_default().push(sample.id.0);
+        }
+        Ok(())
+    })?;
+    view.answers(|record| {
+        for id in ids.get(&record.text_hash).into_iter().flatten() {
+            let latest = answers.entry(id.clone()).or_default();
+            match latest.iter_mut().find(|other| other.key == record.key) {
+                Some(other) => *other = record.clone(),
+                None => latest.push(record.clone()),
+            }
+        }
+        Ok(())
+    })?;
     Ok(answers)
 }
 

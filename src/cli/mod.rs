@@ -1,9 +1,9 @@
 //! The command line: one verb a file. Data goes to stdout, everything else to stderr.
 
+mod again;
 mod audit;
 mod batch;
 mod check;
-mod cuda;
 mod eval;
 mod exit;
 mod export;

@@ -13,7 +13,7 @@ use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::PredictArgs;
-use super::cuda::load_cuda;
+use super::again::start_again_to_compute;
 use super::exit::Exit;
 use super::folded::Folded;
 
@@ -36,7 +36,7 @@ struct Prediction<'a> {
 }
 
 pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
-    load_cuda(args.device);
+    start_again_to_compute(args.device, args.threads);
     let predictor = Predictor::open(&args.student, args.device, args.threads)?;
     let mut input = open(args)?;
     let mut out = BufWriter::new(std::io::stdout().lock());

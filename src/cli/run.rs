@@ -5,23 +5,25 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candist::Config;
-use candist::config::StudentKind;
+use candist::config::{DeviceChoice, StudentKind};
 use candist::flow::run::Run;
 use candist::readers::plan::plan_anew;
 use indicatif::{HumanCount, ProgressBar};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::RunArgs;
-use super::cuda::load_cuda;
+use super::again::start_again_to_compute;
 use super::exit::{Exit, with_failures};
 use super::money;
 use super::reporter::Reporter;
 
 pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
     let config = Config::load(&args.config, args.run_dir.clone())?;
-    if let StudentKind::Encoder(encoder) = &config.student.kind {
-        load_cuda(encoder.device);
-    }
+    let device = match &config.student.kind {
+        StudentKind::Encoder(encoder) => encoder.device,
+        StudentKind::Ngram(_) => DeviceChoice::Cpu,
+    };
+    start_again_to_compute(device, config.student.threads);
     if !agrees_to_ask_again(&config, args)? {
         return Ok(Exit::Usage);
     }

@@ -5,6 +5,9 @@
 //! takes it from at its first operation. So a number that is set once, at the start, holds neither in another thread nor after
 //! another student was made. Every thread sets its own before it computes for a student: [`Compute::begin`].
 //!
+//! How threads wait for each other is not ours to say once the program runs: OpenMP reads OMP_WAIT_POLICY when it is loaded.
+//! Where cores are shared and there are several threads, set it to PASSIVE (the program does).
+//!
 //! Nothing draws from libtorch's generator on a processor: it is one for the process, and whoever else draws from it would
 //! change what a student becomes. Random numbers are keyed by the seed, the purpose and the step ([`Compute::rng`]).
 

@@ -151,7 +151,7 @@ pub trait Student: Send {
 
     /// One training step of every copy, at `rate` times the learning rate, each on those examples in `batch` that are not held
     /// out from it. A copy whose loss or gradient is not finite does not take it: [`Step::Skipped`]. After too many of those in
-    /// a row, [`Error::NotFinite`].
+    /// a row, [`Error::NotFinite`](crate::Error::NotFinite).
     fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64) -> Result<Step>;
 
     /// Steps that were skipped since this student was made.

@@ -31,7 +31,7 @@ fn a_cascade_asks_the_next_teacher_only_when_the_first_is_unsure() {
     assert!(plan.out.contains("asked only where those before it are unsure"), "{}", plan.out);
     // A union asks the others, and nobody twice.
     project.configure(&openai(&teachers, &server.url, ""), "");
-    project.run().expect_said("labels are written anew from the stored answers");
+    project.run().expect_said("teachers, prompts or their parameters changed");
     assert_eq!(server.replay.stats().requests, 2 * texts);
     assert_eq!(server.replay.stats().repeated, 0);
 }

@@ -157,6 +157,37 @@ fn a_pipe_in_a_model_s_folder_is_not_waited_for() {
     }
 }
 
+/// Where cores are shared, threads that spin while they wait for each other make a run many times slower.
+#[test]
+fn threads_of_libtorch_do_not_spin_unless_the_user_says_so() {
+    let project = Project::new(16);
+    let policy = |threads: u32, set: Option<&str>| {
+        let config =
+            project.read("config.toml").replace("dimension = 8\n", &format!("dimension = 8\nthreads = {threads}\n"));
+        project.write("threads.toml", &config);
+        project.remove_run();
+        let mut command = project.command(&["run", "threads.toml"]);
+        command.env_remove("OMP_WAIT_POLICY");
+        set.map(|policy| command.env("OMP_WAIT_POLICY", policy));
+        let mut child = command.spawn().unwrap();
+        // By the time there is a label, it computes.
+        while std::fs::metadata(project.path("run/labels.jsonl")).is_ok_and(|file| file.len() == 0)
+            || !project.path("run/labels.jsonl").exists()
+        {
+            assert!(child.try_wait().unwrap().is_none_or(|exit| exit.success()));
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let environment = std::fs::read(format!("/proc/{}/environ", child.id())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let environment = String::from_utf8(environment).unwrap();
+        environment.split('\0').find_map(|entry| entry.strip_prefix("OMP_WAIT_POLICY=")).map(str::to_owned)
+    };
+    assert_eq!(policy(2, None).as_deref(), Some("PASSIVE"));
+    assert_eq!(policy(2, Some("ACTIVE")).as_deref(), Some("ACTIVE"));
+    assert_eq!(policy(1, None), None);
+}
+
 #[test]
 fn a_gpu_that_is_not_there_is_named() {
     let project = Project::new(64);
