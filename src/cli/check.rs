@@ -8,12 +8,12 @@ use candist::config::StudentKind;
 use candist::readers::check::check;
 use candist::{Config, Error};
 
-use super::cuda::load_cuda;
+use super::again::start_again_to_compute;
 
 pub(super) fn run(path: &Path) -> Result<()> {
     let config = Config::load(path, None)?;
     if let StudentKind::Encoder(encoder) = &config.student.kind {
-        load_cuda(encoder.device);
+        start_again_to_compute(encoder.device, config.student.threads);
     }
     let problems = check(&config);
     if !problems.is_empty() {

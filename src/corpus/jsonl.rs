@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::{Corpus, Row, Settings, id_of};
+use super::{Corpus, Row, Settings, file_name, id_of};
 use crate::base::lines::{Line, Lines};
 use crate::config::CorpusConfig;
 use crate::domain::sample::Sample;
@@ -74,6 +74,10 @@ fn not_an_object(error: &serde_json::Error) -> String {
 }
 
 impl Corpus for Jsonl {
+    fn name(&self) -> String {
+        file_name(&self.path)
+    }
+
     fn next_row(&mut self) -> Result<Option<Row>> {
         loop {
             let next = self.lines.next_line().map_err(|source| Error::Input {

@@ -57,6 +57,11 @@ impl Settings {
         Self { text_field: "corpus.text_field", max_line_bytes: Some("corpus.max_line_bytes") };
 }
 
+/// What a file is called where a row of it is spoken of.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
 /// Opens the configured corpus and reads its first rows: an empty one, or one of another format, is an error.
 pub fn open(config: &CorpusConfig) -> Result<Box<dyn Corpus>> {
     let file = file::open(&config.path)?;

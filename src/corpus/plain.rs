@@ -3,7 +3,7 @@
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
-use super::{Corpus, Row};
+use super::{Corpus, Row, file_name};
 use crate::base::lines::{Line, Lines};
 use crate::domain::sample::{Sample, SampleId};
 use crate::error::{Error, Result};
@@ -20,6 +20,10 @@ impl Plain {
 }
 
 impl Corpus for Plain {
+    fn name(&self) -> String {
+        file_name(&self.path)
+    }
+
     fn next_row(&mut self) -> Result<Option<Row>> {
         loop {
             let next = self.lines.next_line().map_err(|source| Error::Input {

@@ -78,6 +78,10 @@ impl Sound {
 }
 
 impl Corpus for Sound {
+    fn name(&self) -> String {
+        self.rows.name()
+    }
+
     fn next_row(&mut self) -> Result<Option<Row>> {
         if !self.has_begun {
             self.begin()?;

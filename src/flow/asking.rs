@@ -33,14 +33,16 @@ pub(crate) enum Reply {
         id: SampleId,
         /// What happened.
         reason: String,
+        /// That it was tried, to be kept if the run comes to its end.
+        tries: Vec<AnswerRecord>,
     },
 }
 
 /// Why a teacher's slot stays empty.
 #[derive(Debug)]
 enum NoAnswer {
-    /// This sample cannot be answered now.
-    Unanswered(String),
+    /// This sample cannot be answered now: why, and what is to be kept of that.
+    Unanswered(String, Vec<AnswerRecord>),
     /// Nothing more is asked; why is with [`Halt`].
     Halted,
 }
@@ -83,7 +85,9 @@ impl Asker {
         };
         let (opinions, answers) = match answered {
             Ok(answered) => answered,
-            Err(NoAnswer::Unanswered(reason)) => return Ok(Reply::Unanswered { id: sample.id, reason }),
+            Err(NoAnswer::Unanswered(reason, tries)) => {
+                return Ok(Reply::Unanswered { id: sample.id, reason, tries });
+            }
             Err(NoAnswer::Halted) => return Err(Error::Interrupted),
         };
         let failed = opinions.iter().all(|opinion| opinion.labels.is_empty());
@@ -159,10 +163,7 @@ impl Asker {
             self.progress.asked.add(1);
             let (Asked { answer, permit }, unanswered) = match teacher.ask(sample, draw).await {
                 Ok(asked) => (asked, None),
-                Err(AskError::Failed(reason)) => {
-                    let reason = format!("{}: {reason}", teacher.name());
-                    (Asked::free(unanswered(&reason)), Some(reason))
-                }
+                Err(AskError::Failed(reason)) => (Asked::free(unanswered(&reason)), Some(reason)),
                 Err(AskError::Stop(reason)) => {
                     return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
                 }
@@ -177,6 +178,9 @@ impl Asker {
                 attempt,
                 answer,
             };
+            if let Some(reason) = unanswered {
+                return Err(NoAnswer::Unanswered(format!("{}: {reason}", teacher.name()), vec![record]));
+            }
             self.answers.keep(vec![record.clone()]).await.map_err(|error| self.halted(error))?;
             // Only now may another request take its place.
             drop(permit);
@@ -184,11 +188,8 @@ impl Asker {
             if let Some(reason) = misfit {
                 return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
             }
-            match unanswered {
-                _ if record.is_settled(cell.allowed) => return Ok(record),
-                // To be asked again by the next run, not at once: all tries of this one were made.
-                Some(reason) => return Err(NoAnswer::Unanswered(reason)),
-                None => {}
+            if record.is_settled(cell.allowed) {
+                return Ok(record);
             }
         }
     }
@@ -202,20 +203,22 @@ impl Asker {
 
 /// All answers, or why there are not all: that nothing more is asked says more than that one was not answered.
 fn all_of<T>(answers: Vec<Result<T, NoAnswer>>) -> Result<Vec<T>, NoAnswer> {
-    let (mut all, mut missing) = (Vec::with_capacity(answers.len()), None);
+    let (mut all, mut missing, mut tries) = (Vec::with_capacity(answers.len()), None, Vec::new());
     for answer in answers {
         match answer {
             Ok(answer) => all.push(answer),
-            Err(NoAnswer::Halted) => missing = Some(NoAnswer::Halted),
-            Err(unanswered) => {
-                missing.get_or_insert(unanswered);
+            Err(NoAnswer::Halted) => return Err(NoAnswer::Halted),
+            Err(NoAnswer::Unanswered(reason, tried)) => {
+                missing.get_or_insert(reason);
+                tries.extend(tried);
             }
         }
     }
-    missing.map_or(Ok(all), Err)
+    missing.map_or(Ok(all), |reason| Err(NoAnswer::Unanswered(reason, tries)))
 }
 
-/// That a text could not be answered is kept too, so that a text which never can be does not keep a run from ending.
+/// That a text could not be answered is kept too, so that one which never can be does not keep runs from ending for ever. It
+/// is kept at the end of a run alone: a server that is broken ends the run, and that costs no text its tries.
 fn unanswered(reason: &str) -> Answer {
     Answer { problem: Some(Problem { kind: ProblemKind::Unanswered, message: reason.to_owned() }), ..Answer::default() }
 }

@@ -29,13 +29,14 @@ pub(crate) struct Stored {
 /// Whether the run directory of `config` has answers of other teachers, prompts or parameters, so that a run would ask anew.
 /// Reads no more than the first line of a log.
 pub(crate) fn begins_anew(config: &Config) -> Result<bool> {
+    let view = match RunDir::view(&config.run.dir) {
+        Ok(view) => view,
+        Err(Error::NoRun { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
     let teachers = teacher::open_without_keys(config, &Ledger::new(None))?;
     let identity = fingerprint::identity(&Plan::of(config.clone()), &teachers)?;
-    match RunDir::view(&config.run.dir) {
-        Ok(view) => Ok(view.asking().is_some_and(|asking| asking != identity.asking)),
-        Err(Error::NoRun { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
+    Ok(view.asking().is_some_and(|asking| asking != identity.asking))
 }
 
 /// See the module.

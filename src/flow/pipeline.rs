@@ -14,6 +14,7 @@ use super::placing::{ask_all, place_all};
 use super::run::Plan;
 use super::status::StatusFile;
 use crate::distill::{Feed, Follower, Report, certified};
+use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
 use crate::domain::progress::{Phase, Progress};
 use crate::error::{Error, Result, panic_message};
@@ -116,8 +117,9 @@ async fn run_once(plan: &Arc<Plan>, stop: watch::Receiver<bool>, progress: &Arc<
     let read_to_end = join("corpus reader", intake).await;
 
     // ---- the end: settle the labels, or stop where nothing is lost ------------------------------------------------------------------
-    let complete = matches!((&placed, &read_to_end), (Ok(()), Ok(true))) && !halt.is_halted();
-    let ended = if complete { end_corpus(&store, &feed).await } else { Ok(()) };
+    let complete = matches!((&placed, &read_to_end), (Ok(_), Ok(true))) && !halt.is_halted();
+    let (tried, placed) = placed.map_or_else(|error| (Vec::new(), Err(error)), |tried| (tried, Ok(())));
+    let ended = if complete { end_corpus(&store, &feed, tried).await } else { Ok(()) };
     feed.send_modify(|feed| feed.closed = true);
     let settled = join("student", student).await;
     watcher.abort();
@@ -194,8 +196,11 @@ fn start_check(
     Ok((thread, checked))
 }
 
-/// The corpus' end is an input too: before the student acts on it, it is in the log.
-async fn end_corpus(store: &Store, feed: &watch::Sender<Feed>) -> Result<()> {
+/// The corpus' end is an input too: before the student acts on it, it is in the log. What was tried without an answer is kept.
+async fn end_corpus(store: &Store, feed: &watch::Sender<Feed>, tried: Vec<AnswerRecord>) -> Result<()> {
+    if !tried.is_empty() {
+        store.answers.keep(tried).await?;
+    }
     let counts = store.inputs.counts();
     if counts.ended == Some(counts.events) {
         return Ok(());

@@ -14,6 +14,7 @@ use super::asking::{Asker, Reply};
 use super::halt::Halt;
 use super::intake::Question;
 use crate::distill::Feed;
+use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
 use crate::domain::progress::Progress;
 use crate::error::{Error, Result};
@@ -72,24 +73,26 @@ pub(super) fn ask_all(
 }
 
 /// Writes what comes into the input log and tells the student. After a question that was not answered because asking is
-/// halted nothing more is written: it would take the place of that one. What is in flight still comes back and is stored.
+/// halted nothing more is written: it would take the place of that one. What is in flight still comes back and is stored. Gives
+/// the tries that got no answer.
 pub(super) async fn place_all(
     replies: Replies,
     store: Store,
     feed: watch::Sender<Feed>,
     progress: Arc<Progress>,
     halt: Arc<Halt>,
-) -> Result<()> {
+) -> Result<Vec<AnswerRecord>> {
     let mut replies = ReceiverStream::new(replies).then(|task| task).boxed().ready_chunks(TOGETHER);
     let mut has_gap = false;
-    let mut told = Told::default();
+    let (mut told, mut tried) = (Told::default(), Vec::new());
     while let Some(chunk) = replies.next().await {
         let (mut inputs, mut claims) = (Vec::with_capacity(chunk.len()), Vec::with_capacity(chunk.len()));
         for reply in chunk {
             // That a task panicked is an error like another: the others are still being paid for.
             match reply.flatten() {
-                Ok(Reply::Unanswered { id, reason }) => {
+                Ok(Reply::Unanswered { id, reason, tries }) => {
                     progress.unanswered.add(1);
+                    tried.extend(tries);
                     told.unanswered(&id.0, &reason);
                     store.notes.note(Failure { kind: FailureKind::Unanswered, id: id.0, reason }).await?;
                 }
@@ -116,7 +119,7 @@ pub(super) async fn place_all(
         }
     }
     told.end();
-    Ok(())
+    Ok(tried)
 }
 
 /// Tells of the first texts that could not be answered, and how many more there were.

@@ -1,7 +1,7 @@
 //! The first line of the input log: whose log it is.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use super::local::{INPUTS, damaged_input};
@@ -47,7 +47,7 @@ impl Header {
         let path = dir.join(INPUTS);
         let file = match File::open(&path) {
             Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(source) => return Err(Error::run_file("read", &path)(source)),
         };
         let mut line = Vec::new();

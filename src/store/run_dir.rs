@@ -40,6 +40,10 @@ impl Identity {
     }
 }
 
+/// What is only in a run directory.
+const OURS: [&str; 9] =
+    [ANSWERS, INPUTS, LABELS, "manifest.json", "lock", "store", "checkpoints", "requests.jsonl", "dialects.json"];
+
 /// See the module.
 #[derive(Debug)]
 pub struct RunDir;
@@ -63,8 +67,7 @@ impl RunDir {
     /// Somebody's folder that is no run directory is left alone: a typing error must not fill it.
     pub(crate) fn refuse_foreign(dir: &Path) -> Result<()> {
         let Ok(mut entries) = std::fs::read_dir(dir) else { return Ok(()) };
-        let ours = [ANSWERS, INPUTS, LABELS, "manifest.json", "lock", "store"];
-        if entries.next().is_some() && !ours.iter().any(|name| dir.join(name).exists()) {
+        if entries.next().is_some() && !OURS.iter().any(|name| dir.join(name).exists()) {
             return Err(Error::NotOurs { path: dir.to_owned() });
         }
         Ok(())
@@ -171,7 +174,10 @@ impl OwnedRun {
     fn begin_anew(&mut self, why: &str) -> Result<()> {
         let labels = self.move_aside(LABELS)?;
         CheckpointFiles::of(&self.dir).clear()?;
-        remove_all(&self.dir.join("store"))?;
+        let store = self.dir.join("store");
+        remove_all(&store)?;
+        // Empty, not missing: what is made anew then is no repair.
+        std::fs::create_dir(&store).map_err(Error::run_file("create", &store))?;
         let inputs = self.move_aside(INPUTS)?;
         let old: Vec<String> = [labels, inputs].into_iter().flatten().collect();
         if !old.is_empty() {

@@ -217,7 +217,7 @@ fn a_server_that_is_known_is_not_asked_in_the_wrong_form_again() {
     watched(&project).expect_exit(0);
     assert!(server.replay.stats().received > server.replay.stats().requests);
     // The answers go, what was found out about the server stays.
-    for file in ["answers.jsonl", "labels.jsonl"] {
+    for file in ["answers.jsonl", "inputs.jsonl", "labels.jsonl"] {
         std::fs::remove_file(project.path("run").join(file)).unwrap();
     }
     std::fs::remove_dir_all(project.path("run/store")).unwrap();

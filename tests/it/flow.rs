@@ -41,14 +41,14 @@ fn what_one_teacher_is_paid_for_survives_the_stop_of_another() {
 fn labels_that_do_not_fit_stop_the_run_early() {
     let project = Project::new(8);
     let server = Server::start(&project, Behaviour::default());
-    project.configure(&openai(&["all-merged"], &server.url, "max_in_flight = 8\noutput = \"text\""), "");
+    project.configure(&openai(&["all-merged"], &server.url, "output = \"text\""), "");
     let config = project.read("config.toml");
     let (from, to) = (config.find("labels = [").unwrap(), config.find("[corpus]").unwrap());
     project.write("config.toml", &format!("{}labels = [\"blue\", \"green\"]\n{}", &config[..from], &config[to..]));
     let run = project.candist(&["run", "config.toml"]).expect_exit(3);
     run.expect_said("answers name no label of the task").expect_said("Likely causes");
     let requests = server.replay.stats().requests;
-    assert!((50..=66).contains(&requests), "{requests}");
+    assert!((50..=50 + 64).contains(&requests), "{requests}");
     assert!(!project.path("run/labels.jsonl").exists() || project.labels().is_empty(), "no label was made up");
 }
 
@@ -82,7 +82,8 @@ fn a_text_that_is_never_answered_does_not_keep_a_run_from_ending() {
             break;
         }
     }
-    assert_eq!(exits, [Some(3), Some(0)]);
+    // Asked in two runs, let be in the third.
+    assert_eq!(exits, [Some(3), Some(3), Some(0)]);
     let failures = project.candist(&["failures", "run"]).expect_exit(0).out;
     assert!(failures.contains("poison  failed: all-merged: HTTP 500"), "{failures}");
 }

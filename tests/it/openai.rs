@@ -81,25 +81,28 @@ fn a_text_that_is_refused_is_answered_so_and_holds_up_no_other() {
             server
         };
         let server = configure(refusing);
-        let mut run = project.candist(&["run", "config.toml"]).expect_exit(3);
+        let mut run = project.candist(&["run", "config.toml"]);
         if !window.is_empty() {
             // Nothing else was asked beside the first text: what its refusal means shows in the next run.
-            run = project.candist(&["run", "config.toml"]).expect_exit(3);
+            run.expect_exit(3);
+            run = project.candist(&["run", "config.toml"]);
         }
+        run = run.expect_exit(0);
         run.expect_said("2 text(s) got no candidate from any teacher");
         let failures = project.candist(&["failures", "run", "--json"]).expect_exit(0).out;
         assert_eq!(failures.lines().count(), 2, "{failures}");
         for line in failures.lines() {
             let failure: serde_json::Value = serde_json::from_str(line).unwrap();
             let answer = &failure["answers"][0];
-            assert_eq!((&answer["problem_kind"], &answer["attempt"]), (&"refused".into(), &1.into()), "{failure}");
+            assert_eq!(&answer["problem_kind"], "refused", "{failure}");
+            assert!(answer["attempt"] == 1 || !window.is_empty(), "{failure}");
             assert!(answer["raw"].as_str().unwrap().contains("the text is too long"), "{failure}");
             assert!(failure["reason"].as_str().unwrap().contains("HTTP 413"), "{failure}");
         }
         assert_eq!(latest(&project.events()).len(), texts);
         // It is an answer: nothing is asked again, unless that is wanted.
         let received = server.replay.stats().received;
-        project.candist(&["run", "config.toml"]).expect_exit(3);
+        project.candist(&["run", "config.toml"]).expect_exit(0);
         assert_eq!(server.replay.stats().received, received);
         let accepting = configure(Behaviour::default());
         project.candist(&["run", "config.toml", "--retry-failures"]).expect_exit(0);

@@ -78,7 +78,7 @@ fn a_student_is_exported_and_labels_new_text() {
 fn folders_that_are_no_student_are_named() {
     let project = Project::new(64);
     project.candist(&["predict", "--student", "nowhere", "pool.jsonl"]).expect_exit(2).expect_said("candist export");
-    project.candist(&["export", "nowhere", "--student", "student"]).expect_exit(2).expect_said("manifest.json");
+    project.candist(&["export", "nowhere", "--student", "student"]).expect_exit(2).expect_said("is no run directory");
     project.run();
     for file in std::fs::read_dir(project.path("run/checkpoints")).unwrap() {
         std::fs::remove_file(file.unwrap().path()).unwrap();
