@@ -169,7 +169,10 @@ impl Asker {
                 }
                 Err(AskError::Cancelled) => return Err(NoAnswer::Halted),
             };
-            let misfit = fit.look(&answer);
+            // At once, before this answer is stored: others are sent meanwhile.
+            let misfit = fit
+                .look(&answer)
+                .map(|reason| self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
             let record = AnswerRecord {
                 key: cell.key,
                 id: sample.id.clone(),
@@ -185,8 +188,8 @@ impl Asker {
             // Only now may another request take its place.
             drop(permit);
             self.progress.add_cost(record.answer.cost.unwrap_or_default());
-            if let Some(reason) = misfit {
-                return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
+            if let Some(halted) = misfit {
+                return Err(halted);
             }
             if record.is_settled(cell.allowed) {
                 return Ok(record);

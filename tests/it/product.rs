@@ -84,7 +84,7 @@ fn folders_that_are_no_student_are_named() {
         std::fs::remove_file(file.unwrap().path()).unwrap();
     }
     let none = project.candist(&["export", "run", "--student", "student"]).expect_exit(2);
-    none.expect_said("run has no student yet").expect_said("candist run");
+    none.expect_said("there is no student in run yet").expect_said("candist run");
     project.remove_run();
     let config = project.read("config.toml");
     project.write(
