@@ -258,12 +258,13 @@ pub enum Error {
         /// What is missing, and what to do.
         message: String,
     },
-    /// A thread ended by a panic: a bug.
+    /// A stage panicked: a bug, in candist or in a part of the program's own.
     #[error(
-        "the {stage} stopped unexpectedly ({message}). What was stored is safe; please report this, and run again to go on."
+        "the {stage} panicked ({message}). What was stored is safe: mend it where it is a part of your own program, else \
+         please report this; then run again to go on"
     )]
     Panicked {
-        /// The thread.
+        /// What was at work: "corpus", "teacher", "refinery", "sink", "student", "store", ...
         stage: &'static str,
         /// The panic's message.
         message: String,
@@ -273,6 +274,18 @@ pub enum Error {
     Gone {
         /// The stage.
         stage: &'static str,
+    },
+    /// The run has ended before, with an error that was given to whoever joined it first.
+    #[error("the run has ended: {message}")]
+    Ended {
+        /// That error's text, with its causes.
+        message: String,
+    },
+    /// A run that was built in a program lacks what its configuration does not name.
+    #[error("the run has no {part}: its configuration names none, so give it one by `Run::builder(config).{part}(..)`")]
+    Lacks {
+        /// What is missing.
+        part: &'static str,
     },
     /// The run was asked to stop.
     #[error("stopped; run the same command again to go on")]
@@ -316,13 +329,4 @@ impl Error {
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |told, cause| format!("{told}\n  because: {cause}"))
-}
-
-/// The text of a caught panic.
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()))
-        .unwrap_or_else(|| "no message".to_owned())
 }

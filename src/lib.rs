@@ -1,17 +1,38 @@
 //! candist annotates a text corpus with an LLM that names *candidate labels*, keeps every paid answer, and distils the
 //! candidates into one label per text with a small student that trains while the answers come in.
 //!
-//! The flow: corpus → resume filter → teacher → store → student → label log → tail. [`flow::pipeline::run`] is all of it;
-//! ARCHITECTURE.md draws it.
+//! ```text
+//! corpus    rows, one at a time                                           Corpus
+//!  intake   what is known is not asked again
+//!  asking   many at a time; an answer counts when it is on disk           Teacher
+//!  placing  in corpus order, into the input log
+//!  student  learns from all candidates; with the refinery, the label      Student, Refinery
+//!  labels   one event a line, handed on and followed as they come         Sink, RunHandle::labels, Tail
+//! ```
+//!
+//! A program starts runs as the command line does, and gives them parts of its own where it wants to:
 //!
 //! ```no_run
 //! # async fn example() -> candist::Result<()> {
 //! let config = candist::Config::load("configs/quickstart.toml".as_ref(), None)?;
-//! let outcome = candist::flow::pipeline::run(config, Default::default(), std::future::pending(), Default::default()).await?;
-//! println!("{} texts could not be annotated", outcome.failures.samples);
+//! let run = candist::Run::builder(config).start();
+//! let outcome = run.join().await?;
+//! println!("{} texts got no candidate", outcome.failures.samples);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! | to | there is |
+//! |---|---|
+//! | run | [`Config`], [`Run`], [`RunHandle`], [`Progress`] |
+//! | give it parts of one's own | [`Corpus`], [`Teacher`], [`Refinery`], [`Sink`]; `examples/` has one of each |
+//! | look at a run directory, also beside a run | [`RunDir::view`], [`Tail`], [`latest`] |
+//! | judge labels | [`evaluate`], [`audit`], [`draw`] |
+//! | know before what a run asks and costs | [`plan`], [`check`] |
+//! | label without an LLM | [`export_student`], [`Predictor`] |
+//! | ask by a provider's batch files | [`batch`] |
+//!
+//! ARCHITECTURE.md draws how it works inside.
 
 pub mod base;
 pub mod config;
@@ -27,3 +48,30 @@ pub mod teacher;
 
 pub use config::Config;
 pub use error::{Error, Result};
+
+// What a program sees: the parts by the trait that they are, then what reads a run.
+pub use corpus::{Corpus, Row};
+pub use distill::{Evidence, Refinery, new_refinery};
+pub use domain::answer::{Answer, AnswerKey, AnswerRecord, Problem, ProblemKind, Usage};
+pub use domain::candidates::{CandidateSet, Opinion};
+pub use domain::event::{By, LabelEvent};
+pub use domain::label::{Label, LabelId, LabelSet, LabelSetError};
+pub use domain::progress::{Counter, Phase, Progress, Status};
+pub use domain::sample::{Sample, SampleId, TextHash};
+pub use error::with_causes;
+pub use flow::batch;
+pub use flow::pipeline::Outcome;
+pub use flow::plan::{Run, RunBuilder};
+pub use flow::run::RunHandle;
+pub use futures::future::BoxFuture;
+pub use readers::audit::{Audit, Share, Threshold, ToLabel, audit, draw};
+pub use readers::check::check;
+pub use readers::confusion::{Confusion, Details, LabelFigures};
+pub use readers::evaluate::{Evaluation, HeldOut, Question, evaluate};
+pub use readers::export::export_student;
+pub use readers::latest::{Finals, latest};
+pub use readers::plan::{Plan, TeacherPlan, Tokens, plan};
+pub use readers::tail::{Follow, Tail, TailError};
+pub use store::{Failure, FailureCounts, FailureKind, RunDir, RunView, Sink, Totals, ViewCounts};
+pub use student::{Encoded, Example, Fold, Loss, Objective, Predictor, Rows, Step, Student, argmax, softmax};
+pub use teacher::{Addresses, AskError, Asked, Permit, Teacher};

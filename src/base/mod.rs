@@ -1,9 +1,10 @@
 //! What every stage stands on: durable files, regular files, sealed and bounded lines, text that is cut, tokenizers that are
-//! fenced, random numbers keyed by their use.
+//! fenced, random numbers keyed by their use, panics as errors.
 
 pub(crate) mod durable;
 pub(crate) mod failpoint;
 pub(crate) mod lines;
+pub(crate) mod panic;
 pub mod random;
 pub(crate) mod regular;
 pub(crate) mod sealed;

@@ -12,8 +12,8 @@ use tokenizers::normalizers::{NormalizerWrapper, Replace};
 #[cfg(any(feature = "encoder", test))]
 use tokenizers::{PostProcessor, TruncationParams};
 
+use super::panic;
 use super::regular::read_regular;
-use crate::error::panic_message;
 
 /// Bytes that a text may become, at most. Each takes seventeen in memory, for it is kept where it came from.
 const MOST_BYTES: usize = 1 << 22;
@@ -84,7 +84,7 @@ impl FencedTokenizer {
 }
 
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_message(panic.as_ref()))
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic::message(panic.as_ref()))
 }
 
 fn normalized(normalizer: &NormalizerWrapper, bytes: usize) -> usize {

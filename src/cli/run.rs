@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candist::Config;
+use candist::Run;
 use candist::config::{DeviceChoice, StudentKind};
-use candist::flow::run::Run;
 use candist::readers::plan::plan_anew;
 use indicatif::{HumanCount, ProgressBar};
 use tokio::signal::unix::{SignalKind, signal};

@@ -19,7 +19,7 @@ pub struct Config {
     pub task: Task,
     /// The texts.
     pub corpus: CorpusConfig,
-    /// Who is asked. Never empty.
+    /// Who is asked. Empty only after [`Config::new`].
     pub teachers: Vec<TeacherConfig>,
     /// How their answers make one candidate set.
     pub combine: Combine,
@@ -45,7 +45,7 @@ pub struct Task {
 /// The corpus: a JSONL file.
 #[derive(Debug, Clone)]
 pub struct CorpusConfig {
-    /// The file.
+    /// The file; empty only after [`Config::new`].
     pub path: PathBuf,
     /// The field of the text.
     pub text_field: String,
@@ -220,10 +220,26 @@ pub struct RunConfig {
 }
 
 /// Checks `raw`. `None` only when `problems` says why.
-pub(super) fn check(raw: RawConfig, base: &Path, run_dir: Option<PathBuf>, problems: &mut Problems) -> Option<Config> {
+pub(super) fn check(
+    mut raw: RawConfig,
+    base: &Path,
+    run_dir: Option<PathBuf>,
+    problems: &mut Problems,
+) -> Option<Config> {
+    let teachers = teachers(std::mem::take(&mut raw.teachers), base, problems);
+    check_with(teachers, raw, base, run_dir, problems)
+}
+
+/// As [`check`], with `teachers` for those of `raw`.
+pub(super) fn check_with(
+    teachers: Vec<TeacherConfig>,
+    raw: RawConfig,
+    base: &Path,
+    run_dir: Option<PathBuf>,
+    problems: &mut Problems,
+) -> Option<Config> {
     let task = task(raw.task, problems);
     let corpus = corpus(raw.corpus, base, problems);
-    let teachers = teachers(raw.teachers, base, problems);
     let student = student(&raw.student, base, problems);
     let distill = distill(&raw.distill, problems);
     let combine = combine(&raw.candidates, problems);
@@ -403,6 +419,9 @@ fn distill(raw: &RawDistill, problems: &mut Problems) -> Option<DistillConfig> {
     })
 }
 
+/// Requests in flight that teachers of the program's own are taken to have.
+const OWN_IN_FLIGHT: usize = 64;
+
 /// Bytes of a folder's name on the usual file systems, with room for what stands beside it for a moment.
 const LONGEST_FOLDER: usize = 200;
 
@@ -414,7 +433,7 @@ fn run(
     teachers: &[TeacherConfig],
     problems: &mut Problems,
 ) -> RunConfig {
-    let in_flight = teachers.iter().map(TeacherConfig::max_in_flight).max().unwrap_or(1);
+    let in_flight = teachers.iter().map(TeacherConfig::max_in_flight).max().unwrap_or(OWN_IN_FLIGHT);
     // A task's name is the user's; as a folder's name it must stay one folder.
     let folder: String = task.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
     let every = number("run.checkpoint_every_s", raw.checkpoint_every_s, 5.0, 0.0..=86_400.0, problems);

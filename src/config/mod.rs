@@ -17,6 +17,7 @@ pub use checked::{
 use problems::Problem;
 pub use problems::Problems;
 pub use raw::RawConfig;
+use raw::RawLabel;
 pub(crate) use teacher::is_loopback;
 pub use teacher::{
     Choose, ExamplesConfig, HttpConfig, LimitsConfig, Mode, OpenAiConfig, Output, Price, PromptConfig, RecordedConfig,
@@ -26,6 +27,36 @@ pub use teacher::{
 use crate::error::{Error, Result};
 
 impl Config {
+    /// A configuration for a program that gives [`Run::builder`](crate::Run::builder) a corpus and teachers of its own: the
+    /// task `task` with these labels in the run directory `dir`, and everything else as it is by default. Its fields can
+    /// be changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if there are fewer than two labels, more than 65,535, or equal or empty names.
+    ///
+    /// ```
+    /// let mut config = candist::Config::new("mood", ["good", "bad", "neither"], "runs/mood")?;
+    /// config.distill.max_passes = 8;
+    /// # Ok::<(), candist::Error>(())
+    /// ```
+    pub fn new<L: Into<String>>(
+        task: &str,
+        labels: impl IntoIterator<Item = L>,
+        dir: impl Into<PathBuf>,
+    ) -> Result<Self> {
+        let mut raw = RawConfig::default();
+        raw.task.name = Some(task.to_owned());
+        raw.task.labels = Some(labels.into_iter().map(|label| RawLabel::Name(label.into())).collect());
+        raw.corpus.path = Some(PathBuf::new());
+        let mut problems = Problems::default();
+        let checked = checked::check_with(Vec::new(), raw, Path::new(""), Some(dir.into()), &mut problems);
+        match checked {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(Error::Config { path: format!("the task {task:?}").into(), problems }),
+        }
+    }
+
     /// Reads and checks the file at `path`. `run_dir` takes the place of `run.dir`.
     pub fn load(path: &Path, run_dir: Option<PathBuf>) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::ConfigFile { path: path.into(), source })?;

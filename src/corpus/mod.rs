@@ -42,6 +42,16 @@ pub trait Corpus: Send {
     }
 }
 
+impl<C: Corpus + ?Sized> Corpus for Box<C> {
+    fn next_row(&mut self) -> Result<Option<Row>> {
+        (**self).next_row()
+    }
+
+    fn name(&self) -> String {
+        (**self).name()
+    }
+}
+
 /// What settings are called where they were typed, for messages about rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {

@@ -138,6 +138,48 @@ pub trait Refinery: Send {
     }
 }
 
+impl<R: Refinery + ?Sized> Refinery for Box<R> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn identity(&self) -> String {
+        (**self).identity()
+    }
+
+    fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
+        (**self).target(candidates, logits)
+    }
+
+    fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32> {
+        (**self).posterior(candidates, logits)
+    }
+
+    fn steady(&self, candidates: &CandidateSet, logits: &[f32]) -> Option<Vec<f32>> {
+        (**self).steady(candidates, logits)
+    }
+
+    fn loss(&self) -> Loss {
+        (**self).loss()
+    }
+
+    fn temperature(&self) -> f64 {
+        (**self).temperature()
+    }
+
+    fn refit(&mut self, evidence: &Evidence<'_>) {
+        (**self).refit(evidence);
+    }
+
+    fn save(&self) -> Value {
+        (**self).save()
+    }
+
+    fn load(&mut self, saved: Value) -> Result<(), String> {
+        (**self).load(saved)
+    }
+}
+
 /// The configured refinery, knowing nothing yet, for `labels` labels.
 #[must_use]
 pub fn new_refinery(kind: RefineryKind, labels: usize) -> Box<dyn Refinery> {

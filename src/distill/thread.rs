@@ -1,6 +1,5 @@
 //! The student's thread: follows the input log, event by event, until it is told that no more come.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,9 +9,10 @@ use tokio::sync::watch;
 
 use super::checkpoints::Keeper;
 use super::distiller::{Distiller, NewRefinery, Parts};
+use crate::base::panic::caught;
 use crate::config::{DistillConfig, StudentConfig};
 use crate::domain::progress::Progress;
-use crate::error::{Error, Result, panic_message};
+use crate::error::{Error, Result};
 use crate::store::{Checkpoints, RunLock, Store};
 use crate::student;
 
@@ -62,11 +62,7 @@ impl Follower {
     /// Starts the thread. It has ended when the handle joins; `feed` is gone from then on.
     pub(crate) fn start(self) -> Result<JoinHandle<Result<Report>>> {
         let dir = self.dir.clone();
-        let run = move || {
-            catch_unwind(AssertUnwindSafe(|| self.run())).unwrap_or_else(|panic| {
-                Err(Error::Panicked { stage: "student", message: panic_message(panic.as_ref()) })
-            })
-        };
+        let run = move || caught("student", || self.run());
         std::thread::Builder::new()
             .name("candist-student".to_owned())
             .spawn(run)

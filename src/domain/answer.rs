@@ -4,13 +4,20 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::label::LabelId;
-use crate::domain::sample::{SampleId, TextHash, to_hex};
+use crate::domain::sample::{SampleId, TextHash, short_hash, to_hex};
 
 /// Hash of all that determines an answer: text, model, rendered prompt, decoding parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AnswerKey(pub [u8; 16]);
 
 impl AnswerKey {
+    /// The hash of `parts` in their order: all that the answer depends on. No two lists of parts are taken for each other.
+    #[must_use]
+    pub fn of(parts: &[&str]) -> Self {
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        Self(short_hash(&parts))
+    }
+
     /// Lower-case hexadecimal, 32 characters.
     #[must_use]
     pub fn to_hex(self) -> String {
@@ -107,6 +114,13 @@ pub struct Answer {
     pub cost: Option<Decimal>,
     /// What is wrong with the reply, when it is empty or parts of it were dropped.
     pub problem: Option<Problem>,
+}
+
+impl Answer {
+    /// An answer that names `labels`, the likeliest first, and says nothing else.
+    pub fn naming(labels: impl IntoIterator<Item = LabelId>) -> Self {
+        Self { labels: labels.into_iter().collect(), ..Self::default() }
+    }
 }
 
 /// An answer with all that belongs to it: what the journal keeps.

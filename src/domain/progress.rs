@@ -101,6 +101,10 @@ impl Progress {
     /// Starts from what earlier processes left: `placed` samples, of which no teacher named a label for `failed`, and `events`
     /// label events.
     pub fn begin(&self, placed: u64, failed: u64, events: u64) {
+        // Those of this process: a run that begins once more, with caches made anew, counts anew.
+        let own = [&self.rows, &self.new_rows, &self.bad_rows, &self.unanswered, &self.billionths];
+        own.into_iter().for_each(|counter| counter.set(0));
+        self.set_phase(Phase::Annotating);
         self.failed.set(failed);
         self.placed.set(placed);
         self.placed_before.set(placed);

@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct SampleId(pub String);
 
+impl From<&str> for SampleId {
+    fn from(id: &str) -> Self {
+        Self(id.to_owned())
+    }
+}
+
 impl fmt::Display for SampleId {
     /// For people: on one line, whatever is in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,6 +55,21 @@ pub struct Sample {
     pub id: SampleId,
     /// The text, as read.
     pub text: String,
+}
+
+impl Sample {
+    /// A text by its user's name for it.
+    #[must_use]
+    pub fn new(id: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { id: SampleId(id.into()), text: text.into() }
+    }
+
+    /// A text without a name: it goes by its hash, so equal texts are one sample.
+    #[must_use]
+    pub fn unnamed(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { id: SampleId(TextHash::of(&text).to_hex()), text }
+    }
 }
 
 /// The order in which a sample reached the store: 0, 1, 2, ... Labels depend on it, so it never changes.

@@ -3,13 +3,16 @@
 //! A question is a task of its own. What it was paid for is never cut off by what happens to another: of several teachers and
 //! draws all are let come back before it is told how the question ended.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::future::join_all;
 
 use super::fit::Fit;
 use super::halt::Halt;
 use super::intake::{AnswerCell, Question, Slot};
+use crate::base::panic::panicked;
 use crate::config::Combine;
 use crate::domain::answer::{Answer, AnswerRecord, Problem, ProblemKind};
 use crate::domain::candidates::Opinion;
@@ -159,9 +162,14 @@ impl Asker {
     ) -> Result<AnswerRecord, NoAnswer> {
         let mut attempt = cell.attempts;
         loop {
+            if self.halt.is_halted() {
+                return Err(NoAnswer::Halted);
+            }
             attempt += 1;
             self.progress.asked.add(1);
-            let (Asked { answer, permit }, unanswered) = match teacher.ask(sample, draw).await {
+            let asked = AssertUnwindSafe(teacher.ask(sample, draw)).catch_unwind().await;
+            let asked = asked.map_err(|panic| self.halted(panicked("teacher", panic)))?;
+            let (Asked { answer, permit }, unanswered) = match asked {
                 Ok(asked) => (asked, None),
                 Err(AskError::Failed(reason)) => (Asked::free(unanswered(&reason)), Some(reason)),
                 Err(AskError::Stop(reason)) => {

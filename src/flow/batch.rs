@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::fingerprint;
 use super::known::Known;
-use super::run::Plan;
+use super::plan::Plan;
 use crate::config::Config;
 use crate::corpus;
 use crate::domain::answer::{AnswerKey, AnswerRecord};
@@ -168,7 +168,7 @@ pub fn import(config: &Config, files: &[PathBuf]) -> Result<Imported> {
     ledger.take_up(&config.run.dir, opened.totals().cost)?;
     // An answer that was lost from the index would be counted as new.
     opened.check()(&|| false)?;
-    let (store, writer) = opened.start(&config.run.dir, owned.lock(), Vec::new())?;
+    let (store, writer) = opened.start(&config.run.dir, owned.lock())?;
     let mut import = Import {
         config,
         teachers: &teachers,

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::run::Plan;
+use super::plan::Plan;
+use crate::base::panic::in_stage;
 use crate::config::Combine;
 use crate::domain::event::By;
 use crate::domain::input::Names;
@@ -20,26 +21,29 @@ fn hash(parts: &[String]) -> String {
 /// The identity of a run as planned, with `teachers` asked.
 pub(crate) fn identity(plan: &Plan, teachers: &[Arc<dyn Teacher>]) -> Result<Identity> {
     let config = &plan.config;
-    let mut asking: Vec<String> = teachers.iter().map(|teacher| teacher.identity()).collect();
+    let of_teachers = |of: fn(&dyn Teacher) -> String| -> Vec<String> {
+        in_stage("teacher", || teachers.iter().map(|teacher| of(teacher.as_ref())).collect())
+    };
+    let mut asking = of_teachers(|teacher| teacher.identity());
     if config.combine != Combine::Union {
         asking.push(format!("combine:{:?}", config.combine));
     }
     // A struct of names and numbers: serialising it cannot fail.
     let student = student::identity(&config.student)? + &serde_json::to_string(&config.distill).unwrap_or_default();
-    let own = plan.own_refinery();
+    let refinery = plan.refinery()(config.task.labels.len());
     let mut labelling = vec![student.clone()];
-    labelling.extend(own.map(|(name, _)| format!("refinery:{name}")));
+    if plan.has_own_refinery() {
+        labelling.push(format!("refinery:{}", refinery.identity()));
+    }
     let before: Vec<String> = std::iter::once(student).chain(asking.iter().cloned()).collect();
-    let names = Names {
-        labels: config.task.labels.clone(),
-        teachers: teachers.iter().map(|teacher| teacher.name().to_owned()).collect(),
-    };
+    let names =
+        Names { labels: config.task.labels.clone(), teachers: of_teachers(|teacher| teacher.name().to_owned()) };
     Ok(Identity {
         task: config.task.name.clone(),
         names: Arc::new(names),
         asking: hash(&asking),
         labelling: hash(&labelling),
         before: hash(&before),
-        refinery: By::refinery(own.map_or(config.distill.refinery.name(), |(name, _)| name)),
+        refinery: By::refinery(refinery.name()),
     })
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::base::panic::caught;
 use crate::error::Error;
 use crate::teacher::Teacher;
 
@@ -24,7 +25,13 @@ impl Halt {
     /// Nothing more is asked. What is in flight still comes back and is kept.
     pub(crate) fn halt(&self) {
         if !self.halted.send_replace(true) {
-            self.teachers.iter().for_each(|teacher| teacher.stop());
+            let told = caught("teacher", || {
+                self.teachers.iter().for_each(|teacher| teacher.stop());
+                Ok(())
+            });
+            if let Err(error) = told {
+                self.fail(error);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use futures::executor::block_on;
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use super::halt::Halt;
+use crate::base::panic::{caught, in_stage};
 use crate::corpus::{Corpus, Row};
 use crate::domain::answer::{AnswerKey, AnswerRecord};
 use crate::domain::progress::Progress;
@@ -133,7 +134,7 @@ impl Intake {
         let thread = std::thread::Builder::new()
             .name("candist-corpus".to_owned())
             .spawn(move || {
-                let read = self.run(&sender);
+                let read = caught("intake", || self.run(&sender));
                 drop(lock);
                 read
             })
@@ -158,7 +159,7 @@ impl Intake {
     fn rows(&mut self) -> Result<(Vec<Row>, bool)> {
         let (mut rows, mut first) = (Vec::new(), None);
         while rows.len() < TOGETHER && !self.halt.is_halted() {
-            let Some(row) = self.corpus.next_row()? else { return Ok((rows, true)) };
+            let Some(row) = in_stage("corpus", || self.corpus.next_row())? else { return Ok((rows, true)) };
             self.progress.rows.add(1);
             rows.push(row);
             if first.get_or_insert_with(Instant::now).elapsed() > WAIT {
@@ -228,7 +229,7 @@ impl Intake {
 
     fn bad_row(&self, line: u64, reason: String) -> Result<()> {
         self.progress.bad_rows.add(1);
-        let id = format!("{}:{line}", self.corpus.name());
+        let id = format!("{}:{line}", in_stage("corpus", || self.corpus.name()));
         block_on(self.store.notes.note(Failure { kind: FailureKind::Row, id, reason }))
     }
 
@@ -240,11 +241,10 @@ impl Intake {
         window: &mut Window,
         held: &mut Held,
     ) -> Result<Question> {
-        let keys: Vec<Vec<AnswerKey>> = self
-            .teachers
-            .iter()
-            .map(|teacher| (0..teacher.draws()).map(|draw| teacher.key(&sample, draw)).collect())
-            .collect();
+        let keys_of = |teacher: &Arc<dyn Teacher>| {
+            in_stage("teacher", || (0..teacher.draws()).map(|draw| teacher.key(&sample, draw)).collect())
+        };
+        let keys: Vec<Vec<AnswerKey>> = self.teachers.iter().map(keys_of).collect();
         let cells: Vec<Vec<Option<Arc<AnswerCell>>>> =
             keys.iter().map(|draws| draws.iter().map(|key| window.cells.get(key)).collect()).collect();
         // The same order as above: a cell is dropped only after its answer is stored.

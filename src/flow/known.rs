@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 
 use super::fingerprint;
-use super::run::Plan;
+use super::plan::Plan;
 use crate::config::Config;
 use crate::domain::answer::{AnswerKey, AnswerRecord};
 use crate::domain::input::Input;

@@ -9,5 +9,7 @@ pub(crate) mod intake;
 pub(crate) mod known;
 pub mod pipeline;
 mod placing;
+pub mod plan;
 pub mod run;
+mod sinking;
 mod status;

@@ -4,22 +4,26 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use rust_decimal::Decimal;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::asking::Asker;
 use super::fingerprint;
 use super::halt::{Halt, weight};
 use super::intake::Intake;
 use super::placing::{ask_all, place_all};
-use super::run::Plan;
+use super::plan::Plan;
+use super::sinking::Sinking;
 use super::status::StatusFile;
+use crate::base::panic::{caught, panicked};
+use crate::corpus::Corpus;
 use crate::distill::{Feed, Follower, Report, certified};
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
 use crate::domain::progress::{Phase, Progress};
-use crate::error::{Error, Result, panic_message};
-use crate::store::{CheckpointFiles, FailureCounts, InputCounts, LocalStore, OwnedRun, RunDir, RunLock, Store};
+use crate::error::{Error, Result};
+use crate::store::{CheckpointFiles, FailureCounts, InputCounts, LocalStore, OwnedRun, RunDir, RunLock, Sink, Store};
 use crate::student;
+use crate::teacher::Teacher;
 use crate::teacher::ledger::Ledger;
 
 /// How a run ended that came to the end of its corpus.
@@ -37,8 +41,13 @@ pub struct Outcome {
 ///
 /// Ends with [`Error::Interrupted`] after a stop, and with [`Error::TeacherStopped`] when a teacher cannot go on; both leave a
 /// run that the same call continues. A cache that turns out damaged is made anew, once.
-pub(super) async fn run(plan: Arc<Plan>, stop: watch::Receiver<bool>, progress: Arc<Progress>) -> Result<Outcome> {
-    match run_once(&plan, stop.clone(), &progress).await {
+pub(super) async fn run(
+    plan: Arc<Plan>,
+    stop: watch::Receiver<bool>,
+    open: &watch::Sender<bool>,
+    progress: &Arc<Progress>,
+) -> Result<Outcome> {
+    match run_once(&plan, stop.clone(), open, progress).await {
         Err(Error::StoreDamaged { path, message }) if !*stop.borrow() => {
             tracing::warn!("{} was damaged ({message}): made anew from the logs", path.display());
             let dir = plan.config.run.dir.clone();
@@ -48,19 +57,22 @@ pub(super) async fn run(plan: Arc<Plan>, stop: watch::Receiver<bool>, progress: 
                 std::fs::remove_dir_all(&store).map_err(Error::run_file("remove the damaged", &store))
             })
             .await?;
-            run_once(&plan, stop, &progress).await
+            run_once(&plan, stop, open, progress).await
         }
         ended => ended,
     }
 }
 
-async fn run_once(plan: &Arc<Plan>, stop: watch::Receiver<bool>, progress: &Arc<Progress>) -> Result<Outcome> {
+async fn run_once(
+    plan: &Arc<Plan>,
+    stop: watch::Receiver<bool>,
+    open: &watch::Sender<bool>,
+    progress: &Arc<Progress>,
+) -> Result<Outcome> {
     // ---- the inputs, then the run directory: ours alone, its parts level with the logs ---------------------------------------
     let config = &plan.config;
     student::available(&config.student)?;
-    let corpus = plan.corpus()?;
-    let ledger = Ledger::new(config.run.max_cost);
-    let teachers = plan.teachers(&ledger)?;
+    let Parts { corpus, teachers, sinks, ledger } = parts(plan, stop.clone()).await?;
     let Taken { owned, store: opened, labelling } = blocking("store", {
         let (plan, stop, teachers) = (Arc::clone(plan), stop.clone(), teachers.clone());
         move || take(&plan, &teachers, &stop)
@@ -68,15 +80,26 @@ async fn run_once(plan: &Arc<Plan>, stop: watch::Receiver<bool>, progress: &Arc<
     .await?;
     let (before, events) = (opened.inputs(), opened.events());
     progress.begin(before.samples, opened.failed(), events);
+    open.send_replace(true);
     ledger.take_up(&config.run.dir, opened.totals().cost)?;
     progress.add_cost(ledger.sums().recorded);
 
-    // ---- the threads: check, store, student, corpus ----------------------------------------------------------------------------
+    // ---- the threads: check, store, sinks, student, corpus ---------------------------------------------------------------------
     let halt = Halt::new(teachers.clone());
-    let lock = owned.lock();
+    let (lock, log) = (owned.lock(), owned.log().to_owned());
     let (check, checked) = start_check(&opened, &halt, &stop, &lock)?;
-    let (store, writer) = opened.start(&config.run.dir, Arc::clone(&lock), plan.sinks())?;
+    let (store, writer) = opened.start(&config.run.dir, Arc::clone(&lock))?;
     let (feed, followed) = watch::channel(Feed { events: before.events, ..Feed::default() });
+    let (ending, stopping) = watch::channel(false);
+    let sinking = Sinking {
+        log,
+        written: store.events.written(),
+        stop: stopping,
+        halt: Arc::clone(&halt),
+        failed: Arc::default(),
+        lock: Arc::clone(&lock),
+    };
+    let sinks = sinking.start(&config.run.dir, sinks)?;
     let checkpoints = CheckpointFiles::of(&config.run.dir);
     checkpoints.make()?;
     let student = Follower {
@@ -109,12 +132,13 @@ async fn run_once(plan: &Arc<Plan>, stop: watch::Receiver<bool>, progress: &Arc<
     let status = StatusFile::start(&config.run.dir, Arc::clone(progress), Arc::clone(&ledger), lock);
 
     // ---- asking: many at a time; into the input log in corpus order --------------------------------------------------------------
-    let watcher = tokio::spawn(watch_for_stop(stop, feed.clone(), Arc::clone(&halt)));
+    let watching = Watching { stop, sink_failed: sinking.failed, ending: ending.clone(), feed: feed.clone() };
+    let watcher = tokio::spawn(watching.run(Arc::clone(&halt)));
     let answers = Arc::clone(&store.answers);
     let asker = Asker::new(&teachers, config.combine, answers, Arc::clone(&halt), Arc::clone(progress));
     let replies = ask_all(questions, asker, config.run.window, Arc::clone(&halt));
     let placed = place_all(replies, store.clone(), feed.clone(), Arc::clone(progress), Arc::clone(&halt)).await;
-    let read_to_end = join("corpus reader", intake).await;
+    let read_to_end = join("intake", intake).await;
 
     // ---- the end: settle the labels, or stop where nothing is lost ------------------------------------------------------------------
     let complete = matches!((&placed, &read_to_end), (Ok(_), Ok(true))) && !halt.is_halted();
@@ -126,12 +150,16 @@ async fn run_once(plan: &Arc<Plan>, stop: watch::Receiver<bool>, progress: &Arc<
     let counts = store.inputs.counts();
     drop((store, teachers));
     let written = join("store", writer).await;
+    let mut handed_on = Ok(());
+    for sink in sinks {
+        handed_on = handed_on.and(join("sink", sink).await);
+    }
     let checked = join("check of the store", check).await;
     let spent = ledger.sums().total();
     let balanced = blocking("store", move || ledger.close()).await;
 
     // ---- what to tell: the first cause, not what followed from it ---------------------------------------------------------------------
-    let errors = [written, halt.take_error().map_or(Ok(()), Err), checked, placed, ended, balanced];
+    let errors = [written, handed_on, halt.take_error().map_or(Ok(()), Err), checked, placed, ended, balanced];
     let report = first_cause(errors, read_to_end, settled);
     let result = report.and_then(|report| conclude(report, complete, counts));
     progress.set_phase(if result.is_ok() { Phase::Complete } else { Phase::Stopped });
@@ -145,6 +173,30 @@ async fn run_once(plan: &Arc<Plan>, stop: watch::Receiver<bool>, progress: &Arc<
     Ok(Outcome { failures, spent, new_events: progress.events.get().saturating_sub(events) })
 }
 
+/// What a run stands on besides its directory, opened.
+struct Parts {
+    corpus: Box<dyn Corpus>,
+    teachers: Vec<Arc<dyn Teacher>>,
+    sinks: Vec<Box<dyn Sink>>,
+    ledger: Arc<Ledger>,
+}
+
+/// Opens the parts. A stop does not wait for that: nothing of the directory is held yet.
+async fn parts(plan: &Arc<Plan>, mut stop: watch::Receiver<bool>) -> Result<Parts> {
+    let opened = blocking("run", {
+        let plan = Arc::clone(plan);
+        move || {
+            let ledger = Ledger::new(plan.config.run.max_cost);
+            Ok(Parts { corpus: plan.corpus()?, teachers: plan.teachers(&ledger)?, sinks: plan.sinks(), ledger })
+        }
+    });
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|&stop| stop) => Err(Error::Interrupted),
+        opened = opened => opened,
+    }
+}
+
 /// The run directory, taken and open.
 struct Taken {
     owned: OwnedRun,
@@ -152,7 +204,7 @@ struct Taken {
     labelling: String,
 }
 
-fn take(plan: &Plan, teachers: &[Arc<dyn crate::teacher::Teacher>], stop: &watch::Receiver<bool>) -> Result<Taken> {
+fn take(plan: &Plan, teachers: &[Arc<dyn Teacher>], stop: &watch::Receiver<bool>) -> Result<Taken> {
     let dir = &plan.config.run.dir;
     let identity = fingerprint::identity(plan, teachers)?;
     let labelling = identity.labelling.clone();
@@ -180,7 +232,7 @@ fn start_check(
     let (done, checked) = watch::channel(false);
     let (check, halt, stop, lock) = (store.check(), Arc::clone(halt), stop.clone(), Arc::clone(lock));
     let run = move || {
-        let found = check(&|| *stop.borrow() || halt.is_halted());
+        let found = caught("check of the store", || check(&|| *stop.borrow() || halt.is_halted()));
         match &found {
             Ok(()) => drop(done.send_replace(true)),
             // It is told when the thread is joined.
@@ -210,14 +262,28 @@ async fn end_corpus(store: &Store, feed: &watch::Sender<Feed>, tried: Vec<Answer
     Ok(())
 }
 
-/// Stops asking when the user wants it or the student is gone; in the first case the student stops too.
-async fn watch_for_stop(mut stop: watch::Receiver<bool>, feed: watch::Sender<Feed>, halt: Arc<Halt>) {
-    tokio::select! {
-        // Whoever could set it is gone: nobody waits for this run any more.
-        _ = stop.wait_for(|&stop| stop) => feed.send_modify(|feed| feed.stop = true),
-        () = feed.closed() => {}
+/// Stops asking when the user wants it, a sink failed or the student is gone; in the first two cases all others stop too.
+struct Watching {
+    stop: watch::Receiver<bool>,
+    sink_failed: Arc<Notify>,
+    ending: watch::Sender<bool>,
+    feed: watch::Sender<Feed>,
+}
+
+impl Watching {
+    async fn run(mut self, halt: Arc<Halt>) {
+        let stopped = tokio::select! {
+            // Whoever could set it is gone: nobody waits for this run any more.
+            _ = self.stop.wait_for(|&stop| stop) => true,
+            () = self.sink_failed.notified() => true,
+            () = self.feed.closed() => false,
+        };
+        if stopped {
+            self.ending.send_replace(true);
+            self.feed.send_modify(|feed| feed.stop = true);
+        }
+        halt.halt();
     }
-    halt.halt();
 }
 
 /// What a run without an error came to.
@@ -237,14 +303,11 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .unwrap_or_else(|error| Err(Error::Panicked { stage, message: error.to_string() }))
+        .unwrap_or_else(|error| Err(error.try_into_panic().map_or(Error::Interrupted, |panic| panicked(stage, panic))))
 }
 
 async fn join<T: Send + 'static>(stage: &'static str, thread: JoinHandle<Result<T>>) -> Result<T> {
-    blocking(stage, move || {
-        thread.join().unwrap_or_else(|panic| Err(Error::Panicked { stage, message: panic_message(panic.as_ref()) }))
-    })
-    .await
+    blocking(stage, move || thread.join().unwrap_or_else(|panic| Err(panicked(stage, panic)))).await
 }
 
 /// The report, or the error that caused the others.

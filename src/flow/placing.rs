@@ -7,12 +7,13 @@ use std::task::{Context, Poll};
 
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::asking::{Asker, Reply};
 use super::halt::Halt;
 use super::intake::Question;
+use crate::base::panic::panicked;
 use crate::distill::Feed;
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
@@ -37,8 +38,10 @@ impl<T> Future for Owned<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let panicked = |error: tokio::task::JoinError| Error::Panicked { stage: "teacher", message: error.to_string() };
-        Pin::new(&mut self.0).poll(context).map_err(panicked)
+        // A task that is cut off without a panic is one of a runtime that goes away.
+        let ended =
+            |error: JoinError| error.try_into_panic().map_or(Error::Interrupted, |panic| panicked("asker", panic));
+        Pin::new(&mut self.0).poll(context).map_err(ended)
     }
 }
 

@@ -1,176 +1,79 @@
-//! A run to be embedded: built from a configuration and a user's own parts, started, watched, stopped.
+//! A run to be embedded: started from a plan, watched, stopped, joined.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::Stream;
-use tokio::sync::watch;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use super::pipeline::{self, Outcome};
-use crate::config::Config;
-use crate::corpus::{self, Corpus};
-use crate::distill::{NewRefinery, Refinery, new_refinery};
+use super::plan::Plan;
+use crate::base::panic::panicked;
 use crate::domain::event::LabelEvent;
-use crate::domain::progress::Progress;
-use crate::error::{Error, Result};
+use crate::domain::progress::{Phase, Progress};
+use crate::error::{Error, Result, with_causes};
 use crate::readers::tail::{Follow, Tail};
-use crate::store::Sink;
-use crate::teacher::ledger::Ledger;
-use crate::teacher::{self, Addresses, Teacher};
 
-/// Opens a corpus from its start.
-type NewCorpus = Arc<dyn Fn() -> Result<Box<dyn Corpus>> + Send + Sync>;
-/// Makes a sink; called once more if a damaged cache makes the run begin again.
-type NewSink = Box<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// What a run is made of.
-pub(crate) struct Plan {
-    pub(crate) config: Config,
-    pub(crate) retry_failures: bool,
-    corpus: Option<NewCorpus>,
-    teachers: Option<Vec<Arc<dyn Teacher>>>,
-    refinery: Option<(String, NewRefinery)>,
-    sinks: Vec<NewSink>,
-    addresses: Addresses,
-}
-
-impl Plan {
-    /// As configured, with no part of the user's own.
-    pub(crate) fn of(config: Config) -> Self {
-        Self {
-            config,
-            retry_failures: false,
-            corpus: None,
-            teachers: None,
-            refinery: None,
-            sinks: Vec::new(),
-            addresses: Addresses::default(),
-        }
-    }
-
-    pub(crate) fn corpus(&self) -> Result<Box<dyn Corpus>> {
-        match &self.corpus {
-            Some(open) => open(),
-            None => corpus::open(&self.config.corpus),
-        }
-    }
-
-    pub(crate) fn teachers(&self, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Teacher>>> {
-        match &self.teachers {
-            Some(teachers) => Ok(teachers.clone()),
-            None => teacher::open_all(&self.config, ledger, &self.addresses),
-        }
-    }
-
-    pub(crate) fn refinery(&self) -> NewRefinery {
-        match &self.refinery {
-            Some((_, new)) => Arc::clone(new),
-            None => {
-                let kind = self.config.distill.refinery;
-                Arc::new(move |labels| new_refinery(kind, labels))
-            }
-        }
-    }
-
-    /// A refinery of the user's own, by its name.
-    pub(crate) fn own_refinery(&self) -> Option<(&str, &NewRefinery)> {
-        self.refinery.as_ref().map(|(name, new)| (name.as_str(), new))
-    }
-
-    pub(crate) fn sinks(&self) -> Vec<Box<dyn Sink>> {
-        self.sinks.iter().map(|new| new()).collect()
-    }
-}
-
-/// Builds a run. What is not given is as the configuration says.
-#[must_use]
-pub struct RunBuilder(Plan);
-
-/// See [`Run::builder`].
-#[derive(Debug)]
-pub struct Run;
-
-impl Run {
-    /// A run as `config` says, to be changed and started.
-    pub fn builder(config: Config) -> RunBuilder {
-        RunBuilder(Plan::of(config))
-    }
-}
-
-impl RunBuilder {
-    /// Reads the texts from what `open` gives, from its start each time it is called.
-    pub fn corpus(mut self, open: impl Fn() -> Result<Box<dyn Corpus>> + Send + Sync + 'static) -> Self {
-        self.0.corpus = Some(Arc::new(open));
-        self
-    }
-
-    /// Asks these, in this order, instead of the configured ones.
-    pub fn teachers(mut self, teachers: Vec<Arc<dyn Teacher>>) -> Self {
-        self.0.teachers = Some(teachers);
-        self
-    }
-
-    /// Refines with what `new` makes for so many labels. `name` is written with the labels; another name is another
-    /// labelling, so change it when the refinery changes.
-    pub fn refinery(mut self, name: &str, new: impl Fn(usize) -> Box<dyn Refinery> + Send + Sync + 'static) -> Self {
-        self.0.refinery = Some((name.to_owned(), Arc::new(new)));
-        self
-    }
-
-    /// Hands every label event to what `new` makes, too.
-    pub fn sink(mut self, new: impl Fn() -> Box<dyn Sink> + Send + Sync + 'static) -> Self {
-        self.0.sinks.push(Box::new(new));
-        self
-    }
-
-    /// Shares limits, pauses and connections with all other runs that are given a clone of `addresses`: together they keep to
-    /// what one may ask of a provider.
-    pub fn addresses(mut self, addresses: &Addresses) -> Self {
-        self.0.addresses = addresses.clone();
-        self
-    }
-
-    /// Asks again about the texts whose answers name no label.
-    pub fn retry_failures(mut self, retry: bool) -> Self {
-        self.0.retry_failures = retry;
-        self
-    }
-
-    /// Starts the run on the current tokio runtime, which must be multi-threaded.
-    #[must_use]
-    pub fn start(self) -> RunHandle {
-        let (stop, stopped) = watch::channel(false);
-        let progress = Arc::new(Progress::default());
-        let dir = self.0.config.run.dir.clone();
-        let task = tokio::spawn(pipeline::run(Arc::new(self.0), stopped, Arc::clone(&progress)));
-        RunHandle { stop, progress, dir, task: Mutex::new(Some(task)) }
-    }
-}
-
-/// A run under way. Dropping it stops the run where nothing is lost; the run directory is free when its threads have ended.
+/// A run under way, made by [`RunBuilder::start`](crate::RunBuilder::start).
+///
+/// Dropping it stops the run where nothing is lost, as [`RunHandle::stop`] does, and waits for nothing. The run directory is
+/// free for another run when the last thread of this one has ended; until then that one is told [`Error::Busy`].
+///
+/// The same holds when the tokio runtime is dropped, or shut down, under a run: what is stored is kept, and the next run in
+/// the directory comes to the labels that this one would have come to.
 #[derive(Debug)]
 pub struct RunHandle {
     stop: watch::Sender<bool>,
+    /// Whether the run directory is open. Closed when the run has ended, however it did.
+    open: watch::Receiver<bool>,
     progress: Arc<Progress>,
     dir: PathBuf,
-    task: Mutex<Option<JoinHandle<Result<Outcome>>>>,
+    task: Mutex<Task>,
+}
+
+#[derive(Debug)]
+enum Task {
+    Running(JoinHandle<Result<Outcome>>),
+    /// How it ended; an error as its text, for it was given away.
+    Ended(Result<Outcome, String>),
+}
+
+/// Starts what is planned on the current runtime.
+pub(super) fn start(plan: Plan) -> RunHandle {
+    let (stop, stopped) = watch::channel(false);
+    let (opened, open) = watch::channel(false);
+    let progress = Arc::new(Progress::default());
+    let dir = plan.config.run.dir.clone();
+    let shown = Arc::clone(&progress);
+    let task = tokio::spawn(async move {
+        let ended = pipeline::run(Arc::new(plan), stopped, &opened, &shown).await;
+        shown.set_phase(if ended.is_ok() { Phase::Complete } else { Phase::Stopped });
+        ended
+    });
+    RunHandle { stop, open, progress, dir, task: Mutex::new(Task::Running(task)) }
 }
 
 impl RunHandle {
-    /// How far it is.
+    /// How far it is. The counters go on counting while they are looked at.
     #[must_use]
     pub fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
 
-    /// Stops the run where nothing is lost: nothing more is sent, and what is in flight is waited for.
+    /// Stops the run where nothing is lost, at once or within two seconds, whatever it is at: nothing more is asked. What a
+    /// teacher was asked before is waited for, and stored; so is the row that a corpus is just giving.
+    ///
+    /// Returns at once; [`RunHandle::join`] waits for the end.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Stops the run when called, from wherever it is kept.
+    /// A function that does what [`RunHandle::stop`] does, to be called from elsewhere: a signal handler, another task.
     pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
         let stop = self.stop.clone();
         move || {
@@ -178,47 +81,72 @@ impl RunHandle {
         }
     }
 
-    /// Waits for the end.
+    /// Waits until the run has ended, with all its threads. May be called again: a call that was given up (in a `select!`, by
+    /// a time-out) loses nothing.
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`] after a stop and [`Error::TeacherStopped`] leave a run that can be started again to go on; so do
-    /// most others, which say what to do first.
+    /// [`Error::Interrupted`] after a stop, and [`Error::TeacherStopped`] where a teacher cannot go on, leave a run that can be
+    /// started again to go on; so do most others, which say what to do first. [`Error::Panicked`] names the stage that
+    /// panicked, or the part of the program's own. An error is given once: a later call gives [`Error::Ended`] with its text.
     pub async fn join(&self) -> Result<Outcome> {
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match task {
-            Some(task) => {
-                task.await.unwrap_or_else(|error| Err(Error::Panicked { stage: "run", message: error.to_string() }))
-            }
-            None => Err(Error::gone("run")),
-        }
+        let mut task = self.task.lock().await;
+        let ended = match &mut *task {
+            Task::Running(running) => running.await,
+            Task::Ended(ended) => return ended.clone().map_err(|message| Error::Ended { message }),
+        };
+        let outcome = ended.unwrap_or_else(|error| {
+            // Else the runtime went away under it.
+            Err(error.try_into_panic().map_or(Error::Interrupted, |panic| panicked("run", panic)))
+        });
+        *task = Task::Ended(outcome.as_ref().copied().map_err(|error| with_causes(error)));
+        outcome
     }
 
-    /// The label events from offset `from` on, as they come, until the run has ended. Read from the label log, so a slow
-    /// reader holds nothing up.
-    pub fn labels(&self, from: u64) -> impl Stream<Item = Result<LabelEvent>> + use<> {
-        let tail = Tail::new(&self.dir);
-        let progress = Arc::clone(&self.progress);
-        futures::stream::unfold((tail, progress), move |(mut tail, progress)| async move {
-            loop {
-                // Before the look at the log: what was written until then is found by it.
-                let ended = progress.phase().is_over();
-                match tail.poll() {
-                    Ok(Follow::Event(event, _)) if event.offset >= from => return Some((Ok(*event), (tail, progress))),
-                    Ok(Follow::Event(..) | Follow::NewLog) => {}
-                    Ok(Follow::Waiting) if ended => return None,
-                    Ok(Follow::Waiting) => tokio::time::sleep(LOOK_EVERY).await,
-                    Err(error) => return Some((Err(Error::Labels(Box::new(error))), (tail, progress))),
-                }
-            }
-        })
+    /// The label events from offset `from` on, as they come, until the run has ended. First come those of earlier processes,
+    /// where there are any.
+    ///
+    /// They are read from the label log, so a slow reader holds nothing up, and any number may read. The stream is
+    /// independent of the handle, and polled on a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Labels`] if the log cannot be read.
+    #[must_use]
+    pub fn labels(&self, from: u64) -> BoxStream<'static, Result<LabelEvent>> {
+        let labels = Labels { tail: Tail::new(&self.dir).from(from), open: self.open.clone() };
+        futures::stream::unfold(labels, async |mut labels| Some((labels.next().await.transpose()?, labels))).boxed()
     }
 }
-
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 impl Drop for RunHandle {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Follows the labels of one run.
+struct Labels {
+    tail: Tail,
+    open: watch::Receiver<bool>,
+}
+
+impl Labels {
+    /// The next event; `None` at the run's end.
+    async fn next(&mut self) -> Result<Option<LabelEvent>> {
+        // Before the directory is open there may be the log of other settings. A run that never opened it has no labels.
+        if self.open.wait_for(|&open| open).await.is_err() {
+            return Ok(None);
+        }
+        loop {
+            // Before the look at the log: what was written until then is found by it.
+            let ended = self.open.has_changed().is_err();
+            match self.tail.poll().map_err(|error| Error::Labels(Box::new(error)))? {
+                Follow::Event(event, _) => return Ok(Some(*event)),
+                Follow::NewLog => {}
+                Follow::Waiting if ended => return Ok(None),
+                Follow::Waiting => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        }
     }
 }

@@ -48,6 +48,8 @@ pub struct Tail {
     open: Option<Open>,
     /// A line that has no line feed yet.
     partial: Vec<u8>,
+    /// The first event that is given.
+    from: u64,
 }
 
 #[derive(Debug)]
@@ -56,16 +58,29 @@ struct Open {
     inode: u64,
     /// Where the next unread line begins.
     at: u64,
+    /// Lines before it.
+    lines: u64,
 }
 
 impl Tail {
     /// Reads the log of the run directory `dir` from its start.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self { path: dir.join("labels.jsonl"), open: None, partial: Vec::new() }
+        Self { path: dir.join("labels.jsonl"), open: None, partial: Vec::new(), from: 0 }
+    }
+
+    /// Gives the events from offset `from` on; those before it are not even looked at.
+    #[must_use]
+    pub fn from(self, from: u64) -> Self {
+        Self { from, ..self }
     }
 
     /// The next event, if there is one yet.
+    ///
+    /// # Errors
+    ///
+    /// [`TailError::Read`] if the log cannot be read, [`TailError::Line`] if one of its lines is no event; the next call goes
+    /// on after that line.
     pub fn poll(&mut self) -> Result<Follow, TailError> {
         let read = |path: &Path| {
             let path = path.to_owned();
@@ -75,12 +90,18 @@ impl Tail {
             return Ok(Follow::Waiting);
         }
         let Some(open) = &mut self.open else { return Ok(Follow::Waiting) };
-        open.reader.read_until(b'\n', &mut self.partial).map_err(read(&self.path))?;
-        if self.partial.last() == Some(&b'\n') {
-            let at = open.at;
+        while open.reader.read_until(b'\n', &mut self.partial).map_err(read(&self.path))? > 0
+            && self.partial.last() == Some(&b'\n')
+        {
+            let (at, number) = (open.at, open.lines);
             open.at += self.partial.len() as u64;
-            let line = std::mem::take(&mut self.partial);
-            return self.parse(line, at);
+            open.lines += 1;
+            // An event's offset is the number of its line.
+            if number >= self.from {
+                let line = std::mem::take(&mut self.partial);
+                return self.parse(line, at);
+            }
+            self.partial.clear();
         }
         // At the end. Bytes of an unfinished line may be cut away by a restarted run: read them again next time.
         self.partial.clear();
@@ -99,7 +120,7 @@ impl Tail {
     pub fn rewind(&mut self) -> Result<(), TailError> {
         self.partial.clear();
         if let Some(open) = &mut self.open {
-            open.at = 0;
+            (open.at, open.lines) = (0, 0);
             open.reader.rewind().map_err(|error| TailError::Read(self.path.clone(), error))?;
         }
         Ok(())
@@ -109,7 +130,7 @@ impl Tail {
         match File::open(&self.path) {
             Ok(file) => {
                 let inode = file.metadata()?.ino();
-                self.open = Some(Open { reader: BufReader::new(file), inode, at: 0 });
+                self.open = Some(Open { reader: BufReader::new(file), inode, at: 0, lines: 0 });
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 pub use self::answer_line::AnswerLine;
 pub(crate) use self::checkpoints::CheckpointFiles;
@@ -75,6 +76,9 @@ pub trait Events: Send + Sync {
     /// call may surface in a later one. Events that are there already must be the same.
     fn append(&self, first: u64, events: Vec<Labelled>) -> BoxFuture<'_, Result<()>>;
 
+    /// How many events are in the log, as it grows. Closed when no more come.
+    fn written(&self) -> watch::Receiver<u64>;
+
     /// Returns when all that was accepted is stored, for [`Events::latest`] to see.
     fn settle(&self) -> BoxFuture<'_, Result<()>>;
 
@@ -93,13 +97,50 @@ pub trait Notes: Send + Sync {
 
 /// Someone who is given every label event once it is in the log, in order: a user's own table, queue or socket.
 ///
-/// It is called on the thread that writes; while it works, labels wait, and nothing that was paid for is at risk. After a
-/// kill the last events may come again: their offsets tell.
+/// A sink works on a thread of its own and is given what stands in the label log, so a slow one holds up neither labels nor
+/// anything that was paid for; the run waits for it at its end. Events never change under their offset.
+///
+/// ```
+/// use candist::{LabelEvent, Sink};
+///
+/// /// Prints final labels, from the run's first on, each time that it goes on.
+/// struct Print;
+///
+/// impl Sink for Print {
+///     fn write(&mut self, events: &[LabelEvent]) -> Result<(), String> {
+///         for event in events.iter().filter(|event| event.is_final) {
+///             println!("{}: {} ({:.2})", event.id, event.label, event.confidence);
+///         }
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Sink: Send {
-    /// Takes new events. An error ends the run.
+    /// Called once, before anything is written: the offset of the first event that is wanted, where those before it were
+    /// taken in by an earlier run. What was not handed on then, because of a kill or an error, comes now.
+    ///
+    /// `log` tells label logs apart: other settings begin another one, with other events from offset 0 on. A sink that
+    /// outlives a run keeps it beside what it has.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the run, as one of the others does.
+    fn begin(&mut self, _log: &str) -> Result<u64, String> {
+        Ok(0)
+    }
+
+    /// Takes the next events, at least one.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the run with [`Error::Sink`](crate::Error::Sink). The next run begins with what [`Sink::begin`] asks for.
     fn write(&mut self, events: &[LabelEvent]) -> Result<(), String>;
 
-    /// The run ends; nothing comes any more.
+    /// The run ends, complete or not; nothing comes any more.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the run with [`Error::Sink`](crate::Error::Sink).
     fn end(&mut self) -> Result<(), String> {
         Ok(())
     }

@@ -15,6 +15,7 @@ use crate::base::durable;
 use crate::base::failpoint::reach;
 use crate::domain::event::By;
 use crate::domain::input::Names;
+use crate::domain::sample::{short_hash, to_hex};
 use crate::error::{Error, Result};
 
 /// What tells runs apart, and what their labels depend on.
@@ -54,6 +55,8 @@ pub struct OwnedRun {
     dir: PathBuf,
     identity: Identity,
     lock: Arc<RunLock>,
+    /// Tells its label log apart from others.
+    log: String,
     /// What was done on the way, one sentence each.
     notes: Vec<String>,
 }
@@ -79,7 +82,7 @@ impl RunDir {
         Self::refuse_foreign(dir)?;
         make(dir)?;
         let lock = Arc::new(RunLock::take(dir)?);
-        let mut run = OwnedRun { dir: dir.to_owned(), identity, lock, notes: Vec::new() };
+        let mut run = OwnedRun { dir: dir.to_owned(), identity, lock, log: String::new(), notes: Vec::new() };
         run.settle()?;
         Ok(run)
     }
@@ -104,7 +107,12 @@ impl OwnedRun {
     /// Opens the store by itself, with no run around it, and starts its writer, which ends when the last clone of the store is
     /// gone.
     pub fn open(self) -> Result<(Store, JoinHandle<Result<()>>)> {
-        self.store(None, &|| false)?.start(&self.dir, self.lock(), Vec::new())
+        self.store(None, &|| false)?.start(&self.dir, self.lock())
+    }
+
+    /// Tells its label log apart from others: another one begins with other settings, or with an input log of its own.
+    pub(crate) fn log(&self) -> &str {
+        &self.log
     }
 
     /// Held as long as anyone of this process works in the directory.
@@ -156,6 +164,7 @@ impl OwnedRun {
                 header
             }
         };
+        self.log = to_hex(short_hash(&[header.run.as_bytes(), self.identity.labelling.as_bytes()]));
         reach("run-begun").map_err(Error::run_file("write", &self.dir))?;
         let wanted = Manifest::new(header.run, header.task, self.identity.labelling.clone());
         match manifest {

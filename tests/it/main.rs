@@ -38,5 +38,7 @@ mod streams;
 mod gold;
 // The student as a product, and the audit.
 mod product;
+// Runs that are part of a program.
+mod embed;
 // configs/, schemas/ and examples/ are what the program says they are.
 mod shipped;

@@ -264,11 +264,10 @@ impl EventsLog {
         Ok(Digest { lines, bytes: end, crc })
     }
 
-    /// Appends events, the first of which has the offset `first`; those that are there already must be the same. Gives the
-    /// lines that are new.
-    pub(super) fn append(&mut self, first: u64, labelled: &[Labelled]) -> Result<Vec<LabelEvent>> {
+    /// Appends events, the first of which has the offset `first`; those that are there already must be the same.
+    pub(super) fn append(&mut self, first: u64, labelled: &[Labelled]) -> Result<()> {
         check_in_place(&self.file, &self.path)?;
-        let (mut records, mut new, mut lines) = (Vec::new(), Vec::new(), String::new());
+        let (mut records, mut lines) = (Vec::new(), String::new());
         let mut known = self.known;
         for (offset, labelled) in (first..).zip(labelled) {
             let event = self.event(offset, labelled);
@@ -282,7 +281,6 @@ impl EventsLog {
             }
             known = known.with(line.as_bytes());
             records.push(EventAt { event: labelled.event, end: known.bytes, crc: known.crc });
-            new.push(event);
         }
         self.write(&lines)?;
         reach("labels-recorded").map_err(Error::run_file("write", &self.path))?;
@@ -293,7 +291,7 @@ impl EventsLog {
         drop(latest);
         self.flat.append(&records)?;
         self.known = known;
-        Ok(new)
+        Ok(())
     }
 
     fn write(&mut self, lines: &str) -> Result<()> {

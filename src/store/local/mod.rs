@@ -24,7 +24,7 @@ use std::thread::JoinHandle;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub(super) use self::failures::FILE as FAILURES;
 pub use self::index::KnownSample;
@@ -41,7 +41,7 @@ use self::inputs::InputsReader;
 use self::open::{Opened, Wanted};
 use self::writer::{Command, QUEUE, Writer};
 use super::{
-    Answers, AskedSample, Digest, Events, Failure, InputCounts, Inputs, Labelled, Notes, RunLock, Sink, Store, Totals,
+    Answers, AskedSample, Digest, Events, Failure, InputCounts, Inputs, Labelled, Notes, RunLock, Store, Totals,
 };
 use crate::domain::answer::{AnswerKey, AnswerRecord};
 use crate::domain::event::{By, StoredEvent};
@@ -100,13 +100,9 @@ impl LocalStore {
     }
 
     /// Starts the writer. It ends, and all is on disk, when the last handle is dropped.
-    pub(crate) fn start(
-        self,
-        dir: &Path,
-        lock: Arc<RunLock>,
-        sinks: Vec<Box<dyn Sink>>,
-    ) -> Result<(Store, JoinHandle<Result<()>>)> {
+    pub(crate) fn start(self, dir: &Path, lock: Arc<RunLock>) -> Result<(Store, JoinHandle<Result<()>>)> {
         let (sender, receiver) = mpsc::channel(QUEUE);
+        let (written, seen) = watch::channel(self.events());
         let Opened { index, answers, inputs, events, applied, .. } = self.opened;
         let handle = Arc::new(Handle {
             sender,
@@ -114,9 +110,10 @@ impl LocalStore {
             answers: answers.reader(),
             inputs: inputs.reader(),
             events: events.reader(),
+            written: seen,
         });
         let failures = FailuresFile::new(dir);
-        let writer = Writer { dir: dir.to_owned(), answers, inputs, events, failures, index, applied, sinks, lock };
+        let writer = Writer { dir: dir.to_owned(), answers, inputs, events, failures, index, applied, written, lock };
         let thread = std::thread::Builder::new()
             .name("candist-store".to_owned())
             .spawn(move || writer.run(receiver))
@@ -139,6 +136,7 @@ struct Handle {
     answers: AnswersReader,
     inputs: InputsReader,
     events: EventsReader,
+    written: watch::Receiver<u64>,
 }
 
 impl Handle {
@@ -184,6 +182,10 @@ impl Inputs for Handle {
 impl Events for Handle {
     fn append(&self, first: u64, events: Vec<Labelled>) -> BoxFuture<'_, Result<()>> {
         async move { self.sender.send(Command::Emit(first, events)).await.map_err(|_| Error::gone("store")) }.boxed()
+    }
+
+    fn written(&self) -> watch::Receiver<u64> {
+        self.written.clone()
     }
 
     fn settle(&self) -> BoxFuture<'_, Result<()>> {

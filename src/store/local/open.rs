@@ -13,10 +13,11 @@ use super::events::EventsLog;
 use super::index::{Applied, Index};
 use super::inputs::InputsLog;
 use super::mark::Mark;
+use crate::base::panic;
 use crate::domain::event::By;
 use crate::domain::input::Names;
 use crate::domain::sample::SampleId;
-use crate::error::{Error, Result, panic_message};
+use crate::error::{Error, Result};
 use crate::store::Digest;
 
 /// The name of the threads that open a store: their panics are caught, and not worth a message of their own.
@@ -99,7 +100,7 @@ fn open_guarded(path: PathBuf) -> Result<Index> {
     let open = move || {
         let opened = catch_unwind(AssertUnwindSafe(|| Index::open(&path)));
         // Nobody waits any more after the time limit; then there is nothing to tell.
-        let _ = sender.send(opened.map_err(|panic| panic_message(panic.as_ref())));
+        let _ = sender.send(opened.map_err(|panic| panic::message(panic.as_ref())));
     };
     std::thread::Builder::new()
         .name(OPENING_THREAD.to_owned())

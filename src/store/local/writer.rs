@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::answers::AnswersLog;
 use super::events::EventsLog;
@@ -15,7 +15,7 @@ use crate::base::failpoint::reach;
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
 use crate::error::{Error, Result};
-use crate::store::{Digest, Failure, InputCounts, Labelled, RunLock, Sink};
+use crate::store::{Digest, Failure, InputCounts, Labelled, RunLock};
 
 /// Commands that are made durable together, at most.
 const GROUP: usize = 512;
@@ -47,7 +47,8 @@ pub(super) struct Writer {
     pub(super) failures: Failures,
     pub(super) index: Index,
     pub(super) applied: Applied,
-    pub(super) sinks: Vec<Box<dyn Sink>>,
+    /// Label events in the log.
+    pub(super) written: watch::Sender<u64>,
     /// Held until everything is written.
     pub(super) lock: Arc<RunLock>,
 }
@@ -73,10 +74,8 @@ impl Writer {
             match command {
                 Command::Settle(ack) => acknowledge.push(acknowledgement(ack, ())),
                 Command::Emit(first, labelled) => {
-                    let new = self.events.append(first, &labelled)?;
-                    for sink in &mut self.sinks {
-                        sink.write(&new).map_err(|message| Error::Sink { message })?;
-                    }
+                    self.events.append(first, &labelled)?;
+                    self.written.send_replace(self.events.len());
                 }
                 Command::Seal(lines, ack) => {
                     self.events.sync()?;
@@ -132,9 +131,6 @@ impl Writer {
 
     fn close(mut self) -> Result<()> {
         failpoint("before-close")?;
-        for sink in &mut self.sinks {
-            sink.end().map_err(|message| Error::Sink { message })?;
-        }
         self.index.set_applied(&self.applied)?;
         self.index.flush()?;
         self.answers.check_in_place()?;

@@ -1,0 +1,151 @@
+//! What a run is made of: a configuration, and the user's own parts in place of what it names.
+
+use std::sync::Arc;
+
+use super::run::{self, RunHandle};
+use crate::base::panic::in_stage;
+use crate::config::Config;
+use crate::corpus::{self, Corpus};
+use crate::distill::{NewRefinery, Refinery, new_refinery, staged};
+use crate::error::{Error, Result};
+use crate::store::Sink;
+use crate::teacher::ledger::Ledger;
+use crate::teacher::{self, Addresses, Teacher};
+
+/// Opens a corpus from its start.
+type NewCorpus = Arc<dyn Fn() -> Result<Box<dyn Corpus>> + Send + Sync>;
+/// Makes a sink; called once more if a damaged cache makes the run begin again.
+type NewSink = Box<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
+
+/// See the module.
+pub(crate) struct Plan {
+    pub(crate) config: Config,
+    pub(crate) retry_failures: bool,
+    corpus: Option<NewCorpus>,
+    teachers: Option<Vec<Arc<dyn Teacher>>>,
+    refinery: Option<NewRefinery>,
+    sinks: Vec<NewSink>,
+    addresses: Addresses,
+}
+
+impl Plan {
+    /// As configured, with no part of the user's own.
+    pub(crate) fn of(config: Config) -> Self {
+        Self {
+            config,
+            retry_failures: false,
+            corpus: None,
+            teachers: None,
+            refinery: None,
+            sinks: Vec::new(),
+            addresses: Addresses::default(),
+        }
+    }
+
+    pub(crate) fn corpus(&self) -> Result<Box<dyn Corpus>> {
+        match &self.corpus {
+            Some(open) => in_stage("corpus", || open()),
+            None if self.config.corpus.path.as_os_str().is_empty() => Err(Error::Lacks { part: "corpus" }),
+            None => corpus::open(&self.config.corpus),
+        }
+    }
+
+    pub(crate) fn teachers(&self, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Teacher>>> {
+        let teachers = match &self.teachers {
+            Some(teachers) => teachers.clone(),
+            None => teacher::open_all(&self.config, ledger, &self.addresses)?,
+        };
+        if teachers.is_empty() { Err(Error::Lacks { part: "teachers" }) } else { Ok(teachers) }
+    }
+
+    pub(crate) fn refinery(&self) -> NewRefinery {
+        let kind = self.config.distill.refinery;
+        self.refinery.clone().unwrap_or_else(|| Arc::new(move |labels| new_refinery(kind, labels)))
+    }
+
+    pub(crate) fn has_own_refinery(&self) -> bool {
+        self.refinery.is_some()
+    }
+
+    pub(crate) fn sinks(&self) -> Vec<Box<dyn Sink>> {
+        self.sinks.iter().map(|new| in_stage("sink", new)).collect()
+    }
+}
+
+/// Where a run that is part of a program begins: see [`Run::builder`].
+#[derive(Debug)]
+pub struct Run;
+
+/// Builds a run; made by [`Run::builder`]. What it is not given is as the configuration says.
+#[must_use]
+pub struct RunBuilder(Plan);
+
+impl Run {
+    /// A run as `config` says, to be given parts of the program's own and started.
+    ///
+    /// ```no_run
+    /// # async fn example() -> candist::Result<()> {
+    /// let config = candist::Config::load("configs/quickstart.toml".as_ref(), None)?;
+    /// let outcome = candist::Run::builder(config).start().join().await?;
+    /// println!("{} label events", outcome.new_events);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder(config: Config) -> RunBuilder {
+        RunBuilder(Plan::of(config))
+    }
+}
+
+impl RunBuilder {
+    /// Reads the texts from what `open` gives, from its start each time it is called.
+    pub fn corpus<C: Corpus + 'static>(mut self, open: impl Fn() -> Result<C> + Send + Sync + 'static) -> Self {
+        self.0.corpus = Some(Arc::new(move || Ok(Box::new(open()?))));
+        self
+    }
+
+    /// Asks `teacher`, after those that were given before, instead of the configured ones. The order is that in which their
+    /// labels rank.
+    ///
+    /// Of the samples that wait for answers, `config.run.window` are on their way at a time, at most; what else limits a
+    /// teacher's requests is its own.
+    pub fn teacher(mut self, teacher: impl Teacher + 'static) -> Self {
+        self.0.teachers.get_or_insert_default().push(Arc::new(teacher));
+        self
+    }
+
+    /// Refines with what `new` makes for so many labels. Its [`Refinery::identity`] goes into what tells labels apart: where it
+    /// differs from that of an earlier run in the directory, labels are written anew.
+    pub fn refinery<R: Refinery + 'static>(mut self, new: impl Fn(usize) -> R + Send + Sync + 'static) -> Self {
+        self.0.refinery = Some(staged(new));
+        self
+    }
+
+    /// Hands every label event to what `new` makes, too. May be called several times, for several sinks.
+    pub fn sink<S: Sink + 'static>(mut self, new: impl Fn() -> S + Send + Sync + 'static) -> Self {
+        self.0.sinks.push(Box::new(move || Box::new(new())));
+        self
+    }
+
+    /// Shares limits, pauses and connections with all other runs that are given a clone of `addresses`: together they keep to
+    /// what one may ask of a provider.
+    pub fn addresses(mut self, addresses: &Addresses) -> Self {
+        self.0.addresses = addresses.clone();
+        self
+    }
+
+    /// Asks again about the texts whose answers name no label.
+    pub fn retry_failures(mut self, retry: bool) -> Self {
+        self.0.retry_failures = retry;
+        self
+    }
+
+    /// Starts the run on the current tokio runtime.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, or on one without its clock.
+    #[must_use]
+    pub fn start(self) -> RunHandle {
+        run::start(self.0)
+    }
+}
