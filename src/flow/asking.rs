@@ -10,6 +10,7 @@ use futures::future::join_all;
 use super::fit::Fit;
 use super::halt::Halt;
 use super::intake::{AnswerCell, Question, Slot};
+use crate::base::failpoint::pass;
 use crate::config::Combine;
 use crate::domain::answer::{Answer, AnswerRecord, Problem, ProblemKind};
 use crate::domain::candidates::Opinion;
@@ -151,6 +152,7 @@ impl Asker {
         loop {
             attempt += 1;
             self.progress.asked.add(1);
+            self.failpoint("before-asking")?;
             let (answer, unanswered) = match teacher.ask(sample, draw).await {
                 Ok(answer) => (answer, None),
                 Err(AskError::Failed(reason)) => {
@@ -162,6 +164,7 @@ impl Asker {
                 }
                 Err(AskError::Cancelled) => return Err(NoAnswer::Halted),
             };
+            self.failpoint("answer-received")?;
             let misfit = fit.look(&answer);
             let record = AnswerRecord {
                 key: cell.key,
@@ -172,6 +175,7 @@ impl Asker {
                 answer,
             };
             self.answers.keep(vec![record.clone()]).await.map_err(|error| self.halted(error))?;
+            self.failpoint("answer-kept")?;
             self.progress.add_cost(record.answer.cost.unwrap_or_default());
             if let Some(reason) = misfit {
                 return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
@@ -183,6 +187,10 @@ impl Asker {
                 None => {}
             }
         }
+    }
+
+    fn failpoint(&self, name: &'static str) -> Result<(), NoAnswer> {
+        pass(name).map_err(|error| self.halted(error))
     }
 
     /// Stops all asking at once: what this finds out does not wait for the questions before it.

@@ -13,6 +13,7 @@ use super::intake::Intake;
 use super::placing::{ask_all, place_all};
 use super::run::Plan;
 use super::status::StatusFile;
+use crate::base::failpoint::pass;
 use crate::distill::{Feed, Follower, Report, certified};
 use crate::domain::input::NewInput;
 use crate::domain::progress::{Phase, Progress};
@@ -200,7 +201,9 @@ async fn end_corpus(store: &Store, feed: &watch::Sender<Feed>) -> Result<()> {
     if counts.ended == Some(counts.events) {
         return Ok(());
     }
+    pass("before-end")?;
     let counts = store.inputs.append(vec![NewInput::End]).await?;
+    pass("after-end")?;
     feed.send_modify(|feed| feed.events = counts.events);
     Ok(())
 }

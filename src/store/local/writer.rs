@@ -11,7 +11,7 @@ use super::failures::Failures;
 use super::index::{Applied, Index};
 use super::inputs::InputsLog;
 use super::mark::Mark;
-use crate::base::failpoint::reach;
+use crate::base::failpoint::pass;
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
 use crate::error::{Error, Result};
@@ -79,6 +79,7 @@ impl Writer {
                     }
                 }
                 Command::Seal(lines, ack) => {
+                    pass("before-seal")?;
                     self.events.sync()?;
                     acknowledge.push(acknowledgement(ack, self.events.digest(lines)?));
                 }
@@ -87,7 +88,9 @@ impl Writer {
                 Command::Keep(..) | Command::Append(..) => {}
             }
         }
+        pass("before-applied")?;
         self.index.set_applied(&self.applied)?;
+        pass("before-acknowledge")?;
         self.failures.flush()?;
         acknowledge.into_iter().for_each(|acknowledge| acknowledge());
         Ok(())
@@ -105,9 +108,9 @@ impl Writer {
         if records.is_empty() {
             return Ok(());
         }
-        failpoint("before-answers")?;
+        pass("before-answers")?;
         self.answers.append(&records, &mut self.applied)?;
-        failpoint("after-answers")
+        pass("after-answers")
     }
 
     /// The group's inputs: one write and one fdatasync.
@@ -123,34 +126,32 @@ impl Writer {
         if inputs.is_empty() {
             return Ok(());
         }
-        failpoint("before-inputs")?;
+        pass("before-inputs")?;
         let counts = self.inputs.append(&inputs, &mut self.applied)?;
-        failpoint("after-inputs")?;
+        pass("after-inputs")?;
         acknowledge.extend(acks.into_iter().map(|ack| acknowledgement(ack, counts)));
         Ok(())
     }
 
     fn close(mut self) -> Result<()> {
-        failpoint("before-close")?;
+        pass("before-close")?;
         for sink in &mut self.sinks {
             sink.end().map_err(|message| Error::Sink { message })?;
         }
         self.index.set_applied(&self.applied)?;
         self.index.flush()?;
+        pass("close-flushed")?;
         self.answers.check_in_place()?;
         self.inputs.check_in_place()?;
         self.events.close()?;
         self.events.sync()?;
+        pass("before-mark")?;
         Mark::leave(&self.dir)?;
-        failpoint("after-close")?;
+        pass("after-close")?;
         // Not before: another process may begin here then.
         drop(self.lock);
         Ok(())
     }
-}
-
-fn failpoint(name: &'static str) -> Result<()> {
-    reach(name).map_err(Error::run_file("write", std::path::Path::new(name)))
 }
 
 /// Nobody may wait any more; then there is nobody to tell.
