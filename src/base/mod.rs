@@ -1,6 +1,7 @@
 //! What every stage stands on: durable files, regular files, sealed and bounded lines, text that is cut, tokenizers that are
 //! fenced, random numbers keyed by their use, panics as errors.
 
+pub(crate) mod disk;
 pub(crate) mod durable;
 pub(crate) mod failpoint;
 pub(crate) mod lines;
@@ -8,6 +9,8 @@ pub(crate) mod panic;
 pub mod random;
 pub(crate) mod regular;
 pub(crate) mod sealed;
+#[cfg(test)]
+pub(crate) mod simulated_disk;
 pub(crate) mod text;
 pub mod threads;
 pub(crate) mod tokenizer;

@@ -6,11 +6,18 @@ use std::path::Path;
 use anyhow::Result;
 use candist::config::StudentKind;
 use candist::readers::check::check;
+use candist::readers::deep::{self, FileReport};
 use candist::{Config, Error};
 
 use super::again::start_again_to_compute;
+use super::messages::printable;
+use super::{Exit, grouped};
 
-pub(super) fn run(path: &Path) -> Result<()> {
+/// Problems of one file that are printed, at most.
+const PRINTED: usize = 20;
+
+/// Checks a configuration.
+pub(super) fn run(path: &Path) -> Result<Exit> {
     let config = Config::load(path, None)?;
     if let StudentKind::Encoder(encoder) = &config.student.kind {
         start_again_to_compute(encoder.device, config.student.threads);
@@ -28,6 +35,32 @@ pub(super) fn run(path: &Path) -> Result<()> {
     writeln!(out, "  run       {}", config.run.dir.display())?;
     for missing in candist::teacher::missing_keys(&config) {
         tracing::warn!("{missing}");
+    }
+    Ok(Exit::Complete)
+}
+
+/// Checks every line of a run directory.
+pub(super) fn deep(dir: &Path) -> Result<Exit> {
+    let reports = deep::check(dir)?;
+    let out = &mut std::io::stdout().lock();
+    for report in &reports {
+        print(dir, report, out)?;
+    }
+    let is_whole = reports.iter().all(|report| report.problems.is_empty());
+    Ok(if is_whole { Exit::Complete } else { Exit::Failed })
+}
+
+fn print(dir: &Path, report: &FileReport, out: &mut dyn Write) -> Result<()> {
+    let path = dir.join(report.name);
+    if report.problems.is_empty() {
+        writeln!(out, "{}: {} lines, whole: {}", path.display(), grouped(report.lines), report.holds)?;
+    }
+    for (line, why) in report.problems.iter().take(PRINTED) {
+        writeln!(out, "{}:{line}: {}", path.display(), printable(why))?;
+    }
+    let more = report.problems.len().saturating_sub(PRINTED);
+    if more > 0 {
+        writeln!(out, "{}: {} more lines are wrong", path.display(), grouped(more as u64))?;
     }
     Ok(())
 }

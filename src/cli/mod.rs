@@ -84,10 +84,14 @@ enum Command {
     },
     /// Label new text with an exported student, without any LLM; prints one JSON line a text.
     Predict(PredictArgs),
-    /// Check a configuration without running it.
+    /// Check a configuration without running it, or with --deep every line of a run directory.
     Check {
-        /// The configuration (TOML).
-        config: PathBuf,
+        /// The configuration (TOML); with --deep, the run directory.
+        path: PathBuf,
+        /// Read every line of the logs of a run directory and say which are damaged; changes nothing, and exits with 1 if any
+        /// is.
+        #[arg(long)]
+        deep: bool,
     },
     /// Print a JSON schema.
     Schema {
@@ -284,6 +288,8 @@ pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
     let done = match cli.command {
         Command::Run(args) => return run::run(&args, bar),
         Command::Predict(args) => return unless_read_enough(predict::run(&args)),
+        Command::Check { path, deep: true } => return unless_read_enough(check::deep(&path)),
+        Command::Check { path, deep: false } => return unless_read_enough(check::run(&path)),
         Command::Audit(args) => audit::run(&args),
         Command::Export { dir, student } => export::run(&dir, &student),
         Command::Plan { config, run_dir } => plan::run(&config, run_dir),
@@ -292,7 +298,6 @@ pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
         Command::Tail(args) => tail::run(&args),
         Command::Status(args) => status::run(&args.dir),
         Command::Eval(args) => eval::run(&args),
-        Command::Check { config } => check::run(&config),
         Command::Schema { of } => schema::run(of),
     };
     unless_read_enough(done.map(|()| Exit::Complete))

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::refinery::new_refinery;
+use crate::base::failpoint::reach;
 use crate::config::{DistillConfig, StudentConfig, StudentKind};
 use crate::domain::label::LabelId;
 use crate::domain::sample::Position;
@@ -148,6 +149,7 @@ impl Keeper {
             labels: self.labels,
         };
         let text = serde_json::to_string(&header).map_err(|error| wrong(&path, error))?;
+        reach("checkpoint-write").map_err(Error::run_file("write", &path))?;
         student.save(&path, HashMap::from([(KEY.to_owned(), text)]))?;
         block_on(self.files.publish([state.step, state.offset, state.consumed]))?;
         self.last = Instant::now();

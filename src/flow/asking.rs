@@ -12,6 +12,7 @@ use futures::future::join_all;
 use super::fit::Fit;
 use super::halt::Halt;
 use super::intake::{AnswerCell, Question, Slot};
+use crate::base::failpoint::pass;
 use crate::base::panic::panicked;
 use crate::config::Combine;
 use crate::domain::answer::{Answer, AnswerRecord, Problem, ProblemKind};
@@ -167,6 +168,7 @@ impl Asker {
             }
             attempt += 1;
             self.progress.asked.add(1);
+            self.failpoint("before-asking")?;
             let asked = AssertUnwindSafe(teacher.ask(sample, draw)).catch_unwind().await;
             let asked = asked.map_err(|panic| self.halted(panicked("teacher", panic)))?;
             let (Asked { answer, permit }, unanswered) = match asked {
@@ -177,6 +179,7 @@ impl Asker {
                 }
                 Err(AskError::Cancelled) => return Err(NoAnswer::Halted),
             };
+            self.failpoint("answer-received")?;
             // At once, before this answer is stored: others are sent meanwhile.
             let misfit = fit
                 .look(&answer)
@@ -193,6 +196,7 @@ impl Asker {
                 return Err(NoAnswer::Unanswered(format!("{}: {reason}", teacher.name()), vec![record]));
             }
             self.answers.keep(vec![record.clone()]).await.map_err(|error| self.halted(error))?;
+            self.failpoint("answer-kept")?;
             // Only now may another request take its place.
             drop(permit);
             self.progress.add_cost(record.answer.cost.unwrap_or_default());
@@ -203,6 +207,10 @@ impl Asker {
                 return Ok(record);
             }
         }
+    }
+
+    fn failpoint(&self, name: &'static str) -> Result<(), NoAnswer> {
+        pass(name).map_err(|error| self.halted(error))
     }
 
     /// Stops all asking at once: what this finds out does not wait for the questions before it.

@@ -14,6 +14,7 @@ use super::placing::{ask_all, place_all};
 use super::plan::Plan;
 use super::sinking::Sinking;
 use super::status::StatusFile;
+use crate::base::failpoint::pass;
 use crate::base::panic::{caught, panicked};
 use crate::corpus::Corpus;
 use crate::distill::{Feed, Follower, Report, certified};
@@ -257,7 +258,9 @@ async fn end_corpus(store: &Store, feed: &watch::Sender<Feed>, tried: Vec<Answer
     if counts.ended == Some(counts.events) {
         return Ok(());
     }
+    pass("before-end")?;
     let counts = store.inputs.append(vec![NewInput::End]).await?;
+    pass("after-end")?;
     feed.send_modify(|feed| feed.events = counts.events);
     Ok(())
 }

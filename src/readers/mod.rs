@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod check;
 pub mod confusion;
+pub mod deep;
 pub mod evaluate;
 pub mod export;
 mod gold;

@@ -82,12 +82,15 @@ impl CheckpointFiles {
 
     fn publish_scratch(&self, [step, offset, consumed]: [u64; 3]) -> Result<()> {
         let scratch = self.scratch();
+        reach("checkpoint-written").map_err(Error::run_file("write", &scratch))?;
         let hash = hash_of(&scratch).map_err(Error::run_file("read", &scratch))?;
         let path = self.folder.join(format!("student-{step:012}-{offset:012}-{consumed:012}-{hash}.safetensors"));
-        let published = reach("checkpoint-rename").and_then(|()| rename(&scratch, &path));
+        let published = reach("checkpoint-rename")
+            .and_then(|()| rename(&scratch, &path))
+            .and_then(|()| reach("checkpoint-renamed"));
         published.map_err(Error::run_file("write", &path))?;
-        reach("checkpoint-renamed").map_err(Error::run_file("write", &path))?;
         for old in self.named().into_iter().skip(KEPT) {
+            reach("checkpoint-prune").map_err(Error::run_file("remove", &old))?;
             std::fs::remove_file(&old).map_err(Error::run_file("remove", &old))?;
         }
         sync_folder_of(&path).map_err(Error::run_file("write", &path))

@@ -12,7 +12,7 @@ use super::manifest::{Found, Manifest};
 use super::view::RunView;
 use super::{Digest, Store};
 use crate::base::durable;
-use crate::base::failpoint::reach;
+use crate::base::failpoint::pass;
 use crate::domain::event::By;
 use crate::domain::input::Names;
 use crate::domain::sample::{short_hash, to_hex};
@@ -89,10 +89,12 @@ impl RunDir {
 }
 
 fn make(dir: &Path) -> Result<()> {
-    let existed = dir.exists();
+    let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
     std::fs::create_dir_all(dir).map_err(Error::run_file("create", dir))?;
-    if !existed {
-        durable::sync_folder_of(dir).map_err(Error::run_file("create", dir))?;
+    // A folder without a log may be what a process left that was killed while making it.
+    let unsure = (!dir.join(INPUTS).exists()).then_some(dir);
+    for folder in missing.into_iter().chain(unsure).filter(|folder| !folder.as_os_str().is_empty()) {
+        durable::sync_folder_of(folder).map_err(Error::run_file("create", folder))?;
     }
     Ok(())
 }
@@ -160,19 +162,21 @@ impl OwnedRun {
             Some(header) => header,
             None => {
                 let header = Header::new(&self.identity);
+                pass("before-header")?;
                 header.write(&self.dir)?;
                 header
             }
         };
         self.log = to_hex(short_hash(&[header.run.as_bytes(), self.identity.labelling.as_bytes()]));
-        reach("run-begun").map_err(Error::run_file("write", &self.dir))?;
+        pass("before-manifest")?;
         let wanted = Manifest::new(header.run, header.task, self.identity.labelling.clone());
         match manifest {
             Found::Current(manifest) if manifest == wanted => return Ok(()),
             Found::Current(manifest) if manifest.run == wanted.run => self.label_anew()?,
             _ => {}
         }
-        wanted.write(&self.dir)
+        wanted.write(&self.dir)?;
+        pass("run-begun")
     }
 
     fn same_task(&self, task: &str, labels: &[String]) -> Result<()> {
@@ -182,12 +186,15 @@ impl OwnedRun {
     /// An input log of its own, from the corpus and the answers that there are.
     fn begin_anew(&mut self, why: &str) -> Result<()> {
         let labels = self.move_aside(LABELS)?;
+        pass("anew-labels-moved")?;
         CheckpointFiles::of(&self.dir).clear()?;
         let store = self.dir.join("store");
         remove_all(&store)?;
         // Empty, not missing: what is made anew then is no repair.
         std::fs::create_dir(&store).map_err(Error::run_file("create", &store))?;
+        pass("anew-caches-removed")?;
         let inputs = self.move_aside(INPUTS)?;
+        pass("anew-inputs-moved")?;
         let old: Vec<String> = [labels, inputs].into_iter().flatten().collect();
         if !old.is_empty() {
             let old = old.join(" and ");
@@ -202,8 +209,11 @@ impl OwnedRun {
     /// Another student or distillation: the same input log gives other labels.
     fn label_anew(&mut self) -> Result<()> {
         let labels = self.move_aside(LABELS)?;
+        pass("relabel-labels-moved")?;
         CheckpointFiles::of(&self.dir).clear()?;
+        pass("relabel-checkpoints-removed")?;
         remove_all(&self.dir.join("store").join("events"))?;
+        pass("relabel-records-removed")?;
         if let Some(old) = labels {
             self.notes.push(format!(
                 "student or distillation changed: labels are written anew from the input log, nothing is asked again; the \

@@ -6,7 +6,7 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use super::header::{Header, label_set};
-use super::local::{ANSWERS, Extent, FAILURES, INPUTS, LABELS, damaged_input, parse_input, scan};
+use super::local::{ANSWERS, Extent, FAILURES, INPUTS, LABELS, changed_label_lines, damaged_input, parse_input, scan};
 use super::manifest::{Found, Manifest};
 use super::run_dir::same_task;
 use super::{Failure, FailureKind, Totals, answer_line};
@@ -16,6 +16,8 @@ use crate::domain::input::{Input, Names, Outcome};
 use crate::domain::label::LabelSet;
 use crate::domain::sample::{Position, SampleId};
 use crate::error::{Error, Result};
+
+const UNLIKE_CHECKSUM: &str = "does not match its checksum";
 
 /// See the module.
 #[derive(Debug)]
@@ -131,7 +133,7 @@ impl RunView {
                 return Ok(());
             }
             let number = scanned.number - 1;
-            let line = scanned.line.ok_or_else(|| damaged_input(&path, number, "does not match its checksum"))?;
+            let line = scanned.line.ok_or_else(|| damaged_input(&path, number, UNLIKE_CHECKSUM))?;
             each(parse_input(line, &self.names).map_err(|why| damaged_input(&path, number, &why))?)
         })
     }
@@ -154,6 +156,41 @@ impl RunView {
             }
         })?;
         Ok(damaged)
+    }
+
+    /// Hands every line of the input log after the first to `each`, by its number from 1, with its event or why it is none.
+    pub(crate) fn input_lines(&self, mut each: impl FnMut(u64, Result<Input, String>)) -> Result<()> {
+        if !self.has_inputs {
+            return Err(Error::Unconverted { path: self.dir.clone() });
+        }
+        scan(&self.dir.join(INPUTS), Extent::default(), &|| false, |scanned| {
+            if scanned.number > 0 {
+                let line = scanned.line.ok_or_else(|| UNLIKE_CHECKSUM.to_owned());
+                each(scanned.number + 1, line.and_then(|line| parse_input(line, &self.names)));
+            }
+            Ok(())
+        })
+    }
+
+    /// Hands every line of the answers to `each`, by its number from 1, with its answer or why it is none.
+    pub(crate) fn answer_lines(&self, mut each: impl FnMut(u64, Result<AnswerRecord, String>)) -> Result<()> {
+        let path = self.dir.join(ANSWERS);
+        if !path.exists() {
+            return Ok(());
+        }
+        scan(&path, Extent::default(), &|| false, |scanned| {
+            let line = scanned.line.ok_or_else(|| UNLIKE_CHECKSUM.to_owned());
+            let parse =
+                |line| answer_line::parse(line, &self.names.labels).ok_or("is no answer of this task".to_owned());
+            each(scanned.number + 1, line.and_then(parse));
+            Ok(())
+        })
+    }
+
+    /// The lines of the label log, from 1, that are not as they were recorded when they were written; `None` where the records
+    /// are lost.
+    pub(crate) fn changed_labels(&self) -> Result<Option<Vec<u64>>> {
+        Ok(changed_label_lines(&self.dir)?.map(|numbers| numbers.into_iter().map(|number| number + 1).collect()))
     }
 
     /// Counts what is in the logs.

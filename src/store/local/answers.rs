@@ -1,13 +1,14 @@
 //! `answers.jsonl` and where its answers stand.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::index::{AnswerAt, Applied, Index};
 use super::log::{Extent, Log, LogReader};
-use crate::base::durable;
+use super::open::Place;
+use crate::base::disk::{Disk, DiskFile, Machine, reading};
+use crate::base::failpoint::{pass, reach};
 use crate::domain::answer::{AnswerKey, AnswerRecord};
 use crate::domain::input::Names;
 use crate::error::{Error, Result};
@@ -18,13 +19,13 @@ pub(crate) const FILE: &str = "answers.jsonl";
 
 /// Looks up answers.
 #[derive(Debug, Clone)]
-pub(super) struct AnswersReader {
+pub(super) struct AnswersReader<D: Disk = Machine> {
     index: Index,
-    log: LogReader,
+    log: LogReader<D>,
     names: Arc<Names>,
 }
 
-impl AnswersReader {
+impl<D: Disk> AnswersReader<D> {
     /// The latest try under `key`.
     pub(super) fn find(&self, key: AnswerKey) -> Result<Option<AnswerRecord>> {
         let Some(at) = self.index.answer(key)? else { return Ok(None) };
@@ -40,38 +41,36 @@ impl AnswersReader {
 
 /// The log, open for appending.
 #[derive(Debug)]
-pub(super) struct AnswersLog {
-    log: Log,
+pub(super) struct AnswersLog<D: Disk = Machine> {
+    log: Log<D>,
     index: Index,
     names: Arc<Names>,
 }
 
-impl AnswersLog {
+impl<D: Disk> AnswersLog<D> {
     /// Opens the log in `dir` and brings `index` and `applied` level with it. Unless the log is known to be as it was left,
     /// every line is checked; damaged ones are moved to `answers.damaged.jsonl`.
     pub(super) fn open(
-        dir: &Path,
-        index: &Index,
-        names: &Arc<Names>,
+        place: &Place<'_, D>,
         applied: &mut Applied,
         as_left: bool,
-        stop: &dyn Fn() -> bool,
         repairs: &mut Vec<String>,
     ) -> Result<Self> {
+        let Place { disk, dir, .. } = *place;
         let path = dir.join(FILE);
-        let (log, torn) = Log::open(&path)?;
+        let (log, torn) = Log::open(disk, &path)?;
         if torn > 0 {
             repairs.push(format!("{FILE}: cut off an unfinished last line ({torn} bytes)"));
         }
-        let mut answers = Self { log, index: index.clone(), names: Arc::clone(names) };
+        let mut answers = Self { log, index: place.index.clone(), names: Arc::clone(place.names) };
         let known = applied.answers;
         if known.bytes > answers.log.file_len()? {
             return Err(damaged(dir, format!("{FILE} is shorter than what was taken in of it")));
         }
         let from = if as_left { known } else { Extent::default() };
-        let broken = answers.take_in(from, applied, stop)?;
+        let broken = answers.take_in(from, applied, place.stop)?;
         if !broken.is_empty() {
-            set_aside(dir, &path, &broken).map_err(Error::run_file("mend", &path))?;
+            set_aside(disk, dir, &path, &broken).map_err(Error::run_file("mend", &path))?;
             repairs.push(format!("{FILE}: {} damaged line(s) moved to answers.damaged.jsonl", broken.len()));
             // All that follows stands elsewhere now.
             return Err(damaged(dir, format!("damaged lines were taken out of {FILE}")));
@@ -106,7 +105,7 @@ impl AnswersLog {
         Ok(broken)
     }
 
-    pub(super) fn reader(&self) -> AnswersReader {
+    pub(super) fn reader(&self) -> AnswersReader<D> {
         AnswersReader { index: self.index.clone(), log: self.log.reader(), names: Arc::clone(&self.names) }
     }
 
@@ -115,6 +114,7 @@ impl AnswersLog {
         self.log.check_in_place()?;
         let lines: Vec<String> = records.iter().map(|record| seal(record, &self.names.labels)).collect();
         let spans = self.log.append(&lines)?;
+        pass("answers-index")?;
         for (record, span) in records.iter().zip(spans) {
             let at = AnswerAt { span, attempt: record.attempt };
             applied.keys += u64::from(self.index.put_answer(record.key, at)?);
@@ -134,20 +134,27 @@ fn damaged(dir: &Path, message: impl Into<String>) -> Error {
 }
 
 /// Moves damaged lines to `answers.damaged.jsonl` (whole lines of any bytes), and puts the rest in place atomically.
-fn set_aside(dir: &Path, path: &Path, broken: &[u64]) -> std::io::Result<()> {
+fn set_aside<D: Disk>(disk: &D, dir: &Path, path: &Path, broken: &[u64]) -> std::io::Result<()> {
     let new_path = dir.join("answers.jsonl.new");
-    let mut old = BufReader::new(File::open(path)?);
-    let mut new = BufWriter::new(File::create(&new_path)?);
-    let mut aside = OpenOptions::new().create(true).append(true).open(dir.join("answers.damaged.jsonl"))?;
-    let mut line = Vec::new();
+    let old = disk.open(path)?;
+    let (new, aside) = (disk.create(&new_path)?, disk.open_append(&dir.join("answers.damaged.jsonl"))?);
+    let mut old = BufReader::with_capacity(1 << 18, reading(&old, 0));
+    let (mut kept, mut line) = (Vec::new(), Vec::new());
     for number in 0_u64.. {
         line.clear();
-        if old.read_until(b'\n', &mut line)? == 0 {
+        let read = old.read_until(b'\n', &mut line)?;
+        if read == 0 || kept.len() >= 1 << 18 {
+            new.append(&std::mem::take(&mut kept))?;
+        }
+        if read == 0 {
             break;
         }
-        if broken.binary_search(&number).is_ok() { aside.write_all(&line)? } else { new.write_all(&line)? }
+        if broken.binary_search(&number).is_ok() { aside.append(&line)? } else { kept.extend_from_slice(&line) }
     }
-    new.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
-    aside.sync_all()?;
-    durable::rename(&new_path, path)
+    aside.sync()?;
+    new.sync()?;
+    reach("set-aside-rename")?;
+    disk.rename(&new_path, path)?;
+    reach("set-aside-renamed")?;
+    disk.sync_folder_of(path)
 }

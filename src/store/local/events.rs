@@ -4,69 +4,25 @@
 //! The file is a function of the two logs, so it is never synced on its own: what a crash leaves of it is cut back to what
 //! is sure and written again, with the same bytes. A record holds the checksum of the file up to and with its line.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::flat::{Fields, Flat, FlatReader, Record};
+use super::event_records::{EventAt, first_changed, head, open_records, slot};
+use super::flat::{Flat, FlatReader};
 use super::log::{check_in_place, cut_torn_line};
+use crate::base::disk::{Disk, DiskFile, Machine, Reading, reading};
 use crate::base::durable::open_append;
 use crate::base::failpoint::reach;
 use crate::domain::event::{By, LabelEvent, StoredEvent};
 use crate::domain::input::Names;
-use crate::domain::label::LabelId;
 use crate::domain::sample::{Position, SampleId};
 use crate::error::{Error, Result};
 use crate::store::{Digest, Labelled};
 
 /// The log's name.
 pub(crate) const FILE: &str = "labels.jsonl";
-const NONE: u64 = u64::MAX;
-
-/// A stored event, and the log up to and with its line.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct EventAt {
-    event: StoredEvent,
-    end: u64,
-    crc: u32,
-}
-
-impl Record for EventAt {
-    const SIZE: usize = 4 * 8 + 3 * 4 + 2 + 1;
-
-    fn write(&self, bytes: &mut Vec<u8>) {
-        let event = &self.event;
-        for number in [self.end, event.position, event.previous.unwrap_or(NONE), event.student] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        for number in [self.crc, event.revision, event.confidence.to_bits()] {
-            bytes.extend_from_slice(&number.to_le_bytes());
-        }
-        bytes.extend_from_slice(&event.label.0.to_le_bytes());
-        bytes.push(u8::from(event.by_student) | (u8::from(event.is_final) << 1));
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Fields(bytes);
-        let (end, position, previous, student) = (fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?);
-        let (crc, revision, confidence) = (fields.u32()?, fields.u32()?, f32::from_bits(fields.u32()?));
-        let (label, flags) = (LabelId(fields.u16()?), fields.u8()?);
-        let event = StoredEvent {
-            position,
-            label,
-            confidence,
-            by_student: flags & 1 != 0,
-            revision,
-            student,
-            is_final: flags & 2 != 0,
-            previous: (previous != NONE).then_some(previous),
-        };
-        Some(Self { event, end, crc })
-    }
-}
 
 /// How far a checkpoint vouches for the file, and where a sample of it stands.
 pub(super) type Certified<'a> = (Digest, &'a dyn Fn(&SampleId) -> Result<Option<Position>>);
@@ -76,12 +32,12 @@ type Latest = Arc<RwLock<Vec<u32>>>;
 
 /// Reads events. Cheap to clone; reads from any thread.
 #[derive(Debug, Clone)]
-pub(super) struct EventsReader {
-    flat: FlatReader<EventAt>,
+pub(super) struct EventsReader<D: Disk = Machine> {
+    flat: FlatReader<EventAt, D>,
     latest: Latest,
 }
 
-impl EventsReader {
+impl<D: Disk> EventsReader<D> {
     /// The latest event, with its offset, of each sample in `positions` among the events before `end`.
     pub(super) fn latest(&self, positions: Range<Position>, end: u64) -> Result<Vec<Option<(u64, StoredEvent)>>> {
         let heads: Vec<u32> = {
@@ -107,26 +63,28 @@ impl EventsReader {
 
 /// The log, open for appending.
 #[derive(Debug)]
-pub(super) struct EventsLog {
-    file: Arc<File>,
+pub(super) struct EventsLog<D: Disk = Machine> {
+    disk: D,
+    file: Arc<D::File>,
     path: PathBuf,
-    flat: Flat<EventAt>,
+    flat: Flat<EventAt, D>,
     latest: Latest,
     /// The part of the file that the records know.
     known: Digest,
     /// Lines behind that part: what a lost store left. They are compared when they come again.
-    ahead: Option<BufReader<File>>,
+    ahead: Option<BufReader<Reading<Arc<D::File>>>>,
     names: Arc<Names>,
     refinery: By,
 }
 
-impl EventsLog {
+impl<D: Disk> EventsLog<D> {
     /// Opens the log in `dir`, cut back to the lines that are as they were written. Unless it is known to be as it was left,
     /// all of it is checked.
     ///
     /// Where the records are lost, those up to `certified` are made from the file, if it still begins with that; what
     /// follows is compared when it comes again.
     pub(super) fn open(
+        disk: &D,
         dir: &Path,
         names: &Arc<Names>,
         refinery: By,
@@ -135,20 +93,21 @@ impl EventsLog {
         repairs: &mut Vec<String>,
     ) -> Result<Self> {
         let path = dir.join(FILE);
-        let file = open_append(&path).map_err(Error::run_file("open", &path))?;
+        let file = open_append(disk, &path).map_err(Error::run_file("open", &path))?;
         cut_torn_line(&file).map_err(Error::run_file("mend", &path))?;
-        let length = file.metadata().map_err(Error::run_file("read", &path))?.len();
+        let length = file.len().map_err(Error::run_file("read", &path))?;
         let records = dir.join("store").join("events");
-        let (mut flat, mut latest, mut known) = open_records(&records, length, u64::MAX)?;
+        let (mut flat, mut latest, mut known) = open_records(disk, &records, length, u64::MAX)?;
         let mut length = length;
-        if !as_left && let Some(bad) = first_changed(&path, &flat).map_err(Error::run_file("read", &path))? {
+        if !as_left && let Some(bad) = first_changed(&file, flat.file()).map_err(Error::run_file("read", &path))? {
             let lost = flat.len() - bad;
             repairs.push(format!("{FILE}: {lost} line(s) from line {} on were not as written: written anew", bad + 1));
-            (flat, latest, known) = open_records(&records, length, bad)?;
+            (flat, latest, known) = open_records(disk, &records, length, bad)?;
             file.set_len(known.bytes).map_err(Error::run_file("mend", &path))?;
             length = known.bytes;
         }
         let mut log = Self {
+            disk: disk.clone(),
             file: Arc::new(file),
             path,
             flat,
@@ -178,9 +137,8 @@ impl EventsLog {
     /// Cuts off what the records do not know: it comes again.
     fn cut(&mut self, repairs: &mut Vec<String>) -> Result<()> {
         let failed = || Error::run_file("mend", &self.path);
-        let mut rest = File::open(&self.path).map_err(failed())?;
-        rest.seek(SeekFrom::Start(self.known.bytes)).map_err(failed())?;
         let mut bytes = Vec::new();
+        let rest = reading(self.file.as_ref(), self.known.bytes);
         rest.take(1 << 20).read_to_end(&mut bytes).map_err(failed())?;
         let lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
         let foreign = (self.known.lines..).zip(&lines).filter(|(offset, line)| !is_event(line, *offset)).count();
@@ -194,24 +152,36 @@ impl EventsLog {
     /// The records are lost, the file is there.
     fn take_up(&mut self, certified: Option<Certified<'_>>, repairs: &mut Vec<String>) -> Result<()> {
         let failed = || Error::run_file("read", &self.path);
-        if let Some((digest, position)) = certified {
-            let file = File::open(&self.path).map_err(failed())?;
-            if crc_of(&file, digest.bytes).map_err(failed())? == Some(digest.crc) && self.rebuild(digest, position)? {
-                repairs
-                    .push(format!("store/events was lost: made anew from the first {} lines of {FILE}", digest.lines));
-            }
+        if let Some((digest, position)) = certified
+            && crc_of(self.file.as_ref(), digest.bytes).map_err(failed())? == Some(digest.crc)
+            && self.rebuild(digest, position)?
+        {
+            repairs.push(format!("store/events was lost: made anew from the first {} lines of {FILE}", digest.lines));
         }
-        let mut rest = File::open(&self.path).map_err(Error::run_file("read", &self.path))?;
-        rest.seek(SeekFrom::Start(self.known.bytes)).map_err(Error::run_file("read", &self.path))?;
-        self.ahead = Some(BufReader::new(rest));
+        self.cut_what_is_no_event(repairs).map_err(Error::run_file("mend", &self.path))?;
+        self.ahead = Some(BufReader::new(reading(Arc::clone(&self.file), self.known.bytes)));
         Ok(())
+    }
+
+    /// Lines that are events will be compared when they come again; what a power cut left of others comes again without.
+    fn cut_what_is_no_event(&self, repairs: &mut Vec<String>) -> std::io::Result<()> {
+        let mut input = BufReader::new(reading(self.file.as_ref(), self.known.bytes));
+        let (mut offset, mut end, mut line) = (self.known.lines, self.known.bytes, Vec::new());
+        while input.read_until(b'\n', &mut line)? > 0 && is_event(&line, offset) {
+            (offset, end) = (offset + 1, end + line.len() as u64);
+            line.clear();
+        }
+        if line.is_empty() {
+            return Ok(());
+        }
+        repairs.push(format!("{FILE}: what follows line {offset} was not as written: written anew"));
+        self.file.set_len(end)
     }
 
     /// Makes the records of the lines that `digest` covers; whether all of them are events of this run.
     fn rebuild(&mut self, digest: Digest, position: &dyn Fn(&SampleId) -> Result<Option<Position>>) -> Result<bool> {
-        use std::io::BufRead;
         let failed = || Error::run_file("read", &self.path);
-        let mut input = BufReader::new(File::open(&self.path).map_err(failed())?).take(digest.bytes);
+        let mut input = BufReader::new(reading(self.file.as_ref(), 0)).take(digest.bytes);
         let (mut known, mut records, mut line) = (Digest::default(), Vec::new(), Vec::new());
         let mut latest: Vec<u32> = Vec::new();
         while known.lines < digest.lines && input.read_until(b'\n', &mut line).map_err(failed())? > 0 {
@@ -249,7 +219,7 @@ impl EventsLog {
         Ok(known == digest)
     }
 
-    pub(super) fn reader(&self) -> EventsReader {
+    pub(super) fn reader(&self) -> EventsReader<D> {
         EventsReader { flat: self.flat.reader(), latest: Arc::clone(&self.latest) }
     }
 
@@ -266,7 +236,7 @@ impl EventsLog {
 
     /// Appends events, the first of which has the offset `first`; those that are there already must be the same.
     pub(super) fn append(&mut self, first: u64, labelled: &[Labelled]) -> Result<()> {
-        check_in_place(&self.file, &self.path)?;
+        check_in_place(&self.disk, &self.file, &self.path)?;
         let (mut records, mut lines) = (Vec::new(), String::new());
         let mut known = self.known;
         for (offset, labelled) in (first..).zip(labelled) {
@@ -283,13 +253,14 @@ impl EventsLog {
             records.push(EventAt { event: labelled.event, end: known.bytes, crc: known.crc });
         }
         self.write(&lines)?;
-        reach("labels-recorded").map_err(Error::run_file("write", &self.path))?;
+        reach("labels-written").map_err(Error::run_file("write", &self.path))?;
         let mut latest = self.latest.write().unwrap_or_else(PoisonError::into_inner);
         for (offset, record) in (self.known.lines..).zip(&records) {
             *slot(&mut latest, record.event.position)? = head(offset)?;
         }
         drop(latest);
         self.flat.append(&records)?;
+        reach("labels-recorded").map_err(Error::run_file("write", &self.path))?;
         self.known = known;
         Ok(())
     }
@@ -300,11 +271,11 @@ impl EventsLog {
         }
         let write = || {
             reach("labels-write")?;
-            self.file.as_ref().write_all(lines.as_bytes())
+            self.file.append(lines.as_bytes())
         };
         if let Err(source) = write() {
             // Leave no half line behind: the next open would cut it anyway, but a tail may read until then.
-            let _ = cut_torn_line(&self.file);
+            let _ = cut_torn_line(self.file.as_ref());
             return Err(Error::run_file("write", &self.path)(source));
         }
         Ok(())
@@ -329,7 +300,6 @@ impl EventsLog {
 
     /// Whether `line` is in the file already; an error if another is.
     fn compare_ahead(&mut self, offset: u64, line: &str) -> Result<bool> {
-        use std::io::BufRead;
         let Some(ahead) = &mut self.ahead else { return Ok(false) };
         let mut before = Vec::new();
         if ahead.read_until(b'\n', &mut before).map_err(Error::run_file("read", &self.path))? == 0 {
@@ -346,13 +316,13 @@ impl EventsLog {
 
     /// Makes what was appended durable.
     pub(super) fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(Error::run_file("write", &self.path))?;
+        self.file.sync().map_err(Error::run_file("write", &self.path))?;
         self.flat.sync()
     }
 
     /// The end of a run: the log is where it was opened, and has no line but ours.
     pub(super) fn close(&mut self) -> Result<()> {
-        check_in_place(&self.file, &self.path)?;
+        check_in_place(&self.disk, &self.file, &self.path)?;
         self.ahead = None;
         self.file.set_len(self.known.bytes).map_err(Error::run_file("write", &self.path))
     }
@@ -363,66 +333,10 @@ fn differs(offset: u64, before: &[u8], now: &LabelEvent) -> Error {
     Error::Replay { offset, before, now: now.to_line().trim_end().to_owned() }
 }
 
-fn head(offset: u64) -> Result<u32> {
-    u32::try_from(offset + 1).map_err(|_| Error::TooLarge { what: "label events", most: u64::from(u32::MAX) - 1 })
-}
-
-fn slot(latest: &mut Vec<u32>, position: Position) -> Result<&mut u32> {
-    let most = u64::from(u32::MAX);
-    let place = usize::try_from(position).ok().filter(|_| position < most);
-    let place = place.ok_or(Error::TooLarge { what: "samples", most })?;
-    if latest.len() <= place {
-        latest.resize(place + 1, 0);
-    }
-    latest.get_mut(place).ok_or(Error::TooLarge { what: "samples", most })
-}
-
-/// The records of lines that a file of `length` bytes has, `most` of them at most, with what follows from them.
-fn open_records(path: &Path, length: u64, most: u64) -> Result<(Flat<EventAt>, Vec<u32>, Digest)> {
-    let (mut latest, mut known) = (Vec::new(), Digest::default());
-    let flat = Flat::open(path, |number, record: &EventAt| {
-        let sound = number < most
-            && record.end > known.bytes
-            && record.end <= length
-            && record.event.previous.is_none_or(|previous| previous < number);
-        let (Some(head), Ok(place)) = (head(number).ok().filter(|_| sound), slot(&mut latest, record.event.position))
-        else {
-            return false;
-        };
-        *place = head;
-        known = Digest { lines: number + 1, bytes: record.end, crc: record.crc };
-        true
-    })?;
-    Ok((flat, latest, known))
-}
-
-/// The number of the first line that is not as its record says.
-fn first_changed(path: &Path, flat: &Flat<EventAt>) -> std::io::Result<Option<u64>> {
-    const TOGETHER: u64 = 1024;
-    let mut input = BufReader::with_capacity(1 << 18, File::open(path)?);
-    let (mut hasher, mut at, mut bytes) = (crc32fast::Hasher::new(), 0, Vec::new());
-    let mut first = 0;
-    while first < flat.len() {
-        let count = usize::try_from(TOGETHER.min(flat.len() - first)).unwrap_or(0);
-        let Ok(records) = flat.reader().range(first, count) else { return Ok(Some(first)) };
-        for (number, record) in (first..).zip(&records) {
-            bytes.resize(usize::try_from(record.end.saturating_sub(at)).unwrap_or(0), 0);
-            input.read_exact(&mut bytes)?;
-            hasher.update(&bytes);
-            at = record.end;
-            if hasher.clone().finalize() != record.crc || bytes.last() != Some(&b'\n') {
-                return Ok(Some(number));
-            }
-        }
-        first += count as u64;
-    }
-    Ok(None)
-}
-
 /// The CRC-32 of the first `bytes` bytes; `None` if there are not as many.
-fn crc_of(file: &File, bytes: u64) -> std::io::Result<Option<u32>> {
+fn crc_of(file: &impl DiskFile, bytes: u64) -> std::io::Result<Option<u32>> {
     let mut hasher = crc32fast::Hasher::new();
-    let mut input = BufReader::with_capacity(1 << 18, file).take(bytes);
+    let mut input = BufReader::with_capacity(1 << 18, reading(file, 0)).take(bytes);
     let mut block = vec![0; 1 << 18];
     let mut left = bytes;
     while left > 0 {

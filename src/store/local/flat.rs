@@ -2,14 +2,14 @@
 //!
 //! They are caches of where things stand in the logs. A record that is not as it was written ends the file.
 
-use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Read};
 use std::marker::PhantomData;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::base::disk::{Disk, DiskFile, Machine, reading};
 use crate::base::durable::open_append;
+use crate::base::failpoint::reach;
 use crate::error::{Error, Result};
 
 /// A record of [`Record::SIZE`] bytes, without its checksum.
@@ -55,19 +55,19 @@ impl Fields<'_> {
 
 /// Reads records. Cheap to clone; reads from any thread.
 #[derive(Debug)]
-pub(super) struct FlatReader<R> {
-    file: Arc<File>,
+pub(super) struct FlatReader<R, D: Disk = Machine> {
+    file: Arc<D::File>,
     path: Arc<PathBuf>,
     of: PhantomData<fn() -> R>,
 }
 
-impl<R> Clone for FlatReader<R> {
+impl<R, D: Disk> Clone for FlatReader<R, D> {
     fn clone(&self) -> Self {
         Self { file: Arc::clone(&self.file), path: Arc::clone(&self.path), of: PhantomData }
     }
 }
 
-impl<R: Record> FlatReader<R> {
+impl<R: Record, D: Disk> FlatReader<R, D> {
     /// The `count` records from `first` on, which must all be there.
     pub(super) fn range(&self, first: u64, count: usize) -> Result<Vec<R>> {
         let size = R::SIZE + CRC;
@@ -104,28 +104,19 @@ fn open_record<R: Record>(bytes: &[u8]) -> Option<R> {
 
 /// A flat file, open for appending.
 #[derive(Debug)]
-pub(super) struct Flat<R> {
-    reader: FlatReader<R>,
+pub(super) struct Flat<R, D: Disk = Machine> {
+    reader: FlatReader<R, D>,
     len: u64,
 }
 
-impl<R: Record> Flat<R> {
+impl<R: Record, D: Disk> Flat<R, D> {
     /// Opens or creates the file at `path` and hands each record to `accept`, in order. What follows the first record that
     /// is not as it was written, or that `accept` does not take, is cut off.
-    pub(super) fn open(path: &Path, mut accept: impl FnMut(u64, &R) -> bool) -> Result<Self> {
+    pub(super) fn open(disk: &D, path: &Path, accept: impl FnMut(u64, &R) -> bool) -> Result<Self> {
         let failed = |source| Error::run_file("open", path)(source);
-        let file = open_append(path).map_err(failed)?;
-        let size = R::SIZE + CRC;
-        let mut input = BufReader::with_capacity(1 << 18, File::open(path).map_err(failed)?);
-        let mut record = vec![0; size];
-        let mut len = 0;
-        while read_whole(&mut input, &mut record).map_err(failed)? {
-            match open_record(&record) {
-                Some(record) if accept(len, &record) => len += 1,
-                _ => break,
-            }
-        }
-        file.set_len(len * size as u64).map_err(failed)?;
+        let file = open_append(disk, path).map_err(failed)?;
+        let len = read_records(&file, accept).map_err(failed)?;
+        file.set_len(len * (R::SIZE + CRC) as u64).map_err(failed)?;
         Ok(Self { reader: FlatReader { file: Arc::new(file), path: Arc::new(path.to_owned()), of: PhantomData }, len })
     }
 
@@ -133,8 +124,12 @@ impl<R: Record> Flat<R> {
         self.len
     }
 
-    pub(super) fn reader(&self) -> FlatReader<R> {
+    pub(super) fn reader(&self) -> FlatReader<R, D> {
         self.reader.clone()
+    }
+
+    pub(super) fn file(&self) -> &D::File {
+        &self.reader.file
     }
 
     pub(super) fn append(&mut self, records: &[R]) -> Result<()> {
@@ -145,7 +140,8 @@ impl<R: Record> Flat<R> {
             let crc = crc32fast::hash(bytes.get(start..).unwrap_or_default());
             bytes.extend_from_slice(&crc.to_le_bytes());
         }
-        self.reader.file.as_ref().write_all(&bytes).map_err(Error::run_file("write", &self.reader.path))?;
+        let written = reach("flat-append").and_then(|()| self.reader.file.append(&bytes));
+        written.map_err(Error::run_file("write", &self.reader.path))?;
         self.len += records.len() as u64;
         Ok(())
     }
@@ -161,8 +157,25 @@ impl<R: Record> Flat<R> {
     }
 
     pub(super) fn sync(&self) -> Result<()> {
-        self.reader.file.sync_data().map_err(Error::run_file("write", &self.reader.path))
+        self.reader.file.sync().map_err(Error::run_file("write", &self.reader.path))
     }
+}
+
+/// Hands each record of `file` to `accept`, in order, until one is not as it was written or is not accepted. Gives the number of
+/// those before. Changes nothing.
+pub(super) fn read_records<R: Record>(
+    file: &impl DiskFile,
+    mut accept: impl FnMut(u64, &R) -> bool,
+) -> std::io::Result<u64> {
+    let mut input = BufReader::with_capacity(1 << 18, reading(file, 0));
+    let (mut bytes, mut len) = (vec![0; R::SIZE + CRC], 0);
+    while read_whole(&mut input, &mut bytes)? {
+        match open_record(&bytes) {
+            Some(record) if accept(len, &record) => len += 1,
+            _ => break,
+        }
+    }
+    Ok(len)
 }
 
 /// Fills `buffer`; false at the end of the file, also where only a part of a record is left.
@@ -199,20 +212,20 @@ mod tests {
     fn records_are_there_after_reopening_up_to_the_first_damage() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pairs");
-        let mut flat = Flat::open(&path, |_, _: &Pair| true).unwrap();
+        let mut flat = Flat::open(&Machine, &path, |_, _: &Pair| true).unwrap();
         flat.append(&[Pair(1, 2), Pair(3, 4)]).unwrap();
         flat.append(&[Pair(5, 6)]).unwrap();
         assert_eq!(flat.reader().range(1, 2).unwrap(), [Pair(3, 4), Pair(5, 6)]);
         let mut bytes = std::fs::read(&path).unwrap();
-        assert_eq!(Flat::open(&path, |_, _: &Pair| true).unwrap().len(), 3);
-        assert_eq!(Flat::open(&path, |number, _: &Pair| number < 2).unwrap().len(), 2);
-        assert_eq!(Flat::open(&path, |_, _: &Pair| true).unwrap().len(), 2);
+        assert_eq!(Flat::open(&Machine, &path, |_, _: &Pair| true).unwrap().len(), 3);
+        assert_eq!(Flat::open(&Machine, &path, |number, _: &Pair| number < 2).unwrap().len(), 2);
+        assert_eq!(Flat::open(&Machine, &path, |_, _: &Pair| true).unwrap().len(), 2);
         // A torn record at the end, then a flipped bit in the second.
         std::fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
-        assert_eq!(Flat::open(&path, |_, _: &Pair| true).unwrap().len(), 2);
+        assert_eq!(Flat::open(&Machine, &path, |_, _: &Pair| true).unwrap().len(), 2);
         bytes[20] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
-        let flat = Flat::open(&path, |_, _: &Pair| true).unwrap();
+        let flat = Flat::open(&Machine, &path, |_, _: &Pair| true).unwrap();
         assert_eq!((flat.len(), flat.reader().get(0).unwrap()), (1, Pair(1, 2)));
         assert!(matches!(flat.reader().get(1), Err(Error::StoreDamaged { .. })));
     }

@@ -11,6 +11,7 @@ use super::codec::options;
 use super::index::failed;
 use super::{INPUTS, LABELS};
 use crate::base::durable;
+use crate::base::failpoint::pass;
 use crate::base::sealed;
 use crate::domain::candidates::CandidateSet;
 use crate::domain::input::{NewInput, Outcome};
@@ -46,7 +47,9 @@ pub(crate) fn convert(dir: &Path, old: &Format1, identity: &Identity) -> Result<
     match arrivals(dir, old) {
         Ok(inputs) => {
             write(dir, &inputs, identity)?;
+            pass("convert-written")?;
             drop_derived(dir)?;
+            pass("converted")?;
             let samples = inputs.iter().filter(|input| matches!(input, NewInput::Arrive(..))).count();
             Ok(format!(
                 "the run directory is of an older candist: its {samples} texts are taken up in inputs.jsonl, and labels are \
@@ -64,6 +67,7 @@ fn anew(dir: &Path, why: &str) -> Result<String> {
     let (log, aside) = (dir.join(LABELS), dir.join("labels.old.jsonl"));
     if log.exists() {
         durable::rename(&log, &aside).map_err(Error::run_file("move", &log))?;
+        pass("convert-moved")?;
     }
     drop_derived(dir)?;
     Ok(format!(
@@ -74,6 +78,7 @@ fn anew(dir: &Path, why: &str) -> Result<String> {
 
 fn drop_derived(dir: &Path) -> Result<()> {
     CheckpointFiles::of(dir).clear()?;
+    pass("convert-checkpoints-removed")?;
     let store = dir.join("store");
     if store.exists() {
         std::fs::remove_dir_all(&store).map_err(Error::run_file("remove", &store))?;
@@ -124,5 +129,6 @@ fn write(dir: &Path, inputs: &[NewInput], identity: &Identity) -> Result<()> {
         content.push_str(&sealed::seal(&serde_json::to_string(&line).unwrap_or_default()));
         position += u64::from(matches!(input, NewInput::Arrive(..)));
     }
+    pass("convert-write")?;
     durable::replace_file(&dir.join(INPUTS), content.as_bytes())
 }

@@ -80,31 +80,36 @@ impl Index {
         bytes.map(|bytes| decode(key, &bytes).map_err(|Undecodable(why)| self.damaged(why))).transpose()
     }
 
-    /// Gives whether the key is new.
-    fn put<T: Serialize>(&self, tree: &sled::Tree, key: &[u8], value: &T) -> Result<bool> {
-        let bytes = encode(key, value).map_err(|Undecodable(why)| self.damaged(why))?;
-        Ok(tree.insert(key, bytes).map_err(|error| failed(&self.path, error))?.is_none())
+    /// Gives what was there before.
+    fn put<T: Serialize + DeserializeOwned>(&self, tree: &sled::Tree, key: &[u8], value: &T) -> Result<Option<T>> {
+        let damaged = |Undecodable(why)| self.damaged(why);
+        let bytes = encode(key, value).map_err(damaged)?;
+        let before = tree.insert(key, bytes).map_err(|error| failed(&self.path, error))?;
+        before.map(|bytes| decode(key, &bytes).map_err(damaged)).transpose()
     }
 
     pub(super) fn answer(&self, key: AnswerKey) -> Result<Option<AnswerAt>> {
         self.get(&self.answers, &key.0)
     }
 
-    /// Keeps where an answer stands, unless there is one of a later attempt. Whether it is the first under its key.
+    /// Keeps where an answer stands, unless there is one of a later attempt. Whether it is the first under its key, also where a
+    /// crash left it here and not among what was counted.
     pub(super) fn put_answer(&self, key: AnswerKey, at: AnswerAt) -> Result<bool> {
         if self.answer(key)?.is_some_and(|known| known.attempt > at.attempt) {
             return Ok(false);
         }
-        self.put(&self.answers, &key.0, &at)
+        let before = self.put(&self.answers, &key.0, &at)?;
+        Ok(before.is_none_or(|before| before == at && at.attempt == 1))
     }
 
     pub(super) fn known(&self, id: &SampleId) -> Result<Option<KnownSample>> {
         self.get(&self.ids, &id_key(id))
     }
 
-    /// Keeps where a sample stands. Whether its id is new.
+    /// Keeps where a sample stands. Whether its id is new, also where a crash left it here and not among what was counted.
     pub(super) fn put_sample(&self, id: &SampleId, known: &KnownSample) -> Result<bool> {
-        self.put(&self.ids, &id_key(id), known)
+        let before = self.put(&self.ids, &id_key(id), known)?;
+        Ok(before.is_none_or(|before| before.position == known.position))
     }
 
     pub(super) fn applied(&self) -> Result<Applied> {
@@ -118,6 +123,12 @@ impl Index {
     pub(super) fn flush(&self) -> Result<()> {
         self.db.flush().map_err(|error| failed(&self.path, error))?;
         Ok(())
+    }
+
+    /// As it is when it was lost.
+    #[cfg(test)]
+    pub(super) fn clear(&self) {
+        [&self.meta, &self.answers, &self.ids].into_iter().for_each(|tree| tree.clear().unwrap());
     }
 
     /// Reads every entry and counts them: an entry that sled lost, or does not give back as it was written, is damage.

@@ -8,6 +8,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use super::flat::{Fields, Flat, FlatReader, Record};
 use super::index::{Applied, Index, KnownSample};
 use super::log::{Extent, Log, LogReader, Span};
+use super::open::Place;
+use crate::base::disk::{Disk, Machine};
+use crate::base::failpoint::pass;
 use crate::base::sealed;
 use crate::domain::candidates::CandidateSet;
 use crate::domain::input::{Input, InputLine, Names, NewInput};
@@ -113,14 +116,14 @@ impl Shared {
 
 /// Reads events and samples. Cheap to clone; reads from any thread.
 #[derive(Debug, Clone)]
-pub(super) struct InputsReader {
-    log: LogReader,
-    flat: FlatReader<InputAt>,
+pub(super) struct InputsReader<D: Disk = Machine> {
+    log: LogReader<D>,
+    flat: FlatReader<InputAt, D>,
     shared: Arc<RwLock<Shared>>,
     names: Arc<Names>,
 }
 
-impl InputsReader {
+impl<D: Disk> InputsReader<D> {
     fn shared(&self) -> RwLockReadGuard<'_, Shared> {
         self.shared.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,32 +201,30 @@ pub(crate) fn damaged_input(path: &Path, number: u64, why: &str) -> Error {
 
 /// The log, open for appending.
 #[derive(Debug)]
-pub(super) struct InputsLog {
-    log: Log,
-    flat: Flat<InputAt>,
-    reader: InputsReader,
+pub(super) struct InputsLog<D: Disk = Machine> {
+    log: Log<D>,
+    flat: Flat<InputAt, D>,
+    reader: InputsReader<D>,
     index: Index,
 }
 
-impl InputsLog {
+impl<D: Disk> InputsLog<D> {
     /// Opens the log in `dir`, whose first line is there, and brings records, `index` and `applied` level with it. Unless
     /// the log is known to be as it was left, every line is checked.
     pub(super) fn open(
-        dir: &Path,
-        index: &Index,
-        names: &Arc<Names>,
+        place: &Place<'_, D>,
         applied: &mut Applied,
         as_left: bool,
-        stop: &dyn Fn() -> bool,
         repairs: &mut Vec<String>,
     ) -> Result<Self> {
-        let (log, torn) = Log::open(&dir.join(FILE))?;
+        let Place { disk, dir, names, .. } = *place;
+        let (log, torn) = Log::open(disk, &dir.join(FILE))?;
         if torn > 0 {
             repairs.push(format!("{FILE}: cut off an unfinished last line ({torn} bytes)"));
         }
         let file_len = log.file_len()?;
         let mut shared = Shared::default();
-        let flat = Flat::open(&dir.join("store").join("inputs"), |_, at: &InputAt| {
+        let flat = Flat::open(disk, &dir.join("store").join("inputs"), |_, at: &InputAt| {
             let is_there = at.span.offset + u64::from(at.span.len) <= file_len;
             let accepted = is_there && shared.follows(at);
             if accepted {
@@ -237,46 +238,53 @@ impl InputsLog {
         }
         let shared = Arc::new(RwLock::new(shared));
         let reader = InputsReader { log: log.reader(), flat: flat.reader(), shared, names: Arc::clone(names) };
-        let mut inputs = Self { log, flat, reader, index: index.clone() };
-        inputs.take_in(applied, as_left, stop)?;
+        let mut inputs = Self { log, flat, reader, index: place.index.clone() };
+        if let Some(lines) = inputs.take_in(applied, as_left, place.stop)? {
+            repairs.push(format!("{FILE}: cut off {lines} unfinished line(s) at its end"));
+        }
         Ok(inputs)
     }
 
-    /// Reads what is not recorded or not indexed yet, or everything.
-    fn take_in(&mut self, applied: &mut Applied, as_left: bool, stop: &dyn Fn() -> bool) -> Result<()> {
-        let recorded = {
-            let shared = self.reader.shared();
-            match shared.counts.events {
-                0 => Extent::default(),
-                events => Extent { bytes: shared.end, lines: events + 1 },
-            }
-        };
-        let both = if recorded.bytes < applied.inputs.bytes { recorded } else { applied.inputs };
+    /// Reads what is not recorded or not indexed yet, or everything. Gives the number of lines that had to be cut off.
+    ///
+    /// Damaged lines at the end, which nothing knows and no whole line follows, are what a power cut left of a last write;
+    /// nobody was told that it was done. Any other damaged line is an error.
+    fn take_in(&mut self, applied: &mut Applied, as_left: bool, stop: &dyn Fn() -> bool) -> Result<Option<u64>> {
+        let (recorded, indexed) = (self.recorded(), applied.inputs);
+        let both = if recorded.bytes < indexed.bytes { recorded } else { indexed };
         let from = if as_left { both } else { Extent::default() };
-        let (path, names, indexed) = (self.log.path().to_owned(), Arc::clone(&self.reader.names), applied.inputs);
-        let mut new = Vec::new();
+        let (path, names) = (self.log.path().to_owned(), Arc::clone(&self.reader.names));
+        let (mut new, mut torn) = (Vec::new(), None);
         let (flat, index, shared) = (&mut self.flat, &self.index, &self.reader.shared);
         self.log.scan(from, stop, |scanned| {
             let number = scanned.number.wrapping_sub(1);
+            let damaged = |why: &str| damaged_input(&path, number, why);
             let is_recorded = scanned.span.offset < recorded.bytes;
             let is_indexed = scanned.span.offset < indexed.bytes;
-            let line = scanned.line.ok_or_else(|| damaged_input(&path, number, "does not match its checksum"))?;
+            let Some(line) = scanned.line else {
+                let why = damaged("does not match its checksum");
+                if scanned.number == 0 || is_recorded || is_indexed {
+                    return Err(why);
+                }
+                torn.get_or_insert((Extent { bytes: scanned.span.offset, lines: scanned.number }, why));
+                return Ok(());
+            };
+            if let Some((_, why)) = torn.take() {
+                return Err(why);
+            }
             if scanned.number == 0 || (is_recorded && is_indexed) {
                 return if is_recorded && scanned.number >= recorded.lines { Err(moved(&path)) } else { Ok(()) };
             }
-            let input = parse_input(line, &names).map_err(|why| damaged_input(&path, number, &why))?;
+            let input = parse_input(line, &names).map_err(|why| damaged(&why))?;
             if !is_indexed {
-                applied.failed = failed_after(applied.failed, &input);
-                if let Input::Arrive { position, sample, .. } = &input {
-                    applied.samples += u64::from(put_sample(index, *position, sample)?);
-                }
+                index_input(index, &input, applied)?;
             }
             if !is_recorded {
                 let at = place(&input, scanned.span);
                 let mut shared = shared.write().unwrap_or_else(PoisonError::into_inner);
                 if !shared.follows(&at) {
-                    let why = format!("does not follow on the {} samples before it", shared.counts.samples);
-                    return Err(damaged_input(&path, number, &why));
+                    let samples = shared.counts.samples;
+                    return Err(damaged(&format!("does not follow on the {samples} samples before it")));
                 }
                 shared.add(at);
                 new.push(at);
@@ -287,11 +295,24 @@ impl InputsLog {
             Ok(())
         })?;
         self.flat.append(&new)?;
+        let cut = torn.map(|(whole, _)| (self.log.extent().lines - whole.lines, whole));
+        if let Some((_, whole)) = cut {
+            self.log.cut_back(whole)?;
+        }
         applied.inputs = self.log.extent();
-        Ok(())
+        Ok(cut.map(|(lines, _)| lines))
     }
 
-    pub(super) fn reader(&self) -> InputsReader {
+    /// How far the records go.
+    fn recorded(&self) -> Extent {
+        let shared = self.reader.shared();
+        match shared.counts.events {
+            0 => Extent::default(),
+            events => Extent { bytes: shared.end, lines: events + 1 },
+        }
+    }
+
+    pub(super) fn reader(&self) -> InputsReader<D> {
         self.reader.clone()
     }
 
@@ -307,6 +328,7 @@ impl InputsLog {
             position += u64::from(matches!(input, NewInput::Arrive(..)));
         }
         let spans = self.log.append(&lines)?;
+        pass("inputs-index")?;
         let mut position = first;
         let mut places = Vec::with_capacity(new.len());
         for (input, span) in new.iter().zip(spans) {
@@ -324,6 +346,7 @@ impl InputsLog {
         }
         applied.inputs = self.log.extent();
         self.flat.append(&places)?;
+        pass("inputs-recorded")?;
         let mut shared = self.reader.shared.write().unwrap_or_else(PoisonError::into_inner);
         places.into_iter().for_each(|at| shared.add(at));
         Ok(shared.counts)
@@ -332,6 +355,14 @@ impl InputsLog {
     pub(super) fn check_in_place(&self) -> Result<()> {
         self.log.check_in_place()
     }
+}
+
+fn index_input(index: &Index, input: &Input, applied: &mut Applied) -> Result<()> {
+    applied.failed = failed_after(applied.failed, input);
+    if let Input::Arrive { position, sample, .. } = input {
+        applied.samples += u64::from(put_sample(index, *position, sample)?);
+    }
+    Ok(())
 }
 
 fn put_sample(index: &Index, position: Position, sample: &Sample) -> Result<bool> {

@@ -1,13 +1,12 @@
 //! An append-only file of sealed lines: what `answers.jsonl` and `inputs.jsonl` are.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::disk::{Disk, DiskFile, Machine, reading};
 use crate::base::durable::open_append;
 use crate::base::failpoint::reach;
 use crate::base::sealed;
@@ -42,20 +41,27 @@ pub(crate) struct Scanned<'a> {
 
 /// The log, open for appending.
 #[derive(Debug)]
-pub(super) struct Log {
-    file: Arc<File>,
+pub(super) struct Log<D: Disk = Machine> {
+    disk: D,
+    file: Arc<D::File>,
     path: PathBuf,
     extent: Extent,
 }
 
 /// Reads lines of a log by their place. Cheap to clone; reads from any thread.
-#[derive(Debug, Clone)]
-pub(super) struct LogReader {
-    file: Arc<File>,
+#[derive(Debug)]
+pub(super) struct LogReader<D: Disk = Machine> {
+    file: Arc<D::File>,
     path: Arc<PathBuf>,
 }
 
-impl LogReader {
+impl<D: Disk> Clone for LogReader<D> {
+    fn clone(&self) -> Self {
+        Self { file: Arc::clone(&self.file), path: Arc::clone(&self.path) }
+    }
+}
+
+impl<D: Disk> LogReader<D> {
     /// The bytes of `count` lines that follow each other, from `offset` on.
     pub(super) fn bytes(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; len];
@@ -80,16 +86,16 @@ impl LogReader {
     }
 }
 
-impl Log {
-    /// Opens or creates the log at `path` and cuts off an unfinished last line. Its extent is not known before a scan.
-    /// Also gives the bytes that were cut off.
-    pub(super) fn open(path: &Path) -> Result<(Self, u64)> {
-        let file = open_append(path).map_err(Error::run_file("open", path))?;
+impl<D: Disk> Log<D> {
+    /// Opens or creates the log at `path` and cuts off an unfinished last line; what is left is on disk. Its extent is not
+    /// known before a scan. Also gives the bytes that were cut off.
+    pub(super) fn open(disk: &D, path: &Path) -> Result<(Self, u64)> {
+        let file = open_append(disk, path).map_err(Error::run_file("open", path))?;
         let torn = cut_torn_line(&file).map_err(Error::run_file("mend", path))?;
-        Ok((Self { file: Arc::new(file), path: path.to_owned(), extent: Extent::default() }, torn))
+        Ok((Self { disk: disk.clone(), file: Arc::new(file), path: path.to_owned(), extent: Extent::default() }, torn))
     }
 
-    pub(super) fn reader(&self) -> LogReader {
+    pub(super) fn reader(&self) -> LogReader<D> {
         LogReader { file: Arc::clone(&self.file), path: Arc::new(self.path.clone()) }
     }
 
@@ -102,7 +108,7 @@ impl Log {
     }
 
     pub(super) fn file_len(&self) -> Result<u64> {
-        self.file.metadata().map(|metadata| metadata.len()).map_err(Error::run_file("read", &self.path))
+        self.file.len().map_err(Error::run_file("read", &self.path))
     }
 
     /// Goes on behind `known`, which is believed to be there, and hands every line to `each` until the end. Then the extent
@@ -115,7 +121,7 @@ impl Log {
     ) -> Result<()> {
         let path = self.path.clone();
         self.extent = known;
-        scan(&path, known, stop, |scanned| {
+        scan_on(&self.disk.clone(), &path, known, stop, |scanned| {
             self.extent.bytes += u64::from(scanned.span.len);
             self.extent.lines += 1;
             each(scanned)
@@ -127,9 +133,10 @@ impl Log {
         let bytes = lines.concat();
         let write = || {
             reach("log-write")?;
-            self.file.as_ref().write_all(bytes.as_bytes())?;
+            self.file.append(bytes.as_bytes())?;
             reach("log-sync")?;
-            self.file.sync_data()
+            self.file.sync()?;
+            reach("log-synced")
         };
         if let Err(source) = write() {
             // Whatever part reached the file is nothing that anyone was told of.
@@ -146,9 +153,17 @@ impl Log {
         Ok(spans)
     }
 
+    /// Cuts off what follows `extent`, durably. To be used for what was never acknowledged alone.
+    pub(super) fn cut_back(&mut self, extent: Extent) -> Result<()> {
+        let cut = self.file.set_len(extent.bytes).and_then(|()| self.file.sync());
+        cut.map_err(Error::run_file("mend", &self.path))?;
+        self.extent = extent;
+        Ok(())
+    }
+
     /// Whether the file is still where it was opened.
     pub(super) fn check_in_place(&self) -> Result<()> {
-        check_in_place(&self.file, &self.path)
+        check_in_place(&self.disk, &self.file, &self.path)
     }
 }
 
@@ -157,12 +172,21 @@ pub(crate) fn scan(
     path: &Path,
     known: Extent,
     stop: &dyn Fn() -> bool,
+    each: impl FnMut(Scanned<'_>) -> Result<()>,
+) -> Result<()> {
+    scan_on(&Machine, path, known, stop, each)
+}
+
+fn scan_on<D: Disk>(
+    disk: &D,
+    path: &Path,
+    known: Extent,
+    stop: &dyn Fn() -> bool,
     mut each: impl FnMut(Scanned<'_>) -> Result<()>,
 ) -> Result<()> {
     let unreadable = || Error::run_file("read", path);
-    let mut file = File::open(path).map_err(unreadable())?;
-    file.seek(SeekFrom::Start(known.bytes)).map_err(unreadable())?;
-    let mut input = BufReader::with_capacity(1 << 18, file);
+    let file = disk.open(path).map_err(unreadable())?;
+    let mut input = BufReader::with_capacity(1 << 18, reading(&file, known.bytes));
     let (mut offset, mut number, mut line) = (known.bytes, known.lines, Vec::new());
     loop {
         if number.is_multiple_of(STOP_EVERY) && stop() {
@@ -183,25 +207,23 @@ pub(crate) fn scan(
 }
 
 /// Whether `path` still leads to `file`: what is written to a file that was removed is lost.
-pub(super) fn check_in_place(file: &File, path: &Path) -> Result<()> {
-    let ours = file.metadata().map_err(Error::run_file("read", path))?;
-    match std::fs::metadata(path) {
-        Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => Ok(()),
+pub(super) fn check_in_place<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<()> {
+    match disk.leads_to(path, file) {
+        Ok(true) => Ok(()),
         _ => Err(Error::TakenAway { path: path.to_owned() }),
     }
 }
 
 /// Cuts off what follows the last line feed: a write that a crash interrupted. Gives the bytes that were cut off.
-pub(super) fn cut_torn_line(mut file: &File) -> std::io::Result<u64> {
-    let length = file.seek(SeekFrom::End(0))?;
+pub(super) fn cut_torn_line(file: &impl DiskFile) -> std::io::Result<u64> {
+    let length = file.len()?;
     let mut end = length;
     let mut block = vec![0; 1 << 16];
     while end > 0 {
         let start = end.saturating_sub(block.len() as u64);
         let size = usize::try_from(end - start).unwrap_or(block.len());
         let Some(part) = block.get_mut(..size) else { break };
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(part)?;
+        file.read_exact_at(part, start)?;
         if let Some(at) = part.iter().rposition(|&b| b == b'\n') {
             end = start + at as u64 + 1;
             break;
@@ -210,7 +232,7 @@ pub(super) fn cut_torn_line(mut file: &File) -> std::io::Result<u64> {
     }
     if end < length {
         file.set_len(end)?;
-        file.sync_data()?;
+        file.sync()?;
     }
     Ok(length - end)
 }
@@ -220,13 +242,14 @@ mod tests {
     use super::*;
     use crate::base::sealed::seal;
     use proptest::prelude::*;
+    use std::fs::File;
 
     fn lines(count: u32) -> Vec<String> {
         (0..count).map(|number| seal(&format!("{{\"number\":{number},\"text\":\"é\"}}"))).collect()
     }
 
     fn open(path: &Path) -> (Log, u64, Vec<Option<String>>) {
-        let (mut log, torn) = Log::open(path).unwrap();
+        let (mut log, torn) = Log::open(&Machine, path).unwrap();
         let mut read = Vec::new();
         log.scan(Extent::default(), &|| false, |scanned| {
             read.push(scanned.line.map(|line| String::from_utf8(line.to_vec()).unwrap() + "\n"));

@@ -6,6 +6,7 @@
 
 mod answers;
 mod codec;
+mod event_records;
 mod events;
 mod failures;
 mod flat;
@@ -15,6 +16,8 @@ mod inputs;
 mod log;
 mod mark;
 mod open;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::ops::Range;
@@ -26,6 +29,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(super) use self::event_records::changed_label_lines;
 pub(super) use self::failures::FILE as FAILURES;
 pub use self::index::KnownSample;
 pub(super) use self::inputs::{FILE as INPUTS, damaged_input, parse_input};

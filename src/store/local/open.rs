@@ -12,7 +12,9 @@ use super::answers::AnswersLog;
 use super::events::EventsLog;
 use super::index::{Applied, Index};
 use super::inputs::InputsLog;
-use super::mark::Mark;
+use super::mark::{AsLeft, Mark};
+use crate::base::disk::{Disk, Machine};
+use crate::base::failpoint::pass;
 use crate::base::panic;
 use crate::domain::event::By;
 use crate::domain::input::Names;
@@ -25,11 +27,11 @@ pub const OPENING_THREAD: &str = "candist-open";
 
 /// A store whose parts agree with each other.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct Opened<D: Disk = Machine> {
     pub(super) index: Index,
-    pub(super) answers: AnswersLog,
-    pub(super) inputs: InputsLog,
-    pub(super) events: EventsLog,
+    pub(super) answers: AnswersLog<D>,
+    pub(super) inputs: InputsLog<D>,
+    pub(super) events: EventsLog<D>,
     pub(super) applied: Applied,
     /// What had to be mended, one sentence each.
     pub(super) repairs: Vec<String>,
@@ -42,6 +44,15 @@ pub(super) struct Wanted<'a> {
     pub(super) refinery: &'a By,
     /// How far a checkpoint vouches for the label log.
     pub(super) certified: Option<Digest>,
+    pub(super) stop: &'a dyn Fn() -> bool,
+}
+
+/// Where the logs are opened, and what they need for that.
+pub(super) struct Place<'a, D: Disk> {
+    pub(super) disk: &'a D,
+    pub(super) dir: &'a Path,
+    pub(super) names: &'a Arc<Names>,
+    pub(super) index: &'a Index,
     pub(super) stop: &'a dyn Fn() -> bool,
 }
 
@@ -58,7 +69,9 @@ pub(super) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
             Err(Error::StoreDamaged { message, .. }) => {
                 let sentence = format!("store/ was damaged ({message}): made anew from the logs");
                 tracing::debug!("{sentence}");
+                pass("store-remove")?;
                 std::fs::remove_dir_all(&folder).map_err(Error::run_file("remove the damaged", &folder))?;
+                pass("store-removed")?;
                 std::fs::create_dir(&folder).map_err(Error::run_file("create", &folder))?;
                 repairs.push(sentence);
             }
@@ -77,16 +90,28 @@ pub(super) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
 
 fn open_once(wanted: &Wanted<'_>, folder: &Path, repairs: &mut Vec<String>) -> Result<Opened> {
     remove_half_written_snapshots(folder)?;
+    let left = Mark::take(wanted.dir)?;
+    pass("mark-taken")?;
+    open_logs(&Machine, wanted, open_guarded(folder.join("index"))?, left, repairs)
+}
+
+/// Opens the logs and brings everything level with them.
+pub(super) fn open_logs<D: Disk>(
+    disk: &D,
+    wanted: &Wanted<'_>,
+    index: Index,
+    left: AsLeft,
+    repairs: &mut Vec<String>,
+) -> Result<Opened<D>> {
     let Wanted { dir, names, stop, .. } = *wanted;
-    let left = Mark::take(dir)?;
-    let index = open_guarded(folder.join("index"))?;
     let mut applied = index.applied()?;
-    let answers = AnswersLog::open(dir, &index, names, &mut applied, left.answers, stop, repairs)?;
-    let inputs = InputsLog::open(dir, &index, names, &mut applied, left.inputs, stop, repairs)?;
+    let place = Place { disk, dir, names, index: &index, stop };
+    let answers = AnswersLog::open(&place, &mut applied, left.answers, repairs)?;
+    let inputs = InputsLog::open(&place, &mut applied, left.inputs, repairs)?;
     let ids = index.clone();
     let position = move |id: &SampleId| Ok(ids.known(id)?.map(|known| known.position));
     let certified = wanted.certified.map(|digest| (digest, &position as &dyn Fn(&SampleId) -> Result<Option<u64>>));
-    let events = EventsLog::open(dir, names, wanted.refinery.clone(), left.labels, certified, repairs)?;
+    let events = EventsLog::open(disk, dir, names, wanted.refinery.clone(), left.labels, certified, repairs)?;
     index.set_applied(&applied)?;
     Ok(Opened { index, answers, inputs, events, applied, repairs: Vec::new() })
 }

@@ -11,10 +11,10 @@ use super::failures::Failures;
 use super::index::{Applied, Index};
 use super::inputs::InputsLog;
 use super::mark::Mark;
-use crate::base::failpoint::reach;
+use crate::base::failpoint::pass;
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::{Digest, Failure, InputCounts, Labelled, RunLock};
 
 /// Commands that are made durable together, at most.
@@ -78,6 +78,7 @@ impl Writer {
                     self.written.send_replace(self.events.len());
                 }
                 Command::Seal(lines, ack) => {
+                    pass("before-seal")?;
                     self.events.sync()?;
                     acknowledge.push(acknowledgement(ack, self.events.digest(lines)?));
                 }
@@ -86,7 +87,9 @@ impl Writer {
                 Command::Keep(..) | Command::Append(..) => {}
             }
         }
+        pass("before-applied")?;
         self.index.set_applied(&self.applied)?;
+        pass("before-acknowledge")?;
         self.failures.flush()?;
         acknowledge.into_iter().for_each(|acknowledge| acknowledge());
         Ok(())
@@ -104,9 +107,9 @@ impl Writer {
         if records.is_empty() {
             return Ok(());
         }
-        failpoint("before-answers")?;
+        pass("before-answers")?;
         self.answers.append(&records, &mut self.applied)?;
-        failpoint("after-answers")
+        pass("after-answers")
     }
 
     /// The group's inputs: one write and one fdatasync.
@@ -122,31 +125,29 @@ impl Writer {
         if inputs.is_empty() {
             return Ok(());
         }
-        failpoint("before-inputs")?;
+        pass("before-inputs")?;
         let counts = self.inputs.append(&inputs, &mut self.applied)?;
-        failpoint("after-inputs")?;
+        pass("after-inputs")?;
         acknowledge.extend(acks.into_iter().map(|ack| acknowledgement(ack, counts)));
         Ok(())
     }
 
     fn close(mut self) -> Result<()> {
-        failpoint("before-close")?;
+        pass("before-close")?;
         self.index.set_applied(&self.applied)?;
         self.index.flush()?;
+        pass("close-flushed")?;
         self.answers.check_in_place()?;
         self.inputs.check_in_place()?;
         self.events.close()?;
         self.events.sync()?;
+        pass("before-mark")?;
         Mark::leave(&self.dir)?;
-        failpoint("after-close")?;
+        pass("after-close")?;
         // Not before: another process may begin here then.
         drop(self.lock);
         Ok(())
     }
-}
-
-fn failpoint(name: &'static str) -> Result<()> {
-    reach(name).map_err(Error::run_file("write", std::path::Path::new(name)))
 }
 
 /// Nobody may wait any more; then there is nobody to tell.

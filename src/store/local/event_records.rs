@@ -1,0 +1,140 @@
+//! `store/events`: a record for each event of the label log, with the log's end and checksum up to and with its line.
+
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use super::LABELS;
+use super::flat::{Fields, Flat, Record, read_records};
+use crate::base::disk::{Disk, DiskFile, Machine, reading};
+use crate::domain::event::StoredEvent;
+use crate::domain::label::LabelId;
+use crate::domain::sample::Position;
+use crate::error::{Error, Result};
+use crate::store::Digest;
+
+const NONE: u64 = u64::MAX;
+
+/// A stored event, and the log up to and with its line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct EventAt {
+    pub(super) event: StoredEvent,
+    pub(super) end: u64,
+    pub(super) crc: u32,
+}
+
+impl Record for EventAt {
+    const SIZE: usize = 4 * 8 + 3 * 4 + 2 + 1;
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        let event = &self.event;
+        for number in [self.end, event.position, event.previous.unwrap_or(NONE), event.student] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        for number in [self.crc, event.revision, event.confidence.to_bits()] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&event.label.0.to_le_bytes());
+        bytes.push(u8::from(event.by_student) | (u8::from(event.is_final) << 1));
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut fields = Fields(bytes);
+        let (end, position, previous, student) = (fields.u64()?, fields.u64()?, fields.u64()?, fields.u64()?);
+        let (crc, revision, confidence) = (fields.u32()?, fields.u32()?, f32::from_bits(fields.u32()?));
+        let (label, flags) = (LabelId(fields.u16()?), fields.u8()?);
+        let event = StoredEvent {
+            position,
+            label,
+            confidence,
+            by_student: flags & 1 != 0,
+            revision,
+            student,
+            is_final: flags & 2 != 0,
+            previous: (previous != NONE).then_some(previous),
+        };
+        Some(Self { event, end, crc })
+    }
+}
+
+pub(super) fn head(offset: u64) -> Result<u32> {
+    u32::try_from(offset + 1).map_err(|_| Error::TooLarge { what: "label events", most: u64::from(u32::MAX) - 1 })
+}
+
+pub(super) fn slot(latest: &mut Vec<u32>, position: Position) -> Result<&mut u32> {
+    let most = u64::from(u32::MAX);
+    let place = usize::try_from(position).ok().filter(|_| position < most);
+    let place = place.ok_or(Error::TooLarge { what: "samples", most })?;
+    if latest.len() <= place {
+        latest.resize(place + 1, 0);
+    }
+    latest.get_mut(place).ok_or(Error::TooLarge { what: "samples", most })
+}
+
+/// The records of lines that a file of `length` bytes has, `most` of them at most, with what follows from them.
+pub(super) fn open_records<D: Disk>(
+    disk: &D,
+    path: &Path,
+    length: u64,
+    most: u64,
+) -> Result<(Flat<EventAt, D>, Vec<u32>, Digest)> {
+    let (mut latest, mut known) = (Vec::new(), Digest::default());
+    let flat = Flat::open(disk, path, |number, record: &EventAt| {
+        let sound = number < most
+            && record.end > known.bytes
+            && record.end <= length
+            && record.event.previous.is_none_or(|previous| previous < number);
+        let (Some(head), Ok(place)) = (head(number).ok().filter(|_| sound), slot(&mut latest, record.event.position))
+        else {
+            return false;
+        };
+        *place = head;
+        known = Digest { lines: number + 1, bytes: record.end, crc: record.crc };
+        true
+    })?;
+    Ok((flat, latest, known))
+}
+
+/// Hands the number of each line of `labels` that is not as its record in `records` says to `each`, as long as that gives true.
+fn changed_lines(
+    labels: &impl DiskFile,
+    records: &impl DiskFile,
+    mut each: impl FnMut(u64) -> bool,
+) -> std::io::Result<()> {
+    let mut input = BufReader::with_capacity(1 << 18, reading(labels, 0));
+    let (mut known, mut line, mut failed) = (Digest::default(), Vec::new(), Ok(()));
+    read_records(records, |number, record: &EventAt| {
+        line.resize(usize::try_from(record.end.saturating_sub(known.bytes)).unwrap_or(0), 0);
+        failed = input.read_exact(&mut line);
+        let is_same = known.with(&line).crc == record.crc && line.last() == Some(&b'\n');
+        known = Digest { lines: number + 1, bytes: record.end, crc: record.crc };
+        failed.is_ok() && (is_same || each(number))
+    })?;
+    failed
+}
+
+/// The number of the first line that is not as its record says.
+pub(super) fn first_changed(labels: &impl DiskFile, records: &impl DiskFile) -> std::io::Result<Option<u64>> {
+    let mut first = None;
+    changed_lines(labels, records, |number| {
+        first = Some(number);
+        false
+    })?;
+    Ok(first)
+}
+
+/// The numbers of lines of the log in `dir` that are not as their records say. Changes nothing; `None` where there are no
+/// records.
+pub(crate) fn changed_label_lines(dir: &Path) -> Result<Option<Vec<u64>>> {
+    let (path, records) = (dir.join(LABELS), dir.join("store").join("events"));
+    let (Ok(labels), Ok(records)) = (Machine.open(&path), Machine.open(&records)) else { return Ok(None) };
+    let mut changed = Vec::new();
+    let compared = changed_lines(&labels, &records, |number| {
+        changed.push(number);
+        true
+    });
+    match compared {
+        // The log is shorter than the records: its lines before are compared.
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(Some(changed)),
+        compared => compared.map(|()| Some(changed)).map_err(Error::run_file("read", &path)),
+    }
+}
