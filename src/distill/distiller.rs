@@ -87,16 +87,19 @@ impl Distiller {
         let mut student = parts.student;
         let inputs = parts.store.inputs.counts();
         let fits = |state: &State| state.consumed <= inputs.events && state.offset <= events;
-        let (loaded, unusable) = parts.keeper.load(student.as_mut(), fits)?;
+        let (loaded, mut unusable) = parts.keeper.load(student.as_mut(), fits)?;
         let mut refinery = (parts.refinery)(parts.labels);
-        let state = match loaded {
-            Some(Loaded { state, refinery: learned }) => {
-                let wrong = |message| Error::Checkpoint { path: "checkpoints".into(), message };
-                refinery.load(learned).map_err(wrong)?;
-                state
+        let mut state = State::default();
+        if let Some(Loaded { state: found, refinery: learned }) = loaded {
+            match refinery.load(learned) {
+                Ok(()) => state = found,
+                Err(message) => {
+                    unusable.push(Error::Checkpoint { path: "checkpoints".into(), message });
+                    student.reset();
+                    refinery = (parts.refinery)(parts.labels);
+                }
             }
-            None => State::default(),
-        };
+        }
         let mut distiller = Self {
             seed: parts.seed,
             config: parts.distill,
