@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 
 use super::checkpoints::CheckpointFiles;
 use super::header::Header;
+use super::local::format1::{self, TakenUp};
 use super::local::{ANSWERS, INPUTS, LABELS, LocalStore};
 use super::lock::RunLock;
-use super::local::format1::{self, TakenUp};
 use super::manifest::{Format1, Found, Manifest};
 use super::view::RunView;
 use super::{Digest, Store};

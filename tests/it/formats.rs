@@ -4,7 +4,7 @@
 use candist::base::random::rng;
 use rand::Rng;
 
-use crate::support::{Finished, Project, copy_folder, latest, repository};
+use crate::support::{Finished, Project, copy_folder, count, latest, repository};
 
 /// The answers in each of them.
 const ANSWERS: usize = 78;
@@ -73,7 +73,7 @@ fn the_first_format_without_its_store_arrives_anew() {
 
 #[test]
 fn the_first_format_with_a_damaged_store_is_taken_up_or_arrives_anew() {
-    for seed in 0..8 {
+    for seed in 0..count("CANDIST_DAMAGES", 8) as u64 {
         let (project, labels) = fixture("format-1");
         let mut files: Vec<_> = std::fs::read_dir(project.path("run/store"))
             .unwrap()
@@ -125,7 +125,10 @@ fn the_first_format_with_other_settings_arrives_anew() {
 fn readers_say_what_to_do_with_the_first_format_and_change_nothing() {
     let (project, labels) = fixture("format-1");
     for args in [&["status", "run"][..], &["failures", "run"], &["check", "--deep", "run"]] {
-        project.candist(args).expect_exit(1).expect_said("was written by an older candist: `candist run CONFIG` takes it up");
+        project
+            .candist(args)
+            .expect_exit(1)
+            .expect_said("was written by an older candist: `candist run CONFIG` takes it up");
     }
     assert_eq!(project.candist(&["tail", "run"]).expect_exit(0).out, labels);
     assert!(!project.path("run/inputs.jsonl").exists());

@@ -14,6 +14,8 @@ mod kill;
 mod failpoints;
 // A damaged, lost or junk store, journal, label log or checkpoint.
 mod damage;
+// Any file of a run directory deleted or damaged in any way.
+mod ruins;
 // Run directories that older programs left.
 mod formats;
 // A corpus that grows, settings that change, a task that is another.

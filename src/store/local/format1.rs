@@ -7,8 +7,8 @@ use bincode::Options;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::codec::options;
 use super::INPUTS;
+use super::codec::options;
 use super::index::failed;
 use super::open::{guarded, remove_half_written_snapshots};
 use crate::base::durable;
