@@ -128,7 +128,7 @@ fn labels(view: &RunView, written: u64, mut revisions: Revisions) -> Result<File
         Some(changed) => {
             let known: HashSet<u64> = report.problems.iter().map(|(line, _)| *line).collect();
             for line in changed.into_iter().filter(|line| !known.contains(line)) {
-                report.wrong(line, "is not as it was written");
+                report.wrong(line, "is not as it was written, or lost");
             }
             report.problems.sort();
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::durable::replace_file;
+use crate::base::durable::{replace_file, sync_folder_of};
 use crate::domain::sample::Position;
 use crate::error::{Error, Result};
 
@@ -90,6 +90,16 @@ impl Manifest {
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
         let sealed = Sealed { content: self, crc: crc(self) };
         replace_file(&dir.join(FILE), &serde_json::to_vec_pretty(&sealed).unwrap_or_default())
+    }
+
+    /// Removes the manifest in `dir`, durably.
+    pub(crate) fn forget(dir: &Path) -> Result<()> {
+        let path = dir.join(FILE);
+        let removed = match std::fs::remove_file(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| sync_folder_of(&path)),
+        };
+        removed.map_err(Error::run_file("remove", &path))
     }
 }
 

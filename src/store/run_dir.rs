@@ -6,9 +6,10 @@ use std::thread::JoinHandle;
 
 use super::checkpoints::CheckpointFiles;
 use super::header::Header;
-use super::local::{ANSWERS, INPUTS, LABELS, LocalStore, format1};
+use super::local::format1::{self, TakenUp};
+use super::local::{ANSWERS, INPUTS, LABELS, LocalStore};
 use super::lock::RunLock;
-use super::manifest::{Found, Manifest};
+use super::manifest::{Format1, Found, Manifest};
 use super::view::RunView;
 use super::{Digest, Store};
 use crate::base::durable;
@@ -129,40 +130,12 @@ impl OwnedRun {
 
     /// Makes logs and manifest those of this identity. Done again after a kill anywhere in it, it comes to the same.
     fn settle(&mut self) -> Result<()> {
-        let mut manifest = Manifest::read(&self.dir)?;
-        let mut header = Header::read(&self.dir)?;
-        if let (Found::Old(old), None) = (&manifest, &header) {
-            self.same_task(&old.task, &old.labels)?;
-            let converted = format1::convert(&self.dir, old, &self.identity)?;
-            self.notes.push(converted);
-            header = Header::read(&self.dir)?;
-        }
-        if let Found::Old(_) = &manifest {
-            manifest = Found::Nothing;
-        }
-        if let Found::Damaged(why) = &manifest {
-            self.notes.push(format!("manifest.json was damaged ({why}): made anew"));
-        }
-        if let Some(found) = &header {
-            self.same_task(&found.task, &found.labels)?;
-            if let Found::Current(manifest) = &manifest
-                && manifest.run != found.run
-            {
-                return Err(Error::OtherRun { path: self.dir.join("manifest.json") });
-            }
-            if found.asking != self.identity.asking || found.teachers != self.identity.names.teachers {
-                self.begin_anew("teachers, prompts or their parameters changed")?;
-                header = None;
-            }
-        } else if matches!(manifest, Found::Current(_)) || self.dir.join(LABELS).exists() {
-            // What the labels came of cannot be told any more.
-            self.begin_anew("inputs.jsonl was missing")?;
-        }
-        let header = match header {
+        let manifest = self.manifest()?;
+        let header = match self.fitting_header(manifest.as_ref())? {
             Some(header) => header,
             None => {
-                let header = Header::new(&self.identity);
                 pass("before-header")?;
+                let header = Header::new(&self.identity);
                 header.write(&self.dir)?;
                 header
             }
@@ -171,12 +144,70 @@ impl OwnedRun {
         pass("before-manifest")?;
         let wanted = Manifest::new(header.run, header.task, self.identity.labelling.clone());
         match manifest {
-            Found::Current(manifest) if manifest == wanted => return Ok(()),
-            Found::Current(manifest) if manifest.run == wanted.run => self.label_anew()?,
+            Some(manifest) if manifest == wanted => return Ok(()),
+            Some(manifest) if manifest.run == wanted.run => self.label_anew()?,
             _ => {}
         }
         wanted.write(&self.dir)?;
         pass("run-begun")
+    }
+
+    /// The manifest, if there is one. A run directory of an older format is taken up first.
+    fn manifest(&mut self) -> Result<Option<Manifest>> {
+        match Manifest::read(&self.dir)? {
+            Found::Current(manifest) => Ok(Some(manifest)),
+            Found::Old(old) => {
+                self.same_task(&old.task, &old.labels)?;
+                self.take_up(&old)?;
+                Ok(None)
+            }
+            Found::Damaged(why) => {
+                self.notes.push(format!("manifest.json was damaged ({why}): made anew"));
+                Ok(None)
+            }
+            Found::Nothing => Ok(None),
+        }
+    }
+
+    /// Makes an older run directory one of today, but for the manifest.
+    fn take_up(&mut self, old: &Format1) -> Result<()> {
+        let said = match format1::convert(&self.dir, old, &self.identity)? {
+            TakenUp::Texts(texts) => format!(
+                "its {texts} texts are taken up in inputs.jsonl, and labels are compared with those in labels.jsonl as they \
+                 come again; nothing is asked again"
+            ),
+            TakenUp::Before => "taking it up is completed now".to_owned(),
+            TakenUp::Nothing(why) => {
+                let labels = self.move_aside(LABELS)?;
+                let labels = labels.map(|name| format!("; the old labels are in {name}")).unwrap_or_default();
+                format!("{why}: the texts arrive anew, with the answers that are stored{labels}")
+            }
+        };
+        pass("convert-written")?;
+        format1::drop_caches(&self.dir)?;
+        pass("converted")?;
+        self.notes.push(format!("the run directory is of an older candist: {said}"));
+        Ok(())
+    }
+
+    /// The first line of the input log, if the log is of this identity. One that is not is moved aside.
+    fn fitting_header(&mut self, manifest: Option<&Manifest>) -> Result<Option<Header>> {
+        let Some(found) = Header::read(&self.dir)? else {
+            if manifest.is_some() || self.dir.join(LABELS).exists() {
+                // What the labels came of cannot be told any more.
+                self.begin_anew("inputs.jsonl was missing")?;
+            }
+            return Ok(None);
+        };
+        self.same_task(&found.task, &found.labels)?;
+        if manifest.is_some_and(|manifest| manifest.run != found.run) {
+            return Err(Error::OtherRun { path: self.dir.join("manifest.json") });
+        }
+        if found.asking != self.identity.asking || found.teachers != self.identity.names.teachers {
+            self.begin_anew("teachers, prompts or their parameters changed")?;
+            return Ok(None);
+        }
+        Ok(Some(found))
     }
 
     fn same_task(&self, task: &str, labels: &[String]) -> Result<()> {
@@ -193,6 +224,8 @@ impl OwnedRun {
         // Empty, not missing: what is made anew then is no repair.
         std::fs::create_dir(&store).map_err(Error::run_file("create", &store))?;
         pass("anew-caches-removed")?;
+        // Of the log that goes; beside another one it would be that of another run directory.
+        Manifest::forget(&self.dir)?;
         let inputs = self.move_aside(INPUTS)?;
         pass("anew-inputs-moved")?;
         let old: Vec<String> = [labels, inputs].into_iter().flatten().collect();

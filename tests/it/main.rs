@@ -12,8 +12,14 @@ mod support;
 mod flow;
 // What came once stays: kills, and the same bytes in the end.
 mod kill;
+// The program dies, or fails, at every named place of every durable step.
+mod failpoints;
 // A damaged, lost or junk store, journal, label log or checkpoint.
 mod damage;
+// Any file of a run directory deleted or damaged in any way.
+mod ruins;
+// Run directories that older programs left.
+mod formats;
 // A corpus that grows, settings that change, a task that is another.
 mod change;
 // Everything that goes wrong says what to do, with the right exit code.

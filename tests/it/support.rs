@@ -31,6 +31,11 @@ pub(crate) fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// How often something is tried: a short time in a test, longer where the environment's `name` says so.
+pub(crate) fn count(name: &str, short: usize) -> usize {
+    std::env::var(name).ok().and_then(|count| count.parse().ok()).unwrap_or(short)
+}
+
 pub(crate) struct Project {
     folder: TempDir,
 }

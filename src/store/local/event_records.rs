@@ -1,6 +1,6 @@
 //! `store/events`: a record for each event of the label log, with the log's end and checksum up to and with its line.
 
-use std::io::{BufReader, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use super::LABELS;
@@ -94,7 +94,8 @@ pub(super) fn open_records<D: Disk>(
     Ok((flat, latest, known))
 }
 
-/// Hands the number of each line of `labels` that is not as its record in `records` says to `each`, as long as that gives true.
+/// Hands the number of each line of `labels` that is not as its record in `records` says, or is not there, to `each`, as long as
+/// that gives true.
 fn changed_lines(
     labels: &impl DiskFile,
     records: &impl DiskFile,
@@ -104,7 +105,13 @@ fn changed_lines(
     let (mut known, mut line, mut failed) = (Digest::default(), Vec::new(), Ok(()));
     read_records(records, |number, record: &EventAt| {
         line.resize(usize::try_from(record.end.saturating_sub(known.bytes)).unwrap_or(0), 0);
-        failed = input.read_exact(&mut line);
+        match input.read_exact(&mut line) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                each(number);
+                return false;
+            }
+            read => failed = read,
+        }
         let is_same = known.with(&line).crc == record.crc && line.last() == Some(&b'\n');
         known = Digest { lines: number + 1, bytes: record.end, crc: record.crc };
         failed.is_ok() && (is_same || each(number))
@@ -132,9 +139,5 @@ pub(crate) fn changed_label_lines(dir: &Path) -> Result<Option<Vec<u64>>> {
         changed.push(number);
         true
     });
-    match compared {
-        // The log is shorter than the records: its lines before are compared.
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(Some(changed)),
-        compared => compared.map(|()| Some(changed)).map_err(Error::run_file("read", &path)),
-    }
+    compared.map(|()| Some(changed)).map_err(Error::run_file("read", &path))
 }

@@ -7,15 +7,16 @@ use bincode::Options;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::INPUTS;
 use super::codec::options;
 use super::index::failed;
-use super::{INPUTS, LABELS};
+use super::open::{guarded, remove_half_written_snapshots};
 use crate::base::durable;
 use crate::base::failpoint::pass;
 use crate::base::sealed;
 use crate::domain::candidates::CandidateSet;
 use crate::domain::input::{NewInput, Outcome};
-use crate::domain::sample::{Sample, SampleId};
+use crate::domain::sample::{Position, Sample, SampleId};
 use crate::error::{Error, Result};
 use crate::store::checkpoints::CheckpointFiles;
 use crate::store::header::Header;
@@ -39,44 +40,39 @@ struct OldFailure {
     reason: String,
 }
 
-/// Writes the input log of what the run directory `dir` holds; says what was done. Safe to be killed in.
-pub(crate) fn convert(dir: &Path, old: &Format1, identity: &Identity) -> Result<String> {
+/// What became of an older run directory.
+pub(crate) enum TakenUp {
+    /// Its texts are in the input log, so many.
+    Texts(u64),
+    /// They were, before the program that took them up was killed.
+    Before,
+    /// It says of no text what came of it, or it is of other settings: why. Its labels are still in their place.
+    Nothing(&'static str),
+}
+
+/// Writes the input log of what the run directory `dir` holds. Safe to be killed in: once the input log is there, it is not
+/// written again.
+pub(crate) fn convert(dir: &Path, old: &Format1, identity: &Identity) -> Result<TakenUp> {
     if old.labelling != identity.before {
-        return anew(dir, "its teachers, student or distillation changed since");
+        return Ok(TakenUp::Nothing("its teachers, student or distillation changed since"));
+    }
+    if Header::read(dir)?.is_some() {
+        return Ok(TakenUp::Before);
     }
     match arrivals(dir, old) {
         Ok(inputs) => {
             write(dir, &inputs, identity)?;
-            pass("convert-written")?;
-            drop_derived(dir)?;
-            pass("converted")?;
             let samples = inputs.iter().filter(|input| matches!(input, NewInput::Arrive(..))).count();
-            Ok(format!(
-                "the run directory is of an older candist: its {samples} texts are taken up in inputs.jsonl, and labels are \
-                 compared with those in labels.jsonl as they come again; nothing is asked again"
-            ))
+            Ok(TakenUp::Texts(samples as u64))
         }
         // Another process, or the machine: to be tried again.
         Err(error @ (Error::Busy { .. } | Error::RunFile { .. })) => Err(error),
-        Err(_) => anew(dir, "its store cannot be read"),
+        Err(_) => Ok(TakenUp::Nothing("its store cannot be read")),
     }
 }
 
-/// What cannot be taken up arrives again; the answers are there.
-fn anew(dir: &Path, why: &str) -> Result<String> {
-    let (log, aside) = (dir.join(LABELS), dir.join("labels.old.jsonl"));
-    if log.exists() {
-        durable::rename(&log, &aside).map_err(Error::run_file("move", &log))?;
-        pass("convert-moved")?;
-    }
-    drop_derived(dir)?;
-    Ok(format!(
-        "the run directory is of an older candist and {why}: the texts arrive anew, with the answers that are stored; the old \
-         labels are in labels.old.jsonl"
-    ))
-}
-
-fn drop_derived(dir: &Path) -> Result<()> {
+/// Removes the caches that no later program reads.
+pub(crate) fn drop_caches(dir: &Path) -> Result<()> {
     CheckpointFiles::of(dir).clear()?;
     pass("convert-checkpoints-removed")?;
     let store = dir.join("store");
@@ -89,28 +85,42 @@ fn drop_derived(dir: &Path) -> Result<()> {
 /// All that arrived, in order, with the ends of the corpus between.
 fn arrivals(dir: &Path, old: &Format1) -> Result<Vec<NewInput>> {
     let path = dir.join("store");
-    let wrong = |message: String| Error::StoreDamaged { path: path.clone(), message };
-    let db = sled::Config::new().path(&path).open().map_err(|error| failed(&path, error))?;
-    let tree = |name: &str| db.open_tree(name).map_err(|error| failed(&path, error));
+    if !path.join("db").exists() {
+        // sled would make an empty one.
+        return Err(Error::StoreDamaged { path, message: "it is missing".to_owned() });
+    }
+    remove_half_written_snapshots(&path)?;
+    let ends = old.ends.clone();
+    guarded(path, move |path| read(path, &ends))
+}
+
+fn read(path: &Path, ends: &[Position]) -> Result<Vec<NewInput>> {
+    let wrong = |message: String| Error::StoreDamaged { path: path.to_owned(), message };
+    let db = sled::Config::new().path(path).open().map_err(|error| failed(path, error))?;
+    let tree = |name: &str| db.open_tree(name).map_err(|error| failed(path, error));
     let (samples, failures) = (tree("samples")?, tree("failures")?);
     let mut inputs = Vec::new();
-    let mut ends = old.ends.iter().copied().peekable();
+    let mut left = ends.iter().copied().peekable();
     for (position, entry) in (0_u64..).zip(&samples) {
-        while ends.next_if_eq(&position).is_some() {
+        while left.next_if_eq(&position).is_some() {
             inputs.push(NewInput::End);
         }
-        let (key, value) = entry.map_err(|error| failed(&path, error))?;
+        let (key, value) = entry.map_err(|error| failed(path, error))?;
         let sample: OldSample = decode(&value).map_err(&wrong)?;
         if *key != position.to_be_bytes() {
             return Err(wrong(format!("sample {position} is missing")));
         }
-        let failure = failures.get(format!("sample:{position:020}")).map_err(|error| failed(&path, error))?;
+        let failure = failures.get(format!("sample:{position:020}")).map_err(|error| failed(path, error))?;
         let failure = failure.map(|value| decode::<OldFailure>(&value).map_err(&wrong)).transpose()?;
         let outcome =
             Outcome { opinions: sample.candidates.opinions().to_vec(), failure: failure.map(|failure| failure.reason) };
         inputs.push(NewInput::Arrive(Sample { id: sample.id, text: sample.text }, outcome));
     }
-    inputs.extend(ends.map(|_| NewInput::End));
+    let samples = (inputs.len() + left.len() - ends.len()) as u64;
+    if ends.last().is_some_and(|&last| last > samples) {
+        return Err(wrong(format!("it has {samples} samples, and there were more when the corpus ended")));
+    }
+    inputs.extend(left.map(|_| NewInput::End));
     Ok(inputs)
 }
 

@@ -89,10 +89,12 @@ pub(super) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
 }
 
 fn open_once(wanted: &Wanted<'_>, folder: &Path, repairs: &mut Vec<String>) -> Result<Opened> {
-    remove_half_written_snapshots(folder)?;
     let left = Mark::take(wanted.dir)?;
     pass("mark-taken")?;
-    open_logs(&Machine, wanted, open_guarded(folder.join("index"))?, left, repairs)
+    let path = folder.join("index");
+    remove_half_written_snapshots(&path)?;
+    let index = guarded(path, Index::open)?;
+    open_logs(&Machine, wanted, index, left, repairs)
 }
 
 /// Opens the logs and brings everything level with them.
@@ -116,14 +118,17 @@ pub(super) fn open_logs<D: Disk>(
     Ok(Opened { index, answers, inputs, events, applied, repairs: Vec::new() })
 }
 
-/// Opens the index on a thread of its own: sled panics, and may hang, on a damaged file.
-fn open_guarded(path: PathBuf) -> Result<Index> {
+/// Reads what sled keeps at `path` on a thread of its own: sled panics, and may hang, on a damaged file.
+pub(super) fn guarded<T: Send + 'static>(
+    path: PathBuf,
+    read: impl FnOnce(&Path) -> Result<T> + Send + 'static,
+) -> Result<T> {
     let limit = Duration::from_secs(60) + Duration::from_micros(folder_bytes(&path) / 5);
     let (sender, receiver) = mpsc::channel();
     let store = path.clone();
     let damaged = |message: String| Error::StoreDamaged { path: store.clone(), message };
     let open = move || {
-        let opened = catch_unwind(AssertUnwindSafe(|| Index::open(&path)));
+        let opened = catch_unwind(AssertUnwindSafe(|| read(&path)));
         // Nobody waits any more after the time limit; then there is nothing to tell.
         let _ = sender.send(opened.map_err(|panic| panic::message(panic.as_ref())));
     };
@@ -153,8 +158,8 @@ fn folder_bytes(path: &Path) -> u64 {
 
 /// A kill while sled 0.34 writes a snapshot leaves `snap.*.generating`, which it then takes for the newest snapshot and
 /// fails on forever. Under the run's lock nobody is writing one now.
-fn remove_half_written_snapshots(folder: &Path) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(folder.join("index")) else { return Ok(()) };
+pub(super) fn remove_half_written_snapshots(path: &Path) -> Result<()> {
+    let Ok(entries) = std::fs::read_dir(path) else { return Ok(()) };
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
