@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
+use candist::check;
 use candist::config::StudentKind;
-use candist::readers::check::check;
 use candist::{Config, Error};
 
 use super::cuda::load_cuda;
@@ -26,7 +26,7 @@ pub(super) fn run(path: &Path) -> Result<()> {
     writeln!(out, "  corpus    {}", config.corpus.path.display())?;
     writeln!(out, "  teachers  {}", teachers.join(", "))?;
     writeln!(out, "  run       {}", config.run.dir.display())?;
-    for missing in candist::teacher::missing_keys(&config) {
+    for missing in candist::missing_keys(&config) {
         tracing::warn!("{missing}");
     }
     Ok(())

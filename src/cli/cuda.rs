@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use candist::config::DeviceChoice;
-use candist::student::missing_cuda;
+use candist::missing_cuda;
 
 /// Set in the program's second life, so that there is no third.
 const LOADED: &str = "CANDIST_CUDA_LOADED";

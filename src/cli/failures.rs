@@ -5,8 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use candist::domain::answer::AnswerRecord;
-use candist::store::{Failure, FailureKind, RunDir, RunView};
+use candist::{AnswerRecord, Failure, FailureKind, RunDir, RunView};
 use serde_json::json;
 
 use super::messages::{one_line, printable};

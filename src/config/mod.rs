@@ -16,7 +16,7 @@ pub use checked::{
 };
 use problems::Problem;
 pub use problems::Problems;
-pub use raw::RawConfig;
+pub(crate) use raw::RawConfig;
 use raw::RawLabel;
 pub(crate) use teacher::is_loopback;
 pub use teacher::{

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 
 /// What tells runs apart, and what their labels depend on.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The task's name.
     pub task: String,
     /// Its labels, and the teachers' names.
@@ -47,7 +47,7 @@ pub struct RunDir;
 
 /// A run directory that is this process' alone. Nothing of it is open yet.
 #[derive(Debug)]
-pub struct OwnedRun {
+pub(crate) struct OwnedRun {
     dir: PathBuf,
     identity: Identity,
     lock: Arc<RunLock>,
@@ -75,7 +75,7 @@ impl RunDir {
 
     /// Takes the run directory `dir` for `identity`, making it if there is none. Logs that come of other settings are moved
     /// aside; answers stay.
-    pub fn own(dir: &Path, identity: Identity) -> Result<OwnedRun> {
+    pub(crate) fn own(dir: &Path, identity: Identity) -> Result<OwnedRun> {
         Self::refuse_foreign(dir)?;
         make(dir)?;
         let lock = Arc::new(RunLock::take(dir)?);
@@ -97,13 +97,13 @@ fn make(dir: &Path) -> Result<()> {
 impl OwnedRun {
     /// What was done on the way, one sentence each.
     #[must_use]
-    pub fn notes(&self) -> &[String] {
+    pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }
 
     /// Opens the store by itself, with no run around it, and starts its writer, which ends when the last clone of the store is
     /// gone.
-    pub fn open(self) -> Result<(Store, JoinHandle<Result<()>>)> {
+    pub(crate) fn open(self) -> Result<(Store, JoinHandle<Result<()>>)> {
         self.store(None, &|| false)?.start(&self.dir, self.lock())
     }
 

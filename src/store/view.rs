@@ -77,7 +77,7 @@ impl RunView {
     }
 
     /// An error if it is another task's.
-    pub fn same_task(&self, task: &str, labels: &LabelSet) -> Result<()> {
+    pub(crate) fn same_task(&self, task: &str, labels: &LabelSet) -> Result<()> {
         let names = |labels: &LabelSet| labels.iter().map(|label| label.name.clone()).collect::<Vec<_>>();
         same_task(&self.dir, (&self.task, &names(&self.names.labels)), (task, &names(labels)))
     }
@@ -100,7 +100,7 @@ impl RunView {
     }
 
     /// Hands every event of the input log to `each`, in order.
-    pub fn inputs(&self, mut each: impl FnMut(Input) -> Result<()>) -> Result<()> {
+    pub(crate) fn inputs(&self, mut each: impl FnMut(Input) -> Result<()>) -> Result<()> {
         if !self.has_inputs {
             return Err(Error::Unconverted { path: self.dir.clone() });
         }

@@ -1,7 +1,7 @@
 //! Teachers: who names candidate labels. One trait; `recorded` and `openai` are its kinds.
 
 mod addresses;
-pub mod ledger;
+pub(crate) mod ledger;
 mod openai;
 mod recorded;
 
@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::teacher::ledger::Ledger;
 
 pub use addresses::Addresses;
-pub use openai::parse::labels_in;
+pub use openai::parse::{Labels, labels_in};
 
 /// An answer, and the permit of its request.
 #[derive(Debug)]
@@ -98,7 +98,9 @@ pub trait Teacher: Send + Sync {
     fn key(&self, sample: &Sample, draw: u32) -> AnswerKey;
 
     /// How often a sample is asked when the answer names no label.
-    fn attempts(&self) -> u32;
+    fn attempts(&self) -> u32 {
+        1
+    }
 
     /// Sends nothing from now on; what is in flight still comes back.
     fn stop(&self) {}
@@ -109,7 +111,8 @@ pub trait Teacher: Send + Sync {
     /// Asks. May be called for many samples at the same time; keeps its own limits.
     fn ask<'a>(&'a self, sample: &'a Sample, draw: u32) -> BoxFuture<'a, Result<Asked, AskError>>;
 
-    /// Its requests as such, where it has any: for plans and batch files.
+    /// Its requests as such, where it has any: for plans and batch files of the configured teachers.
+    #[doc(hidden)]
     fn requests(&self) -> Option<&dyn Requests> {
         None
     }
@@ -151,7 +154,7 @@ pub fn open_all(config: &Config, ledger: &Arc<Ledger>, addresses: &Addresses) ->
 }
 
 /// Sets up the configured teachers without their keys: for looking, not for asking.
-pub fn open_without_keys(config: &Config, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Teacher>>> {
+pub(crate) fn open_without_keys(config: &Config, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Teacher>>> {
     let mut config = config.clone();
     for teacher in &mut config.teachers {
         if let TeacherConfig::OpenAi(openai) = teacher {

@@ -27,7 +27,7 @@ use futures::future::{BoxFuture, ready};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(super) use self::failures::FILE as FAILURES;
-pub use self::index::KnownSample;
+pub(crate) use self::index::KnownSample;
 pub(super) use self::inputs::{FILE as INPUTS, damaged_input, parse_input};
 pub(super) use self::log::{Extent, scan};
 pub use self::open::OPENING_THREAD;
