@@ -57,7 +57,7 @@ pub use domain::sample::{Sample, SampleId, TextHash};
 
 // A run, and its parts.
 pub use config::Config;
-pub use corpus::{Corpus, Row};
+pub use corpus::{Corpus, Row, Samples};
 pub use distill::{Evidence, Refinery, new_refinery};
 pub use domain::progress::{Counter, Phase, Progress, Status};
 pub use flow::pipeline::Outcome;

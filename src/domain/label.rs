@@ -56,6 +56,10 @@ pub enum LabelSetError {
 
 impl LabelSet {
     /// Checks and indexes `labels`; their order is the order of [`LabelId`]s.
+    ///
+    /// # Errors
+    ///
+    /// Fewer than two labels, more than 65,535, or names and aliases that are empty or equal.
     pub fn new(labels: Vec<Label>) -> Result<Self, LabelSetError> {
         if labels.len() < 2 {
             return Err(LabelSetError::TooFew(labels.len()));

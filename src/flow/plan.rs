@@ -90,11 +90,30 @@ pub struct RunBuilder(Plan);
 impl Run {
     /// A run as `config` says, to be given parts of the program's own and started.
     ///
-    /// ```no_run
-    /// # async fn example() -> candist::Result<()> {
-    /// let config = candist::Config::load("configs/quickstart.toml".as_ref(), None)?;
-    /// let outcome = candist::Run::builder(config).start().join().await?;
-    /// println!("{} label events", outcome.new_events);
+    /// ```
+    /// use candist::{Config, Run, Sample, Samples};
+    /// # use candist::{Answer, AnswerKey, AskError, Asked, BoxFuture, LabelId, Teacher};
+    /// # struct Marks;
+    /// # impl Teacher for Marks {
+    /// #     fn name(&self) -> &str { "marks" }
+    /// #     fn identity(&self) -> String { "marks 1".to_owned() }
+    /// #     fn key(&self, sample: &Sample, _draw: u32) -> AnswerKey { AnswerKey::of(&["marks 1", &sample.text]) }
+    /// #     fn ask<'a>(&'a self, sample: &'a Sample, _draw: u32) -> BoxFuture<'a, Result<Asked, AskError>> {
+    /// #         let label = LabelId(u16::from(!sample.text.contains('!')));
+    /// #         Box::pin(async move { Ok(Asked::free(Answer::naming([label]))) })
+    /// #     }
+    /// # }
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> candist::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let dir = folder.path().join("run");
+    /// let texts = ["Thanks!", "It came late.", "Great!"].map(Sample::unnamed);
+    /// let config = Config::new("reviews", ["praise", "complaint"], dir)?;
+    /// // `Marks` is a Teacher; see there.
+    /// let run = Run::builder(config).corpus(move || Ok(Samples::new(texts.clone()))).teacher(Marks).start();
+    /// let outcome = run.join().await?;
+    /// assert!(outcome.new_events >= 3);
     /// # Ok(())
     /// # }
     /// ```

@@ -29,7 +29,7 @@ struct Gold {
     text: Option<String>,
 }
 
-/// What is asked of an evaluation.
+/// What an evaluation compares with, and how much it tells.
 #[derive(Debug, Clone, Copy)]
 pub struct EvaluationOptions<'a> {
     /// JSONL with id and label.
@@ -78,6 +78,12 @@ pub struct HeldOut {
 }
 
 /// Compares the labels of the run in `dir` with gold, and its student with what was held out.
+///
+/// # Errors
+///
+/// [`Error::NoRun`] where there is no run, [`Error::Unfit`] where it has no labels yet, or gold has none, or only of other
+/// texts; [`Error::InputLine`] for a line of gold that cannot be used, with its place; [`Error::NoStudent`] where something is
+/// held out and no student is there yet.
 pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation> {
     let labels = RunDir::view(dir)?.labels().clone();
     let latest = latest_labels(dir)?;

@@ -41,7 +41,7 @@ impl Identity {
     }
 }
 
-/// See the module.
+/// Where a run keeps what it has: see [`RunDir::view`].
 #[derive(Debug)]
 pub struct RunDir;
 
@@ -58,7 +58,22 @@ pub(crate) struct OwnedRun {
 }
 
 impl RunDir {
-    /// Looks at the run directory `dir`: takes no lock, changes nothing, needs no permission to write.
+    /// Looks at the run directory `dir`: takes no lock, changes nothing, needs no permission to write, and disturbs no run
+    /// beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRun`] where there is none, [`Error::InputLog`] and [`Error::Format`] where its first line cannot be used.
+    ///
+    /// ```no_run
+    /// let view = candist::RunDir::view("runs/support".as_ref())?;
+    /// let counts = view.counts()?;
+    /// println!("{}: {} texts, {} without a candidate", view.task(), counts.samples, counts.failed);
+    /// for failure in view.failures()? {
+    ///     println!("{}: {}", failure.id, failure.reason);
+    /// }
+    /// # Ok::<(), candist::Error>(())
+    /// ```
     pub fn view(dir: &Path) -> Result<RunView> {
         RunView::open(dir)
     }

@@ -16,7 +16,7 @@ use crate::domain::label::LabelSet;
 use crate::domain::sample::{Position, SampleId};
 use crate::error::{Error, Result};
 
-/// See the module.
+/// A run directory, looked at by [`RunDir::view`](crate::RunDir::view). What it gives is as the logs are when it is asked.
 #[derive(Debug)]
 pub struct RunView {
     dir: PathBuf,
@@ -117,6 +117,10 @@ impl RunView {
 
     /// Hands every answer to `each`, every try of it, in the order in which they came. Gives the number of lines that
     /// cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] if the log cannot be read, and those of `each`, which end it.
     pub fn answers(&self, mut each: impl FnMut(AnswerRecord) -> Result<()>) -> Result<u64> {
         let path = self.dir.join(ANSWERS);
         let mut damaged = 0;
@@ -135,7 +139,12 @@ impl RunView {
         Ok(damaged)
     }
 
-    /// Counts what is in the logs.
+    /// Counts what is in the logs, all of which is read for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] if a log cannot be read, [`Error::InputLog`] if the input log is damaged, [`Error::Unconverted`] for a
+    /// run directory of an older version.
     pub fn counts(&self) -> Result<ViewCounts> {
         let mut counts = ViewCounts::default();
         let mut failed: BTreeMap<Position, ()> = BTreeMap::new();
@@ -157,6 +166,10 @@ impl RunView {
     }
 
     /// Samples that no teacher named a label for, and what the latest run noted: bad rows and unanswered texts.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RunView::counts`].
     pub fn failures(&self) -> Result<Vec<Failure>> {
         let mut failed: BTreeMap<Position, Failure> = BTreeMap::new();
         let mut ids: BTreeMap<Position, SampleId> = BTreeMap::new();
@@ -177,6 +190,10 @@ impl RunView {
     }
 
     /// What the latest run noted: bad rows and unanswered texts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] if the notes cannot be read.
     pub fn noted(&self) -> Result<Vec<Failure>> {
         let path = self.dir.join(FAILURES);
         let file = match std::fs::File::open(&path) {
