@@ -9,7 +9,8 @@
 use std::time::Instant;
 
 use candist::config::{DistillConfig, EncoderConfig, Precision, RefineryKind, StudentConfig, StudentKind};
-use candist::student::{Encoded, Example, Loss, Student, new};
+use candist::internal::new_student;
+use candist::{Encoded, Example, Loss, Student};
 
 const LABELS: usize = 77;
 const BATCH: usize = 32;
@@ -68,7 +69,7 @@ fn main() {
     };
     let distill =
         DistillConfig { refinery: RefineryKind::Single, folds: 1, block: BATCH, replay: 0, memory: 1, max_passes: 0 };
-    let mut student = new(&config(&device), &distill, LABELS, None).unwrap();
+    let mut student = new_student(&config(&device), &distill, LABELS, None).unwrap();
     let pool = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/banking77/pool.jsonl")).unwrap();
     let texts: Vec<Encoded> = pool
         .lines()
@@ -104,7 +105,7 @@ fn main() {
     if device != "cpu" {
         // A step of each first, for a new head says nothing.
         let [here, there] = ["cpu", device.as_str()].map(|device| {
-            let mut student = new(&config(device), &distill, LABELS, None).unwrap();
+            let mut student = new_student(&config(device), &distill, LABELS, None).unwrap();
             step(&mut student, &texts[..BATCH]);
             student.logits(0, &texts[..BATCH].iter().collect::<Vec<_>>())
         });

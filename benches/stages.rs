@@ -4,16 +4,10 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark")]
 
-use candist::Config;
-use std::sync::Arc;
-
-use candist::domain::answer::{Answer, AnswerKey, AnswerRecord};
-use candist::domain::event::By;
-use candist::domain::input::Names;
-use candist::domain::label::LabelId;
-use candist::domain::sample::{Sample, SampleId, TextHash};
-use candist::store::{Identity, RunDir};
-use candist::student::{Encoded, Example, Loss, Student, encode_ngrams, new};
+use candist::internal::{encode_ngrams, keep_answers, new_student, open_corpus};
+use candist::{
+    Answer, AnswerKey, AnswerRecord, Config, Encoded, Example, LabelId, Loss, Sample, SampleId, Student, TextHash,
+};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 
@@ -27,7 +21,7 @@ fn config() -> Config {
 }
 
 fn samples() -> Vec<Sample> {
-    let mut corpus = candist::corpus::open(&config().corpus).unwrap();
+    let mut corpus = open_corpus(&config().corpus).unwrap();
     std::iter::from_fn(|| corpus.next_row().unwrap()).map(|row| row.sample.unwrap()).collect()
 }
 
@@ -37,7 +31,7 @@ fn encoded(student: &dyn Student) -> Vec<Encoded> {
 
 fn student() -> Box<dyn Student> {
     let config = config();
-    new(&config.student, &config.distill, config.task.labels.len(), None).unwrap()
+    new_student(&config.student, &config.distill, config.task.labels.len(), None).unwrap()
 }
 
 /// A text to n-gram ids.
@@ -83,36 +77,11 @@ fn predict(bencher: Bencher<'_, '_>) {
 fn record(bencher: Bencher<'_, '_>) {
     const ANSWERS: u64 = 10_000;
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    bencher.counter(ItemsCount::new(ANSWERS)).with_inputs(|| tempfile::tempdir().unwrap()).bench_local_values(|dir| {
-        let (store, thread) = RunDir::own(dir.path(), identity()).unwrap().open().unwrap();
-        runtime.block_on(async {
-            use futures::StreamExt;
-            futures::stream::iter(0..ANSWERS)
-                .map(|number| store.answers.keep(vec![answer(number)]))
-                .buffer_unordered(512)
-                .for_each(|stored| {
-                    stored.unwrap();
-                    std::future::ready(())
-                })
-                .await;
-        });
-        drop(store);
-        thread.join().unwrap().unwrap();
+    let inputs = || (tempfile::tempdir().unwrap(), (0..ANSWERS).map(answer).collect::<Vec<_>>());
+    bencher.counter(ItemsCount::new(ANSWERS)).with_inputs(inputs).bench_local_values(|(dir, answers)| {
+        runtime.block_on(keep_answers(dir.path(), config().task, answers, 512)).unwrap();
         dir
     });
-}
-
-/// What the quickstart's run directory is for.
-fn identity() -> Identity {
-    let task = config().task;
-    Identity {
-        task: task.name,
-        names: Arc::new(Names { labels: task.labels, teachers: vec!["teacher".to_owned()] }),
-        asking: String::new(),
-        labelling: String::new(),
-        before: String::new(),
-        refinery: By::Posterior,
-    }
 }
 
 fn answer(number: u64) -> AnswerRecord {

@@ -34,44 +34,56 @@
 //!
 //! ARCHITECTURE.md draws how it works inside.
 
-pub mod base;
+mod base;
 pub mod config;
-pub mod corpus;
-pub mod distill;
-pub mod domain;
-pub mod error;
-pub mod flow;
-pub mod readers;
-pub mod store;
-pub mod student;
-pub mod teacher;
+mod corpus;
+mod distill;
+mod domain;
+mod error;
+mod flow;
+#[doc(hidden)]
+pub mod internal;
+mod readers;
+mod store;
+mod student;
+mod teacher;
 
-pub use config::Config;
-pub use error::{Error, Result};
-
-// What a program sees: the parts by the trait that they are, then what reads a run.
-pub use corpus::{Corpus, Row};
-pub use distill::{Evidence, Refinery, new_refinery};
+// What is labelled, and what is said of it.
 pub use domain::answer::{Answer, AnswerKey, AnswerRecord, Problem, ProblemKind, Usage};
 pub use domain::candidates::{CandidateSet, Opinion};
 pub use domain::event::{By, LabelEvent};
 pub use domain::label::{Label, LabelId, LabelSet, LabelSetError};
-pub use domain::progress::{Counter, Phase, Progress, Status};
 pub use domain::sample::{Sample, SampleId, TextHash};
-pub use error::with_causes;
-pub use flow::batch;
+
+// A run, and its parts.
+pub use config::Config;
+pub use corpus::{Corpus, Row, Samples};
+pub use distill::{Evidence, Refinery, new_refinery};
+pub use domain::progress::{Counter, Phase, Progress, Status};
 pub use flow::pipeline::Outcome;
 pub use flow::plan::{Run, RunBuilder};
 pub use flow::run::RunHandle;
 pub use futures::future::BoxFuture;
+pub use store::Sink;
+pub use student::{Encoded, Example, Fold, Loss, Objective, Rows, Step, Student, argmax, softmax};
+pub use teacher::{Addresses, AskError, Asked, Labels, Permit, Teacher, labels_in};
+
+// What reads a run, and what comes before and after one.
+pub use flow::batch;
 pub use readers::audit::{Audit, Share, Threshold, ToLabel, audit, draw};
 pub use readers::check::check;
 pub use readers::confusion::{Confusion, Details, LabelFigures};
-pub use readers::evaluate::{Evaluation, HeldOut, Question, evaluate};
+pub use readers::deep::{FileReport, check_deep};
+pub use readers::evaluate::{Evaluation, EvaluationOptions, HeldOut, evaluate};
 pub use readers::export::export_student;
+pub use readers::failed::failed_answers;
 pub use readers::latest::{Finals, latest};
-pub use readers::plan::{Plan, TeacherPlan, Tokens, plan};
+pub use readers::plan::{ASSUMED_LATENCY, Plan, TeacherPlan, Tokens, plan, plan_anew};
+pub use readers::schema::{Schema, json_schema};
+pub use readers::spending::{Sums, spending};
 pub use readers::tail::{Follow, Tail, TailError};
-pub use store::{Failure, FailureCounts, FailureKind, RunDir, RunView, Sink, Totals, ViewCounts};
-pub use student::{Encoded, Example, Fold, Loss, Objective, Predictor, Rows, Step, Student, argmax, softmax};
-pub use teacher::{Addresses, AskError, Asked, Permit, Teacher};
+pub use store::{Failure, FailureCounts, FailureKind, RunDir, RunView, Totals, ViewCounts};
+pub use student::{Predictor, missing_cuda};
+pub use teacher::missing_keys;
+
+pub use error::{Error, Result, with_causes};

@@ -6,11 +6,11 @@ pub(crate) mod durable;
 pub(crate) mod failpoint;
 pub(crate) mod lines;
 pub(crate) mod panic;
-pub mod random;
+pub(crate) mod random;
 pub(crate) mod regular;
 pub(crate) mod sealed;
 #[cfg(test)]
 pub(crate) mod simulated_disk;
 pub(crate) mod text;
-pub mod threads;
+pub(crate) mod threads;
 pub(crate) mod tokenizer;

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use candist::config::DeviceChoice;
-use candist::student::missing_cuda;
+use candist::missing_cuda;
 
 /// Set in the program's second life, so that there is no third.
 const SECOND_LIFE: &str = "CANDIST_STARTED_AGAIN";

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use candist::readers::audit::{Audit, Share, audit, draw};
+use candist::{Audit, Share, audit, draw};
 
 use super::{AuditArgs, grouped};
 

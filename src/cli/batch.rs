@@ -3,8 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use candist::Config;
-use candist::flow::batch;
+use candist::{Config, batch};
 
 use super::{BatchCommand, grouped};
 

@@ -5,9 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use candist::config::StudentKind;
-use candist::readers::check::check;
-use candist::readers::deep::{self, FileReport};
-use candist::{Config, Error};
+use candist::{Config, Error, FileReport, check, check_deep};
 
 use super::again::start_again_to_compute;
 use super::messages::printable;
@@ -33,7 +31,7 @@ pub(super) fn run(path: &Path) -> Result<Exit> {
     writeln!(out, "  corpus    {}", config.corpus.path.display())?;
     writeln!(out, "  teachers  {}", teachers.join(", "))?;
     writeln!(out, "  run       {}", config.run.dir.display())?;
-    for missing in candist::teacher::missing_keys(&config) {
+    for missing in candist::missing_keys(&config) {
         tracing::warn!("{missing}");
     }
     Ok(Exit::Complete)
@@ -41,7 +39,7 @@ pub(super) fn run(path: &Path) -> Result<Exit> {
 
 /// Checks every line of a run directory.
 pub(super) fn deep(dir: &Path) -> Result<Exit> {
-    let reports = deep::check(dir)?;
+    let reports = check_deep(dir)?;
     let out = &mut std::io::stdout().lock();
     for report in &reports {
         print(dir, report, out)?;

@@ -3,8 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use candist::readers::confusion::{Confusion, Details, LabelFigures};
-use candist::readers::evaluate::{Evaluation, Question, evaluate};
+use candist::{Confusion, Details, Evaluation, EvaluationOptions, LabelFigures, evaluate};
 
 use super::messages::one_line;
 use super::table::Table;
@@ -14,8 +13,8 @@ use super::{EvalArgs, grouped};
 const CONFUSIONS: usize = 20;
 
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
-    let question = Question { gold: &args.gold, held_out: args.held_out.as_deref(), details: args.details };
-    let evaluation = evaluate(&args.dir, question)?;
+    let options = EvaluationOptions { gold: &args.gold, held_out: args.held_out.as_deref(), details: args.details };
+    let evaluation = evaluate(&args.dir, options)?;
     if evaluation.missing > 0 {
         tracing::warn!(
             "{} of {} texts with gold have no label in {}: they are not judged",

@@ -2,9 +2,7 @@
 
 use std::process::ExitCode;
 
-use candist::Error;
-use candist::error::with_causes;
-use candist::flow::pipeline::Outcome;
+use candist::{Error, Outcome, with_causes};
 use indicatif::HumanCount;
 
 /// How the program ends.
@@ -88,7 +86,7 @@ pub(crate) fn with_failures(outcome: &Outcome, strict: bool) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candist::store::FailureCounts;
+    use candist::FailureCounts;
     use rust_decimal::Decimal;
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use candist::readers::export::export_student;
+use candist::export_student;
 
 pub(super) fn run(dir: &Path, out: &Path) -> Result<()> {
     export_student(dir, out)?;

@@ -1,14 +1,10 @@
 //! `candist failures`
 
-use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use candist::domain::answer::AnswerRecord;
-use candist::domain::input::Input;
-use candist::domain::sample::TextHash;
-use candist::store::{Failure, FailureKind, RunDir, RunView};
+use candist::{AnswerRecord, Failure, FailureKind, RunDir, failed_answers};
 use serde_json::json;
 
 use super::messages::{one_line, printable};
@@ -16,7 +12,7 @@ use super::messages::{one_line, printable};
 pub(super) fn run(dir: &Path, as_json: bool) -> Result<()> {
     let view = RunDir::view(dir)?;
     let failures = view.failures()?;
-    let answers = answers(&view, &failures)?;
+    let answers = failed_answers(&view, &failures)?;
     let out = &mut std::io::stdout().lock();
     for failure in &failures {
         let answers = answers.get(&failure.id).map(Vec::as_slice).unwrap_or_default();
@@ -29,40 +25,6 @@ pub(super) fn run(dir: &Path, as_json: bool) -> Result<()> {
         tracing::info!("nothing failed");
     }
     Ok(())
-}
-
-/// The answers that there are to each failed text, the latest try of each, by the text's id.
-fn answers(view: &RunView, failures: &[Failure]) -> Result<HashMap<String, Vec<AnswerRecord>>> {
-    let failed: HashSet<&str> = failures
-        .iter()
-        .filter(|failure| failure.kind == FailureKind::Sample)
-        .map(|failure| failure.id.as_str())
-        .collect();
-    let mut answers: HashMap<String, Vec<AnswerRecord>> = HashMap::new();
-    if failed.is_empty() {
-        return Ok(answers);
-    }
-    // Equal texts share one answer, which has the id of the first of them.
-    let mut ids: HashMap<TextHash, Vec<String>> = HashMap::new();
-    view.inputs(|input| {
-        if let Input::Arrive { sample, .. } = input
-            && failed.contains(sample.id.0.as_str())
-        {
-            ids.entry(TextHash::of(&sample.text)).or_default().push(sample.id.0);
-        }
-        Ok(())
-    })?;
-    view.answers(|record| {
-        for id in ids.get(&record.text_hash).into_iter().flatten() {
-            let latest = answers.entry(id.clone()).or_default();
-            match latest.iter_mut().find(|other| other.key == record.key) {
-                Some(other) => *other = record.clone(),
-                None => latest.push(record.clone()),
-            }
-        }
-        Ok(())
-    })?;
-    Ok(answers)
 }
 
 fn print(failure: &Failure, answers: &[AnswerRecord], out: &mut dyn Write) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use candist::store::OPENING_THREAD;
+use candist::internal::OPENING_THREAD;
 use indicatif::ProgressBar;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;

@@ -23,8 +23,8 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use candist::base::threads::can_start;
 use candist::config::DeviceChoice;
+use candist::internal::can_start;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
 use rust_decimal::Decimal;

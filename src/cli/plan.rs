@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use candist::Config;
-use candist::readers::plan::{ASSUMED_LATENCY, Plan, TeacherPlan, plan};
+use candist::{ASSUMED_LATENCY, Config, Plan, TeacherPlan, plan};
 use indicatif::HumanDuration;
 
 use super::{grouped, money};
@@ -14,7 +13,7 @@ use super::{grouped, money};
 pub(super) fn run(path: &Path, run_dir: Option<PathBuf>) -> Result<()> {
     let config = Config::load(path, run_dir)?;
     let plan = plan(&config)?;
-    for missing in candist::teacher::missing_keys(&config) {
+    for missing in candist::missing_keys(&config) {
         tracing::warn!("{missing}");
     }
     let out = &mut std::io::stdout().lock();

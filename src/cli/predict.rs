@@ -5,10 +5,9 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use candist::Error;
 use candist::config::CorpusConfig;
-use candist::corpus::{self, Corpus, Row, Settings};
-use candist::student::{Predictor, argmax};
+use candist::internal::{Settings, read_jsonl, read_lines};
+use candist::{Corpus, Error, Predictor, Row, argmax};
 use indicatif::HumanCount;
 use serde::Serialize;
 
@@ -107,7 +106,7 @@ fn open(args: &PredictArgs) -> Result<Box<dyn Corpus>> {
     };
     let path = path.unwrap_or_else(|| PathBuf::from("standard input"));
     if args.lines {
-        return Ok(corpus::read_lines(input, &path, MAX_LINE_BYTES)?);
+        return Ok(read_lines(input, &path, MAX_LINE_BYTES)?);
     }
     let config = CorpusConfig {
         path,
@@ -115,5 +114,5 @@ fn open(args: &PredictArgs) -> Result<Box<dyn Corpus>> {
         id_field: args.id_field.clone(),
         max_line_bytes: MAX_LINE_BYTES,
     };
-    Ok(corpus::read_jsonl(input, &config, SETTINGS)?)
+    Ok(read_jsonl(input, &config, SETTINGS)?)
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use candist::domain::progress::{Phase, Progress};
+use candist::{Phase, Progress, Status};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 const REDRAW: Duration = Duration::from_millis(250);
@@ -31,10 +31,10 @@ impl Reporter {
             let mut said = Instant::now();
             loop {
                 let last = !matches!(ended.recv_timeout(REDRAW), Err(RecvTimeoutError::Timeout));
-                bar.set_message(line(&progress));
+                bar.set_message(line(&progress.snapshot()));
                 bar.tick();
                 if !on_terminal && !quiet && !last && said.elapsed() >= LINE_EVERY {
-                    tracing::info!("{}", line(&progress));
+                    tracing::info!("{}", line(&progress.snapshot()));
                     said = Instant::now();
                 }
                 if last {
@@ -62,21 +62,20 @@ impl Drop for Reporter {
     }
 }
 
-fn line(progress: &Progress) -> String {
-    let (placed, consumed, events) = (progress.placed.get(), progress.consumed.get(), progress.events.get());
+fn line(status: &Status) -> String {
     let mut line = format!(
         "{} texts annotated, {} labelled, {} label events",
-        HumanCount(placed),
-        HumanCount(consumed),
-        HumanCount(events)
+        HumanCount(status.placed),
+        HumanCount(status.consumed),
+        HumanCount(status.events)
     );
-    for (count, what) in [(progress.failed.get(), "failed"), (progress.bad_rows.get(), "bad rows")] {
+    for (count, what) in [(status.failed, "failed"), (status.bad_rows, "bad rows")] {
         if count > 0 {
             line.push_str(&format!(", {} {what}", HumanCount(count)));
         }
     }
-    if progress.phase() == Phase::Settling {
-        line.push_str(&format!("; settling, pass {}", progress.pass.get()));
+    if status.phase == Phase::Settling {
+        line.push_str(&format!("; settling, pass {}", status.pass));
     }
     line
 }
@@ -128,9 +127,8 @@ mod tests {
         let terminal = Narrow(Arc::default());
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(terminal.clone())));
         bar.set_style(style());
-        let progress = Progress::default();
-        progress.placed.set(1_234_567);
-        bar.set_message(line(&progress));
+        let status = Status { placed: 1_234_567, ..Progress::default().snapshot() };
+        bar.set_message(line(&status));
         bar.tick();
         let drawn = terminal.0.lock().unwrap().clone();
         assert!(drawn.contains("1,234,567"), "{drawn:?}");

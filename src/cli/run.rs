@@ -4,10 +4,8 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use candist::Config;
-use candist::Run;
 use candist::config::{DeviceChoice, StudentKind};
-use candist::readers::plan::plan_anew;
+use candist::{Config, Run, plan_anew};
 use indicatif::{HumanCount, ProgressBar};
 use tokio::signal::unix::{SignalKind, signal};
 

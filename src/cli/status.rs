@@ -4,9 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use candist::domain::progress::{Phase, Status};
-use candist::store::{Failure, FailureKind, RunDir, RunView, ViewCounts};
-use candist::teacher::ledger::Ledger;
+use candist::{Failure, FailureKind, Phase, RunDir, RunView, Status, ViewCounts, spending};
 use rust_decimal::Decimal;
 
 use super::messages::{one_line, printable};
@@ -74,18 +72,18 @@ fn at_rest(view: &RunView, status: Option<&Status>, out: &mut dyn Write) -> Resu
         let rest = "of the corpus is not read yet; `candist plan CONFIG` counts it";
         writeln!(out, "  {:<18}{:>14}  {rest}", "pending", "the rest")?;
     }
-    spending(view.dir(), &counts, out)?;
+    spent(view, &counts, out)?;
     list(&view.failures()?, out)
 }
 
 /// What the answers took, and what was wrong with some.
-fn spending(dir: &Path, counts: &ViewCounts, out: &mut dyn Write) -> Result<()> {
+fn spent(view: &RunView, counts: &ViewCounts, out: &mut dyn Write) -> Result<()> {
     let usage = counts.totals.usage;
     if usage.total() > 0 {
         let cached = format!("in prompts, {} of them cached", grouped(usage.cached_tokens));
         table(out, &[("tokens", usage.prompt_tokens, &cached), ("", usage.completion_tokens, "in answers")])?;
     }
-    let sums = Ledger::look(dir, counts.totals.cost)?;
+    let sums = spending(view, counts)?;
     if sums.total() > Decimal::ZERO {
         write!(out, "  {:<18}{:>14}", "spent", money(sums.total()))?;
         if sums.unknown > Decimal::ZERO {

@@ -5,11 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use candist::Error;
-use candist::domain::event::LabelEvent;
-use candist::readers::latest::{Finals, latest, no_labels};
-use candist::readers::tail::{Follow, Tail};
-use candist::store::{RunDir, RunView};
+use candist::internal::no_labels;
+use candist::{Error, Finals, Follow, LabelEvent, RunDir, RunView, Tail, latest};
 
 use super::TailArgs;
 

@@ -16,7 +16,7 @@ pub use checked::{
 };
 use problems::Problem;
 pub use problems::Problems;
-pub use raw::RawConfig;
+pub(crate) use raw::RawConfig;
 use raw::RawLabel;
 pub(crate) use teacher::is_loopback;
 pub use teacher::{
@@ -57,7 +57,12 @@ impl Config {
         }
     }
 
-    /// Reads and checks the file at `path`. `run_dir` takes the place of `run.dir`.
+    /// Reads and checks the TOML file at `path`. `run_dir` takes the place of `run.dir`. Relative paths in the file are
+    /// relative to its folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ConfigFile`] if it cannot be read, [`Error::Config`] with all that is wrong with it at once.
     pub fn load(path: &Path, run_dir: Option<PathBuf>) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|source| Error::ConfigFile { path: path.into(), source })?;
         // An empty parent means the current folder; joining to it keeps paths as they were typed.
@@ -65,7 +70,11 @@ impl Config {
         Self::parse(&text, base, run_dir).map_err(|problems| Error::Config { path: path.into(), problems })
     }
 
-    /// Reads and checks `text`; relative paths are relative to `base`.
+    /// Reads and checks the TOML `text`; relative paths in it are relative to `base`. `run_dir` takes the place of `run.dir`.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it at once, each with its key.
     pub fn parse(text: &str, base: &Path, run_dir: Option<PathBuf>) -> std::result::Result<Self, Problems> {
         let mut problems = Problems::default();
         let raw = reader::read(text, &mut problems);

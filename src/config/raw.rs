@@ -13,7 +13,7 @@ use super::raw_teacher::{RawDecimal, RawTeacher};
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false))]
-pub struct RawConfig {
+pub(crate) struct RawConfig {
     /// What to annotate with.
     pub task: RawTask,
     /// The texts to annotate.
@@ -35,7 +35,7 @@ pub struct RawConfig {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false, "required" = ["name", "labels"]))]
-pub struct RawTask {
+pub(crate) struct RawTask {
     /// Name of the task. A run directory belongs to one task.
     pub name: Option<String>,
     /// What the teacher is asked to identify, e.g. "Identify the intent of this question of a bank's customer".
@@ -47,7 +47,7 @@ pub struct RawTask {
 /// A label: its name, or a table.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a label name, or { name = \"..\", description = \"..\", aliases = [\"..\"] }")]
-pub enum RawLabel {
+pub(crate) enum RawLabel {
     /// The name alone.
     Name(String),
     /// Name, description and aliases.
@@ -57,7 +57,7 @@ pub enum RawLabel {
 /// A label with more than its name.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RawFullLabel {
+pub(crate) struct RawFullLabel {
     /// The name, as it appears in the label log.
     pub name: String,
     /// What the label means, for the teacher.
@@ -71,7 +71,7 @@ pub struct RawFullLabel {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false, "required" = ["path"]))]
-pub struct RawCorpus {
+pub(crate) struct RawCorpus {
     /// A file with one JSON object a line.
     pub path: Option<PathBuf>,
     /// The field that holds the text. Default: "text".
@@ -87,7 +87,7 @@ pub struct RawCorpus {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false))]
-pub struct RawCandidates {
+pub(crate) struct RawCandidates {
     /// "union": all teachers are asked, and their labels ranked in the order of the teachers. "cascade": the next teacher
     /// is asked only when those before named no label or more than one; the labels of the one asked last rank first.
     /// Default: "union".
@@ -98,7 +98,7 @@ pub struct RawCandidates {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false))]
-pub struct RawStudent {
+pub(crate) struct RawStudent {
     /// "ngram": hashed word and character n-grams with a linear head. "encoder": a pretrained BERT, RoBERTa, DistilBERT or
     /// MiniLM from a Hugging Face folder. Default: "ngram".
     pub kind: Option<String>,
@@ -162,7 +162,7 @@ impl RawStudent {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false))]
-pub struct RawDistill {
+pub(crate) struct RawDistill {
     /// How candidates and student make one label: "posterior", "candist", "renormalise", "cc", "uniform" or "single".
     /// Default: "posterior".
     pub refinery: Option<String>,
@@ -185,7 +185,7 @@ pub struct RawDistill {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false))]
-pub struct RawRun {
+pub(crate) struct RawRun {
     /// The run directory. Default: "runs/NAME" beside the configuration, NAME being the task's name.
     pub dir: Option<PathBuf>,
     /// Samples between the first unanswered one and the last one sent. Default: four times the requests in flight.

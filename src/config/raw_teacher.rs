@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false, "required" = ["kind"]))]
-pub struct RawTeacher {
+pub(crate) struct RawTeacher {
     /// "recorded" (a JSONL file of answers) or "openai" (any server with the OpenAI chat completions API).
     pub kind: Option<String>,
     /// The teacher's name in the journal. Default: the model, or the file's name.
@@ -102,7 +102,7 @@ pub struct RawTeacher {
 #[derive(Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false, "required" = ["input", "output"]))]
-pub struct RawPrice {
+pub(crate) struct RawPrice {
     /// A million prompt tokens.
     pub input: Option<RawDecimal>,
     /// A million prompt tokens that the provider had in its cache. Default: as input.
@@ -116,7 +116,7 @@ pub struct RawPrice {
 /// A decimal: a number, or a string where more digits are needed than a number keeps.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a decimal, like 0.15 or \"0.15\"")]
-pub enum RawDecimal {
+pub(crate) enum RawDecimal {
     /// As a number.
     Number(f64),
     /// As a string.

@@ -7,6 +7,7 @@ mod file;
 mod id;
 mod jsonl;
 mod plain;
+mod samples;
 mod sniff;
 mod sound;
 
@@ -14,6 +15,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 pub(crate) use id::id_of;
+pub use samples::Samples;
 
 use crate::config::CorpusConfig;
 use crate::domain::sample::Sample;
@@ -25,18 +27,53 @@ const BUFFER: usize = 64 << 10;
 /// One row of a corpus.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Where it stands, from 1.
+    /// Where it stands in the corpus, from 1: for messages about bad rows.
     pub line: u64,
-    /// The sample, or why there is none.
+    /// The sample, or in words why there is none.
     pub sample: Result<Sample, String>,
 }
 
-/// A source of rows. Reading may block, so it has a thread of its own.
+/// A source of rows, read one at a time on a thread of its own, which it may block.
+///
+/// Every run reads it from its start to its end, and passes over the rows that it knows by their id: those cost a look into
+/// the store. New ones are asked about, and arrive in the corpus' order; so an appended corpus goes on where it was, and one
+/// that was reordered changes nothing of what is labelled already. A row whose text was given before under another id
+/// is asked about once; one whose id was given before with another text is a bad row.
+///
+/// ```
+/// use candist::{Corpus, Result, Row, Sample};
+///
+/// /// The paragraphs of a book.
+/// struct Paragraphs<'a>(std::iter::Enumerate<std::str::Split<'a, &'a str>>);
+///
+/// impl Corpus for Paragraphs<'_> {
+///     fn next_row(&mut self) -> Result<Option<Row>> {
+///         let Some((number, text)) = self.0.next() else { return Ok(None) };
+///         let line = number as u64 + 1;
+///         let sample = match text.trim() {
+///             // A row that cannot be used is counted and listed, and the run goes on.
+///             "" => Err("the paragraph is empty".to_owned()),
+///             text => Ok(Sample::new(format!("paragraph-{line}"), text)),
+///         };
+///         Ok(Some(Row { line, sample }))
+///     }
+/// }
+///
+/// let mut book = Paragraphs("Call me Ishmael.\n\nSome years ago".split("\n\n").enumerate());
+/// book.next_row()?;
+/// assert_eq!(book.next_row()?.unwrap().sample.unwrap().text, "Some years ago");
+/// assert_eq!(book.next_row()?, None);
+/// # Ok::<(), candist::Error>(())
+/// ```
 pub trait Corpus: Send {
-    /// The next row; `None` at the end. An error means that the source itself failed, or is no corpus.
+    /// The next row; `None` at the end. A run that is to stop waits for the row that is just being read.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the run: the source itself failed, or is no corpus. A row that cannot be used is no error.
     fn next_row(&mut self) -> Result<Option<Row>>;
 
-    /// What it is called where a row of it is spoken of: the file's name.
+    /// What it is called where a bad row of it is spoken of: the name of a file, a table.
     fn name(&self) -> String {
         "corpus".to_owned()
     }

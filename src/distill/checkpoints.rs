@@ -9,7 +9,8 @@ use futures::executor::block_on;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::refinery::new_refinery;
+use super::new_student::NewStudent;
+use super::refinery::Refinery;
 use crate::base::failpoint::reach;
 use crate::config::{DistillConfig, StudentConfig, StudentKind};
 use crate::domain::label::LabelId;
@@ -80,7 +81,13 @@ struct Header {
     labels_digest: Digest,
     state: State,
     refinery: Value,
+    /// What the student's logits are divided by for calibrated probabilities, as the refinery has it: that may be a program's
+    /// own, and unknown to whoever reads this.
+    temperature: f64,
     student: StudentConfig,
+    /// What tells a student of a program's own apart; `student` is nothing to it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own_student: Option<String>,
     distill: DistillConfig,
     labels: usize,
 }
@@ -105,8 +112,8 @@ pub(super) struct Keeper {
     files: Arc<dyn Checkpoints>,
     every: Duration,
     last: Instant,
+    student: NewStudent,
     labelling: String,
-    student: StudentConfig,
     distill: DistillConfig,
     labels: usize,
 }
@@ -121,13 +128,12 @@ impl Keeper {
     pub(super) fn new(
         files: Arc<dyn Checkpoints>,
         every: Duration,
+        student: NewStudent,
         labelling: String,
-        student: &StudentConfig,
         distill: &DistillConfig,
         labels: usize,
     ) -> Self {
-        let (student, distill) = (student.clone(), distill.clone());
-        Self { files, every, last: Instant::now(), labelling, student, distill, labels }
+        Self { files, every, last: Instant::now(), student, labelling, distill: distill.clone(), labels }
     }
 
     /// Whether enough work was done since the last one to be worth keeping.
@@ -136,15 +142,23 @@ impl Keeper {
     }
 
     /// Keeps `state`; what it stands on is on disk when this returns.
-    pub(super) fn save(&mut self, state: &State, refinery: Value, student: &dyn Student, store: &Store) -> Result<()> {
+    pub(super) fn save(
+        &mut self,
+        state: &State,
+        refinery: &dyn Refinery,
+        student: &dyn Student,
+        store: &Store,
+    ) -> Result<()> {
         let path = self.files.scratch();
         let header = Header {
             format: FORMAT,
             labelling: self.labelling.clone(),
             labels_digest: block_on(store.events.seal(state.offset))?,
             state: state.clone(),
-            refinery,
-            student: self.student.clone(),
+            refinery: refinery.save(),
+            temperature: refinery.temperature(),
+            student: self.student.config.clone(),
+            own_student: self.student.own.as_ref().map(|own| own.identity.clone()),
             distill: self.distill.clone(),
             labels: self.labels,
         };
@@ -194,18 +208,21 @@ pub(crate) fn certified(files: &CheckpointFiles, labelling: &str) -> Option<Dige
 }
 
 /// The student of a run.
-pub struct TrainedStudent {
+pub(crate) struct TrainedStudent {
     /// The student.
     pub student: Box<dyn Student>,
     /// What its logits are divided by for calibrated probabilities.
     pub temperature: f64,
 }
 
-/// The student of the latest checkpoint in `run_dir`.
-pub fn load_student(run_dir: &Path) -> Result<TrainedStudent> {
+/// The student of the latest checkpoint in `run_dir`; one of the kinds that can be configured.
+pub(crate) fn load_student(run_dir: &Path) -> Result<TrainedStudent> {
     let newest = CheckpointFiles::of(run_dir).whole().into_iter().next();
     let path = newest.ok_or_else(|| Error::NoStudent { path: run_dir.to_owned() })?;
     let mut header = header(&path, &student::notes(&path)?)?;
+    if let Some(own) = &header.own_student {
+        return Err(wrong(&path, format!("it is of the student {own:?} of a program's own: use it in that program")));
+    }
     if matches!(header.student.kind, StudentKind::Encoder(_)) {
         // Nothing is trained here, so the last bits do not matter, and a large model gains from more threads.
         header.student.threads =
@@ -213,7 +230,5 @@ pub fn load_student(run_dir: &Path) -> Result<TrainedStudent> {
     }
     let mut student = student::new(&header.student, &header.distill, header.labels, Some(run_dir))?;
     student.load(&path)?;
-    let mut refinery = new_refinery(header.distill.refinery, header.labels);
-    refinery.load(header.refinery).map_err(|message| wrong(&path, message))?;
-    Ok(TrainedStudent { student, temperature: refinery.temperature() })
+    Ok(TrainedStudent { student, temperature: header.temperature })
 }

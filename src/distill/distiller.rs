@@ -305,7 +305,7 @@ impl Distiller {
     /// Keeps the state as it was at the last boundary; what came since is done again after a restart.
     pub(super) fn checkpoint(&mut self) -> Result<()> {
         self.flush()?;
-        self.keeper.save(&self.boundary, self.refinery.save(), self.student.as_ref(), &self.store)
+        self.keeper.save(&self.boundary, self.refinery.as_ref(), self.student.as_ref(), &self.store)
     }
 }
 

@@ -10,6 +10,7 @@ mod cc;
 mod checkpoints;
 mod distiller;
 mod memory;
+mod new_student;
 mod posterior;
 mod ranks;
 mod refinery;
@@ -27,8 +28,9 @@ mod trust;
 mod uniform;
 
 pub(crate) use checkpoints::certified;
-pub use checkpoints::{TrainedStudent, load_student};
+pub(crate) use checkpoints::{TrainedStudent, load_student};
 pub(crate) use distiller::NewRefinery;
+pub(crate) use new_student::{NewStudent, OwnStudent};
 pub use refinery::{Evidence, Refinery, new_refinery};
 pub(crate) use staged::staged;
 pub(crate) use thread::{Feed, Follower, Report};

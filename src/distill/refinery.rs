@@ -54,10 +54,7 @@ impl Evidence<'_> {
 /// One of your own, which believes the teacher's first label as far as its setting says, and else the student:
 ///
 /// ```
-/// use candist::distill::Refinery;
-/// use candist::domain::candidates::{CandidateSet, Opinion};
-/// use candist::domain::label::LabelId;
-/// use candist::student::{argmax, softmax};
+/// use candist::{CandidateSet, LabelId, Opinion, Refinery, argmax, softmax};
 ///
 /// struct FirstOrStudent {
 ///     labels: usize,

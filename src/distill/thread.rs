@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use super::checkpoints::Keeper;
 use super::distiller::{Distiller, NewRefinery, Parts};
+use super::new_student::NewStudent;
 use crate::base::panic::caught;
-use crate::config::{DistillConfig, StudentConfig};
+use crate::config::DistillConfig;
 use crate::domain::progress::Progress;
 use crate::error::{Error, Result};
 use crate::store::{Checkpoints, RunLock, Store};
-use crate::student;
 
 /// What the student follows: how far the input log goes, and what is to be done about it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,7 +38,7 @@ pub(crate) struct Report {
 
 /// What a student's thread is made of.
 pub(crate) struct Follower {
-    pub(crate) student: StudentConfig,
+    pub(crate) student: NewStudent,
     pub(crate) distill: DistillConfig,
     pub(crate) refinery: NewRefinery,
     /// Labels of the task.
@@ -74,16 +74,16 @@ impl Follower {
         let keeper = Keeper::new(
             Arc::clone(&self.checkpoints),
             self.every,
+            self.student.clone(),
             self.labelling.clone(),
-            &self.student,
             &self.distill,
             self.labels,
         );
         let parts = Parts {
-            student: student::new(&self.student, &self.distill, self.labels, Some(&self.dir))?,
+            student: self.student.make(&self.distill, self.labels, &self.dir)?,
             refinery: Arc::clone(&self.refinery),
             distill: self.distill.clone(),
-            seed: self.student.seed,
+            seed: self.student.config.seed,
             labels: self.labels,
             store: self.store.clone(),
             keeper,

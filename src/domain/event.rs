@@ -22,14 +22,14 @@ pub enum By {
 impl By {
     /// The refinery called `name`.
     #[must_use]
-    pub fn refinery(name: &str) -> Self {
+    pub(crate) fn refinery(name: &str) -> Self {
         if name == "posterior" { Self::Posterior } else { Self::Refinery(name.to_owned()) }
     }
 }
 
 /// A label event as the store keeps it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StoredEvent {
+pub(crate) struct StoredEvent {
     /// Whose label.
     pub position: Position,
     /// The label.
@@ -75,7 +75,7 @@ pub struct LabelEvent {
 impl LabelEvent {
     /// The event as users see it; `refinery` is where its label comes from if not from the student alone.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         offset: u64,
         event: &StoredEvent,
         id: &SampleId,

@@ -12,7 +12,7 @@ use super::sample::{Position, Sample, SampleId};
 
 /// What came of asking about a sample.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// What each teacher said that was asked, in the order in which their labels rank. An empty one named no label.
     pub opinions: Vec<Opinion>,
     /// Why there are no candidates, where there are none.
@@ -22,20 +22,20 @@ pub struct Outcome {
 impl Outcome {
     /// Whether no teacher named a label.
     #[must_use]
-    pub fn names_nothing(&self) -> bool {
+    pub(crate) fn names_nothing(&self) -> bool {
         self.opinions.iter().all(|opinion| opinion.labels.is_empty())
     }
 
     /// The candidates: empty for a failure.
     #[must_use]
-    pub fn candidates(&self) -> CandidateSet {
+    pub(crate) fn candidates(&self) -> CandidateSet {
         CandidateSet::merge(self.opinions.iter().cloned())
     }
 }
 
 /// An event that is to be written.
 #[derive(Debug, Clone, PartialEq)]
-pub enum NewInput {
+pub(crate) enum NewInput {
     /// A sample was asked about for the first time; it gets the next position.
     Arrive(Sample, Outcome),
     /// A sample that arrived before has new answers, which take the place of the old ones.
@@ -46,7 +46,7 @@ pub enum NewInput {
 
 /// An event of the log.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Input {
+pub(crate) enum Input {
     /// See [`NewInput::Arrive`].
     Arrive {
         /// How many arrived before.
@@ -72,7 +72,7 @@ pub enum Input {
 
 /// The names that the log writes for what the program counts.
 #[derive(Debug, Clone)]
-pub struct Names {
+pub(crate) struct Names {
     /// The task's labels.
     pub labels: LabelSet,
     /// The teachers, in the order of the configuration.
@@ -81,7 +81,7 @@ pub struct Names {
 
 /// What one teacher said, as the log has it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// Who was asked.
     pub teacher: String,
     /// The labels that it named, likeliest first; none where the answer named none of the task's.
@@ -94,7 +94,7 @@ pub struct Asked {
 /// One line of `inputs.jsonl`, without its checksum.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "lowercase", deny_unknown_fields)]
-pub enum InputLine {
+pub(crate) enum InputLine {
     /// The first line: whose log this is.
     Begin {
         /// Version of the log's format.
@@ -156,7 +156,7 @@ pub enum InputLine {
 impl Names {
     /// The line of `input`, the next sample being `position`.
     #[must_use]
-    pub fn line(&self, input: &NewInput, position: Position) -> InputLine {
+    pub(crate) fn line(&self, input: &NewInput, position: Position) -> InputLine {
         let crc = String::new();
         match input {
             NewInput::Arrive(sample, outcome) => InputLine::Arrive {
@@ -187,7 +187,7 @@ impl Names {
     }
 
     /// The event that `line` is, or why it is none of this task and these teachers.
-    pub fn input(&self, line: InputLine) -> Result<Input, String> {
+    pub(crate) fn input(&self, line: InputLine) -> Result<Input, String> {
         Ok(match line {
             InputLine::Begin { .. } => return Err("begins a log in the middle of one".to_owned()),
             InputLine::Arrive { position, id, text, asked, failure, .. } => Input::Arrive {

@@ -56,6 +56,10 @@ pub enum LabelSetError {
 
 impl LabelSet {
     /// Checks and indexes `labels`; their order is the order of [`LabelId`]s.
+    ///
+    /// # Errors
+    ///
+    /// Fewer than two labels, more than 65,535, or names and aliases that are empty or equal.
     pub fn new(labels: Vec<Label>) -> Result<Self, LabelSetError> {
         if labels.len() < 2 {
             return Err(LabelSetError::TooFew(labels.len()));
@@ -128,7 +132,7 @@ impl LabelSet {
 }
 
 /// The entry most like `written`, if any is like it at all.
-pub fn nearest<'a>(written: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(written: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     among
         .map(|name| (strsim::jaro_winkler(written, name), name))
         .filter(|(likeness, _)| *likeness > 0.7)

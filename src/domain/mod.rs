@@ -1,9 +1,9 @@
 //! The words of the domain, as types: no I/O, and no stage is named here.
 
-pub mod answer;
-pub mod candidates;
-pub mod event;
-pub mod input;
-pub mod label;
-pub mod progress;
-pub mod sample;
+pub(crate) mod answer;
+pub(crate) mod candidates;
+pub(crate) mod event;
+pub(crate) mod input;
+pub(crate) mod label;
+pub(crate) mod progress;
+pub(crate) mod sample;

@@ -36,19 +36,19 @@ pub struct Counter(AtomicU64);
 
 impl Counter {
     /// Counts `more`.
-    pub fn add(&self, more: u64) {
+    pub(crate) fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
     /// Counts one less.
-    pub fn take_one(&self) {
+    pub(crate) fn take_one(&self) {
         let less = |count: u64| Some(count.saturating_sub(1));
         // With a count for every value, it cannot fail.
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Starts again from `value`.
-    pub fn set(&self, value: u64) {
+    pub(crate) fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
@@ -100,7 +100,7 @@ impl Progress {
 
     /// Starts from what earlier processes left: `placed` samples, of which no teacher named a label for `failed`, and `events`
     /// label events.
-    pub fn begin(&self, placed: u64, failed: u64, events: u64) {
+    pub(crate) fn begin(&self, placed: u64, failed: u64, events: u64) {
         // Those of this process: a run that begins once more, with caches made anew, counts anew.
         let own = [&self.rows, &self.new_rows, &self.bad_rows, &self.unanswered, &self.billionths];
         own.into_iter().for_each(|counter| counter.set(0));
@@ -112,13 +112,13 @@ impl Progress {
     }
 
     /// Says what the run is doing now.
-    pub fn set_phase(&self, phase: Phase) {
+    pub(crate) fn set_phase(&self, phase: Phase) {
         let number = PHASES.iter().position(|&other| other == phase).and_then(|place| u8::try_from(place).ok());
         self.phase.store(number.unwrap_or_default(), Ordering::Relaxed);
     }
 
     /// Counts what an answer cost.
-    pub fn add_cost(&self, cost: Decimal) {
+    pub(crate) fn add_cost(&self, cost: Decimal) {
         // Only shown: what does not fit is not.
         let billionths =
             cost.checked_mul(Decimal::from(1_000_000_000)).and_then(|billionths| billionths.round().to_u64());
@@ -146,6 +146,7 @@ impl Progress {
             consumed: self.consumed.get(),
             events: self.events.get(),
             steps: self.steps.get(),
+            pass: self.pass.get(),
         }
     }
 }
@@ -168,4 +169,6 @@ pub struct Status {
     pub consumed: u64,
     pub events: u64,
     pub steps: u64,
+    #[serde(default)]
+    pub pass: u64,
 }

@@ -73,11 +73,11 @@ impl Sample {
 }
 
 /// The order in which a sample reached the store: 0, 1, 2, ... Labels depend on it, so it never changes.
-pub type Position = u64;
+pub(crate) type Position = u64;
 
 /// BLAKE3 over `parts`, each preceded by its length (so that no two lists of parts collide), cut to 128 bits.
 #[must_use]
-pub fn short_hash(parts: &[&[u8]]) -> [u8; 16] {
+pub(crate) fn short_hash(parts: &[&[u8]]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
         hasher.update(&(part.len() as u64).to_le_bytes());
@@ -90,13 +90,13 @@ pub fn short_hash(parts: &[&[u8]]) -> [u8; 16] {
 
 /// Lower-case hexadecimal of 16 bytes.
 #[must_use]
-pub fn to_hex(bytes: [u8; 16]) -> String {
+pub(crate) fn to_hex(bytes: [u8; 16]) -> String {
     format!("{:032x}", u128::from_be_bytes(bytes))
 }
 
 /// Reads what [`to_hex`] wrote.
 #[must_use]
-pub fn from_hex(hex: &str) -> Option<[u8; 16]> {
+pub(crate) fn from_hex(hex: &str) -> Option<[u8; 16]> {
     if hex.len() != 32 || !hex.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }

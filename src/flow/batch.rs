@@ -55,7 +55,13 @@ pub struct Imported {
     pub foreign: u64,
 }
 
-/// Writes what a run would ask to files `NAME-0001.jsonl`, ... in `out`, which is made; NAME being the teacher's name.
+/// Writes what a run of `config` would ask to files `NAME-0001.jsonl`, ... in `out`, which is made; NAME being the teacher's
+/// name. A file has at most 50,000 requests and 200 MiB.
+///
+/// # Errors
+///
+/// As those of a run where corpus, teachers or run directory cannot be used; [`Error::TeacherConfig`] for a text of which no
+/// request can be made; [`Error::RunFile`] for a file that cannot be written.
 pub fn export(config: &Config, out: &Path) -> Result<Exported> {
     let known = Known::read(config)?;
     std::fs::create_dir_all(out).map_err(Error::run_file("create", out))?;
@@ -158,7 +164,12 @@ struct Response {
     body: Value,
 }
 
-/// Takes the results in `files` into the run directory's store. `candist run` then labels with them.
+/// Takes the results in `files` into the run directory of `config`, the costs at batch prices. A run then labels with them.
+/// Whatever is taken in twice counts once.
+///
+/// # Errors
+///
+/// [`Error::Busy`] beside a run; [`Error::Input`] for a file that cannot be read, and those of a run that cannot begin.
 pub fn import(config: &Config, files: &[PathBuf]) -> Result<Imported> {
     let ledger = Ledger::new(config.run.max_cost);
     let teachers = teacher::open_without_keys(config, &ledger)?;

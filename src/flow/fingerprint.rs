@@ -10,7 +10,6 @@ use crate::domain::input::Names;
 use crate::domain::sample::{short_hash, to_hex};
 use crate::error::Result;
 use crate::store::Identity;
-use crate::student;
 use crate::teacher::Teacher;
 
 fn hash(parts: &[String]) -> String {
@@ -29,7 +28,7 @@ pub(crate) fn identity(plan: &Plan, teachers: &[Arc<dyn Teacher>]) -> Result<Ide
         asking.push(format!("combine:{:?}", config.combine));
     }
     // A struct of names and numbers: serialising it cannot fail.
-    let student = student::identity(&config.student)? + &serde_json::to_string(&config.distill).unwrap_or_default();
+    let student = plan.student().identity()? + &serde_json::to_string(&config.distill).unwrap_or_default();
     let refinery = plan.refinery()(config.task.labels.len());
     let mut labelling = vec![student.clone()];
     if plan.has_own_refinery() {

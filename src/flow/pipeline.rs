@@ -23,7 +23,6 @@ use crate::domain::input::NewInput;
 use crate::domain::progress::{Phase, Progress};
 use crate::error::{Error, Result};
 use crate::store::{CheckpointFiles, FailureCounts, InputCounts, LocalStore, OwnedRun, RunDir, RunLock, Sink, Store};
-use crate::student;
 use crate::teacher::Teacher;
 use crate::teacher::ledger::Ledger;
 
@@ -72,7 +71,7 @@ async fn run_once(
 ) -> Result<Outcome> {
     // ---- the inputs, then the run directory: ours alone, its parts level with the logs ---------------------------------------
     let config = &plan.config;
-    student::available(&config.student)?;
+    plan.student().available()?;
     let Parts { corpus, teachers, sinks, ledger } = parts(plan, stop.clone()).await?;
     let Taken { owned, store: opened, labelling } = blocking("store", {
         let (plan, stop, teachers) = (Arc::clone(plan), stop.clone(), teachers.clone());
@@ -104,7 +103,7 @@ async fn run_once(
     let checkpoints = CheckpointFiles::of(&config.run.dir);
     checkpoints.make()?;
     let student = Follower {
-        student: config.student.clone(),
+        student: plan.student(),
         distill: config.distill.clone(),
         refinery: plan.refinery(),
         labels: config.task.labels.len(),

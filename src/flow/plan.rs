@@ -6,9 +6,10 @@ use super::run::{self, RunHandle};
 use crate::base::panic::in_stage;
 use crate::config::Config;
 use crate::corpus::{self, Corpus};
-use crate::distill::{NewRefinery, Refinery, new_refinery, staged};
+use crate::distill::{NewRefinery, NewStudent, OwnStudent, Refinery, new_refinery, staged};
 use crate::error::{Error, Result};
 use crate::store::Sink;
+use crate::student::Student;
 use crate::teacher::ledger::Ledger;
 use crate::teacher::{self, Addresses, Teacher};
 
@@ -23,6 +24,7 @@ pub(crate) struct Plan {
     pub(crate) retry_failures: bool,
     corpus: Option<NewCorpus>,
     teachers: Option<Vec<Arc<dyn Teacher>>>,
+    student: Option<OwnStudent>,
     refinery: Option<NewRefinery>,
     sinks: Vec<NewSink>,
     addresses: Addresses,
@@ -36,6 +38,7 @@ impl Plan {
             retry_failures: false,
             corpus: None,
             teachers: None,
+            student: None,
             refinery: None,
             sinks: Vec::new(),
             addresses: Addresses::default(),
@@ -56,6 +59,10 @@ impl Plan {
             None => teacher::open_all(&self.config, ledger, &self.addresses)?,
         };
         if teachers.is_empty() { Err(Error::Lacks { part: "teachers" }) } else { Ok(teachers) }
+    }
+
+    pub(crate) fn student(&self) -> NewStudent {
+        NewStudent { config: self.config.student.clone(), own: self.student.clone() }
     }
 
     pub(crate) fn refinery(&self) -> NewRefinery {
@@ -83,11 +90,30 @@ pub struct RunBuilder(Plan);
 impl Run {
     /// A run as `config` says, to be given parts of the program's own and started.
     ///
-    /// ```no_run
-    /// # async fn example() -> candist::Result<()> {
-    /// let config = candist::Config::load("configs/quickstart.toml".as_ref(), None)?;
-    /// let outcome = candist::Run::builder(config).start().join().await?;
-    /// println!("{} label events", outcome.new_events);
+    /// ```
+    /// use candist::{Config, Run, Sample, Samples};
+    /// # use candist::{Answer, AnswerKey, AskError, Asked, BoxFuture, LabelId, Teacher};
+    /// # struct Marks;
+    /// # impl Teacher for Marks {
+    /// #     fn name(&self) -> &str { "marks" }
+    /// #     fn identity(&self) -> String { "marks 1".to_owned() }
+    /// #     fn key(&self, sample: &Sample, _draw: u32) -> AnswerKey { AnswerKey::of(&["marks 1", &sample.text]) }
+    /// #     fn ask<'a>(&'a self, sample: &'a Sample, _draw: u32) -> BoxFuture<'a, Result<Asked, AskError>> {
+    /// #         let label = LabelId(u16::from(!sample.text.contains('!')));
+    /// #         Box::pin(async move { Ok(Asked::free(Answer::naming([label]))) })
+    /// #     }
+    /// # }
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> candist::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let dir = folder.path().join("run");
+    /// let texts = ["Thanks!", "It came late.", "Great!"].map(Sample::unnamed);
+    /// let config = Config::new("reviews", ["praise", "complaint"], dir)?;
+    /// // `Marks` is a Teacher; see there.
+    /// let run = Run::builder(config).corpus(move || Ok(Samples::new(texts.clone()))).teacher(Marks).start();
+    /// let outcome = run.join().await?;
+    /// assert!(outcome.new_events >= 3);
     /// # Ok(())
     /// # }
     /// ```
@@ -110,6 +136,22 @@ impl RunBuilder {
     /// teacher's requests is its own.
     pub fn teacher(mut self, teacher: impl Teacher + 'static) -> Self {
         self.0.teachers.get_or_insert_default().push(Arc::new(teacher));
+        self
+    }
+
+    /// Trains what `new` makes, for so many labels in so many copies, instead of the configured student. `identity` tells apart
+    /// all that labels depend on in it: its name, its version, its settings. Where it differs from that of an earlier run in
+    /// the directory, labels are written anew.
+    ///
+    /// Its checkpoints are its own ([`Student::save`]): [`evaluate`](crate::evaluate) does not judge it on held-out texts, and
+    /// [`export_student`](crate::export_student) does not export it.
+    pub fn student<S: Student + 'static>(
+        mut self,
+        identity: &str,
+        new: impl Fn(usize, usize) -> Result<S> + Send + Sync + 'static,
+    ) -> Self {
+        let make = Arc::new(move |labels, copies| -> Result<Box<dyn Student>> { Ok(Box::new(new(labels, copies)?)) });
+        self.0.student = Some(OwnStudent { identity: identity.to_owned(), make });
         self
     }
 

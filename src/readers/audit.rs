@@ -37,6 +37,10 @@ pub struct ToLabel {
 
 /// Draws `count` of the finished labels of the run in `dir`, each with the same chance, without repetition. The same seed
 /// draws the same; all of them if there are fewer.
+///
+/// # Errors
+///
+/// [`Error::NoRun`] where there is no run; [`Error::Unfit`] where no label is final yet.
 pub fn draw(dir: &Path, count: usize, seed: u64) -> Result<Vec<ToLabel>> {
     let view = RunDir::view(dir)?;
     let finals: HashMap<String, LabelEvent> = final_labels(dir)?;
@@ -135,6 +139,14 @@ pub struct Audit {
 /// exact binomial bound at delta, until one fails. The order does not depend on the gold labels, so the chance that any of
 /// the accepted ones is wrong is delta at most. (The promise is that of PAC labels, arXiv 2506.10908, for the labels that
 /// are kept.)
+///
+/// `epsilon` is the share of wrong labels that is allowed among those relied on, `delta` the chance that is allowed for there
+/// to be more; both are between 0 and 1.
+///
+/// # Errors
+///
+/// [`Error::NoRun`] and [`Error::Unfit`] as [`draw`] gives; [`Error::Unfit`] where nothing is filled in, or most of it is of
+/// another run; [`Error::InputLine`] for a line that is no part of a sample, with its place.
 pub fn audit(dir: &Path, gold: &Path, epsilon: f64, delta: f64) -> Result<Audit> {
     let view = RunDir::view(dir)?;
     let labels = view.labels();

@@ -29,9 +29,9 @@ struct Gold {
     text: Option<String>,
 }
 
-/// What is asked of an evaluation.
+/// What an evaluation compares with, and how much it tells.
 #[derive(Debug, Clone, Copy)]
-pub struct Question<'a> {
+pub struct EvaluationOptions<'a> {
     /// JSONL with id and label.
     pub gold: &'a Path,
     /// JSONL with text and label: texts that were not in the corpus.
@@ -78,12 +78,18 @@ pub struct HeldOut {
 }
 
 /// Compares the labels of the run in `dir` with gold, and its student with what was held out.
-pub fn evaluate(dir: &Path, question: Question<'_>) -> Result<Evaluation> {
+///
+/// # Errors
+///
+/// [`Error::NoRun`] where there is no run, [`Error::Unfit`] where it has no labels yet, or gold has none, or only of other
+/// texts; [`Error::InputLine`] for a line of gold that cannot be used, with its place; [`Error::NoStudent`] where something is
+/// held out and no student is there yet.
+pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation> {
     let labels = RunDir::view(dir)?.labels().clone();
     let latest = latest_labels(dir)?;
     let mut counts = Counts::default();
-    read_gold(question.gold, &labels, |id, label| counts.add(label, latest.get(id), &labels))?;
-    let path = || question.gold.to_owned();
+    read_gold(options.gold, &labels, |id, label| counts.add(label, latest.get(id), &labels))?;
+    let path = || options.gold.to_owned();
     if counts.gold == 0 {
         let message = "has no gold labels: expected {\"id\": \"..\", \"label\": \"..\"} lines".to_owned();
         return Err(Error::Unfit { path: path(), message });
@@ -96,8 +102,8 @@ pub fn evaluate(dir: &Path, question: Question<'_>) -> Result<Evaluation> {
         );
         return Err(Error::Unfit { path: path(), message });
     }
-    let held_out = question.held_out.map(|path| student_accuracy(dir, path, &labels)).transpose()?;
-    let details = question.details.then(|| counts.pairs.details(&labels));
+    let held_out = options.held_out.map(|path| student_accuracy(dir, path, &labels)).transpose()?;
+    let details = options.details.then(|| counts.pairs.details(&labels));
     Ok(Evaluation { held_out, details, ..counts.evaluation() })
 }
 

@@ -7,6 +7,11 @@ use crate::error::{Error, Result};
 use crate::store::RunDir;
 
 /// Writes the student of the run in `dir` to the folder `out`, whole or not at all. `out` must not be there, or be empty.
+///
+/// # Errors
+///
+/// [`Error::NoRun`] where there is no run, [`Error::NoStudent`] where it has no student yet, [`Error::Checkpoint`] where that is
+/// a program's own; [`Error::Model`] where `out` has something in it.
 pub fn export_student(dir: &Path, out: &Path) -> Result<()> {
     let labels: Vec<String> = RunDir::view(dir)?.labels().iter().map(|label| label.name.clone()).collect();
     let is_empty = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());

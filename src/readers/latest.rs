@@ -11,6 +11,10 @@ use crate::readers::tail::{Follow, Tail, TailError};
 /// Calls `each` with the events that hold now, and their lines, in the order of the log in `dir`.
 ///
 /// Reads the log twice, so that no more of an event than its offset is kept.
+///
+/// # Errors
+///
+/// [`Error::Labels`] if the log cannot be read, and those of `each`, which end it.
 pub fn latest<E: From<Error>>(dir: &Path, mut each: impl FnMut(&LabelEvent, &str) -> Result<(), E>) -> Result<(), E> {
     let failed = |error: TailError| Error::Labels(Box::new(error));
     let mut tail = Tail::new(dir);

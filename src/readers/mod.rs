@@ -1,13 +1,16 @@
 //! What reads a run: each from its files, none of them takes part in labelling.
 
-pub mod audit;
-pub mod check;
-pub mod confusion;
-pub mod deep;
-pub mod evaluate;
-pub mod export;
+pub(crate) mod audit;
+pub(crate) mod check;
+pub(crate) mod confusion;
+pub(crate) mod deep;
+pub(crate) mod evaluate;
+pub(crate) mod export;
+pub(crate) mod failed;
 mod gold;
-pub mod latest;
-pub mod plan;
+pub(crate) mod latest;
+pub(crate) mod plan;
+pub(crate) mod schema;
+pub(crate) mod spending;
 mod statistics;
-pub mod tail;
+pub(crate) mod tail;

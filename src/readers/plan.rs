@@ -83,11 +83,20 @@ impl Plan {
 
 /// The plan of `config` where its teachers, prompts or parameters are others than those of the run directory, so that texts
 /// that are done are asked about again; `None` where they are the same.
+///
+/// # Errors
+///
+/// Those of [`plan`].
 pub fn plan_anew(config: &Config) -> Result<Option<Plan>> {
     if begins_anew(config)? { plan(config).map(Some) } else { Ok(None) }
 }
 
-/// Makes the plan of `config`.
+/// Tells what a run of `config` would ask, and what that would cost and take. Reads the corpus and the run directory, sends
+/// nothing and writes nothing.
+///
+/// # Errors
+///
+/// Those of a run that cannot begin, keys apart, which are not needed here.
 pub fn plan(config: &Config) -> Result<Plan> {
     let known = Known::read(config)?;
     let mut corpus = corpus::open(&config.corpus)?;

@@ -41,7 +41,28 @@ pub enum TailError {
     },
 }
 
-/// A reader of a label log that may not exist yet.
+/// A reader of a label log, from any process, also while it is written.
+///
+/// ```
+/// use candist::{Follow, Tail};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let dir = folder.path();
+/// # std::fs::write(dir.join("labels.jsonl"), concat!(
+/// #     r#"{"offset":0,"id":"a","label":"good","confidence":0.9,"candidates":["good"],"by":"posterior","#,
+/// #     r#""revision":0,"student":0,"final":false}"#, "\n{\"offset\":1"))?;
+/// let mut tail = Tail::new(dir);
+/// loop {
+///     match tail.poll()? {
+///         Follow::Event(event, _) => println!("{}: {} ({:.2})", event.id, event.label, event.confidence),
+///         // Settings changed: labels are written anew, from offset 0.
+///         Follow::NewLog => println!("a new log"),
+///         // To follow, wait a little and poll again.
+///         Follow::Waiting => break,
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Tail {
     path: PathBuf,
@@ -63,7 +84,7 @@ struct Open {
 }
 
 impl Tail {
-    /// Reads the log of the run directory `dir` from its start.
+    /// Reads the log of the run directory `dir`, which need not be there yet, from its start.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
         Self { path: dir.join("labels.jsonl"), open: None, partial: Vec::new(), from: 0 }
@@ -117,7 +138,7 @@ impl Tail {
     }
 
     /// Goes back to the start of the log that is open; another one in its place is not looked at.
-    pub fn rewind(&mut self) -> Result<(), TailError> {
+    pub(crate) fn rewind(&mut self) -> Result<(), TailError> {
         self.partial.clear();
         if let Some(open) = &mut self.open {
             (open.at, open.lines) = (0, 0);

@@ -11,7 +11,7 @@ use crate::domain::sample::{SampleId, TextHash, from_hex};
 
 /// A line of the journal, without its checksum. A recording has the same fields; it needs only `id` and `labels`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub struct AnswerLine {
+pub(crate) struct AnswerLine {
     /// The sample's id.
     pub id: String,
     /// Who answered.

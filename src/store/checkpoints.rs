@@ -16,7 +16,7 @@ const KEPT: usize = 2;
 const HASH: usize = 16;
 
 /// Keeps checkpoints.
-pub trait Checkpoints: Send + Sync {
+pub(crate) trait Checkpoints: Send + Sync {
     /// Where a new one is to be written, durably, before it is published.
     fn scratch(&self) -> PathBuf;
 

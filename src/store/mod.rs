@@ -21,13 +21,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-pub use self::answer_line::AnswerLine;
+pub(crate) use self::answer_line::AnswerLine;
 pub(crate) use self::checkpoints::CheckpointFiles;
-pub use self::checkpoints::Checkpoints;
+pub(crate) use self::checkpoints::Checkpoints;
+pub(crate) use self::local::KnownSample;
 pub(crate) use self::local::LocalStore;
-pub use self::local::{KnownSample, OPENING_THREAD};
+pub use self::local::OPENING_THREAD;
 pub use self::lock::RunLock;
-pub use self::run_dir::{Identity, OwnedRun, RunDir};
+pub use self::run_dir::RunDir;
+pub(crate) use self::run_dir::{Identity, OwnedRun};
 pub use self::totals::Totals;
 pub use self::view::{RunView, ViewCounts};
 
@@ -40,7 +42,7 @@ use crate::domain::sample::{Position, Sample, SampleId};
 use crate::error::Result;
 
 /// What was paid for.
-pub trait Answers: Send + Sync {
+pub(crate) trait Answers: Send + Sync {
     /// The answer under each of `keys`, the latest try of it.
     fn find<'a>(&'a self, keys: &'a [AnswerKey]) -> BoxFuture<'a, Result<Vec<Option<AnswerRecord>>>>;
 
@@ -49,7 +51,7 @@ pub trait Answers: Send + Sync {
 }
 
 /// The input log: what happened, in order.
-pub trait Inputs: Send + Sync {
+pub(crate) trait Inputs: Send + Sync {
     /// What is known of each of `ids`.
     fn known<'a>(&'a self, ids: &'a [SampleId]) -> BoxFuture<'a, Result<Vec<Option<KnownSample>>>>;
 
@@ -68,10 +70,10 @@ pub trait Inputs: Send + Sync {
 }
 
 /// A sample's latest event with its offset, if it has any.
-pub type Latest = Option<(u64, StoredEvent)>;
+pub(crate) type Latest = Option<(u64, StoredEvent)>;
 
 /// The label log.
-pub trait Events: Send + Sync {
+pub(crate) trait Events: Send + Sync {
     /// Appends events, the first of which has the offset `first`, and returns when they are accepted; an error of an earlier
     /// call may surface in a later one. Events that are there already must be the same.
     fn append(&self, first: u64, events: Vec<Labelled>) -> BoxFuture<'_, Result<()>>;
@@ -90,7 +92,7 @@ pub trait Events: Send + Sync {
 }
 
 /// Notes of what failed in this run, which the next one finds out anew.
-pub trait Notes: Send + Sync {
+pub(crate) trait Notes: Send + Sync {
     /// Keeps a note.
     fn note(&self, failure: Failure) -> BoxFuture<'_, Result<()>>;
 }
@@ -148,7 +150,7 @@ pub trait Sink: Send {
 
 /// All that a run keeps. Cheap to clone; the store closes when the last clone is gone.
 #[derive(Clone)]
-pub struct Store {
+pub(crate) struct Store {
     /// See the trait.
     pub answers: Arc<dyn Answers>,
     /// See the trait.
@@ -161,7 +163,7 @@ pub struct Store {
 
 /// A sample with what the teachers said of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct AskedSample {
+pub(crate) struct AskedSample {
     /// How many arrived before.
     pub position: Position,
     /// Id and text.
@@ -172,7 +174,7 @@ pub struct AskedSample {
 
 /// A label event with what its line needs besides.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Labelled {
+pub(crate) struct Labelled {
     /// The event.
     pub event: StoredEvent,
     /// The sample's id.
@@ -183,7 +185,7 @@ pub struct Labelled {
 
 /// How far an input log goes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct InputCounts {
+pub(crate) struct InputCounts {
     /// Events.
     pub events: u64,
     /// Of these, arrivals.
@@ -194,7 +196,7 @@ pub struct InputCounts {
 
 /// The first part of a file of lines, and what tells it from others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Digest {
+pub(crate) struct Digest {
     /// Its lines.
     pub lines: u64,
     /// Its bytes.

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 
 /// What tells runs apart, and what their labels depend on.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The task's name.
     pub task: String,
     /// Its labels, and the teachers' names.
@@ -46,13 +46,13 @@ impl Identity {
 const OURS: [&str; 9] =
     [ANSWERS, INPUTS, LABELS, "manifest.json", "lock", "store", "checkpoints", "requests.jsonl", "dialects.json"];
 
-/// See the module.
+/// Where a run keeps what it has: see [`RunDir::view`].
 #[derive(Debug)]
 pub struct RunDir;
 
 /// A run directory that is this process' alone. Nothing of it is open yet.
 #[derive(Debug)]
-pub struct OwnedRun {
+pub(crate) struct OwnedRun {
     dir: PathBuf,
     identity: Identity,
     lock: Arc<RunLock>,
@@ -63,7 +63,22 @@ pub struct OwnedRun {
 }
 
 impl RunDir {
-    /// Looks at the run directory `dir`: takes no lock, changes nothing, needs no permission to write.
+    /// Looks at the run directory `dir`: takes no lock, changes nothing, needs no permission to write, and disturbs no run
+    /// beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRun`] where there is none, [`Error::InputLog`] and [`Error::Format`] where its first line cannot be used.
+    ///
+    /// ```no_run
+    /// let view = candist::RunDir::view("runs/support".as_ref())?;
+    /// let counts = view.counts()?;
+    /// println!("{}: {} texts, {} without a candidate", view.task(), counts.samples, counts.failed);
+    /// for failure in view.failures()? {
+    ///     println!("{}: {}", failure.id, failure.reason);
+    /// }
+    /// # Ok::<(), candist::Error>(())
+    /// ```
     pub fn view(dir: &Path) -> Result<RunView> {
         RunView::open(dir)
     }
@@ -79,7 +94,7 @@ impl RunDir {
 
     /// Takes the run directory `dir` for `identity`, making it if there is none. Logs that come of other settings are moved
     /// aside; answers stay.
-    pub fn own(dir: &Path, identity: Identity) -> Result<OwnedRun> {
+    pub(crate) fn own(dir: &Path, identity: Identity) -> Result<OwnedRun> {
         Self::refuse_foreign(dir)?;
         make(dir)?;
         let lock = Arc::new(RunLock::take(dir)?);
@@ -103,13 +118,13 @@ fn make(dir: &Path) -> Result<()> {
 impl OwnedRun {
     /// What was done on the way, one sentence each.
     #[must_use]
-    pub fn notes(&self) -> &[String] {
+    pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }
 
     /// Opens the store by itself, with no run around it, and starts its writer, which ends when the last clone of the store is
     /// gone.
-    pub fn open(self) -> Result<(Store, JoinHandle<Result<()>>)> {
+    pub(crate) fn open(self) -> Result<(Store, JoinHandle<Result<()>>)> {
         self.store(None, &|| false)?.start(&self.dir, self.lock())
     }
 

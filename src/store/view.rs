@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 
 const UNLIKE_CHECKSUM: &str = "does not match its checksum";
 
-/// See the module.
+/// A run directory, looked at by [`RunDir::view`](crate::RunDir::view). What it gives is as the logs are when it is asked.
 #[derive(Debug)]
 pub struct RunView {
     dir: PathBuf,
@@ -80,7 +80,7 @@ impl RunView {
     }
 
     /// An error if it is another task's.
-    pub fn same_task(&self, task: &str, labels: &LabelSet) -> Result<()> {
+    pub(crate) fn same_task(&self, task: &str, labels: &LabelSet) -> Result<()> {
         let names = |labels: &LabelSet| labels.iter().map(|label| label.name.clone()).collect::<Vec<_>>();
         same_task(&self.dir, (&self.task, &names(&self.names.labels)), (task, &names(labels)))
     }
@@ -123,7 +123,7 @@ impl RunView {
     }
 
     /// Hands every event of the input log to `each`, in order.
-    pub fn inputs(&self, mut each: impl FnMut(Input) -> Result<()>) -> Result<()> {
+    pub(crate) fn inputs(&self, mut each: impl FnMut(Input) -> Result<()>) -> Result<()> {
         if !self.has_inputs {
             return Err(Error::Unconverted { path: self.dir.clone() });
         }
@@ -140,6 +140,10 @@ impl RunView {
 
     /// Hands every answer to `each`, every try of it, in the order in which they came. Gives the number of lines that
     /// cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] if the log cannot be read, and those of `each`, which end it.
     pub fn answers(&self, mut each: impl FnMut(AnswerRecord) -> Result<()>) -> Result<u64> {
         let path = self.dir.join(ANSWERS);
         let mut damaged = 0;
@@ -193,7 +197,12 @@ impl RunView {
         Ok(changed_label_lines(&self.dir)?.map(|numbers| numbers.into_iter().map(|number| number + 1).collect()))
     }
 
-    /// Counts what is in the logs.
+    /// Counts what is in the logs, all of which is read for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] if a log cannot be read, [`Error::InputLog`] if the input log is damaged, [`Error::Unconverted`] for a
+    /// run directory of an older version.
     pub fn counts(&self) -> Result<ViewCounts> {
         let mut counts = ViewCounts::default();
         let mut failed: BTreeMap<Position, ()> = BTreeMap::new();
@@ -215,6 +224,10 @@ impl RunView {
     }
 
     /// Samples that no teacher named a label for, and what the latest run noted: bad rows and unanswered texts.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RunView::counts`].
     pub fn failures(&self) -> Result<Vec<Failure>> {
         let mut failed: BTreeMap<Position, Failure> = BTreeMap::new();
         let mut ids: BTreeMap<Position, SampleId> = BTreeMap::new();
@@ -235,6 +248,10 @@ impl RunView {
     }
 
     /// What the latest run noted: bad rows and unanswered texts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] if the notes cannot be read.
     pub fn noted(&self) -> Result<Vec<Failure>> {
         let path = self.dir.join(FAILURES);
         let file = match std::fs::File::open(&path) {

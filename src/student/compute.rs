@@ -29,7 +29,7 @@ thread_local! {
 
 /// See the module. Students borrow it; several may share one, and several with different ones may compute at once.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Compute {
+pub(crate) struct Compute {
     device: Device,
     threads: i32,
     seed: u64,
@@ -38,14 +38,14 @@ pub struct Compute {
 impl Compute {
     /// On a device as chosen, with `threads` threads (1 starts none besides the caller's) and random numbers by `seed`. An
     /// error if the device is not there or the threads cannot be had.
-    pub fn new(choice: DeviceChoice, threads: u32, seed: u64) -> Result<Self> {
+    pub(crate) fn new(choice: DeviceChoice, threads: u32, seed: u64) -> Result<Self> {
         // libtorch's own threads end the process where they cannot be started.
         can_start(threads.saturating_sub(1))?;
         Ok(Self { device: device(choice)?, threads: i32::try_from(threads.max(1)).unwrap_or(1), seed })
     }
 
     /// As a student's settings say.
-    pub fn of(config: &StudentConfig) -> Result<Self> {
+    pub(crate) fn of(config: &StudentConfig) -> Result<Self> {
         let choice = match &config.kind {
             StudentKind::Ngram(_) => DeviceChoice::Cpu,
             StudentKind::Encoder(encoder) => encoder.device,
@@ -55,7 +55,7 @@ impl Compute {
 
     /// Makes the calling thread compute as this says, whatever it or another thread computed before. To be called before
     /// every use of libtorch; costs less than a smallest operation where nothing is to be changed.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         // Asking makes libtorch set the thread up, with what the process was last given; what is set before would be lost.
         let now = tch::get_num_threads();
         if now != self.threads || !BEGUN.get() {
@@ -66,7 +66,7 @@ impl Compute {
 
     /// A generator for one use: the same for the same seed, purpose and steps.
     #[must_use]
-    pub fn rng(&self, purpose: &str, steps: &[u64]) -> ChaCha8Rng {
+    pub(crate) fn rng(&self, purpose: &str, steps: &[u64]) -> ChaCha8Rng {
         rng(self.seed, purpose, steps)
     }
 

@@ -20,7 +20,7 @@ use std::sync::{Arc, OnceLock};
 
 use rand::Rng;
 
-pub use compute::Compute;
+pub(crate) use compute::Compute;
 pub use device::missing_cuda;
 pub use finite::Step;
 pub use ngram::features::encode as encode_ngrams;
@@ -132,7 +132,7 @@ impl From<Loss> for Objective {
 /// | `train` | one step of every copy | at `rate` times the configured learning rate |
 ///
 /// Everything is a function of the settings, the seed and the calls so far: no clock, no thread, no shared generator. The
-/// same calls give the same bits on one build and machine type, for one number of threads (see [`Compute`]).
+/// same calls give the same bits on one build and machine type, for one number of threads (`student.threads`).
 ///
 /// Logits of a student that is broken may be infinite or no numbers: ask [`Rows::is_finite`] before a label is taken from
 /// them. What is written to files is checked here.
@@ -204,7 +204,7 @@ pub fn argmax(row: &[f32]) -> Option<usize> {
 }
 
 /// The notes in the header of a file that [`Student::save`] wrote.
-pub fn notes(path: &Path) -> Result<HashMap<String, String>> {
+pub(crate) fn notes(path: &Path) -> Result<HashMap<String, String>> {
     Ok(checkpoint::Loaded::read(path)?.notes)
 }
 
@@ -219,7 +219,7 @@ pub fn new(
 }
 
 /// The same, computed on `compute` instead of what the configuration says.
-pub fn new_on(
+pub(crate) fn new_on(
     compute: Arc<Compute>,
     config: &StudentConfig,
     distill: &DistillConfig,
@@ -243,13 +243,13 @@ pub fn new_on(
 }
 
 /// Whether what a configured student computes on is there.
-pub fn available(config: &StudentConfig) -> Result<()> {
+pub(crate) fn available(config: &StudentConfig) -> Result<()> {
     Compute::of(config).map(drop)
 }
 
 /// Tells apart all that labels depend on in a configured student; an error if it cannot be had. Opens an encoder's folder and
 /// tries it on a text.
-pub fn identity(config: &StudentConfig) -> Result<String> {
+pub(crate) fn identity(config: &StudentConfig) -> Result<String> {
     let mut config = config.clone();
     let StudentKind::Encoder(encoder) = &mut config.kind else {
         return Ok(serde_json::to_string(&config).unwrap_or_default());

@@ -12,7 +12,7 @@ use super::{Compute, Rows};
 use crate::config::DeviceChoice;
 use crate::error::{Error, Result};
 
-/// See the module.
+/// A finished student: labels new text, without any run or teacher.
 pub struct Predictor {
     folder: PathBuf,
     compute: Compute,
@@ -35,7 +35,12 @@ struct Which {
 
 impl Predictor {
     /// Opens what `candist export` wrote, or a classifier from Hugging Face of a family that candist knows. Refused by name:
-    /// what is no regular file, a weight that is not finite, a model that makes nothing finite of a text.
+    /// what is no regular file, a weight that is not finite, a model that makes nothing finite of a text. `threads` are
+    /// libtorch's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`] for a folder that is no student's or damaged, [`Error::Device`] where `on` is not there.
     pub fn open(folder: &Path, on: DeviceChoice, threads: u32) -> Result<Self> {
         let is_there = |file: &str| folder.join(file).exists();
         if !is_there("config.json") || !is_there("model.safetensors") {
@@ -74,7 +79,11 @@ impl Predictor {
         &self.labels
     }
 
-    /// Logits, one row per text, C columns. [`Error::NotFinite`] where one is not finite.
+    /// Logits, one row per text, C columns: logarithms of probabilities up to a constant a row, not calibrated.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] where one is not finite.
     pub fn logits(&self, texts: &[&str]) -> Result<Rows> {
         self.compute.begin();
         let rows = match &self.kind {
@@ -94,6 +103,10 @@ impl Predictor {
     }
 
     /// Calibrated probabilities, one row per text, C columns: softmax(logits / temperature).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] where a logit is not finite.
     pub fn probabilities(&self, texts: &[&str]) -> Result<Rows> {
         let scaled =
             |row: &[f32]| super::softmax(&row.iter().map(|logit| logit / self.temperature).collect::<Vec<_>>());

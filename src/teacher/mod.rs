@@ -1,7 +1,7 @@
 //! Teachers: who names candidate labels. One trait; `recorded` and `openai` are its kinds.
 
 mod addresses;
-pub mod ledger;
+pub(crate) mod ledger;
 mod openai;
 mod recorded;
 
@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::teacher::ledger::Ledger;
 
 pub use addresses::Addresses;
-pub use openai::parse::labels_in;
+pub use openai::parse::{Labels, labels_in};
 
 /// An answer, and the permit of its request.
 #[derive(Debug)]
@@ -82,11 +82,44 @@ impl Size {
 }
 
 /// Someone who names candidate labels for a sample.
+///
+/// An answer is kept under its [`Teacher::key`] and never asked for twice; where [`Teacher::identity`] differs from that of an
+/// earlier run in the directory, the texts arrive anew, and are asked about under their new keys.
+///
+/// ```
+/// use candist::{Answer, AnswerKey, AskError, Asked, BoxFuture, LabelId, Sample, Teacher};
+///
+/// /// Takes a text with an exclamation mark for praise, or for a complaint.
+/// struct Marks;
+///
+/// impl Teacher for Marks {
+///     fn name(&self) -> &str {
+///         "marks"
+///     }
+///
+///     fn identity(&self) -> String {
+///         "marks, version 1".to_owned()
+///     }
+///
+///     fn key(&self, sample: &Sample, _draw: u32) -> AnswerKey {
+///         AnswerKey::of(&[&self.identity(), &sample.text])
+///     }
+///
+///     fn ask<'a>(&'a self, sample: &'a Sample, _draw: u32) -> BoxFuture<'a, Result<Asked, AskError>> {
+///         let labels: &[LabelId] = if sample.text.contains('!') { &[LabelId(0), LabelId(1)] } else { &[LabelId(2)] };
+///         Box::pin(async move { Ok(Asked::free(Answer::naming(labels.iter().copied()))) })
+///     }
+/// }
+///
+/// let asked = futures::executor::block_on(Marks.ask(&Sample::unnamed("Thanks!"), 0))?;
+/// assert_eq!(asked.answer.labels, [LabelId(0), LabelId(1)]);
+/// # Ok::<(), AskError>(())
+/// ```
 pub trait Teacher: Send + Sync {
-    /// The name under which its answers are kept.
+    /// The name under which its answers are kept. One of a run's own among its teachers.
     fn name(&self) -> &str;
 
-    /// What its answers depend on besides the sample; part of the labelling fingerprint.
+    /// What its answers depend on besides the sample: model, prompt, parameters.
     fn identity(&self) -> String;
 
     /// How often each sample is asked about (self-consistency).
@@ -97,19 +130,26 @@ pub trait Teacher: Send + Sync {
     /// The key of an answer to `sample`; `draw` counts from 0. Pure: the same for the same sample, always.
     fn key(&self, sample: &Sample, draw: u32) -> AnswerKey;
 
-    /// How often a sample is asked when the answer names no label.
-    fn attempts(&self) -> u32;
+    /// How often a sample is asked about, at most, when the answer names no label.
+    fn attempts(&self) -> u32 {
+        1
+    }
 
-    /// Sends nothing from now on; what is in flight still comes back.
+    /// The run stops: nothing is to be sent from now on. What is in flight is waited for, and kept when it comes back.
     fn stop(&self) {}
 
     /// Is told when no other question follows those that it was asked.
     fn no_more(&self) {}
 
-    /// Asks. May be called for many samples at the same time; keeps its own limits.
+    /// Asks, on a tokio runtime. Called for many samples at the same time: it keeps its own limits.
+    ///
+    /// # Errors
+    ///
+    /// An answer that names no label is no error. See [`AskError`] for what is one.
     fn ask<'a>(&'a self, sample: &'a Sample, draw: u32) -> BoxFuture<'a, Result<Asked, AskError>>;
 
-    /// Its requests as such, where it has any: for plans and batch files.
+    /// Its requests as such, where it has any: for plans and batch files of the configured teachers.
+    #[doc(hidden)]
     fn requests(&self) -> Option<&dyn Requests> {
         None
     }
@@ -151,7 +191,7 @@ pub fn open_all(config: &Config, ledger: &Arc<Ledger>, addresses: &Addresses) ->
 }
 
 /// Sets up the configured teachers without their keys: for looking, not for asking.
-pub fn open_without_keys(config: &Config, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Teacher>>> {
+pub(crate) fn open_without_keys(config: &Config, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Teacher>>> {
     let mut config = config.clone();
     for teacher in &mut config.teachers {
         if let TeacherConfig::OpenAi(openai) = teacher {

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use candist::domain::sample::{Sample, SampleId};
-use candist::teacher::ledger::Ledger;
-use candist::teacher::{Addresses, open_all};
+use candist::internal::{Ledger, open_teachers};
+use candist::{Addresses, Sample, SampleId};
 use tokio::time::timeout;
 
 use crate::server::Behaviour;
@@ -143,7 +142,7 @@ fn a_request_is_in_flight_until_its_answer_is_stored() {
     let server = Server::start(&project, Behaviour::default());
     project.configure(&openai(&["all-merged"], &server.url, "").replace("= 64", "= 2"), "");
     let config = candist::Config::load(&project.path("config.toml"), None).unwrap();
-    let teachers = open_all(&config, &Ledger::new(None), &Addresses::default()).unwrap();
+    let teachers = open_teachers(&config, &Ledger::new(None), &Addresses::default()).unwrap();
     let pool = project.read("pool.jsonl");
     let samples: Vec<Sample> = pool
         .lines()

@@ -100,7 +100,7 @@ fn a_run_directory_belongs_to_one_task_and_one_process() {
     project.write("config.toml", &config.replace("\"banking77\"", "\"other\""));
     project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("its name is \"banking77\", not \"other\"");
     project.write("config.toml", &config);
-    let _held = candist::store::RunLock::take(&project.path("run")).unwrap();
+    let _held = candist::internal::RunLock::take(&project.path("run")).unwrap();
     project.candist(&["run", "config.toml"]).expect_exit(1).expect_said("another candist runs in");
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use candist::base::random::rng;
+use candist::internal::rng;
 use rand::Rng;
 
 use crate::server::Behaviour;

@@ -10,3 +10,24 @@ mod parts;
 mod sinks;
 #[path = "embed/stops.rs"]
 mod stops;
+#[path = "embed/student.rs"]
+mod student;
+
+// The examples: they run from the repository's root, as tests do.
+#[path = "../../examples/label_stream.rs"]
+mod label_stream;
+#[path = "../../examples/own_corpus.rs"]
+mod own_corpus;
+#[path = "../../examples/own_refinery.rs"]
+mod own_refinery;
+#[path = "../../examples/own_sink.rs"]
+mod own_sink;
+#[path = "../../examples/own_teacher.rs"]
+mod own_teacher;
+
+#[test]
+fn the_examples_run() {
+    for main in [label_stream::main, own_corpus::main, own_refinery::main, own_sink::main, own_teacher::main] {
+        main().unwrap();
+    }
+}

@@ -1,7 +1,7 @@
 //! Run directories of every format that there was: tests/fixtures/runs has one of each, with two ends of the corpus and one text
 //! that nobody answered. Opening one asks nobody.
 
-use candist::base::random::rng;
+use candist::internal::rng;
 use rand::Rng;
 
 use crate::support::{Finished, Project, copy_folder, count, latest, repository};

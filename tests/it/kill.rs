@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use candist::base::random::rng;
+use candist::internal::rng;
 use rand::Rng;
 
 use crate::server::Behaviour;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use candist::base::random::rng;
+use candist::internal::rng;
 use rand::Rng;
 use serde_json::Value;
 
@@ -269,7 +269,7 @@ fn python_reads_an_exported_encoder() {
         project.candist(&["export", "run", "--student", "student"]).expect_exit(0);
         let texts = ["where is my card?", "refund"];
         let device = candist::config::DeviceChoice::Cpu;
-        let predictor = candist::student::Predictor::open(&project.path("student"), device, 1).unwrap();
+        let predictor = candist::Predictor::open(&project.path("student"), device, 1).unwrap();
         let Some(expected) = python_logits(&project.path("student"), &texts) else { return };
         for (row, expected) in predictor.logits(&texts).unwrap().iter().zip(&expected) {
             for (logit, expected) in row.iter().zip(expected) {

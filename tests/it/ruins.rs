@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use candist::base::random::rng;
+use candist::internal::rng;
 use rand::Rng;
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 
-use candist::domain::event::LabelEvent;
+use candist::LabelEvent;
 use tempfile::TempDir;
 
 use crate::server::{Answers, Behaviour, Replay, serve};

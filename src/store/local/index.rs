@@ -24,7 +24,7 @@ pub(super) struct AnswerAt {
 
 /// What is known of an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownSample {
+pub(crate) struct KnownSample {
     /// Where it stands.
     pub position: Position,
     /// Its text, by hash.

@@ -31,7 +31,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub(super) use self::event_records::changed_label_lines;
 pub(super) use self::failures::FILE as FAILURES;
-pub use self::index::KnownSample;
+pub(crate) use self::index::KnownSample;
 pub(super) use self::inputs::{FILE as INPUTS, damaged_input, parse_input};
 pub(super) use self::log::{Extent, scan};
 pub use self::open::OPENING_THREAD;

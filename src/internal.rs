@@ -1,0 +1,39 @@
+//! What the program, its tests and its benches need besides the library's surface. Nothing of it is promised.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt};
+
+pub use crate::base::random::rng;
+pub use crate::base::threads::can_start;
+pub use crate::corpus::{Settings, open as open_corpus, read_jsonl, read_lines};
+pub use crate::readers::latest::no_labels;
+pub use crate::store::{OPENING_THREAD, RunLock};
+pub use crate::student::{encode_ngrams, new as new_student};
+pub use crate::teacher::ledger::Ledger;
+pub use crate::teacher::{Requests, Size, open_all as open_teachers};
+
+use crate::config::Task;
+use crate::domain::answer::AnswerRecord;
+use crate::domain::event::By;
+use crate::domain::input::Names;
+use crate::error::{Error, Result};
+use crate::store::{Identity, RunDir};
+
+/// Keeps `records` in a new run directory `dir` for `task`, `waiting` of them at a time.
+pub async fn keep_answers(dir: &Path, task: Task, records: Vec<AnswerRecord>, waiting: usize) -> Result<()> {
+    let identity = Identity {
+        task: task.name,
+        names: Arc::new(Names { labels: task.labels, teachers: vec!["teacher".to_owned()] }),
+        asking: String::new(),
+        labelling: String::new(),
+        before: String::new(),
+        refinery: By::Posterior,
+    };
+    let (store, writer) = RunDir::own(dir, identity)?.open()?;
+    let keep = |record| store.answers.keep(vec![record]);
+    futures::stream::iter(records).map(keep).buffer_unordered(waiting).try_collect::<()>().await?;
+    drop(store);
+    writer.join().unwrap_or_else(|_| Err(Error::gone("store")))
+}

@@ -1,0 +1,34 @@
+//! The JSON schemas of what users write and read.
+
+use schemars::schema_for;
+use serde_json::Value;
+
+use crate::config::RawConfig;
+use crate::domain::event::LabelEvent;
+use crate::domain::input::InputLine;
+use crate::store::AnswerLine;
+
+/// What there is a schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    /// A configuration.
+    Config,
+    /// A line of `labels.jsonl`.
+    Label,
+    /// A line of `answers.jsonl`.
+    Answer,
+    /// A line of `inputs.jsonl`.
+    Input,
+}
+
+/// The JSON schema (draft 2020-12) of what `of` says.
+#[must_use]
+pub fn json_schema(of: Schema) -> Value {
+    match of {
+        Schema::Config => schema_for!(RawConfig),
+        Schema::Label => schema_for!(LabelEvent),
+        Schema::Answer => schema_for!(AnswerLine),
+        Schema::Input => schema_for!(InputLine),
+    }
+    .to_value()
+}
