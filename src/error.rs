@@ -161,6 +161,12 @@ pub enum Error {
         /// The most.
         most: u64,
     },
+    /// A refinery of one's own gave what is no distribution over the labels.
+    #[error("the refinery cannot be used: {message}. What was labelled before is kept")]
+    Refinery {
+        /// What is wrong.
+        message: String,
+    },
     /// A user's own sink failed.
     #[error("a sink of labels failed: {message}. What it was given is in labels.jsonl; run again to go on")]
     Sink {

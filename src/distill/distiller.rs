@@ -216,6 +216,10 @@ impl Distiller {
             return Err(Error::NotFinite { what: format!("what the student says of {:?}", item.id.0) });
         }
         let posterior = self.refinery.posterior(&item.candidates, logits);
+        if posterior.len() != self.columns {
+            let (found, wanted) = (posterior.len(), self.columns);
+            return Err(Error::Refinery { message: format!("it gave {found} probabilities for {wanted} labels") });
+        }
         let Some((label, confidence)) = argmax(&posterior).and_then(|best| Some((best, *posterior.get(best)?))) else {
             return Ok(());
         };

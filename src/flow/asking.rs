@@ -5,6 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::FutureExt;
 use futures::future::join_all;
@@ -57,6 +58,8 @@ pub(crate) struct Asker {
     teachers: Arc<[(Arc<dyn Teacher>, Fit)]>,
     combine: Combine,
     answers: Arc<dyn Answers>,
+    /// Of the task.
+    labels: usize,
     halt: Arc<Halt>,
     progress: Arc<Progress>,
 }
@@ -67,11 +70,12 @@ impl Asker {
         teachers: &[Arc<dyn Teacher>],
         combine: Combine,
         answers: Arc<dyn Answers>,
+        labels: usize,
         halt: Arc<Halt>,
         progress: Arc<Progress>,
     ) -> Self {
         let teachers = teachers.iter().map(|teacher| (Arc::clone(teacher), Fit::default())).collect();
-        Self { teachers, combine, answers, halt, progress }
+        Self { teachers, combine, answers, labels, halt, progress }
     }
 
     /// Tells the teachers that no question follows. In a cascade only the first knows: the others may still be asked.
@@ -161,12 +165,12 @@ impl Asker {
         sample: &Sample,
         draw: u32,
     ) -> Result<AnswerRecord, NoAnswer> {
-        let mut attempt = cell.attempts;
         loop {
             if self.halt.is_halted() {
                 return Err(NoAnswer::Halted);
             }
-            attempt += 1;
+            // Whoever waited for this answer goes on with the tries that were kept.
+            let attempt = cell.attempts.load(Ordering::Relaxed) + 1;
             self.progress.asked.add(1);
             self.failpoint("before-asking")?;
             let asked = AssertUnwindSafe(teacher.ask(sample, draw)).catch_unwind().await;
@@ -180,6 +184,9 @@ impl Asker {
                 Err(AskError::Cancelled) => return Err(NoAnswer::Halted),
             };
             self.failpoint("answer-received")?;
+            if let Some(reason) = nonsense(&answer, self.labels) {
+                return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
+            }
             // At once, before this answer is stored: others are sent meanwhile.
             let misfit = fit
                 .look(&answer)
@@ -196,6 +203,7 @@ impl Asker {
                 return Err(NoAnswer::Unanswered(format!("{}: {reason}", teacher.name()), vec![record]));
             }
             self.answers.keep(vec![record.clone()]).await.map_err(|error| self.halted(error))?;
+            cell.attempts.store(attempt, Ordering::Relaxed);
             self.failpoint("answer-kept")?;
             // Only now may another request take its place.
             drop(permit);
@@ -236,6 +244,15 @@ fn all_of<T>(answers: Vec<Result<T, NoAnswer>>) -> Result<Vec<T>, NoAnswer> {
     missing.map_or(Ok(all), |reason| Err(NoAnswer::Unanswered(reason, tries)))
 }
 
+/// What is wrong with an answer that no line of a log can hold: a mistake of the teacher's program.
+fn nonsense(answer: &Answer, labels: usize) -> Option<String> {
+    if let Some(label) = answer.labels.iter().find(|label| label.index() >= labels) {
+        return Some(format!("an answer names label number {}, and the task has {labels} labels, from 0", label.0));
+    }
+    let weight = answer.weights.iter().find(|weight| !weight.is_finite())?;
+    Some(format!("an answer has the weight {weight}: weights are numbers from 0 to 1"))
+}
+
 /// That a text could not be answered is kept too, so that one which never can be does not keep runs from ending for ever. It
 /// is kept at the end of a run alone: a server that is broken ends the run, and that costs no text its tries.
 fn unanswered(reason: &str) -> Answer {
@@ -259,4 +276,24 @@ fn why(answers: &[AnswerRecord]) -> String {
     let mut reasons: Vec<String> = answers.iter().map(reason).collect();
     reasons.dedup();
     reasons.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::label::LabelId;
+
+    #[test]
+    fn what_no_log_can_hold_is_refused() {
+        let answer = |label: u16, weight: f32| Answer {
+            labels: vec![LabelId(label)],
+            weights: vec![weight],
+            ..Answer::default()
+        };
+        assert_eq!(nonsense(&answer(2, 0.5), 3), None);
+        assert!(nonsense(&answer(3, 0.5), 3).unwrap().contains("label number 3, and the task has 3"));
+        for weight in [f32::NAN, f32::INFINITY] {
+            assert!(nonsense(&answer(0, weight), 3).unwrap().contains("weights are numbers"));
+        }
+    }
 }

@@ -193,7 +193,8 @@ pub fn import(config: &Config, files: &[PathBuf]) -> Result<Imported> {
     let imported = import.imported;
     drop(store);
     let written = writer.join().map_err(|_| Error::gone("store"))?;
-    taken.and(written).and_then(|()| ledger.close()).map(|()| imported)
+    // What the store says is the cause of what followed.
+    written.and(taken).and_then(|()| ledger.close()).map(|()| imported)
 }
 
 struct Import<'a> {

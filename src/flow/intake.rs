@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -33,8 +34,8 @@ const WAIT: Duration = Duration::from_millis(5);
 pub(crate) struct AnswerCell {
     /// What is asked.
     pub(crate) key: AnswerKey,
-    /// Tries that are stored already.
-    pub(crate) attempts: u32,
+    /// Tries that are stored.
+    pub(crate) attempts: AtomicU32,
     /// Tries after which an answer without labels is let be.
     pub(crate) allowed: u32,
     /// The answer, once it is stored.
@@ -283,7 +284,7 @@ impl Intake {
         match stored {
             Some(record) if !refused_before && record.is_settled(allowed) => Slot::Stored(Box::new(record)),
             _ => {
-                let cell = Arc::new(AnswerCell { key, attempts, allowed, record: OnceCell::new() });
+                let cell = Arc::new(AnswerCell { key, attempts: attempts.into(), allowed, record: OnceCell::new() });
                 window.cells.insert(key, &cell);
                 held.cells.push(Arc::clone(&cell));
                 Slot::Open(cell)

@@ -22,6 +22,7 @@ use crate::teacher::{self, Teacher};
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     attempt: u32,
+    refused: bool,
     pub(crate) labels: Vec<LabelId>,
     pub(crate) weights: Vec<f32>,
 }
@@ -86,8 +87,9 @@ impl Known {
     }
 
     fn add(&mut self, record: AnswerRecord) {
+        let refused = record.is_refused();
         let AnswerRecord { key, attempt, answer, .. } = record;
-        let stored = Stored { attempt, labels: answer.labels, weights: answer.weights };
+        let stored = Stored { attempt, refused, labels: answer.labels, weights: answer.weights };
         if self.answers.get(&key).is_none_or(|before| before.attempt <= attempt) {
             self.answers.insert(key, stored);
         }
@@ -100,7 +102,8 @@ impl Known {
 
     /// The stored answer under `key`, if a run would use it.
     pub(crate) fn stored(&self, teacher: &dyn Teacher, key: AnswerKey) -> Option<&Stored> {
-        let is_settled = |stored: &&Stored| !stored.labels.is_empty() || stored.attempt >= teacher.attempts();
+        let is_settled =
+            |stored: &&Stored| !stored.labels.is_empty() || stored.refused || stored.attempt >= teacher.attempts();
         self.answers.get(&key).filter(is_settled)
     }
 

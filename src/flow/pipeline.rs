@@ -84,6 +84,9 @@ async fn run_once(
     ledger.take_up(&config.run.dir, opened.totals().cost)?;
     progress.add_cost(ledger.sums().recorded);
 
+    let checkpoints = CheckpointFiles::of(&config.run.dir);
+    checkpoints.make()?;
+
     // ---- the threads: check, store, sinks, student, corpus ---------------------------------------------------------------------
     let halt = Halt::new(teachers.clone());
     let (lock, log) = (owned.lock(), owned.log().to_owned());
@@ -100,8 +103,6 @@ async fn run_once(
         lock: Arc::clone(&lock),
     };
     let sinks = sinking.start(&config.run.dir, sinks)?;
-    let checkpoints = CheckpointFiles::of(&config.run.dir);
-    checkpoints.make()?;
     let student = Follower {
         student: plan.student(),
         distill: config.distill.clone(),
@@ -135,7 +136,14 @@ async fn run_once(
     let watching = Watching { stop, sink_failed: sinking.failed, ending: ending.clone(), feed: feed.clone() };
     let watcher = tokio::spawn(watching.run(Arc::clone(&halt)));
     let answers = Arc::clone(&store.answers);
-    let asker = Asker::new(&teachers, config.combine, answers, Arc::clone(&halt), Arc::clone(progress));
+    let asker = Asker::new(
+        &teachers,
+        config.combine,
+        answers,
+        config.task.labels.len(),
+        Arc::clone(&halt),
+        Arc::clone(progress),
+    );
     let replies = ask_all(questions, asker, config.run.window, Arc::clone(&halt));
     let placed = place_all(replies, store.clone(), feed.clone(), Arc::clone(progress), Arc::clone(&halt)).await;
     let read_to_end = join("intake", intake).await;
@@ -154,7 +162,11 @@ async fn run_once(
     for sink in sinks {
         handed_on = handed_on.and(join("sink", sink).await);
     }
-    let checked = join("check of the store", check).await;
+    // Once all is done it is halted like the rest, if it is not through.
+    let checked = match join("check of the store", check).await {
+        Err(Error::Interrupted) if complete => Ok(()),
+        checked => checked,
+    };
     let spent = ledger.sums().total();
     let balanced = blocking("store", move || ledger.close()).await;
 

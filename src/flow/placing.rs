@@ -97,7 +97,10 @@ pub(super) async fn place_all(
                     progress.unanswered.add(1);
                     tried.extend(tries);
                     told.unanswered(&id.0, &reason);
-                    store.notes.note(Failure { kind: FailureKind::Unanswered, id: id.0, reason }).await?;
+                    let failure = Failure { kind: FailureKind::Unanswered, id: id.0, reason };
+                    if let Err(error) = store.notes.note(failure).await {
+                        halt.fail(error);
+                    }
                 }
                 Ok(Reply::Answered(input, claim)) if !has_gap => {
                     match &input {

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use crate::config::{Combine, Config, LimitsConfig, Price, TeacherConfig};
 use crate::corpus;
 use crate::domain::answer::AnswerKey;
-use crate::domain::candidates::Opinion;
+use crate::domain::candidates::{CandidateSet, Opinion};
 use crate::domain::sample::{Sample, TextHash};
 use crate::error::{Error, Result};
 use crate::flow::known::{Known, Stored, begins_anew};
@@ -151,6 +151,7 @@ fn empty(config: &TeacherConfig, teacher: &Arc<dyn Teacher>) -> TeacherPlan {
 
 /// Counts what is to be asked about one sample.
 fn add(plan: &mut Plan, known: &Known, combine: Combine, sample: &Sample, keys: &mut HashSet<AnswerKey>) -> Result<()> {
+    let mut said: Option<Vec<Opinion>> = Some(Vec::new());
     for (teacher, plan) in known.teachers.iter().zip(&mut plan.teachers) {
         let mut stored = Vec::new();
         for draw in 0..teacher.draws() {
@@ -170,22 +171,23 @@ fn add(plan: &mut Plan, known: &Known, combine: Combine, sample: &Sample, keys: 
                 }
             }
         }
-        let all_stored = stored.len() == teacher.draws() as usize;
-        if combine == Combine::Cascade && all_stored && is_one_label(&stored) {
-            break;
+        if combine == Combine::Cascade {
+            // Only where all before are known can it be told that the next is not asked.
+            let all_stored = stored.len() == teacher.draws() as usize;
+            said = said.filter(|_| all_stored).map(|before| before.into_iter().chain([opinion(&stored)]).collect());
+            if said.as_ref().is_some_and(|said| CandidateSet::merge(said.iter().cloned()).len() == 1) {
+                break;
+            }
         }
     }
     Ok(())
 }
 
-/// Whether the next teacher of a cascade would not be asked.
-fn is_one_label(stored: &[&Stored]) -> bool {
+/// What one teacher said, as a run takes it.
+fn opinion(stored: &[&Stored]) -> Opinion {
     match stored {
-        [one] => one.labels.len() == 1,
-        draws => {
-            let said = draws.iter().map(|draw| (draw.labels.as_slice(), draw.weights.as_slice()));
-            Opinion::vote(0, said).labels.len() == 1
-        }
+        [one] => Opinion::of(0, &one.labels, &one.weights),
+        draws => Opinion::vote(0, draws.iter().map(|draw| (draw.labels.as_slice(), draw.weights.as_slice()))),
     }
 }
 

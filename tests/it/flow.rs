@@ -120,3 +120,39 @@ fn somebodys_folder_is_left_alone() {
     project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("is no run directory: choose an empty");
     assert_eq!(std::fs::read_dir(project.path("run")).unwrap().count(), 1);
 }
+
+/// The labels end (their file is taken away), and what is on its way then is kept all the same.
+#[test]
+fn answers_in_flight_survive_the_end_of_the_labels() {
+    let project = Project::new(4);
+    let server = Server::start(&project, Behaviour { latency: Duration::from_millis(300), ..Behaviour::default() });
+    project.configure(&openai(&["all-merged"], &server.url, ""), "");
+    let running = project.start(&["run", "config.toml"]);
+    while !project.path("run/labels.jsonl").exists() || project.labels().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::fs::rename(project.path("run/labels.jsonl"), project.path("away.jsonl")).unwrap();
+    let ended = crate::support::Finished::of(running.wait_with_output().unwrap()).expect_exit(1);
+    ended.expect_said("labels.jsonl was removed or replaced");
+    assert_eq!(project.read("run/answers.jsonl").lines().count() as u64, server.replay.stats().requests);
+}
+
+/// A cascade goes on while all that was said so far is more than one label.
+#[test]
+fn a_plan_counts_what_a_cascade_of_three_asks() {
+    let project = Project::new(64);
+    let server = Server::start(&project, Behaviour::default());
+    let teachers = ["all-merged", "gpt-3.5", "gpt-4"];
+    let cascade = "[candidates]\nfrom = \"cascade\"";
+    project.configure(&openai(&teachers, &server.url, ""), cascade);
+    project.run();
+    let asked = server.replay.stats().requests;
+    // Another order of asking: everything arrives anew, and nothing is left to ask.
+    project.configure(&openai(&teachers, &server.url, "draws = 1"), cascade);
+    let pool = project.read("pool.jsonl");
+    project.write("pool.jsonl", &pool.replace("\"pool-", "\"new-"));
+    let plan = project.candist(&["plan", "config.toml"]).expect_exit(0).out;
+    assert!(plan.contains("In all: 0 requests"), "{plan}");
+    project.run();
+    assert_eq!(server.replay.stats().requests, asked);
+}

@@ -70,6 +70,9 @@ impl<D: Disk> AnswersLog<D> {
         let from = if as_left { known } else { Extent::default() };
         let broken = answers.take_in(from, applied, place.stop)?;
         if !broken.is_empty() {
+            // Before lines stand elsewhere: after a kill in between, nothing of the log counts as taken in.
+            place.index.set_applied(&Applied::default())?;
+            place.index.flush()?;
             set_aside(disk, dir, &path, &broken).map_err(Error::run_file("mend", &path))?;
             repairs.push(format!("{FILE}: {} damaged line(s) moved to answers.damaged.jsonl", broken.len()));
             // All that follows stands elsewhere now.

@@ -140,7 +140,9 @@ impl<D: Disk> EventsLog<D> {
         let mut bytes = Vec::new();
         let rest = reading(self.file.as_ref(), self.known.bytes);
         rest.take(1 << 20).read_to_end(&mut bytes).map_err(failed())?;
-        let lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
+        // What was read of a longer rest may end within a line.
+        let lines: Vec<&[u8]> =
+            bytes.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n")).collect();
         let foreign = (self.known.lines..).zip(&lines).filter(|(offset, line)| !is_event(line, *offset)).count();
         if foreign > 0 {
             let from = self.known.lines + 1;
@@ -254,12 +256,12 @@ impl<D: Disk> EventsLog<D> {
         }
         self.write(&lines)?;
         reach("labels-written").map_err(Error::run_file("write", &self.path))?;
+        self.flat.append(&records)?;
         let mut latest = self.latest.write().unwrap_or_else(PoisonError::into_inner);
         for (offset, record) in (self.known.lines..).zip(&records) {
             *slot(&mut latest, record.event.position)? = head(offset)?;
         }
         drop(latest);
-        self.flat.append(&records)?;
         reach("labels-recorded").map_err(Error::run_file("write", &self.path))?;
         self.known = known;
         Ok(())

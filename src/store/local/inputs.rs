@@ -77,8 +77,8 @@ impl Others {
     }
 
     /// The last new answers of `position` among the events before `end`.
-    fn late(&self, position: Position, end: u64) -> Option<InputAt> {
-        self.late.get(&position)?.iter().rev().find(|(number, _)| *number < end).map(|(_, at)| *at)
+    fn late(&self, position: Position, end: u64) -> Option<(u64, InputAt)> {
+        self.late.get(&position)?.iter().rev().find(|(number, _)| *number < end).copied()
     }
 }
 
@@ -179,8 +179,8 @@ impl<D: Disk> InputsReader<D> {
 
     fn late(&self, position: Position, end: u64) -> Result<Option<CandidateSet>> {
         let late = self.shared().others.late(position, end);
-        let Some(at) = late else { return Ok(None) };
-        Ok(match self.at(&[at], position)?.pop() {
+        let Some((number, at)) = late else { return Ok(None) };
+        Ok(match self.at(&[at], number)?.pop() {
             Some(Input::Answers { outcome, .. }) => Some(outcome.candidates()),
             _ => None,
         })
@@ -266,11 +266,15 @@ impl<D: Disk> InputsLog<D> {
                 if scanned.number == 0 || is_recorded || is_indexed {
                     return Err(why);
                 }
-                torn.get_or_insert((Extent { bytes: scanned.span.offset, lines: scanned.number }, why));
+                let whole = Extent { bytes: scanned.span.offset, lines: scanned.number };
+                torn.get_or_insert((whole, why, scanned.has_hole));
                 return Ok(());
             };
-            if let Some((_, why)) = torn.take() {
-                return Err(why);
+            match &torn {
+                // A write of several pages that a power cut interrupted may have a hole, and whole lines behind it.
+                Some((.., true)) => return Ok(()),
+                Some(_) => return torn.take().map_or(Ok(()), |(_, why, _)| Err(why)),
+                None => {}
             }
             if scanned.number == 0 || (is_recorded && is_indexed) {
                 return if is_recorded && scanned.number >= recorded.lines { Err(moved(&path)) } else { Ok(()) };
@@ -295,7 +299,7 @@ impl<D: Disk> InputsLog<D> {
             Ok(())
         })?;
         self.flat.append(&new)?;
-        let cut = torn.map(|(whole, _)| (self.log.extent().lines - whole.lines, whole));
+        let cut = torn.map(|(whole, ..)| (self.log.extent().lines - whole.lines, whole));
         if let Some((_, whole)) = cut {
             self.log.cut_back(whole)?;
         }

@@ -37,6 +37,8 @@ pub(crate) struct Scanned<'a> {
     pub(crate) span: Span,
     /// From 0.
     pub(crate) number: u64,
+    /// Whether it is damaged and has bytes in it that no line has: a page that never reached the disk reads as zeros.
+    pub(crate) has_hole: bool,
 }
 
 /// The log, open for appending.
@@ -128,7 +130,8 @@ impl<D: Disk> Log<D> {
         })
     }
 
-    /// Appends lines, each with its line feed, and returns when they are on disk. Where it fails, no part of them stays.
+    /// Appends lines, each with its line feed, and returns when they are on disk. Where it fails, no part of a line stays; whole
+    /// ones do, for they may have been paid for, and the next opening takes them in. Nothing is to be appended then.
     pub(super) fn append(&mut self, lines: &[String]) -> Result<Vec<Span>> {
         let bytes = lines.concat();
         let write = || {
@@ -139,8 +142,7 @@ impl<D: Disk> Log<D> {
             reach("log-synced")
         };
         if let Err(source) = write() {
-            // Whatever part reached the file is nothing that anyone was told of.
-            let _ = self.file.set_len(self.extent.bytes);
+            let _ = cut_torn_line(self.file.as_ref());
             return Err(Error::run_file("write", &self.path)(source));
         }
         let mut spans = Vec::with_capacity(lines.len());
@@ -200,7 +202,7 @@ fn scan_on<D: Disk>(
         }
         let span = Span { offset, len: u32::try_from(len).unwrap_or(u32::MAX) };
         let whole = sealed::check(&line).is_ok().then_some(line.as_slice());
-        each(Scanned { line: whole, span, number })?;
+        each(Scanned { line: whole, span, number, has_hole: whole.is_none() && line.contains(&0) })?;
         offset += len as u64;
         number += 1;
     }

@@ -23,6 +23,7 @@ mod writer;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use futures::FutureExt;
@@ -108,6 +109,7 @@ impl LocalStore {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (written, seen) = watch::channel(self.events());
         let Opened { index, answers, inputs, events, applied, .. } = self.opened;
+        let labels_ended = Arc::new(AtomicBool::new(false));
         let handle = Arc::new(Handle {
             sender,
             index: index.clone(),
@@ -115,9 +117,23 @@ impl LocalStore {
             inputs: inputs.reader(),
             events: events.reader(),
             written: seen,
+            labels_ended: Arc::clone(&labels_ended),
+            _lock: Arc::clone(&lock),
         });
         let failures = FailuresFile::new(dir);
-        let writer = Writer { dir: dir.to_owned(), answers, inputs, events, failures, index, applied, written, lock };
+        let writer = Writer {
+            dir: dir.to_owned(),
+            answers,
+            inputs,
+            events,
+            failures,
+            index,
+            applied,
+            written,
+            labels_ended,
+            label_error: None,
+            _lock: lock,
+        };
         let thread = std::thread::Builder::new()
             .name("candist-store".to_owned())
             .spawn(move || writer.run(receiver))
@@ -141,6 +157,10 @@ struct Handle {
     inputs: InputsReader,
     events: EventsReader,
     written: watch::Receiver<u64>,
+    /// Set when the label log can be written no more.
+    labels_ended: Arc<AtomicBool>,
+    /// The last field: held until the index is closed, or another process would find it in use.
+    _lock: Arc<RunLock>,
 }
 
 impl Handle {
@@ -185,7 +205,13 @@ impl Inputs for Handle {
 
 impl Events for Handle {
     fn append(&self, first: u64, events: Vec<Labelled>) -> BoxFuture<'_, Result<()>> {
-        async move { self.sender.send(Command::Emit(first, events)).await.map_err(|_| Error::gone("store")) }.boxed()
+        async move {
+            if self.labels_ended.load(Ordering::Relaxed) {
+                return Err(Error::gone("store"));
+            }
+            self.sender.send(Command::Emit(first, events)).await.map_err(|_| Error::gone("store"))
+        }
+        .boxed()
     }
 
     fn written(&self) -> watch::Receiver<u64> {

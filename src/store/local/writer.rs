@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -14,7 +15,7 @@ use super::mark::Mark;
 use crate::base::failpoint::pass;
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{Digest, Failure, InputCounts, Labelled, RunLock};
 
 /// Commands that are made durable together, at most.
@@ -49,8 +50,12 @@ pub(super) struct Writer {
     pub(super) applied: Applied,
     /// Label events in the log.
     pub(super) written: watch::Sender<u64>,
-    /// Held until everything is written.
-    pub(super) lock: Arc<RunLock>,
+    /// Set when the label log can be written no more.
+    pub(super) labels_ended: Arc<AtomicBool>,
+    /// Why: told at the end. Answers are kept until then, for they are paid for.
+    pub(super) label_error: Option<Error>,
+    /// Held until everything is written and, since fields are dropped in their order, closed.
+    pub(super) _lock: Arc<RunLock>,
 }
 
 type Acknowledge = Box<dyn FnOnce() + Send>;
@@ -58,7 +63,10 @@ type Acknowledge = Box<dyn FnOnce() + Send>;
 impl Writer {
     /// Works until every handle is gone; then all is on disk.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<()> {
-        self.failures.begin()?;
+        // Notes are a cache: without them nothing is lost.
+        if let Err(error) = self.failures.begin() {
+            tracing::warn!("{error}: which rows and texts failed is not listed");
+        }
         let mut group = Vec::new();
         while commands.blocking_recv_many(&mut group, GROUP) > 0 {
             self.commit(&mut group)?;
@@ -72,27 +80,50 @@ impl Writer {
         self.append(group, &mut acknowledge)?;
         for command in group.drain(..) {
             match command {
+                Command::Note(failure) => drop(self.failures.note(&failure)),
+                // Done above.
+                Command::Keep(..) | Command::Append(..) => {}
+                // Their acknowledgements are dropped: whoever labels finds out.
+                _ if self.label_error.is_some() => {}
                 Command::Settle(ack) => acknowledge.push(acknowledgement(ack, ())),
                 Command::Emit(first, labelled) => {
-                    self.events.append(first, &labelled)?;
+                    let emitted = self.events.append(first, &labelled);
+                    self.of_labels(emitted);
                     self.written.send_replace(self.events.len());
                 }
                 Command::Seal(lines, ack) => {
-                    pass("before-seal")?;
-                    self.events.sync()?;
-                    acknowledge.push(acknowledgement(ack, self.events.digest(lines)?));
+                    let sealed = self.seal(lines);
+                    if let Some(digest) = self.of_labels(sealed) {
+                        acknowledge.push(acknowledgement(ack, digest));
+                    }
                 }
-                Command::Note(failure) => self.failures.note(&failure)?,
-                // Done above.
-                Command::Keep(..) | Command::Append(..) => {}
             }
         }
         pass("before-applied")?;
         self.index.set_applied(&self.applied)?;
         pass("before-acknowledge")?;
-        self.failures.flush()?;
+        drop(self.failures.flush());
         acknowledge.into_iter().for_each(|acknowledge| acknowledge());
         Ok(())
+    }
+
+    fn seal(&self, lines: u64) -> Result<Digest> {
+        pass("before-seal")?;
+        self.events.sync()?;
+        self.events.digest(lines)
+    }
+
+    /// What came of work on the label log. An error ends the labels and with them, soon, the run; what is in flight still
+    /// comes back and is kept.
+    fn of_labels<T>(&mut self, done: Result<T>) -> Option<T> {
+        match done {
+            Ok(done) => Some(done),
+            Err(error) => {
+                self.label_error.get_or_insert(error);
+                self.labels_ended.store(true, Ordering::Relaxed);
+                None
+            }
+        }
     }
 
     /// The group's answers: one write and one fdatasync.
@@ -139,14 +170,14 @@ impl Writer {
         pass("close-flushed")?;
         self.answers.check_in_place()?;
         self.inputs.check_in_place()?;
+        if let Some(error) = self.label_error {
+            return Err(error);
+        }
         self.events.close()?;
         self.events.sync()?;
         pass("before-mark")?;
         Mark::leave(&self.dir)?;
-        pass("after-close")?;
-        // Not before: another process may begin here then.
-        drop(self.lock);
-        Ok(())
+        pass("after-close")
     }
 }
 
