@@ -32,8 +32,10 @@ bench: setup ## measure speed and memory (benches/)
 experiments: build ## every refinery on the example corpus, 5 seeds: docs/experiments.md
 	$(CARGO) run --release --locked --example experiments
 
-soak: setup ## the kill and cost tests with their full counts (minutes)
-	CANDIST_KILLS=20 CANDIST_CAPS=100 $(CARGO) test --locked --release --test it -- kill cap_holds --nocapture
+soak: setup ## kills, power cuts, failures, damage and costs with their full counts (an hour)
+	CANDIST_POWER_CUTS=10000 $(CARGO) test --locked --release --lib -- store::local::tests
+	CANDIST_KILLS=20 CANDIST_CAPS=100 CANDIST_FAILPOINTS=1 CANDIST_DELETIONS=1024 CANDIST_DAMAGES=500 CANDIST_CASES=200 \
+		$(CARGO) test --locked --release --test it -- kill cap_holds failpoints ruins formats function --nocapture
 
 fmt: ## format the code
 	$(CARGO) fmt

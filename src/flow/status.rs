@@ -25,6 +25,8 @@ impl StatusFile {
         let dir = dir.to_owned();
         let work = move || {
             let _lock = lock;
+            // At once: who looks at a run that has begun is to see it.
+            write(&progress, &ledger, &dir);
             loop {
                 let last = !matches!(ended.recv_timeout(EVERY), Err(RecvTimeoutError::Timeout));
                 write(&progress, &ledger, &dir);

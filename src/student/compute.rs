@@ -13,10 +13,12 @@
 
 use std::cell::Cell;
 
+#[cfg(feature = "encoder")]
 use rand_chacha::ChaCha8Rng;
 use tch::Device;
 
 use super::device::device;
+#[cfg(feature = "encoder")]
 use crate::base::random::rng;
 use crate::base::threads::can_start;
 use crate::config::{DeviceChoice, StudentConfig, StudentKind};
@@ -65,6 +67,7 @@ impl Compute {
     }
 
     /// A generator for one use: the same for the same seed, purpose and steps.
+    #[cfg(feature = "encoder")]
     #[must_use]
     pub(crate) fn rng(&self, purpose: &str, steps: &[u64]) -> ChaCha8Rng {
         rng(self.seed, purpose, steps)

@@ -133,3 +133,20 @@ fn readers_say_what_to_do_with_the_first_format_and_change_nothing() {
     assert_eq!(project.candist(&["tail", "run"]).expect_exit(0).out, labels);
     assert!(!project.path("run/inputs.jsonl").exists());
 }
+
+#[test]
+fn todays_format_is_opened_without_a_word() {
+    let (project, labels) = fixture("format-2");
+    project.candist(&["check", "--deep", "run"]).expect_exit(0);
+    let said = run_without_asking(&project).expect_said("already complete, nothing was left to do").err;
+    // One text was answered by nobody; nothing else is told.
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.contains("1 text(s) got no candidate"), "{said}");
+    assert_eq!(project.labels(), labels);
+    // What grows goes on from there.
+    let pool = project.read("pool.jsonl");
+    project.write("pool.jsonl", &format!("{pool}{{\"id\": \"new\", \"text\": \"where is my new card\"}}\n"));
+    project.run();
+    assert!(project.labels().starts_with(&labels));
+    expect_all_labelled(&project);
+}

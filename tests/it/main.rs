@@ -16,6 +16,8 @@ mod kill;
 mod failpoints;
 // A damaged, lost or junk store, journal, label log or checkpoint.
 mod damage;
+// The same labels whatever happened on the way, from the logs alone.
+mod function;
 // Any file of a run directory deleted or damaged in any way.
 mod ruins;
 // Run directories that older programs left.
@@ -34,6 +36,8 @@ mod faults;
 mod money;
 // Batch files out and in.
 mod batch;
+// Looking at a run directory without changing it.
+mod views;
 // Following the labels while they are written.
 mod tail;
 // Files that are no corpus.
