@@ -64,6 +64,8 @@ pub(super) struct Distiller {
     boundary: State,
     /// By slot; samples without candidates keep their slot but are not trained on.
     pub(super) memory: Vec<Arc<Item>>,
+    /// Whether the memory is filled as it was at the state's position: a run that has nothing to do needs none.
+    remembers: bool,
     /// The next events, read and prepared together.
     pub(super) ahead: VecDeque<Next>,
     /// New samples since the last training step.
@@ -100,7 +102,7 @@ impl Distiller {
                 }
             }
         }
-        let mut distiller = Self {
+        let distiller = Self {
             seed: parts.seed,
             config: parts.distill,
             columns: parts.labels,
@@ -114,17 +116,20 @@ impl Distiller {
             boundary: state.clone(),
             state,
             memory: Vec::new(),
+            remembers: false,
             ahead: VecDeque::new(),
             block: Vec::new(),
             outbox: Vec::new(),
         };
-        distiller.remember()?;
         distiller.show();
         Ok((distiller, unusable))
     }
 
-    /// Fills the memory as it was at the state's position.
+    /// Fills the memory as it was at the state's position, unless it is.
     fn remember(&mut self) -> Result<()> {
+        if self.remembers {
+            return Ok(());
+        }
         let members = memory::members(self.seed, self.state.samples, self.config.memory);
         let mut slots: Vec<Option<Arc<Item>>> = vec![None; members.len()];
         let mut by_position: Vec<(Position, usize)> = members.into_iter().zip(0..).collect();
@@ -142,6 +147,7 @@ impl Distiller {
             }
         }
         self.memory = slots.into_iter().flatten().collect();
+        self.remembers = true;
         Ok(())
     }
 
@@ -178,6 +184,7 @@ impl Distiller {
 
     /// Does the next piece of work: goes on with what is under way, else takes in the next event before `end`.
     pub(super) fn advance(&mut self, end: u64) -> Result<()> {
+        self.remember()?;
         match self.state.work {
             Work::Stream => self.consume(end),
             Work::Sweep { .. } => self.go_on_sweeping(),

@@ -1,6 +1,7 @@
 //! The one place where the stages are joined: corpus → intake → asking → logs → student → label log.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use rust_decimal::Decimal;
@@ -90,7 +91,8 @@ async fn run_once(
     // ---- the threads: check, store, sinks, student, corpus ---------------------------------------------------------------------
     let halt = Halt::new(teachers.clone());
     let (lock, log) = (owned.lock(), owned.log().to_owned());
-    let (check, checked) = start_check(&opened, &halt, &stop, &lock)?;
+    let unneeded = Arc::new(AtomicBool::new(false));
+    let (check, checked) = start_check(&opened, &halt, &stop, &unneeded, &lock)?;
     let (store, writer) = opened.start(&config.run.dir, Arc::clone(&lock))?;
     let (feed, followed) = watch::channel(Feed { events: before.events, ..Feed::default() });
     let (ending, stopping) = watch::channel(false);
@@ -147,6 +149,8 @@ async fn run_once(
     let replies = ask_all(questions, asker, config.run.window, Arc::clone(&halt));
     let placed = place_all(replies, store.clone(), feed.clone(), Arc::clone(progress), Arc::clone(&halt)).await;
     let read_to_end = join("intake", intake).await;
+    // Whoever had to wait for the check has done so.
+    unneeded.store(true, Ordering::Relaxed);
 
     // ---- the end: settle the labels, or stop where nothing is lost ------------------------------------------------------------------
     let complete = matches!((&placed, &read_to_end), (Ok(_), Ok(true))) && !halt.is_halted();
@@ -234,17 +238,24 @@ fn take(plan: &Plan, teachers: &[Arc<dyn Teacher>], stop: &watch::Receiver<bool>
 
 type Check = (JoinHandle<Result<()>>, watch::Receiver<bool>);
 
-/// Checks the whole index beside the rest. Nothing counts as new before that.
+/// Checks the whole index beside the rest, until it is `unneeded`. Nothing counts as new before that.
 fn start_check(
     store: &LocalStore,
     halt: &Arc<Halt>,
     stop: &watch::Receiver<bool>,
+    unneeded: &Arc<AtomicBool>,
     lock: &Arc<RunLock>,
 ) -> Result<Check> {
     let (done, checked) = watch::channel(false);
     let (check, halt, stop, lock) = (store.check(), Arc::clone(halt), stop.clone(), Arc::clone(lock));
+    let unneeded = Arc::clone(unneeded);
     let run = move || {
-        let found = caught("check of the store", || check(&|| *stop.borrow() || halt.is_halted()));
+        let is_unneeded = || unneeded.load(Ordering::Relaxed);
+        let stopping = || *stop.borrow() || halt.is_halted() || is_unneeded();
+        let found = match caught("check of the store", || check(&stopping)) {
+            Err(Error::Interrupted) if is_unneeded() => Ok(()),
+            found => found,
+        };
         match &found {
             Ok(()) => drop(done.send_replace(true)),
             // It is told when the thread is joined.

@@ -5,23 +5,16 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use candist::config::Config;
-use candist::corpus::{Corpus, Row};
-use candist::domain::answer::{Answer, AnswerKey};
-use candist::domain::label::LabelId;
-use candist::domain::sample::{Sample, SampleId, short_hash};
-use candist::flow::run::{Run, RunHandle};
-use candist::readers::deep;
-use candist::store::RunLock;
-use candist::teacher::{AskError, Teacher};
-use candist::{Error, Result};
-use futures::FutureExt;
-use futures::future::BoxFuture;
+use candist::internal::{RunLock, rng};
+use candist::{
+    Answer, AnswerKey, AskError, Asked, BoxFuture, Config, Corpus, Error, LabelId, Result, Row, Run, RunHandle, Sample,
+    SampleId, Teacher, check_deep,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Cases, TestRunner};
+use rand::Rng;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
@@ -97,9 +90,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn hash(parts: &[u64]) -> u64 {
-    let parts: Vec<[u8; 8]> = parts.iter().map(|part| part.to_le_bytes()).collect();
-    let parts: Vec<&[u8]> = parts.iter().map(<[u8; 8]>::as_slice).collect();
-    u64::from_le_bytes(short_hash(&parts)[..8].try_into().unwrap())
+    rng(0, "history", parts).random()
 }
 
 fn sample(number: u64) -> Sample {
@@ -138,18 +129,18 @@ impl Teacher for Scripted {
     }
 
     fn key(&self, sample: &Sample, _: u32) -> AnswerKey {
-        AnswerKey(short_hash(&[sample.text.as_bytes()]))
+        AnswerKey::of(&[&sample.text])
     }
 
     fn attempts(&self) -> u32 {
         3
     }
 
-    fn ask<'a>(&'a self, sample: &'a Sample, _: u32) -> BoxFuture<'a, Result<Answer, AskError>> {
+    fn ask<'a>(&'a self, sample: &'a Sample, _: u32) -> BoxFuture<'a, Result<Asked, AskError>> {
         let World { hopeless, weather, is_fair, .. } = &self.0;
         let number: u64 = sample.id.0.trim_start_matches("text-").parse().unwrap();
         let luck = hash(&[*weather, number]);
-        async move {
+        Box::pin(async move {
             if !is_fair {
                 tokio::time::sleep(Duration::from_micros(luck % 4000)).await;
             }
@@ -160,9 +151,8 @@ impl Teacher for Scripted {
             let named = if hopeless.contains(&number) { vec![] } else { vec![first, (first + number) % LABELS] };
             let mut labels: Vec<LabelId> = named.iter().map(|&n| LabelId(u16::try_from(n).unwrap())).collect();
             labels.dedup();
-            Ok(Answer { labels, ..Answer::default() })
-        }
-        .boxed()
+            Ok(Asked::free(Answer::naming(labels)))
+        })
     }
 }
 
@@ -250,7 +240,7 @@ impl History {
             assert!(Instant::now() < patience, "the run directory is never let go of");
             std::thread::sleep(Duration::from_millis(1));
         }
-        match deep::check(&self.path("run")) {
+        match check_deep(&self.path("run")) {
             Ok(found) => assert!(found.iter().all(|report| report.problems.is_empty()), "{found:?}"),
             // Stopped before it began.
             Err(error) => assert!(matches!(error, Error::NoRun { .. }), "{error}"),
@@ -278,8 +268,8 @@ fn start(folder: &Path, world: &World) -> RunHandle {
     let config = Config::load(&folder.join("config.toml"), None).unwrap();
     let texts = world.clone();
     Run::builder(config)
-        .corpus(move || Ok(Box::new(Texts::of(&texts))))
-        .teachers(vec![Arc::new(Scripted(world.clone()))])
+        .corpus(move || Ok(Texts::of(&texts)))
+        .teacher(Scripted(world.clone()))
         .retry_failures(world.retry)
         .start()
 }
