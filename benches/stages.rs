@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark")]
 
-use candist::internal::{encode_ngrams, keep_answers, new_student, open_corpus};
+use candist::internal::{keep_answers, new_student, ngrams, open_corpus};
 use candist::{
     Answer, AnswerKey, AnswerRecord, Config, Encoded, Example, LabelId, Loss, Sample, SampleId, Student, TextHash,
 };
@@ -40,7 +40,7 @@ fn encode(bencher: Bencher<'_, '_>) {
     let samples = samples();
     bencher
         .counter(ItemsCount::new(samples.len()))
-        .bench(|| samples.iter().map(|sample| encode_ngrams(&sample.text, 1 << 17).ids.len()).sum::<usize>());
+        .bench(|| samples.iter().map(|sample| ngrams(&sample.text, 1 << 17).ids.len()).sum::<usize>());
 }
 
 /// Training steps on batches of 32, of all copies; an item is one text for one copy.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 
+pub use crate::base::ngrams::ngrams;
 pub use crate::base::random::rng;
 pub use crate::base::threads::can_start;
 pub use crate::corpus::{Settings, open as open_corpus, read_jsonl, read_lines};
 pub use crate::readers::latest::no_labels;
 pub use crate::store::{OPENING_THREAD, RunLock};
-pub use crate::student::{encode_ngrams, new as new_student};
+pub use crate::student::new as new_student;
 pub use crate::teacher::ledger::Ledger;
 pub use crate::teacher::{Requests, Size, open_all as open_teachers};
 

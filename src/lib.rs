@@ -81,8 +81,7 @@ pub use readers::latest::{Finals, latest};
 pub use readers::plan::{ASSUMED_LATENCY, Plan, TeacherPlan, Tokens, plan, plan_anew};
 pub use readers::schema::{Schema, json_schema};
 pub use readers::spending::{Sums, spending};
-pub use readers::tail::{Follow, Tail, TailError};
-pub use store::{Failure, FailureCounts, FailureKind, RunDir, RunView, Totals, ViewCounts};
+pub use store::{Failure, FailureCounts, FailureKind, Follow, RunDir, RunView, Tail, Totals, ViewCounts};
 pub use student::{Predictor, missing_cuda};
 pub use teacher::missing_keys;
 

@@ -47,3 +47,12 @@ pub(crate) fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
     Machine.rename(from, to)?;
     Machine.sync_folder_of(to)
 }
+
+/// Removes a file or a folder with all in it, if it is there, durably.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| sync_folder_of(path)).map_err(Error::run_file("remove", path)),
+    }
+}

@@ -1,10 +1,11 @@
-//! What every stage stands on: durable files, regular files, sealed and bounded lines, text that is cut, tokenizers that are
-//! fenced, random numbers keyed by their use, panics as errors.
+//! What every stage stands on: durable files, regular files, sealed and bounded lines, text that is cut, and as n-grams,
+//! tokenizers that are fenced, random numbers keyed by their use, panics as errors.
 
 pub(crate) mod disk;
 pub(crate) mod durable;
 pub(crate) mod failpoint;
 pub(crate) mod lines;
+pub(crate) mod ngrams;
 pub(crate) mod panic;
 pub(crate) mod random;
 pub(crate) mod regular;

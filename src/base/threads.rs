@@ -1,10 +1,11 @@
-//! Whether threads can be had, asked before they are needed: much of what a run stands on waits for ever for a thread that
-//! the system did not give, or ends the process.
+//! Work on threads: waiting for it from async code, and whether threads can be had, asked before they are needed. Much of what
+//! a run stands on waits for ever for a thread that the system did not give, or ends the process.
 
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
-use std::thread::Builder;
+use std::thread::{Builder, JoinHandle};
 
+use super::panic::panicked;
 use crate::error::{Error, Result};
 
 /// An error unless so many threads can be started beside those there are, all at once.
@@ -29,6 +30,21 @@ pub fn can_start(threads: u32) -> Result<()> {
     // They do nothing that could fail.
     started.into_iter().for_each(|thread| drop(thread.join()));
     outcome
+}
+
+/// Does `work` of a stage where it holds no async worker up. A panic in it is an error that names the stage.
+pub(crate) async fn blocking<T: Send + 'static>(
+    stage: &'static str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(error.try_into_panic().map_or(Error::Interrupted, |panic| panicked(stage, panic))))
+}
+
+/// Waits for the thread of a stage.
+pub(crate) async fn join<T: Send + 'static>(stage: &'static str, thread: JoinHandle<Result<T>>) -> Result<T> {
+    blocking(stage, move || thread.join().unwrap_or_else(|panic| Err(panicked(stage, panic)))).await
 }
 
 #[cfg(test)]

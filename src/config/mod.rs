@@ -2,7 +2,6 @@
 
 mod checked;
 mod fields;
-mod problems;
 mod raw;
 mod raw_teacher;
 mod reader;
@@ -14,8 +13,6 @@ pub use checked::{
     Combine, Config, CorpusConfig, DeviceChoice, DistillConfig, EncoderConfig, NgramConfig, Precision, RefineryKind,
     RunConfig, StudentConfig, StudentKind, Task,
 };
-use problems::Problem;
-pub use problems::Problems;
 pub(crate) use raw::RawConfig;
 use raw::RawLabel;
 pub(crate) use teacher::is_loopback;
@@ -24,6 +21,8 @@ pub use teacher::{
     TeacherConfig,
 };
 
+use crate::error::Problem;
+pub use crate::error::Problems;
 use crate::error::{Error, Result};
 
 impl Config {

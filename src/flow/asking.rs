@@ -14,7 +14,7 @@ use super::fit::Fit;
 use super::halt::Halt;
 use super::intake::{AnswerCell, Question, Slot};
 use crate::base::failpoint::pass;
-use crate::base::panic::panicked;
+use crate::base::panic::{caught, panicked};
 use crate::config::Combine;
 use crate::domain::answer::{Answer, AnswerRecord, Problem, ProblemKind};
 use crate::domain::candidates::Opinion;
@@ -80,8 +80,14 @@ impl Asker {
 
     /// Tells the teachers that no question follows. In a cascade only the first knows: the others may still be asked.
     pub(crate) fn no_more(&self) {
-        let told = if self.combine == Combine::Cascade { 1 } else { self.teachers.len() };
-        self.teachers.iter().take(told).for_each(|(teacher, _)| teacher.no_more());
+        let who = if self.combine == Combine::Cascade { 1 } else { self.teachers.len() };
+        let told = caught("teacher", || {
+            self.teachers.iter().take(who).for_each(|(teacher, _)| teacher.no_more());
+            Ok(())
+        });
+        if let Err(error) = told {
+            self.halt.fail(error);
+        }
     }
 
     /// What the teachers say of one sample, or why they say nothing.

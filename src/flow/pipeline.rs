@@ -1,31 +1,26 @@
 //! The one place where the stages are joined: corpus → intake → asking → logs → student → label log.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
 use rust_decimal::Decimal;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::asking::Asker;
-use super::fingerprint;
 use super::halt::{Halt, weight};
-use super::intake::Intake;
+use super::opening::{Parts, parts, take};
 use super::placing::{ask_all, place_all};
 use super::plan::Plan;
-use super::sinking::Sinking;
+use super::stages::{Ended, Materials, Stages};
 use super::status::StatusFile;
+use crate::base::durable::remove;
 use crate::base::failpoint::pass;
-use crate::base::panic::{caught, panicked};
-use crate::corpus::Corpus;
-use crate::distill::{Feed, Follower, Report, certified};
+use crate::base::threads::{blocking, join};
+use crate::distill::{Feed, Report};
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
 use crate::domain::progress::{Phase, Progress};
 use crate::error::{Error, Result};
-use crate::store::{CheckpointFiles, FailureCounts, InputCounts, LocalStore, OwnedRun, RunDir, RunLock, Sink, Store};
-use crate::teacher::Teacher;
-use crate::teacher::ledger::Ledger;
+use crate::store::{FailureCounts, InputCounts, RunLock, Store};
 
 /// How a run ended that came to the end of its corpus.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +49,7 @@ pub(super) async fn run(
             let dir = plan.config.run.dir.clone();
             blocking("store", move || {
                 let _lock = RunLock::take(&dir)?;
-                let store = dir.join("store");
-                std::fs::remove_dir_all(&store).map_err(Error::run_file("remove the damaged", &store))
+                remove(&dir.join("store"))
             })
             .await?;
             run_once(&plan, stop, open, progress).await
@@ -70,73 +64,25 @@ async fn run_once(
     open: &watch::Sender<bool>,
     progress: &Arc<Progress>,
 ) -> Result<Outcome> {
-    // ---- the inputs, then the run directory: ours alone, its parts level with the logs ---------------------------------------
+    // ---- the parts, then the run directory: ours alone, and level with its logs ----------------------------------------------
     let config = &plan.config;
     plan.student().available()?;
     let Parts { corpus, teachers, sinks, ledger } = parts(plan, stop.clone()).await?;
-    let Taken { owned, store: opened, labelling } = blocking("store", {
-        let (plan, stop, teachers) = (Arc::clone(plan), stop.clone(), teachers.clone());
-        move || take(&plan, &teachers, &stop)
-    })
-    .await?;
-    let (before, events) = (opened.inputs(), opened.events());
-    progress.begin(before.samples, opened.failed(), events);
+    let taken = take(plan, &teachers, &stop).await?;
+    let (before, events, lock) = (taken.store.inputs(), taken.store.events(), taken.owned.lock());
+    progress.begin(before.samples, taken.store.failed(), events);
     open.send_replace(true);
-    ledger.take_up(&config.run.dir, opened.totals().cost)?;
+    ledger.take_up(&config.run.dir, taken.store.totals().cost)?;
     progress.add_cost(ledger.sums().recorded);
-
-    let checkpoints = CheckpointFiles::of(&config.run.dir);
-    checkpoints.make()?;
 
     // ---- the threads: check, store, sinks, student, corpus ---------------------------------------------------------------------
     let halt = Halt::new(teachers.clone());
-    let (lock, log) = (owned.lock(), owned.log().to_owned());
-    let unneeded = Arc::new(AtomicBool::new(false));
-    let (check, checked) = start_check(&opened, &halt, &stop, &unneeded, &lock)?;
-    let (store, writer) = opened.start(&config.run.dir, Arc::clone(&lock))?;
-    let (feed, followed) = watch::channel(Feed { events: before.events, ..Feed::default() });
-    let (ending, stopping) = watch::channel(false);
-    let sinking = Sinking {
-        log,
-        written: store.events.written(),
-        stop: stopping,
-        halt: Arc::clone(&halt),
-        failed: Arc::default(),
-        lock: Arc::clone(&lock),
-    };
-    let sinks = sinking.start(&config.run.dir, sinks)?;
-    let student = Follower {
-        student: plan.student(),
-        distill: config.distill.clone(),
-        refinery: plan.refinery(),
-        labels: config.task.labels.len(),
-        labelling,
-        dir: config.run.dir.clone(),
-        every: config.run.checkpoint_every,
-        store: store.clone(),
-        events,
-        checkpoints: Arc::new(checkpoints),
-        feed: followed,
-        progress: Arc::clone(progress),
-        lock: Arc::clone(&lock),
-    }
-    .start()?;
-    let (questions, intake) = Intake {
-        corpus,
-        teachers: teachers.clone(),
-        retry_failures: plan.retry_failures,
-        store: store.clone(),
-        progress: Arc::clone(progress),
-        halt: Arc::clone(&halt),
-        checked,
-        lock: Arc::clone(&lock),
-    }
-    .start()?;
+    let materials = Materials { plan, corpus, teachers: teachers.clone(), sinks, halt: &halt, progress, stop: &stop };
+    let (stages, (questions, intake)) = Stages::start(taken, materials)?;
     let status = StatusFile::start(&config.run.dir, Arc::clone(progress), Arc::clone(&ledger), lock);
 
     // ---- asking: many at a time; into the input log in corpus order --------------------------------------------------------------
-    let watching = Watching { stop, sink_failed: sinking.failed, ending: ending.clone(), feed: feed.clone() };
-    let watcher = tokio::spawn(watching.run(Arc::clone(&halt)));
+    let (store, feed) = (stages.store.clone(), stages.feed.clone());
     let answers = Arc::clone(&store.answers);
     let asker = Asker::new(
         &teachers,
@@ -149,34 +95,19 @@ async fn run_once(
     let replies = ask_all(questions, asker, config.run.window, Arc::clone(&halt));
     let placed = place_all(replies, store.clone(), feed.clone(), Arc::clone(progress), Arc::clone(&halt)).await;
     let read_to_end = join("intake", intake).await;
-    // Whoever had to wait for the check has done so.
-    unneeded.store(true, Ordering::Relaxed);
 
     // ---- the end: settle the labels, or stop where nothing is lost ------------------------------------------------------------------
     let complete = matches!((&placed, &read_to_end), (Ok(_), Ok(true))) && !halt.is_halted();
     let (tried, placed) = placed.map_or_else(|error| (Vec::new(), Err(error)), |tried| (tried, Ok(())));
     let ended = if complete { end_corpus(&store, &feed, tried).await } else { Ok(()) };
-    feed.send_modify(|feed| feed.closed = true);
-    let settled = join("student", student).await;
-    watcher.abort();
-    let counts = store.inputs.counts();
-    drop((store, teachers));
-    let written = join("store", writer).await;
-    let mut handed_on = Ok(());
-    for sink in sinks {
-        handed_on = handed_on.and(join("sink", sink).await);
-    }
-    // Once all is done it is halted like the rest, if it is not through.
-    let checked = match join("check of the store", check).await {
-        Err(Error::Interrupted) if complete => Ok(()),
-        checked => checked,
-    };
+    drop((store, feed, teachers));
+    let Ended { counts, student, writer, sinks, check } = stages.end().await;
     let spent = ledger.sums().total();
     let balanced = blocking("store", move || ledger.close()).await;
 
     // ---- what to tell: the first cause, not what followed from it ---------------------------------------------------------------------
-    let errors = [written, handed_on, halt.take_error().map_or(Ok(()), Err), checked, placed, ended, balanced];
-    let report = first_cause(errors, read_to_end, settled);
+    let errors = [writer, sinks, halt.take_error().map_or(Ok(()), Err), check, placed, ended, balanced];
+    let report = first_cause(errors, read_to_end, student);
     let result = report.and_then(|report| conclude(report, complete, counts));
     progress.set_phase(if result.is_ok() { Phase::Complete } else { Phase::Stopped });
     status.end();
@@ -187,88 +118,6 @@ async fn run_once(
         unanswered: progress.unanswered.get(),
     };
     Ok(Outcome { failures, spent, new_events: progress.events.get().saturating_sub(events) })
-}
-
-/// What a run stands on besides its directory, opened.
-struct Parts {
-    corpus: Box<dyn Corpus>,
-    teachers: Vec<Arc<dyn Teacher>>,
-    sinks: Vec<Box<dyn Sink>>,
-    ledger: Arc<Ledger>,
-}
-
-/// Opens the parts. A stop does not wait for that: nothing of the directory is held yet.
-async fn parts(plan: &Arc<Plan>, mut stop: watch::Receiver<bool>) -> Result<Parts> {
-    let opened = blocking("run", {
-        let plan = Arc::clone(plan);
-        move || {
-            let ledger = Ledger::new(plan.config.run.max_cost);
-            Ok(Parts { corpus: plan.corpus()?, teachers: plan.teachers(&ledger)?, sinks: plan.sinks(), ledger })
-        }
-    });
-    tokio::select! {
-        biased;
-        _ = stop.wait_for(|&stop| stop) => Err(Error::Interrupted),
-        opened = opened => opened,
-    }
-}
-
-/// The run directory, taken and open.
-struct Taken {
-    owned: OwnedRun,
-    store: LocalStore,
-    labelling: String,
-}
-
-fn take(plan: &Plan, teachers: &[Arc<dyn Teacher>], stop: &watch::Receiver<bool>) -> Result<Taken> {
-    let dir = &plan.config.run.dir;
-    let identity = fingerprint::identity(plan, teachers)?;
-    let labelling = identity.labelling.clone();
-    let owned = RunDir::own(dir, identity)?;
-    for note in owned.notes() {
-        tracing::warn!("{note}");
-    }
-    let certified = certified(&CheckpointFiles::of(dir), &labelling);
-    let store = owned.store(certified, &|| *stop.borrow())?;
-    for repair in store.repairs() {
-        tracing::warn!("{repair}");
-    }
-    Ok(Taken { owned, store, labelling })
-}
-
-type Check = (JoinHandle<Result<()>>, watch::Receiver<bool>);
-
-/// Checks the whole index beside the rest, until it is `unneeded`. Nothing counts as new before that.
-fn start_check(
-    store: &LocalStore,
-    halt: &Arc<Halt>,
-    stop: &watch::Receiver<bool>,
-    unneeded: &Arc<AtomicBool>,
-    lock: &Arc<RunLock>,
-) -> Result<Check> {
-    let (done, checked) = watch::channel(false);
-    let (check, halt, stop, lock) = (store.check(), Arc::clone(halt), stop.clone(), Arc::clone(lock));
-    let unneeded = Arc::clone(unneeded);
-    let run = move || {
-        let is_unneeded = || unneeded.load(Ordering::Relaxed);
-        let stopping = || *stop.borrow() || halt.is_halted() || is_unneeded();
-        let found = match caught("check of the store", || check(&stopping)) {
-            Err(Error::Interrupted) if is_unneeded() => Ok(()),
-            found => found,
-        };
-        match &found {
-            Ok(()) => drop(done.send_replace(true)),
-            // It is told when the thread is joined.
-            Err(_) => halt.halt(),
-        }
-        drop(lock);
-        found
-    };
-    let thread = std::thread::Builder::new()
-        .name("candist-check".to_owned())
-        .spawn(run)
-        .map_err(Error::run_file("start the thread that checks", std::path::Path::new("store")))?;
-    Ok((thread, checked))
 }
 
 /// The corpus' end is an input too: before the student acts on it, it is in the log. What was tried without an answer is kept.
@@ -287,30 +136,6 @@ async fn end_corpus(store: &Store, feed: &watch::Sender<Feed>, tried: Vec<Answer
     Ok(())
 }
 
-/// Stops asking when the user wants it, a sink failed or the student is gone; in the first two cases all others stop too.
-struct Watching {
-    stop: watch::Receiver<bool>,
-    sink_failed: Arc<Notify>,
-    ending: watch::Sender<bool>,
-    feed: watch::Sender<Feed>,
-}
-
-impl Watching {
-    async fn run(mut self, halt: Arc<Halt>) {
-        let stopped = tokio::select! {
-            // Whoever could set it is gone: nobody waits for this run any more.
-            _ = self.stop.wait_for(|&stop| stop) => true,
-            () = self.sink_failed.notified() => true,
-            () = self.feed.closed() => false,
-        };
-        if stopped {
-            self.ending.send_replace(true);
-            self.feed.send_modify(|feed| feed.stop = true);
-        }
-        halt.halt();
-    }
-}
-
 /// What a run without an error came to.
 fn conclude(report: Report, complete: bool, counts: InputCounts) -> Result<()> {
     if !complete || report.settled < counts.events {
@@ -320,19 +145,6 @@ fn conclude(report: Report, complete: bool, counts: InputCounts) -> Result<()> {
         return Err(Error::NothingUsable { samples: counts.samples });
     }
     Ok(())
-}
-
-pub(super) async fn blocking<T: Send + 'static>(
-    stage: &'static str,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| Err(error.try_into_panic().map_or(Error::Interrupted, |panic| panicked(stage, panic))))
-}
-
-async fn join<T: Send + 'static>(stage: &'static str, thread: JoinHandle<Result<T>>) -> Result<T> {
-    blocking(stage, move || thread.join().unwrap_or_else(|panic| Err(panicked(stage, panic)))).await
 }
 
 /// The report, or the error that caused the others.

@@ -15,7 +15,7 @@ use crate::base::panic::panicked;
 use crate::domain::event::LabelEvent;
 use crate::domain::progress::{Phase, Progress};
 use crate::error::{Error, Result, with_causes};
-use crate::readers::tail::{Follow, Tail};
+use crate::store::{Follow, Tail};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -141,7 +141,7 @@ impl Labels {
         loop {
             // Before the look at the log: what was written until then is found by it.
             let ended = self.open.has_changed().is_err();
-            match self.tail.poll().map_err(|error| Error::Labels(Box::new(error)))? {
+            match self.tail.poll()? {
                 Follow::Event(event, _) => return Ok(Some(*event)),
                 Follow::NewLog => {}
                 Follow::Waiting if ended => return Ok(None),

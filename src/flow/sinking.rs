@@ -12,8 +12,7 @@ use super::halt::Halt;
 use crate::base::panic::caught;
 use crate::domain::event::LabelEvent;
 use crate::error::{Error, Result};
-use crate::readers::tail::{Follow, Tail};
-use crate::store::{RunLock, Sink};
+use crate::store::{Follow, RunLock, Sink, Tail};
 
 /// Events that are handed on together, at most.
 const TOGETHER: usize = 256;
@@ -93,7 +92,7 @@ fn read(tail: &mut Tail, most: u64) -> Result<Vec<LabelEvent>> {
     let most = usize::try_from(most).map_or(TOGETHER, |most| most.min(TOGETHER));
     let mut events = Vec::with_capacity(most);
     while events.len() < most {
-        match tail.poll().map_err(|error| Error::Labels(Box::new(error)))? {
+        match tail.poll()? {
             Follow::Event(event, _) => events.push(*event),
             Follow::NewLog => {}
             Follow::Waiting => break,

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::domain::event::LabelEvent;
 use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
-use crate::readers::tail::{Follow, Tail, TailError};
+use crate::store::{Follow, Tail};
 
 /// Calls `each` with the events that hold now, and their lines, in the order of the log in `dir`.
 ///
@@ -16,11 +16,10 @@ use crate::readers::tail::{Follow, Tail, TailError};
 ///
 /// [`Error::Labels`] if the log cannot be read, and those of `each`, which end it.
 pub fn latest<E: From<Error>>(dir: &Path, mut each: impl FnMut(&LabelEvent, &str) -> Result<(), E>) -> Result<(), E> {
-    let failed = |error: TailError| Error::Labels(Box::new(error));
     let mut tail = Tail::new(dir);
     let mut last: HashMap<TextHash, u64> = HashMap::new();
     loop {
-        match tail.poll().map_err(failed)? {
+        match tail.poll()? {
             Follow::Event(event, _) => {
                 last.insert(TextHash::of(&event.id), event.offset);
             }
@@ -29,8 +28,8 @@ pub fn latest<E: From<Error>>(dir: &Path, mut each: impl FnMut(&LabelEvent, &str
         }
     }
     // Still the same file where another log has taken its place meanwhile.
-    tail.rewind().map_err(failed)?;
-    while let Follow::Event(event, line) = tail.poll().map_err(failed)? {
+    tail.rewind()?;
+    while let Follow::Event(event, line) = tail.poll()? {
         if last.get(&TextHash::of(&event.id)) == Some(&event.offset) {
             each(&event, &line)?;
         }

@@ -13,4 +13,3 @@ pub(crate) mod plan;
 pub(crate) mod schema;
 pub(crate) mod spending;
 mod statistics;
-pub(crate) mod tail;

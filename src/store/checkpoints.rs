@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 
-use crate::base::durable::{rename, sync_folder_of};
+use crate::base::durable::{remove, rename, sync_folder_of};
 use crate::base::failpoint::reach;
 use crate::error::{Error, Result};
 
@@ -47,10 +47,7 @@ impl CheckpointFiles {
 
     /// Removes all of them: they are of other settings.
     pub(crate) fn clear(&self) -> Result<()> {
-        if self.folder.exists() {
-            std::fs::remove_dir_all(&self.folder).map_err(Error::run_file("remove", &self.folder))?;
-        }
-        Ok(())
+        remove(&self.folder)
     }
 
     /// All that are named like one, the newest first.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::durable::{replace_file, sync_folder_of};
+use crate::base::durable::{remove, replace_file};
 use crate::domain::sample::Position;
 use crate::error::{Error, Result};
 
@@ -94,12 +94,7 @@ impl Manifest {
 
     /// Removes the manifest in `dir`, durably.
     pub(crate) fn forget(dir: &Path) -> Result<()> {
-        let path = dir.join(FILE);
-        let removed = match std::fs::remove_file(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed.and_then(|()| sync_folder_of(&path)),
-        };
-        removed.map_err(Error::run_file("remove", &path))
+        remove(&dir.join(FILE))
     }
 }
 

@@ -10,6 +10,7 @@ mod local;
 mod lock;
 mod manifest;
 mod run_dir;
+mod tail;
 mod totals;
 mod view;
 
@@ -30,6 +31,7 @@ pub use self::local::OPENING_THREAD;
 pub use self::lock::RunLock;
 pub use self::run_dir::RunDir;
 pub(crate) use self::run_dir::{Identity, OwnedRun};
+pub use self::tail::{Follow, Tail};
 pub use self::totals::Totals;
 pub use self::view::{RunView, ViewCounts};
 

@@ -235,7 +235,7 @@ impl OwnedRun {
         pass("anew-labels-moved")?;
         CheckpointFiles::of(&self.dir).clear()?;
         let store = self.dir.join("store");
-        remove_all(&store)?;
+        durable::remove(&store)?;
         // Empty, not missing: what is made anew then is no repair.
         std::fs::create_dir(&store).map_err(Error::run_file("create", &store))?;
         pass("anew-caches-removed")?;
@@ -260,7 +260,7 @@ impl OwnedRun {
         pass("relabel-labels-moved")?;
         CheckpointFiles::of(&self.dir).clear()?;
         pass("relabel-checkpoints-removed")?;
-        remove_all(&self.dir.join("store").join("events"))?;
+        durable::remove(&self.dir.join("store").join("events"))?;
         pass("relabel-records-removed")?;
         if let Some(old) = labels {
             self.notes.push(format!(
@@ -300,15 +300,6 @@ pub(crate) fn same_task(dir: &Path, found: (&str, &[String]), wanted: (&str, &[S
         return Ok(());
     };
     Err(Error::OtherTask { path: dir.to_owned(), difference })
-}
-
-/// Removes a file or folder, if it is there.
-fn remove_all(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::run_file("remove", path)(error)),
-        _ => Ok(()),
-    }
 }
 
 /// `STEM.old.jsonl`, or `STEM.old.2.jsonl`, ...: the first that is free in `dir`.

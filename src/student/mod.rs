@@ -23,7 +23,6 @@ use rand::Rng;
 pub(crate) use compute::Compute;
 pub use device::missing_cuda;
 pub use finite::Step;
-pub use ngram::features::encode as encode_ngrams;
 pub use predictor::Predictor;
 
 use crate::config::{DistillConfig, StudentConfig, StudentKind};

@@ -136,6 +136,8 @@ pub trait Teacher: Send + Sync {
     }
 
     /// The run stops: nothing is to be sent from now on. What is in flight is waited for, and kept when it comes back.
+    ///
+    /// Not for good where a damaged cache is made anew: then the run begins again with the same teacher, and asks it.
     fn stop(&self) {}
 
     /// Is told when no other question follows those that it was asked.

@@ -75,11 +75,7 @@ pub(crate) fn convert(dir: &Path, old: &Format1, identity: &Identity) -> Result<
 pub(crate) fn drop_caches(dir: &Path) -> Result<()> {
     CheckpointFiles::of(dir).clear()?;
     pass("convert-checkpoints-removed")?;
-    let store = dir.join("store");
-    if store.exists() {
-        std::fs::remove_dir_all(&store).map_err(Error::run_file("remove", &store))?;
-    }
-    Ok(())
+    durable::remove(&dir.join("store"))
 }
 
 /// All that arrived, in order, with the ends of the corpus between.

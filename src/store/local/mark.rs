@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{answers, events, inputs};
-use crate::base::durable::replace_file;
-use crate::error::{Error, Result};
+use crate::base::durable::{remove, replace_file};
+use crate::error::Result;
 
 /// How a file was left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,11 +63,7 @@ impl Mark {
         let path = path(dir);
         let left: Self =
             std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        match std::fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(Error::run_file("remove", &path)(source)),
-        }
+        remove(&path)?;
         let now = Self::now(dir);
         let same = |left: &Option<Stamp>, now: &Option<Stamp>| left.is_some() && left == now;
         Ok(AsLeft {

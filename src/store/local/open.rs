@@ -14,6 +14,7 @@ use super::index::{Applied, Index};
 use super::inputs::InputsLog;
 use super::mark::{AsLeft, Mark};
 use crate::base::disk::{Disk, Machine};
+use crate::base::durable::remove;
 use crate::base::failpoint::pass;
 use crate::base::panic;
 use crate::domain::event::By;
@@ -70,7 +71,7 @@ pub(super) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
                 let sentence = format!("store/ was damaged ({message}): made anew from the logs");
                 tracing::debug!("{sentence}");
                 pass("store-remove")?;
-                std::fs::remove_dir_all(&folder).map_err(Error::run_file("remove the damaged", &folder))?;
+                remove(&folder)?;
                 pass("store-removed")?;
                 std::fs::create_dir(&folder).map_err(Error::run_file("create", &folder))?;
                 repairs.push(sentence);
@@ -164,12 +165,7 @@ pub(super) fn remove_half_written_snapshots(path: &Path) -> Result<()> {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name.starts_with("snap.") && name.ends_with(".generating") {
-            let removed = if entry.path().is_dir() {
-                std::fs::remove_dir_all(entry.path())
-            } else {
-                std::fs::remove_file(entry.path())
-            };
-            removed.map_err(Error::run_file("remove", &entry.path()))?;
+            remove(&entry.path())?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::model::Model;
-use super::{Ngram, features, mean_of_copies};
+use super::{Ngram, encode, mean_of_copies};
 use crate::config::NgramConfig;
 use crate::error::{Error, Result};
 use crate::student::checkpoint::{Loaded, Saved};
@@ -111,7 +111,7 @@ impl ExportedNgram {
     pub(in crate::student) fn logits(&self, texts: &[&str]) -> Rows {
         let mut values = Vec::with_capacity(texts.len() * self.labels);
         for chunk in texts.chunks(CHUNK) {
-            let encoded: Vec<Encoded> = chunk.iter().map(|text| features::encode(text, self.buckets)).collect();
+            let encoded: Vec<Encoded> = chunk.iter().map(|text| encode(text, self.buckets)).collect();
             let encoded: Vec<&Encoded> = encoded.iter().collect();
             values.extend(mean_of_copies(&self.copies, &encoded, self.labels).iter().flatten());
         }

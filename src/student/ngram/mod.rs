@@ -1,9 +1,8 @@
 //! The `ngram` student: hashed word and character n-grams, their weighted sum as the text's embedding, a linear head.
 //!
-//! `features` turns a text into ids and weights; `rows` makes a step's texts from the examples; `model` is one copy with its
+//! `base::ngrams` turns a text into ids and weights; `rows` makes a step's texts from the examples; `model` is one copy with its
 //! optimizer; this file keeps the copies.
 
-pub(super) mod features;
 mod folder;
 mod model;
 mod rows;
@@ -17,6 +16,7 @@ use self::model::Model;
 use super::checkpoint::{Loaded, Saved};
 use super::finite::Skips;
 use super::{Compute, Encoded, Example, Fold, Objective, Rows, Step, Student, softmax};
+use crate::base::ngrams::{Ngrams, ngrams};
 use crate::config::{NgramConfig, StudentConfig};
 use crate::error::Result;
 
@@ -43,9 +43,15 @@ impl Ngram {
     }
 }
 
+/// The text as the student reads it.
+fn encode(text: &str, buckets: u32) -> Encoded {
+    let Ngrams { ids, weights } = ngrams(text, buckets);
+    Encoded { ids, weights, ..Encoded::default() }
+}
+
 impl Student for Ngram {
     fn encode(&self, text: &str) -> Encoded {
-        features::encode(text, self.ngram.buckets)
+        encode(text, self.ngram.buckets)
     }
 
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows {

@@ -14,7 +14,7 @@ use rust_decimal::Decimal;
 
 use super::book::Book;
 use super::entry::Entry;
-use crate::base::durable::replace_file;
+use crate::base::durable::{remove, replace_file};
 use crate::error::{Error, Result};
 
 /// Lines written together, at most.
@@ -76,12 +76,7 @@ struct Pen {
 impl Pen {
     fn begin(path: PathBuf, mut book: Book, replaced: &Path) -> Result<Self> {
         let (file, bytes, lines) = rewrite(&path, &mut book)?;
-        match std::fs::remove_file(replaced) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(Error::run_file("remove", replaced)(error));
-            }
-            _ => {}
-        }
+        remove(replaced)?;
         Ok(Self { path, file, bytes, lines, book })
     }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
+use crate::base::ngrams::ngrams;
 use crate::config::{Choose, ExamplesConfig};
 use crate::domain::label::LabelSet;
 use crate::domain::sample::short_hash;
-use crate::student::encode_ngrams;
 
 /// Hash buckets of the n-grams by which texts are compared; collisions cost a little likeness.
 const BUCKETS: u32 = 1 << 20;
@@ -60,7 +60,7 @@ impl Examples {
         let mut by_ngram: HashMap<u32, Vec<(usize, f32)>> = HashMap::new();
         if config.choose == Choose::Nearest {
             for (index, example) in all.iter().enumerate() {
-                let encoded = encode_ngrams(&example.text, BUCKETS);
+                let encoded = ngrams(&example.text, BUCKETS);
                 for (&id, &weight) in encoded.ids.iter().zip(&encoded.weights) {
                     by_ngram.entry(id).or_default().push((index, weight));
                 }
@@ -89,7 +89,7 @@ impl Examples {
         if self.choose == Choose::Fixed {
             return Vec::new();
         }
-        let encoded = encode_ngrams(text, BUCKETS);
+        let encoded = ngrams(text, BUCKETS);
         let mut likeness = vec![0.0_f32; self.all.len()];
         for (id, weight) in encoded.ids.iter().zip(&encoded.weights) {
             for &(index, other) in self.by_ngram.get(id).into_iter().flatten() {

@@ -23,6 +23,7 @@ enum At {
     Identity,
     Key(u64),
     Ask(u64),
+    NoMore,
     NewRefinery(u64),
     Target(u64),
     Posterior(u64),
@@ -90,6 +91,10 @@ impl Teacher for Trapped<Painter> {
 
     fn attempts(&self) -> u32 {
         self.0.attempts()
+    }
+
+    fn no_more(&self) {
+        self.1.place(At::NoMore);
     }
 
     fn ask<'a>(&'a self, sample: &'a Sample, draw: u32) -> BoxFuture<'a, Result<Asked, AskError>> {
@@ -184,6 +189,7 @@ async fn the_part_is_named_and_the_next_run_goes_on() {
         (At::Identity, "teacher"),
         (At::Key(100), "teacher"),
         (At::Ask(100), "teacher"),
+        (At::NoMore, "teacher"),
         (At::NewRefinery(0), "refinery"),
         (At::NewRefinery(1), "refinery"),
         (At::Target(60), "refinery"),

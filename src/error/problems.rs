@@ -4,18 +4,18 @@ use std::fmt;
 
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// Steps with dots between them; an index of an array is a step too.
     key: Option<String>,
     message: String,
 }
 
 impl Problem {
-    pub(super) fn at(key: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn at(key: &str, message: impl Into<String>) -> Self {
         Self { key: Some(key.to_owned()), message: message.into() }
     }
 
-    pub(super) fn whole_file(message: impl Into<String>) -> Self {
+    pub(crate) fn whole_file(message: impl Into<String>) -> Self {
         Self { key: None, message: message.into() }
     }
 }
@@ -59,7 +59,7 @@ impl Problems {
         self.problems.is_empty()
     }
 
-    pub(super) fn push(&mut self, mut problem: Problem) {
+    pub(crate) fn push(&mut self, mut problem: Problem) {
         problem.key = problem.key.map(|key| self.as_typed(&key));
         // A key of the wrong type is taken out and then missing as well: the first complaint is the true one.
         if problem.key.is_none() || !self.problems.iter().any(|other| other.key == problem.key) {
@@ -68,7 +68,7 @@ impl Problems {
     }
 
     /// The value at `key` was taken out: what comes after it in an array keeps the place that it was typed at.
-    pub(super) fn take_out(&mut self, key: &str) {
+    pub(crate) fn take_out(&mut self, key: &str) {
         let typed = self.as_typed(key);
         if let Some((array, index)) = typed.rsplit_once('.')
             && let Ok(index) = index.parse()
@@ -79,17 +79,17 @@ impl Problems {
     }
 
     /// `key` with the places that the user knows, as they are shown.
-    pub(super) fn name_of(&self, key: &str) -> String {
+    pub(crate) fn name_of(&self, key: &str) -> String {
         shown(&self.as_typed(key))
     }
 
     /// Whether it is not TOML at all: then everything would be missing.
-    pub(super) fn are_of_the_whole_file(&self) -> bool {
+    pub(crate) fn are_of_the_whole_file(&self) -> bool {
         self.problems.iter().any(|problem| problem.key.is_none())
     }
 
     /// Whether something is wrong below `key`.
-    pub(super) fn are_below(&self, key: &str) -> bool {
+    pub(crate) fn are_below(&self, key: &str) -> bool {
         let keys = self.problems.iter().filter_map(|problem| problem.key.as_deref());
         keys.filter_map(|other| other.strip_prefix(key)).any(|rest| rest.starts_with('.'))
     }

@@ -1,8 +1,11 @@
 //! What can end a run. Every message names the path, key or id it is about and says what to do.
 
+mod problems;
+
 use std::path::{Path, PathBuf};
 
-use crate::config::Problems;
+pub(crate) use self::problems::Problem;
+pub use self::problems::Problems;
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -240,8 +243,23 @@ pub enum Error {
         now: String,
     },
     /// The label log cannot be read.
-    #[error("cannot read the label log")]
-    Labels(#[source] Box<crate::readers::tail::TailError>),
+    #[error("cannot read {}", path.display())]
+    Labels {
+        /// The log.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A line of the label log is no event.
+    #[error("{}: the line at byte {at} is no label event ({message}). `candist run` mends the log", path.display())]
+    LabelLine {
+        /// The log.
+        path: PathBuf,
+        /// Where the line begins.
+        at: u64,
+        /// Why.
+        message: String,
+    },
     /// A checkpoint cannot be used.
     #[error("cannot use the checkpoint {}: {message}", path.display())]
     Checkpoint {

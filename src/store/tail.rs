@@ -9,7 +9,9 @@ use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::local::LABELS;
 use crate::domain::event::LabelEvent;
+use crate::error::{Error, Result};
 
 /// What came next in a log.
 #[derive(Debug, PartialEq)]
@@ -22,25 +24,6 @@ pub enum Follow {
     NewLog,
 }
 
-/// Why following a log ended.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TailError {
-    /// It cannot be read.
-    #[error("cannot read {}", .0.display())]
-    Read(PathBuf, #[source] io::Error),
-    /// A line is no event.
-    #[error("{}: the line at byte {at} is no label event ({message}). `candist run` mends the log", path.display())]
-    Line {
-        /// The log.
-        path: PathBuf,
-        /// Where the line begins.
-        at: u64,
-        /// Why.
-        message: String,
-    },
-}
-
 /// A reader of a label log, from any process, also while it is written.
 ///
 /// ```
@@ -48,7 +31,7 @@ pub enum TailError {
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let dir = folder.path();
-/// # std::fs::write(dir.join("labels.jsonl"), concat!(
+/// # std::fs::write(dir.join(LABELS), concat!(
 /// #     r#"{"offset":0,"id":"a","label":"good","confidence":0.9,"candidates":["good"],"by":"posterior","#,
 /// #     r#""revision":0,"student":0,"final":false}"#, "\n{\"offset\":1"))?;
 /// let mut tail = Tail::new(dir);
@@ -87,7 +70,7 @@ impl Tail {
     /// Reads the log of the run directory `dir`, which need not be there yet, from its start.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self { path: dir.join("labels.jsonl"), open: None, partial: Vec::new(), from: 0 }
+        Self { path: dir.join(LABELS), open: None, partial: Vec::new(), from: 0 }
     }
 
     /// Gives the events from offset `from` on; those before it are not even looked at.
@@ -100,12 +83,12 @@ impl Tail {
     ///
     /// # Errors
     ///
-    /// [`TailError::Read`] if the log cannot be read, [`TailError::Line`] if one of its lines is no event; the next call goes
-    /// on after that line.
-    pub fn poll(&mut self) -> Result<Follow, TailError> {
+    /// [`Error::Labels`] if the log cannot be read, [`Error::LabelLine`] if one of its lines is no event; the next call goes on
+    /// after that line.
+    pub fn poll(&mut self) -> Result<Follow> {
         let read = |path: &Path| {
             let path = path.to_owned();
-            move |error| TailError::Read(path, error)
+            move |source| Error::Labels { path, source }
         };
         if self.open.is_none() && !self.open_log().map_err(read(&self.path))? {
             return Ok(Follow::Waiting);
@@ -138,11 +121,11 @@ impl Tail {
     }
 
     /// Goes back to the start of the log that is open; another one in its place is not looked at.
-    pub(crate) fn rewind(&mut self) -> Result<(), TailError> {
+    pub(crate) fn rewind(&mut self) -> Result<()> {
         self.partial.clear();
         if let Some(open) = &mut self.open {
             (open.at, open.lines) = (0, 0);
-            open.reader.rewind().map_err(|error| TailError::Read(self.path.clone(), error))?;
+            open.reader.rewind().map_err(|source| Error::Labels { path: self.path.clone(), source })?;
         }
         Ok(())
     }
@@ -159,9 +142,9 @@ impl Tail {
         }
     }
 
-    fn parse(&self, mut line: Vec<u8>, at: u64) -> Result<Follow, TailError> {
+    fn parse(&self, mut line: Vec<u8>, at: u64) -> Result<Follow> {
         line.pop();
-        let wrong = |message: String| TailError::Line { path: self.path.clone(), at, message };
+        let wrong = |message: String| Error::LabelLine { path: self.path.clone(), at, message };
         let line = String::from_utf8(line).map_err(|error| wrong(error.to_string()))?;
         let event = serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
         Ok(Follow::Event(Box::new(event), line))

@@ -1,12 +1,12 @@
-//! From a text to hashed n-grams: words and pairs of words, and 2 to 5 characters within a word.
+//! From a text to hashed n-grams: words and pairs of words, and 2 to 5 characters within a word. What the student learns from,
+//! and what few-shot examples are compared by.
 
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::{NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::base::text::prefix;
-use crate::student::Encoded;
+use super::text::prefix;
 
 /// n-grams of a text that are read, at most: bounds the work on very long ones.
 const MAX_NGRAMS: usize = 1 << 14;
@@ -18,10 +18,19 @@ const WORD: u64 = 1;
 const PAIR: u64 = 2;
 const PART: u64 = 3;
 
+/// A bag of n-grams: hashed into buckets, each with its weight.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ngrams {
+    /// Buckets, each once, in ascending order.
+    pub ids: Vec<u32>,
+    /// One weight per bucket; their squares sum to 1.
+    pub weights: Vec<f32>,
+}
+
 /// The n-grams of `text` in `buckets` buckets, weighted so that their squares sum to 1 (a bag of n-grams of length 1;
 /// long and short texts weigh the same).
 #[must_use]
-pub fn encode(text: &str, buckets: u32) -> Encoded {
+pub fn ngrams(text: &str, buckets: u32) -> Ngrams {
     let words = words(text);
     let mut ids: Vec<u32> = Vec::new();
     let mut push = |bytes: &[u8], seed: u64| {
@@ -54,21 +63,21 @@ pub fn encode(text: &str, buckets: u32) -> Encoded {
 }
 
 /// Each id once, by its count, divided by the length of the vector of counts.
-fn weigh(mut ids: Vec<u32>) -> Encoded {
+fn weigh(mut ids: Vec<u32>) -> Ngrams {
     ids.sort_unstable();
-    let mut encoded = Encoded::default();
+    let mut bag = Ngrams::default();
     for id in ids {
-        match encoded.weights.last_mut() {
-            Some(count) if encoded.ids.last() == Some(&id) => *count += 1.0,
+        match bag.weights.last_mut() {
+            Some(count) if bag.ids.last() == Some(&id) => *count += 1.0,
             _ => {
-                encoded.ids.push(id);
-                encoded.weights.push(1.0);
+                bag.ids.push(id);
+                bag.weights.push(1.0);
             }
         }
     }
-    let length = encoded.weights.iter().map(|count| count * count).sum::<f32>().sqrt();
-    encoded.weights.iter_mut().for_each(|count| *count /= length);
-    encoded
+    let length = bag.weights.iter().map(|count| count * count).sum::<f32>().sqrt();
+    bag.weights.iter_mut().for_each(|count| *count /= length);
+    bag
 }
 
 /// Words and single punctuation marks, in lower case and without accents, as BERT's basic tokenizer splits them.
@@ -92,7 +101,7 @@ mod tests {
 
     #[test]
     fn case_accents_and_spacing_do_not_matter_words_and_their_order_do() {
-        let encode = |text| super::encode(text, 1 << 18);
+        let encode = |text| super::ngrams(text, 1 << 18);
         assert_eq!(encode("Où est ma CARTE ?"), encode("ou  est\tma carte?"));
         assert_ne!(encode("card lost"), encode("lost card"));
         assert_eq!(words("Don't panic, 東京!"), ["don", "'", "t", "panic", ",", "東", "京", "!"]);
@@ -101,14 +110,14 @@ mod tests {
     #[test]
     fn the_ngrams_of_a_word_are_counted_by_hand() {
         // <ab>: the word; 2 characters: <a ab b>; 3: <ab ab>; 4: <ab>
-        assert_eq!(encode("ab", u32::MAX).ids.len(), 1 + 3 + 2 + 1);
-        assert_eq!(encode("", 16), Encoded::default());
+        assert_eq!(ngrams("ab", u32::MAX).ids.len(), 1 + 3 + 2 + 1);
+        assert_eq!(ngrams("", 16), Ngrams::default());
     }
 
     proptest! {
         #[test]
         fn ids_are_in_range_and_weights_have_length_one(text in "\\PC{1,60}", buckets in 1..2000_u32) {
-            let encoded = encode(&text, buckets);
+            let encoded = ngrams(&text, buckets);
             prop_assert!(encoded.ids.is_sorted_by(|a, b| a < b) && encoded.ids.iter().all(|&id| id < buckets));
             let length: f32 = encoded.weights.iter().map(|w| w * w).sum();
             prop_assert!(encoded.ids.is_empty() || (length - 1.0).abs() < 1e-4);
@@ -118,6 +127,6 @@ mod tests {
     #[test]
     fn a_very_long_text_is_read_up_to_a_bound() {
         let long = "word".repeat(1 << 20);
-        assert!(encode(&long, 1 << 18).ids.len() <= MAX_NGRAMS);
+        assert!(ngrams(&long, 1 << 18).ids.len() <= MAX_NGRAMS);
     }
 }

@@ -1,0 +1,74 @@
+//! Opening a run: its parts, then its directory, ours alone and level with its logs.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::fingerprint;
+use super::plan::Plan;
+use crate::base::threads::blocking;
+use crate::corpus::Corpus;
+use crate::distill::certified;
+use crate::error::{Error, Result};
+use crate::store::{CheckpointFiles, LocalStore, OwnedRun, RunDir, Sink};
+use crate::teacher::Teacher;
+use crate::teacher::ledger::Ledger;
+
+/// What a run stands on besides its directory, opened.
+pub(super) struct Parts {
+    pub(super) corpus: Box<dyn Corpus>,
+    pub(super) teachers: Vec<Arc<dyn Teacher>>,
+    pub(super) sinks: Vec<Box<dyn Sink>>,
+    pub(super) ledger: Arc<Ledger>,
+}
+
+/// Opens the parts. A stop does not wait for that: nothing of the directory is held yet.
+pub(super) async fn parts(plan: &Arc<Plan>, mut stop: watch::Receiver<bool>) -> Result<Parts> {
+    let opened = blocking("run", {
+        let plan = Arc::clone(plan);
+        move || {
+            let ledger = Ledger::new(plan.config.run.max_cost);
+            Ok(Parts { corpus: plan.corpus()?, teachers: plan.teachers(&ledger)?, sinks: plan.sinks(), ledger })
+        }
+    });
+    tokio::select! {
+        biased;
+        _ = stop.wait_for(|&stop| stop) => Err(Error::Interrupted),
+        opened = opened => opened,
+    }
+}
+
+/// The run directory, taken and open.
+pub(super) struct Taken {
+    pub(super) owned: OwnedRun,
+    pub(super) store: LocalStore,
+    /// Hash of what labels depend on besides the input log.
+    pub(super) labelling: String,
+    pub(super) checkpoints: CheckpointFiles,
+}
+
+/// Takes the run directory and brings it level with its logs.
+pub(super) async fn take(
+    plan: &Arc<Plan>,
+    teachers: &[Arc<dyn Teacher>],
+    stop: &watch::Receiver<bool>,
+) -> Result<Taken> {
+    let (plan, teachers, stop) = (Arc::clone(plan), teachers.to_vec(), stop.clone());
+    blocking("store", move || {
+        let dir = &plan.config.run.dir;
+        let identity = fingerprint::identity(&plan, &teachers)?;
+        let labelling = identity.labelling.clone();
+        let owned = RunDir::own(dir, identity)?;
+        for note in owned.notes() {
+            tracing::warn!("{note}");
+        }
+        let checkpoints = CheckpointFiles::of(dir);
+        let store = owned.store(certified(&checkpoints, &labelling), &|| *stop.borrow())?;
+        for repair in store.repairs() {
+            tracing::warn!("{repair}");
+        }
+        checkpoints.make()?;
+        Ok(Taken { owned, store, labelling, checkpoints })
+    })
+    .await
+}

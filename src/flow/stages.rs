@@ -1,0 +1,188 @@
+//! The threads of a run: started in their order, joined in the order in which each can end.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::halt::Halt;
+use super::intake::{Intake, Question};
+use super::opening::Taken;
+use super::plan::Plan;
+use super::sinking::Sinking;
+use crate::base::panic::caught;
+use crate::base::threads::join;
+use crate::corpus::Corpus;
+use crate::distill::{Feed, Follower, Report};
+use crate::domain::progress::Progress;
+use crate::error::{Error, Result};
+use crate::store::{InputCounts, LocalStore, RunLock, Sink, Store};
+use crate::teacher::Teacher;
+
+/// What a run is made of besides its plan and its directory.
+pub(super) struct Materials<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) corpus: Box<dyn Corpus>,
+    pub(super) teachers: Vec<Arc<dyn Teacher>>,
+    pub(super) sinks: Vec<Box<dyn Sink>>,
+    pub(super) halt: &'a Arc<Halt>,
+    pub(super) progress: &'a Arc<Progress>,
+    pub(super) stop: &'a watch::Receiver<bool>,
+}
+
+/// The threads under way, and what they are told by.
+pub(super) struct Stages {
+    pub(super) store: Store,
+    /// Tells the student how far the input log goes.
+    pub(super) feed: watch::Sender<Feed>,
+    /// Halts asking when the run is to end before its end.
+    watcher: tokio::task::JoinHandle<()>,
+    check: JoinHandle<Result<()>>,
+    writer: JoinHandle<Result<()>>,
+    sinks: Vec<JoinHandle<Result<()>>>,
+    student: JoinHandle<Result<Report>>,
+}
+
+/// What the corpus' thread gives, and itself: it ends with whether the corpus was read to its end.
+pub(super) type Reading = (mpsc::Receiver<Question>, JoinHandle<Result<bool>>);
+
+/// How the threads ended.
+pub(super) struct Ended {
+    /// Events of the input log.
+    pub(super) counts: InputCounts,
+    pub(super) student: Result<Report>,
+    pub(super) writer: Result<()>,
+    pub(super) sinks: Result<()>,
+    pub(super) check: Result<()>,
+}
+
+impl Stages {
+    /// Starts check, store, sinks, student and corpus, and gives the questions that come of the corpus. Each thread holds the
+    /// lock of the directory until it ends, so where one cannot be started those before it end by themselves, and the directory
+    /// is let go of when they have.
+    pub(super) fn start(taken: Taken, materials: Materials<'_>) -> Result<(Self, Reading)> {
+        let Materials { plan, corpus, teachers, sinks, halt, progress, stop } = materials;
+        let (config, lock, log) = (&plan.config, taken.owned.lock(), taken.owned.log().to_owned());
+        let (before, events) = (taken.store.inputs(), taken.store.events());
+        let (check, checked) = start_check(&taken.store, halt, stop, &lock)?;
+        let (store, writer) = taken.store.start(&config.run.dir, Arc::clone(&lock))?;
+        let (feed, followed) = watch::channel(Feed { events: before.events, ..Feed::default() });
+        let (ending, stopping) = watch::channel(false);
+        let sink_failed = Arc::new(Notify::new());
+        let sinking = Sinking {
+            log,
+            written: store.events.written(),
+            stop: stopping,
+            halt: Arc::clone(halt),
+            failed: Arc::clone(&sink_failed),
+            lock: Arc::clone(&lock),
+        };
+        let sinks = sinking.start(&config.run.dir, sinks)?;
+        let student = Follower {
+            student: plan.student(),
+            distill: config.distill.clone(),
+            refinery: plan.refinery(),
+            labels: config.task.labels.len(),
+            labelling: taken.labelling,
+            dir: config.run.dir.clone(),
+            every: config.run.checkpoint_every,
+            store: store.clone(),
+            events,
+            checkpoints: Arc::new(taken.checkpoints),
+            feed: followed,
+            progress: Arc::clone(progress),
+            lock: Arc::clone(&lock),
+        }
+        .start()?;
+        let reading = Intake {
+            corpus,
+            teachers,
+            retry_failures: plan.retry_failures,
+            store: store.clone(),
+            progress: Arc::clone(progress),
+            halt: Arc::clone(halt),
+            checked,
+            lock,
+        }
+        .start()?;
+        let watching = Watching { stop: stop.clone(), sink_failed, ending, feed: feed.clone() };
+        let watcher = tokio::spawn(watching.run(Arc::clone(halt)));
+        let stages = Self { store, feed, watcher, check, writer, sinks, student };
+        Ok((stages, reading))
+    }
+
+    /// Waits until all is written that there is to write, and every thread has ended.
+    pub(super) async fn end(self) -> Ended {
+        self.feed.send_modify(|feed| feed.closed = true);
+        let student = join("student", self.student).await;
+        self.watcher.abort();
+        let counts = self.store.inputs.counts();
+        drop(self.store);
+        let writer = join("store", self.writer).await;
+        let mut sinks = Ok(());
+        for sink in self.sinks {
+            sinks = sinks.and(join("sink", sink).await);
+        }
+        let check = join("check of the store", self.check).await;
+        Ended { counts, student, writer, sinks, check }
+    }
+}
+
+type Check = (JoinHandle<Result<()>>, watch::Receiver<bool>);
+
+/// Checks the whole index beside the rest; nothing counts as new before that. Given up where nobody is left who waits for it.
+fn start_check(
+    store: &LocalStore,
+    halt: &Arc<Halt>,
+    stop: &watch::Receiver<bool>,
+    lock: &Arc<RunLock>,
+) -> Result<Check> {
+    let (done, checked) = watch::channel(false);
+    let (check, halt, stop, lock) = (store.check(), Arc::clone(halt), stop.clone(), Arc::clone(lock));
+    let run = move || {
+        let unneeded = || *stop.borrow() || halt.is_halted() || done.is_closed();
+        let found = match caught("check of the store", || check(&unneeded)) {
+            Ok(()) => {
+                done.send_replace(true);
+                Ok(())
+            }
+            Err(Error::Interrupted) => Ok(()),
+            Err(error) => {
+                // It is told when the thread is joined.
+                halt.halt();
+                Err(error)
+            }
+        };
+        drop(lock);
+        found
+    };
+    let thread = std::thread::Builder::new()
+        .name("candist-check".to_owned())
+        .spawn(run)
+        .map_err(Error::run_file("start the thread that checks", std::path::Path::new("store")))?;
+    Ok((thread, checked))
+}
+
+/// Stops asking when the user wants it, a sink failed or the student is gone; in the first two cases all others stop too.
+struct Watching {
+    stop: watch::Receiver<bool>,
+    sink_failed: Arc<Notify>,
+    ending: watch::Sender<bool>,
+    feed: watch::Sender<Feed>,
+}
+
+impl Watching {
+    async fn run(mut self, halt: Arc<Halt>) {
+        let stopped = tokio::select! {
+            // Whoever could set it is gone: nobody waits for this run any more.
+            _ = self.stop.wait_for(|&stop| stop) => true,
+            () = self.sink_failed.notified() => true,
+            () = self.feed.closed() => false,
+        };
+        if stopped {
+            self.ending.send_replace(true);
+            self.feed.send_modify(|feed| feed.stop = true);
+        }
+        halt.halt();
+    }
+}
