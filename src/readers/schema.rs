@@ -1,7 +1,7 @@
 //! The JSON schemas of what users write and read.
 
 use schemars::schema_for;
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::config::RawConfig;
 use crate::domain::event::LabelEvent;
@@ -21,14 +21,13 @@ pub enum Schema {
     Input,
 }
 
-/// The JSON schema (draft 2020-12) of what `of` says.
+/// The JSON schema (draft 2020-12) of what `of` says, to be serialised: its keys then stand in the order in which one reads them.
 #[must_use]
-pub fn json_schema(of: Schema) -> Value {
+pub fn json_schema(of: Schema) -> impl Serialize + use<> {
     match of {
         Schema::Config => schema_for!(RawConfig),
         Schema::Label => schema_for!(LabelEvent),
         Schema::Answer => schema_for!(AnswerLine),
         Schema::Input => schema_for!(InputLine),
     }
-    .to_value()
 }
