@@ -75,7 +75,10 @@ pub(crate) fn convert(dir: &Path, old: &Format1, identity: &Identity) -> Result<
 pub(crate) fn drop_caches(dir: &Path) -> Result<()> {
     CheckpointFiles::of(dir).clear()?;
     pass("convert-checkpoints-removed")?;
-    durable::remove(&dir.join("store"))
+    let store = dir.join("store");
+    durable::remove(&store)?;
+    // Empty, not missing: what is made anew then is no repair.
+    std::fs::create_dir(&store).map_err(Error::run_file("create", &store))
 }
 
 /// All that arrived, in order, with the ends of the corpus between.
