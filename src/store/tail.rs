@@ -31,7 +31,7 @@ pub enum Follow {
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let dir = folder.path();
-/// # std::fs::write(dir.join(LABELS), concat!(
+/// # std::fs::write(dir.join("labels.jsonl"), concat!(
 /// #     r#"{"offset":0,"id":"a","label":"good","confidence":0.9,"candidates":["good"],"by":"posterior","#,
 /// #     r#""revision":0,"student":0,"final":false}"#, "\n{\"offset\":1"))?;
 /// let mut tail = Tail::new(dir);
