@@ -227,12 +227,17 @@ impl Distiller {
             let (found, wanted) = (posterior.len(), self.columns);
             return Err(Error::Refinery { message: format!("it gave {found} probabilities for {wanted} labels") });
         }
+        if !posterior.iter().all(|share| share.is_finite()) {
+            let message = format!("it gave probabilities that are not finite for {:?}", item.id.0);
+            return Err(Error::Refinery { message });
+        }
         let Some((label, confidence)) = argmax(&posterior).and_then(|best| Some((best, *posterior.get(best)?))) else {
             return Ok(());
         };
         let label = LabelId(u16::try_from(label).unwrap_or(u16::MAX));
         if let Some((_, before)) = &previous
             && before.label == label
+            && before.by_student == item.candidates.is_empty()
             && (before.is_final || !last)
         {
             return Ok(());

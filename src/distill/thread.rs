@@ -61,12 +61,8 @@ pub(crate) struct Follower {
 impl Follower {
     /// Starts the thread. It has ended when the handle joins; `feed` is gone from then on.
     pub(crate) fn start(self) -> Result<JoinHandle<Result<Report>>> {
-        let dir = self.dir.clone();
         let run = move || caught("student", || self.run());
-        std::thread::Builder::new()
-            .name("candist-student".to_owned())
-            .spawn(run)
-            .map_err(Error::run_file("start the student's thread of", &dir))
+        std::thread::Builder::new().name("candist-student".to_owned()).spawn(run).map_err(Error::no_thread)
     }
 
     fn run(mut self) -> Result<Report> {

@@ -96,7 +96,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The manifest says something that cannot be.
-    #[error("{} cannot be used: {message}. Delete it and run again: it is made anew", path.display())]
+    #[error("{} cannot be used: {message}. Move it away and run again: it is made anew", path.display())]
     Manifest {
         /// The file.
         path: PathBuf,
@@ -325,7 +325,7 @@ pub enum Error {
     },
     /// Threads cannot be started.
     #[error(
-        "{wanted} more threads cannot be started: raise the limit of processes (`ulimit -u`) or of memory, or lower the number \
+        "{wanted} more thread(s) cannot be started: raise the limit of processes (`ulimit -u`) or of memory, or lower the number \
          of threads to compute with (student.threads, --threads)"
     )]
     Threads {
@@ -339,6 +339,11 @@ pub enum Error {
 impl Error {
     pub(crate) fn gone(stage: &'static str) -> Self {
         Self::Gone { stage }
+    }
+
+    /// That a thread cannot be started.
+    pub(crate) fn no_thread(source: std::io::Error) -> Self {
+        Self::Threads { wanted: 1, source }
     }
 
     /// Makes an I/O error into one about a file of the run directory.

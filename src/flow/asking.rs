@@ -171,6 +171,8 @@ impl Asker {
         sample: &Sample,
         draw: u32,
     ) -> Result<AnswerRecord, NoAnswer> {
+        // Texts that are asked about again are the hard ones: they say nothing of how well answers fit the task.
+        let is_new = cell.attempts.load(Ordering::Relaxed) == 0;
         loop {
             if self.halt.is_halted() {
                 return Err(NoAnswer::Halted);
@@ -179,7 +181,8 @@ impl Asker {
             let attempt = cell.attempts.load(Ordering::Relaxed) + 1;
             self.progress.asked.add(1);
             self.failpoint("before-asking")?;
-            let asked = AssertUnwindSafe(teacher.ask(sample, draw)).catch_unwind().await;
+            // It may panic before it gives a future, too.
+            let asked = AssertUnwindSafe(async { teacher.ask(sample, draw).await }).catch_unwind().await;
             let asked = asked.map_err(|panic| self.halted(panicked("teacher", panic)))?;
             let (Asked { answer, permit }, unanswered) = match asked {
                 Ok(asked) => (asked, None),
@@ -194,8 +197,9 @@ impl Asker {
                 return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
             }
             // At once, before this answer is stored: others are sent meanwhile.
-            let misfit = fit
-                .look(&answer)
+            let misfit = is_new
+                .then(|| fit.look(&answer))
+                .flatten()
                 .map(|reason| self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
             let record = AnswerRecord {
                 key: cell.key,

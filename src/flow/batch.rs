@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::fingerprint;
 use super::known::Known;
 use super::plan::Plan;
+use crate::base::durable::remove;
 use crate::config::Config;
 use crate::corpus;
 use crate::domain::answer::{AnswerKey, AnswerRecord};
@@ -55,8 +56,10 @@ pub struct Imported {
     pub foreign: u64,
 }
 
-/// Writes what a run of `config` would ask to files `NAME-0001.jsonl`, ... in `out`, which is made; NAME being the teacher's
-/// name. A file has at most 50,000 requests and 200 MiB.
+/// Writes what a run of `config` would ask next to files `NAME-0001.jsonl`, ... in `out`, which is made; NAME being the teacher's
+/// name. A file has at most 50,000 requests and 200 MiB. In a cascade
+/// a text is asked of the first teacher that has not answered; once its results are in, another export asks the next one where
+/// it is unsure. Files that an earlier export of more requests left in `out` are removed.
 ///
 /// # Errors
 ///
@@ -66,14 +69,20 @@ pub fn export(config: &Config, out: &Path) -> Result<Exported> {
     let known = Known::read(config)?;
     std::fs::create_dir_all(out).map_err(Error::run_file("create", out))?;
     let mut exported = Exported::default();
-    for teacher in &known.teachers {
+    let mut stems = HashSet::new();
+    for (number, teacher) in known.teachers.iter().enumerate() {
         let Some(requests) = teacher.requests() else { continue };
-        let mut files = Files::new(out, file_stem(teacher.name()), MAX_REQUESTS, MAX_BYTES);
+        let mut stem = file_stem(teacher.name());
+        while !stems.insert(stem.clone()) {
+            // Two names may be alike but for what no file's name can have.
+            stem = format!("{stem}-{number}");
+        }
+        let mut files = Files::new(out, stem, MAX_REQUESTS, MAX_BYTES);
         let mut keys = HashSet::new();
         let mut corpus = corpus::open(&config.corpus)?;
         while let Some(row) = corpus.next_row()? {
             let Ok(sample) = row.sample else { continue };
-            if known.is_done(&sample) {
+            if known.is_done(&sample) || !known.is_turn_of(number, &sample, config.combine) {
                 continue;
             }
             for draw in 0..teacher.draws() {
@@ -89,7 +98,7 @@ pub fn export(config: &Config, out: &Path) -> Result<Exported> {
                 }
             }
         }
-        files.close()?;
+        files.end()?;
     }
     Ok(exported)
 }
@@ -100,6 +109,11 @@ fn file_stem(name: &str) -> String {
         .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' })
         .collect::<String>()
         .replace("..", "_")
+}
+
+/// The path of one of a teacher's files.
+fn numbered(out: &Path, stem: &str, number: u32) -> PathBuf {
+    out.join(format!("{stem}-{number:04}.jsonl"))
 }
 
 /// The files of one teacher, each within what providers take.
@@ -128,7 +142,7 @@ impl<'a> Files<'a> {
             Some(open) => open,
             closed => {
                 self.number += 1;
-                let path = self.out.join(format!("{}-{:04}.jsonl", self.stem, self.number));
+                let path = numbered(self.out, &self.stem, self.number);
                 let file = File::create(&path).map_err(Error::run_file("create", &path))?;
                 written.push(path.clone());
                 (self.requests, self.bytes) = (0, 0);
@@ -141,11 +155,26 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
+    /// Ends the file that is open.
     fn close(&mut self) -> Result<()> {
         match self.open.take() {
             Some((path, mut file)) => file.flush().map_err(Error::run_file("write", &path)),
             None => Ok(()),
         }
+    }
+
+    /// Ends the last file, and removes those that an earlier, larger export left behind it: whoever sends all that is in the
+    /// folder would pay for what they ask a second time.
+    fn end(mut self) -> Result<()> {
+        self.close()?;
+        for number in self.number + 1.. {
+            let path = numbered(self.out, &self.stem, number);
+            if !path.exists() {
+                return Ok(());
+            }
+            remove(&path)?;
+        }
+        Ok(())
     }
 }
 

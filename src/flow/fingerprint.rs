@@ -31,8 +31,10 @@ pub(crate) fn identity(plan: &Plan, teachers: &[Arc<dyn Teacher>]) -> Result<Ide
     let student = plan.student().identity()? + &serde_json::to_string(&config.distill).unwrap_or_default();
     let refinery = plan.refinery()(config.task.labels.len());
     let mut labelling = vec![student.clone()];
-    if plan.has_own_refinery() {
-        labelling.push(format!("refinery:{}", refinery.identity()));
+    let identity = refinery.identity();
+    // The configuration names one that is built in; its first version went without saying.
+    if plan.has_own_refinery() || identity != format!("{} 1", refinery.name()) {
+        labelling.push(format!("refinery:{identity}"));
     }
     let before: Vec<String> = std::iter::once(student).chain(asking.iter().cloned()).collect();
     let names =

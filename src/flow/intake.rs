@@ -139,7 +139,7 @@ impl Intake {
                 drop(lock);
                 read
             })
-            .map_err(Error::run_file("start the thread that reads", std::path::Path::new("the corpus")))?;
+            .map_err(Error::no_thread)?;
         Ok((receiver, thread))
     }
 

@@ -8,8 +8,9 @@ use rust_decimal::Decimal;
 
 use super::fingerprint;
 use super::plan::Plan;
-use crate::config::Config;
+use crate::config::{Combine, Config};
 use crate::domain::answer::{AnswerKey, AnswerRecord};
+use crate::domain::candidates::{CandidateSet, Opinion};
 use crate::domain::input::Input;
 use crate::domain::label::LabelId;
 use crate::domain::sample::{Sample, TextHash};
@@ -107,8 +108,36 @@ impl Known {
         self.answers.get(&key).filter(is_settled)
     }
 
+    /// Whether a run would ask the teacher of this number about `sample` now: in a cascade only where those before it have
+    /// answered and left more than one label.
+    pub(crate) fn is_turn_of(&self, number: usize, sample: &Sample, combine: Combine) -> bool {
+        let mut said = Vec::new();
+        for teacher in self.teachers.iter().take(number).filter(|_| combine == Combine::Cascade) {
+            let stored: Vec<&Stored> = (0..teacher.draws())
+                .map_while(|draw| self.stored(teacher.as_ref(), teacher.key(sample, draw)))
+                .collect();
+            if stored.len() < teacher.draws() as usize {
+                // A recording is not asked by requests: nobody has to wait for it.
+                return teacher.requests().is_none();
+            }
+            said.push(opinion(&stored));
+            if CandidateSet::merge(said.iter().cloned()).len() == 1 {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Answers that a run has stored, whether it would use them or not.
     pub(crate) fn answers(&self) -> usize {
         self.answers.len()
+    }
+}
+
+/// What one teacher said, as a run takes it.
+pub(crate) fn opinion(stored: &[&Stored]) -> Opinion {
+    match stored {
+        [one] => Opinion::of(0, &one.labels, &one.weights),
+        draws => Opinion::vote(0, draws.iter().map(|draw| (draw.labels.as_slice(), draw.weights.as_slice()))),
     }
 }

@@ -10,7 +10,7 @@ use crate::base::threads::blocking;
 use crate::corpus::Corpus;
 use crate::distill::certified;
 use crate::error::{Error, Result};
-use crate::store::{CheckpointFiles, LocalStore, OwnedRun, RunDir, Sink};
+use crate::store::{CheckpointFiles, LocalStore, OwnedRun, RunDir, Sink, forget_failures};
 use crate::teacher::Teacher;
 use crate::teacher::ledger::Ledger;
 
@@ -68,6 +68,7 @@ pub(super) async fn take(
             tracing::warn!("{repair}");
         }
         checkpoints.make()?;
+        forget_failures(dir);
         Ok(Taken { owned, store, labelling, checkpoints })
     })
     .await

@@ -1,6 +1,8 @@
 //! The one place where the stages are joined: corpus → intake → asking → logs → student → label log.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rust_decimal::Decimal;
 use tokio::sync::watch;
@@ -48,13 +50,24 @@ pub(super) async fn run(
             tracing::warn!("{} was damaged ({message}): made anew from the logs", path.display());
             let dir = plan.config.run.dir.clone();
             blocking("store", move || {
-                let _lock = RunLock::take(&dir)?;
+                let _lock = lock_again(&dir)?;
                 remove(&dir.join("store"))
             })
             .await?;
             run_once(&plan, stop, open, progress).await
         }
         ended => ended,
+    }
+}
+
+/// The lock of a run of our own that has just ended: a task that was cut off may hold it a moment longer.
+fn lock_again(dir: &Path) -> Result<RunLock> {
+    let patience = Instant::now() + Duration::from_secs(2);
+    loop {
+        match RunLock::take(dir) {
+            Err(Error::Busy { .. }) if Instant::now() < patience => std::thread::sleep(Duration::from_millis(20)),
+            taken => return taken,
+        }
     }
 }
 

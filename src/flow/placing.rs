@@ -19,10 +19,7 @@ use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
 use crate::domain::progress::Progress;
 use crate::error::{Error, Result};
-use crate::store::{Failure, FailureKind, Store};
-
-/// Samples that get their positions together, at most.
-const TOGETHER: usize = 256;
+use crate::store::{APPENDED_TOGETHER, Failure, FailureKind, Store};
 
 /// A task that ends when nobody waits for it any more.
 #[derive(Debug)]
@@ -85,7 +82,7 @@ pub(super) async fn place_all(
     progress: Arc<Progress>,
     halt: Arc<Halt>,
 ) -> Result<Vec<AnswerRecord>> {
-    let mut replies = ReceiverStream::new(replies).then(|task| task).boxed().ready_chunks(TOGETHER);
+    let mut replies = ReceiverStream::new(replies).then(|task| task).boxed().ready_chunks(APPENDED_TOGETHER);
     let mut has_gap = false;
     let (mut told, mut tried) = (Told::default(), Vec::new());
     while let Some(chunk) = replies.next().await {
@@ -119,9 +116,16 @@ pub(super) async fn place_all(
             }
         }
         if !inputs.is_empty() {
-            let counts = store.inputs.append(inputs).await.inspect_err(|_| halt.halt())?;
-            progress.placed.set(counts.samples);
-            feed.send_modify(|feed| feed.events = counts.events);
+            match store.inputs.append(inputs).await {
+                Ok(counts) => {
+                    progress.placed.set(counts.samples);
+                    feed.send_modify(|feed| feed.events = counts.events);
+                }
+                Err(error) => {
+                    has_gap = true;
+                    halt.fail(error);
+                }
+            }
         }
     }
     told.end();

@@ -46,10 +46,7 @@ impl Sinking {
                 drop(this.lock);
                 Ok(())
             };
-            std::thread::Builder::new()
-                .name("candist-sink".to_owned())
-                .spawn(run)
-                .map_err(Error::run_file("start the thread of a sink of", dir))
+            std::thread::Builder::new().name("candist-sink".to_owned()).spawn(run).map_err(Error::no_thread)
         };
         sinks.into_iter().map(start).collect()
     }

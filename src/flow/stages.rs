@@ -1,5 +1,6 @@
 //! The threads of a run: started in their order, joined in the order in which each can end.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -35,6 +36,8 @@ pub(super) struct Stages {
     pub(super) store: Store,
     /// Tells the student how far the input log goes.
     pub(super) feed: watch::Sender<Feed>,
+    /// Whether sinks need not catch up. They take it for that, too, when it is gone.
+    ending: watch::Sender<bool>,
     /// Halts asking when the run is to end before its end.
     watcher: tokio::task::JoinHandle<()>,
     check: JoinHandle<Result<()>>,
@@ -105,9 +108,9 @@ impl Stages {
             lock,
         }
         .start()?;
-        let watching = Watching { stop: stop.clone(), sink_failed, ending, feed: feed.clone() };
+        let watching = Watching { stop: stop.clone(), sink_failed, ending: ending.clone(), feed: feed.clone() };
         let watcher = tokio::spawn(watching.run(Arc::clone(halt)));
-        let stages = Self { store, feed, watcher, check, writer, sinks, student };
+        let stages = Self { store, feed, ending, watcher, check, writer, sinks, student };
         Ok((stages, reading))
     }
 
@@ -115,7 +118,6 @@ impl Stages {
     pub(super) async fn end(self) -> Ended {
         self.feed.send_modify(|feed| feed.closed = true);
         let student = join("student", self.student).await;
-        self.watcher.abort();
         let counts = self.store.inputs.counts();
         drop(self.store);
         let writer = join("store", self.writer).await;
@@ -123,6 +125,9 @@ impl Stages {
         for sink in self.sinks {
             sinks = sinks.and(join("sink", sink).await);
         }
+        // Until then a stop is for the sinks.
+        self.watcher.abort();
+        drop(self.ending);
         let check = join("check of the store", self.check).await;
         Ended { counts, student, writer, sinks, check }
     }
@@ -156,10 +161,7 @@ fn start_check(
         drop(lock);
         found
     };
-    let thread = std::thread::Builder::new()
-        .name("candist-check".to_owned())
-        .spawn(run)
-        .map_err(Error::run_file("start the thread that checks", std::path::Path::new("store")))?;
+    let thread = std::thread::Builder::new().name("candist-check".to_owned()).spawn(run).map_err(Error::no_thread)?;
     Ok((thread, checked))
 }
 
@@ -172,16 +174,28 @@ struct Watching {
 }
 
 impl Watching {
-    async fn run(mut self, halt: Arc<Halt>) {
-        let stopped = tokio::select! {
-            // Whoever could set it is gone: nobody waits for this run any more.
-            _ = self.stop.wait_for(|&stop| stop) => true,
-            () = self.sink_failed.notified() => true,
-            () = self.feed.closed() => false,
+    async fn run(self, halt: Arc<Halt>) {
+        let Self { mut stop, sink_failed, ending, feed } = self;
+        let mut told_to_end = pin!(async {
+            tokio::select! {
+                // Whoever could set it is gone: nobody waits for this run any more.
+                _ = stop.wait_for(|&stop| stop) => {}
+                () = sink_failed.notified() => {}
+            }
+        });
+        let student_ended = tokio::select! {
+            () = &mut told_to_end => false,
+            () = feed.closed() => true,
         };
-        if stopped {
-            self.ending.send_replace(true);
-            self.feed.send_modify(|feed| feed.stop = true);
+        if student_ended && feed.borrow().closed {
+            // All is labelled, and nothing is asked any more: only sinks may still have something to do.
+            told_to_end.await;
+            ending.send_replace(true);
+            return;
+        }
+        if !student_ended {
+            ending.send_replace(true);
+            feed.send_modify(|feed| feed.stop = true);
         }
         halt.halt();
     }

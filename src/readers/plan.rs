@@ -12,7 +12,7 @@ use crate::domain::answer::AnswerKey;
 use crate::domain::candidates::{CandidateSet, Opinion};
 use crate::domain::sample::{Sample, TextHash};
 use crate::error::{Error, Result};
-use crate::flow::known::{Known, Stored, begins_anew};
+use crate::flow::known::{Known, begins_anew, opinion};
 use crate::teacher::Teacher;
 
 /// Seconds that a request is assumed to take.
@@ -181,14 +181,6 @@ fn add(plan: &mut Plan, known: &Known, combine: Combine, sample: &Sample, keys: 
         }
     }
     Ok(())
-}
-
-/// What one teacher said, as a run takes it.
-fn opinion(stored: &[&Stored]) -> Opinion {
-    match stored {
-        [one] => Opinion::of(0, &one.labels, &one.weights),
-        draws => Opinion::vote(0, draws.iter().map(|draw| (draw.labels.as_slice(), draw.weights.as_slice()))),
-    }
 }
 
 fn cost(price: &Price, tokens: &Tokens) -> (Decimal, Decimal) {

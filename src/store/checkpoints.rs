@@ -86,7 +86,8 @@ impl CheckpointFiles {
             .and_then(|()| rename(&scratch, &path))
             .and_then(|()| reach("checkpoint-renamed"));
         published.map_err(Error::run_file("write", &path))?;
-        for old in self.named().into_iter().skip(KEPT) {
+        // By name another may be newer, of a label log that is gone: it does not push out the one that was just made.
+        for old in self.named().into_iter().filter(|other| *other != path).skip(KEPT - 1) {
             reach("checkpoint-prune").map_err(Error::run_file("remove", &old))?;
             std::fs::remove_file(&old).map_err(Error::run_file("remove", &old))?;
         }
@@ -131,6 +132,20 @@ fn hash_of(path: &Path) -> std::io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As after labels.jsonl was moved away: what follows it has lower numbers.
+    #[test]
+    fn the_one_just_made_is_kept_whatever_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = CheckpointFiles::of(dir.path());
+        files.make().unwrap();
+        for step in [100, 200, 1, 2] {
+            std::fs::write(files.scratch(), format!("step {step}")).unwrap();
+            files.publish_scratch([step, 0, 0]).unwrap();
+        }
+        let kept: Vec<String> = files.whole().iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
+        assert_eq!(kept, ["step 200", "step 2"]);
+    }
 
     #[test]
     fn the_newest_whole_one_is_first_and_two_are_kept() {

@@ -28,6 +28,7 @@ pub(crate) use self::checkpoints::Checkpoints;
 pub(crate) use self::local::KnownSample;
 pub(crate) use self::local::LocalStore;
 pub use self::local::OPENING_THREAD;
+pub(crate) use self::local::forget_failures;
 pub use self::lock::RunLock;
 pub use self::run_dir::RunDir;
 pub(crate) use self::run_dir::{Identity, OwnedRun};
@@ -52,12 +53,15 @@ pub(crate) trait Answers: Send + Sync {
     fn keep(&self, records: Vec<AnswerRecord>) -> BoxFuture<'_, Result<()>>;
 }
 
+/// Inputs that are appended together, at most, before the next wait for them: what a power cut may tear.
+pub(crate) const APPENDED_TOGETHER: usize = 256;
+
 /// The input log: what happened, in order.
 pub(crate) trait Inputs: Send + Sync {
     /// What is known of each of `ids`.
     fn known<'a>(&'a self, ids: &'a [SampleId]) -> BoxFuture<'a, Result<Vec<Option<KnownSample>>>>;
 
-    /// Appends events, in order. They are on disk when this returns the counts of then.
+    /// Appends events, in order, [`APPENDED_TOGETHER`] at most. They are on disk when this returns the counts of then.
     fn append(&self, inputs: Vec<NewInput>) -> BoxFuture<'_, Result<InputCounts>>;
 
     /// How far the log goes.

@@ -68,3 +68,45 @@ fn results_come_back_in_any_order_partly_failed_and_twice() {
     };
     assert!((cost(journal.lines().next().unwrap()) - 0.5).abs() < 1e-9);
 }
+
+/// What is exported is what a run would ask next, and nothing that an earlier export left is paid for with it.
+#[test]
+fn a_cascade_is_exported_teacher_by_teacher() {
+    let project = Project::new(64);
+    let server = Server::start(&project, Behaviour::default());
+    project.configure(&openai(&["all-merged", "gpt-4"], &server.url, ""), "[candidates]\nfrom = \"cascade\"");
+    let texts = project.read("pool.jsonl").lines().count();
+    std::fs::create_dir(project.path("batch")).unwrap();
+    project.write("batch/all-merged-0002.jsonl", "of an earlier, larger export\n");
+    project.write("batch/notes.txt", "a user's own\n");
+    let first = exported(&project, &server);
+    assert_eq!(first.len(), texts);
+    assert!(!project.path("batch/all-merged-0002.jsonl").exists());
+    assert!(project.path("batch/notes.txt").exists());
+    let results: Vec<String> = first.iter().map(|(_, result)| result.to_string()).collect();
+    project.write("results.jsonl", &results.join("\n"));
+    project.candist(&["batch", "import", "config.toml", "results.jsonl"]).expect_exit(0);
+    let several =
+        project.read("run/answers.jsonl").lines().filter(|line| !is_sure(&serde_json::from_str(line).unwrap())).count();
+    assert!((1..texts).contains(&several));
+    assert_eq!(exported(&project, &server).len(), several);
+}
+
+fn is_sure(answer: &Value) -> bool {
+    answer["labels"].as_array().is_some_and(|labels| labels.len() == 1)
+}
+
+#[test]
+fn an_import_leaves_what_the_last_run_could_not_do_on_the_list() {
+    let project = Project::new(64);
+    let server = Server::start(&project, Behaviour::default());
+    project.configure(&openai(&["all-merged"], &server.url, ""), "");
+    let pool = project.read("pool.jsonl");
+    project.write("pool.jsonl", &format!("{pool}no row\n"));
+    project.run();
+    let listed = project.read("run/failures.jsonl");
+    assert_eq!(listed.lines().count(), 1);
+    project.write("results.jsonl", "\n");
+    project.candist(&["batch", "import", "config.toml", "results.jsonl"]);
+    assert_eq!(project.read("run/failures.jsonl"), listed);
+}

@@ -168,3 +168,17 @@ fn a_run_directory_that_is_taken_away_fails_the_run() {
         assert_eq!(project.labels(), labels, "{taken}");
     }
 }
+
+/// Only what one write can have torn is taken for that: many whole lines behind a zero byte say that it is damage.
+#[test]
+fn a_zero_byte_in_the_input_log_cuts_nothing_off() {
+    let project = Project::new(8);
+    project.run();
+    let mut inputs = std::fs::read(project.path("run/inputs.jsonl")).unwrap();
+    let second = inputs.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    inputs[second + 20] = 0;
+    std::fs::write(project.path("run/inputs.jsonl"), &inputs).unwrap();
+    std::fs::remove_dir_all(project.path("run/store")).unwrap();
+    project.candist(&["run", "config.toml"]).expect_exit(1).expect_said("inputs.jsonl:2: ");
+    assert!(std::fs::read(project.path("run/inputs.jsonl")).unwrap() == inputs, "nothing is cut off");
+}

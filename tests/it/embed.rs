@@ -6,6 +6,8 @@ mod handle;
 mod panics;
 #[path = "embed/parts.rs"]
 mod parts;
+#[path = "embed/retry.rs"]
+mod retry;
 #[path = "embed/sinks.rs"]
 mod sinks;
 #[path = "embed/stops.rs"]

@@ -137,6 +137,22 @@ fn answers_in_flight_survive_the_end_of_the_labels() {
     assert_eq!(project.read("run/answers.jsonl").lines().count() as u64, server.replay.stats().requests);
 }
 
+/// So when texts can be placed no more: what is on its way is paid for all the same.
+#[test]
+fn answers_in_flight_survive_the_end_of_the_input_log() {
+    let project = Project::new(4);
+    let server = Server::start(&project, Behaviour { latency: Duration::from_millis(300), ..Behaviour::default() });
+    project.configure(&openai(&["all-merged"], &server.url, ""), "");
+    let running = project.start(&["run", "config.toml"]);
+    while !project.path("run/labels.jsonl").exists() || project.labels().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::fs::rename(project.path("run/inputs.jsonl"), project.path("away.jsonl")).unwrap();
+    let ended = crate::support::Finished::of(running.wait_with_output().unwrap()).expect_exit(1);
+    ended.expect_said("inputs.jsonl was removed or replaced");
+    assert_eq!(project.read("run/answers.jsonl").lines().count() as u64, server.replay.stats().requests);
+}
+
 /// A cascade goes on while all that was said so far is more than one label.
 #[test]
 fn a_plan_counts_what_a_cascade_of_three_asks() {

@@ -78,7 +78,7 @@ fn the_first_format_with_a_damaged_store_is_taken_up_or_arrives_anew() {
         let mut files: Vec<_> = std::fs::read_dir(project.path("run/store"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.metadata().unwrap().len() > 0)
+            .filter(|path| path.metadata().is_ok_and(|file| file.is_file() && file.len() > 0))
             .collect();
         files.sort();
         let mut rng = rng(seed, "old store", &[]);

@@ -19,22 +19,19 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// The file of the run in `dir`; what an earlier run left in it stays until [`Failures::begin`].
+    /// The file of the run in `dir`; what is in it stays.
     pub(super) fn new(dir: &Path) -> Self {
         Self { file: None, path: dir.join(FILE) }
     }
 
-    /// Forgets what earlier runs found.
-    pub(super) fn begin(&mut self) -> Result<()> {
-        self.file = Some(BufWriter::new(File::create(&self.path).map_err(Error::run_file("create", &self.path))?));
-        Ok(())
-    }
-
     pub(super) fn note(&mut self, failure: &Failure) -> Result<()> {
-        if self.file.is_none() {
-            self.begin()?;
-        }
-        let Some(file) = &mut self.file else { return Ok(()) };
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => {
+                let file = File::options().create(true).append(true).open(&self.path);
+                none.insert(BufWriter::new(file.map_err(Error::run_file("create", &self.path))?))
+            }
+        };
         // Strings: serialising them cannot fail.
         let line = serde_json::to_string(failure).unwrap_or_default();
         writeln!(file, "{line}").map_err(Error::run_file("write", &self.path))
@@ -42,5 +39,13 @@ impl Failures {
 
     pub(super) fn flush(&mut self) -> Result<()> {
         self.file.as_mut().map_or(Ok(()), |file| file.flush().map_err(Error::run_file("write", &self.path)))
+    }
+}
+
+/// Forgets what earlier runs found. Without the file nothing is lost but the list.
+pub(crate) fn forget(dir: &Path) {
+    let path = dir.join(FILE);
+    if let Err(error) = File::create(&path).map_err(Error::run_file("create", &path)) {
+        tracing::warn!("{error}: which rows and texts failed is not listed");
     }
 }

@@ -16,7 +16,7 @@ use crate::domain::candidates::CandidateSet;
 use crate::domain::input::{Input, InputLine, Names, NewInput};
 use crate::domain::sample::{Position, Sample, TextHash};
 use crate::error::{Error, Result};
-use crate::store::{AskedSample, InputCounts};
+use crate::store::{APPENDED_TOGETHER, AskedSample, InputCounts};
 
 /// The log's name.
 pub(crate) const FILE: &str = "inputs.jsonl";
@@ -248,13 +248,15 @@ impl<D: Disk> InputsLog<D> {
     /// Reads what is not recorded or not indexed yet, or everything. Gives the number of lines that had to be cut off.
     ///
     /// Damaged lines at the end, which nothing knows and no whole line follows, are what a power cut left of a last write;
-    /// nobody was told that it was done. Any other damaged line is an error.
+    /// nobody was told that it was done. Any other damaged line is an error. A write of several pages may have a hole, and
+    /// whole lines behind it: no more than are ever written together.
     fn take_in(&mut self, applied: &mut Applied, as_left: bool, stop: &dyn Fn() -> bool) -> Result<Option<u64>> {
         let (recorded, indexed) = (self.recorded(), applied.inputs);
         let both = if recorded.bytes < indexed.bytes { recorded } else { indexed };
         let from = if as_left { both } else { Extent::default() };
         let (path, names) = (self.log.path().to_owned(), Arc::clone(&self.reader.names));
         let (mut new, mut torn) = (Vec::new(), None);
+        let mut behind_hole = 0;
         let (flat, index, shared) = (&mut self.flat, &self.index, &self.reader.shared);
         self.log.scan(from, stop, |scanned| {
             let number = scanned.number.wrapping_sub(1);
@@ -271,8 +273,10 @@ impl<D: Disk> InputsLog<D> {
                 return Ok(());
             };
             match &torn {
-                // A write of several pages that a power cut interrupted may have a hole, and whole lines behind it.
-                Some((.., true)) => return Ok(()),
+                Some((.., true)) if behind_hole < APPENDED_TOGETHER => {
+                    behind_hole += 1;
+                    return Ok(());
+                }
                 Some(_) => return torn.take().map_or(Ok(()), |(_, why, _)| Err(why)),
                 None => {}
             }

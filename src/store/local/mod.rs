@@ -32,6 +32,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub(super) use self::event_records::changed_label_lines;
 pub(super) use self::failures::FILE as FAILURES;
+pub(crate) use self::failures::forget as forget_failures;
 pub(crate) use self::index::KnownSample;
 pub(super) use self::inputs::{FILE as INPUTS, damaged_input, parse_input};
 pub(super) use self::log::{Extent, scan};
@@ -132,12 +133,13 @@ impl LocalStore {
             written,
             labels_ended,
             label_error: None,
+            input_error: None,
             _lock: lock,
         };
         let thread = std::thread::Builder::new()
             .name("candist-store".to_owned())
             .spawn(move || writer.run(receiver))
-            .map_err(Error::run_file("start the thread that writes", dir))?;
+            .map_err(Error::no_thread)?;
         let store = Store {
             answers: Arc::clone(&handle) as Arc<dyn Answers>,
             inputs: Arc::clone(&handle) as Arc<dyn Inputs>,

@@ -133,10 +133,7 @@ pub(super) fn guarded<T: Send + 'static>(
         // Nobody waits any more after the time limit; then there is nothing to tell.
         let _ = sender.send(opened.map_err(|panic| panic::message(panic.as_ref())));
     };
-    std::thread::Builder::new()
-        .name(OPENING_THREAD.to_owned())
-        .spawn(open)
-        .map_err(Error::run_file("start the thread that opens", &store))?;
+    std::thread::Builder::new().name(OPENING_THREAD.to_owned()).spawn(open).map_err(Error::no_thread)?;
     match receiver.recv_timeout(limit) {
         Ok(Ok(opened)) => opened,
         Ok(Err(panic)) => Err(what_the_panic_means(&store, panic)),

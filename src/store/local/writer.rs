@@ -54,6 +54,8 @@ pub(super) struct Writer {
     pub(super) labels_ended: Arc<AtomicBool>,
     /// Why: told at the end. Answers are kept until then, for they are paid for.
     pub(super) label_error: Option<Error>,
+    /// Why the input log can be written no more, likewise.
+    pub(super) input_error: Option<Error>,
     /// Held until everything is written and, since fields are dropped in their order, closed.
     pub(super) _lock: Arc<RunLock>,
 }
@@ -63,10 +65,6 @@ type Acknowledge = Box<dyn FnOnce() + Send>;
 impl Writer {
     /// Works until every handle is gone; then all is on disk.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<()> {
-        // Notes are a cache: without them nothing is lost.
-        if let Err(error) = self.failures.begin() {
-            tracing::warn!("{error}: which rows and texts failed is not listed");
-        }
         let mut group = Vec::new();
         while commands.blocking_recv_many(&mut group, GROUP) > 0 {
             self.commit(&mut group)?;
@@ -77,7 +75,9 @@ impl Writer {
     fn commit(&mut self, group: &mut Vec<Command>) -> Result<()> {
         let mut acknowledge: Vec<Acknowledge> = Vec::new();
         self.keep(group, &mut acknowledge)?;
-        self.append(group, &mut acknowledge)?;
+        if let Err(error) = self.append(group, &mut acknowledge) {
+            self.input_error.get_or_insert(error);
+        }
         for command in group.drain(..) {
             match command {
                 Command::Note(failure) => drop(self.failures.note(&failure)),
@@ -153,7 +153,8 @@ impl Writer {
                 acks.push(ack);
             }
         }
-        if inputs.is_empty() {
+        // After an error nothing more is placed; the acknowledgements are dropped, and whoever places finds out.
+        if inputs.is_empty() || self.input_error.is_some() {
             return Ok(());
         }
         pass("before-inputs")?;
@@ -169,6 +170,9 @@ impl Writer {
         self.index.flush()?;
         pass("close-flushed")?;
         self.answers.check_in_place()?;
+        if let Some(error) = self.input_error {
+            return Err(error);
+        }
         self.inputs.check_in_place()?;
         if let Some(error) = self.label_error {
             return Err(error);

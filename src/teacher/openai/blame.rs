@@ -35,7 +35,7 @@ impl OpenAi {
         if place == Where::Here {
             return self.starved(pass, message);
         }
-        if place == Where::Unsent && !breaker.ever_answered() {
+        if place == Where::Unsent && !breaker.ever_replied() {
             let Some(length) = breaker.unreachable(patience) else {
                 return Trouble::Own { message, unreachable: true };
             };
@@ -81,6 +81,7 @@ impl OpenAi {
 
     /// A reply with an error status.
     pub(super) fn blame(&self, response: &Response, body: &str, pass: &Pass) -> Trouble {
+        self.address.breaker.replied();
         let status = response.status;
         let excerpt: String = body.trim().chars().take(300).collect();
         let message = || format!("HTTP {status}: {excerpt}. {}", self.advice(status));

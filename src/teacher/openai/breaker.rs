@@ -25,6 +25,8 @@ struct State {
     /// Since when this machine, not the server, keeps requests back.
     starved: Option<(Instant, u32)>,
     answered: bool,
+    /// Whether anything ever came back, an error too.
+    reached: bool,
 }
 
 /// What a failure means.
@@ -51,18 +53,23 @@ impl Breaker {
 
     /// The server answered.
     pub(super) fn answered(&self) {
-        *self.lock() = State { answered: true, ..State::default() };
+        *self.lock() = State { answered: true, reached: true, ..State::default() };
     }
 
-    /// Whether the server ever answered.
-    pub(super) fn ever_answered(&self) -> bool {
-        self.lock().answered
+    /// The server replied, if with an error: somebody is there.
+    pub(super) fn replied(&self) {
+        self.lock().reached = true;
+    }
+
+    /// Whether anything ever came back from the server.
+    pub(super) fn ever_replied(&self) -> bool {
+        self.lock().reached
     }
 
     /// A teacher begins: what was before says nothing about now.
     pub(super) fn begin(&self) {
         let mut state = self.lock();
-        *state = State { answered: state.answered, ..State::default() };
+        *state = State { answered: state.answered, reached: state.reached, ..State::default() };
     }
 
     /// A request failed. `uniform`, in 0..1, spreads the waits.

@@ -86,8 +86,8 @@ impl Dialects {
     pub(super) fn refused(&self, used: Dialect, status: u16, body: &str) -> Option<String> {
         let mut state = self.lock();
         if state.now != used {
-            // Another request has found out already.
-            return Some(String::new());
+            // Another request has found out already. A refusal for other reasons is not of the dialect.
+            return matches!(status, 400 | 415 | 422 | 500 | 501).then(String::new);
         }
         if let Some((dialect, said)) = without_unsupported(used, status, body) {
             state.now = dialect;
@@ -188,6 +188,8 @@ mod tests {
             assert!(dialects.refused(used, status, body).is_some());
             // One that was on its way tries again as well, and tells nothing.
             assert_eq!(dialects.refused(used, status, body).as_deref(), Some(""));
+            // A pause is one, whatever it was asked in.
+            assert_eq!(dialects.refused(used, 429, ""), None);
             assert_eq!(dialects.now().output, expected);
         }
         dialects.worked(dialects.now());

@@ -31,6 +31,8 @@ pub(super) fn judge(status: StatusCode, headers: &HeaderMap, body: &str) -> Verd
         429 | 503 | 529 => Verdict::Overloaded(retry_after(headers, SystemTime::now())),
         408 | 409 | 500..=599 => Verdict::Passing,
         400 if says(&["content_filter", "content_policy"]) => Verdict::Filtered,
+        // OpenRouter says so of a text that its moderation flagged; any other 403 is of the key.
+        403 if says(&["flagged", "moderation"]) => Verdict::Filtered,
         // Redirects are not followed: they could carry key and texts to another host.
         300..=399 | 401..=404 => Verdict::Stop,
         // A text may be too long for the model.
@@ -70,6 +72,7 @@ mod tests {
         }
         assert_eq!(judge(429, &none, "{\"code\":\"insufficient_quota\"}"), Verdict::Stop);
         assert_eq!(judge(400, &none, "{\"code\":\"content_filter\"}"), Verdict::Filtered);
+        assert_eq!(judge(403, &none, "Your input was flagged for violence"), Verdict::Filtered);
     }
 
     #[test]

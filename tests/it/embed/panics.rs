@@ -23,6 +23,7 @@ enum At {
     Identity,
     Key(u64),
     Ask(u64),
+    EarlyAsk(u64),
     NoMore,
     NewRefinery(u64),
     Target(u64),
@@ -98,6 +99,7 @@ impl Teacher for Trapped<Painter> {
     }
 
     fn ask<'a>(&'a self, sample: &'a Sample, draw: u32) -> BoxFuture<'a, Result<Asked, AskError>> {
+        count!(self.1, EarlyAsk);
         Box::pin(async move {
             count!(self.1, Ask);
             self.0.ask(sample, draw).await
@@ -189,6 +191,7 @@ async fn the_part_is_named_and_the_next_run_goes_on() {
         (At::Identity, "teacher"),
         (At::Key(100), "teacher"),
         (At::Ask(100), "teacher"),
+        (At::EarlyAsk(100), "teacher"),
         (At::NoMore, "teacher"),
         (At::NewRefinery(0), "refinery"),
         (At::NewRefinery(1), "refinery"),

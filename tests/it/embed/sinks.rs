@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use candist::{Error, LabelEvent, Run, RunBuilder, Sink};
 
-use super::parts::{Painter, Texts, config, labels};
+use super::parts::{Painter, Texts, config, labels, until};
 
 const TEXTS: u64 = 200;
 
@@ -49,10 +49,11 @@ impl Sink for Filling {
 
 fn run_into(dir: &Path, table: &Table, fails_at: usize) -> RunBuilder {
     let table = table.clone();
-    Run::builder(config(dir))
-        .corpus(|| Ok(Texts::new(TEXTS)))
-        .teacher(Painter::new())
-        .sink(move || Filling { table: table.clone(), fails_at })
+    run_of(dir, TEXTS).sink(move || Filling { table: table.clone(), fails_at })
+}
+
+fn run_of(dir: &Path, texts: u64) -> RunBuilder {
+    Run::builder(config(dir)).corpus(move || Ok(Texts::new(texts))).teacher(Painter::new())
 }
 
 #[tokio::test]
@@ -123,4 +124,48 @@ async fn a_slow_sink_holds_up_nothing_that_was_paid_for() {
         .join()
         .await
         .unwrap();
+}
+
+/// Takes its time, also after the last label.
+struct Slow(Filling);
+
+impl Sink for Slow {
+    fn begin(&mut self, log: &str) -> Result<u64, String> {
+        self.0.begin(log)
+    }
+
+    fn write(&mut self, events: &[LabelEvent]) -> Result<(), String> {
+        std::thread::sleep(Duration::from_millis(300));
+        self.0.write(events)
+    }
+}
+
+#[tokio::test]
+async fn a_run_waits_for_a_sink_that_is_behind() {
+    let (folder, table) = (tempfile::tempdir().unwrap(), Table::default());
+    let slow = table.clone();
+    let run =
+        run_of(folder.path(), TEXTS).sink(move || Slow(Filling { table: slow.clone(), fails_at: usize::MAX })).start();
+    run.join().await.unwrap();
+    assert_eq!(table.lines(), labels(folder.path()));
+}
+
+/// A sink that is far behind does not hold a stop up; the next run hands on what is missing.
+#[tokio::test]
+async fn a_stop_is_heeded_while_only_a_sink_is_left() {
+    let (folder, table) = (tempfile::tempdir().unwrap(), Table::default());
+    let slow = table.clone();
+    let run =
+        run_of(folder.path(), 2000).sink(move || Slow(Filling { table: slow.clone(), fails_at: usize::MAX })).start();
+    let progress = Arc::clone(run.progress());
+    until("the last label", || progress.pass.get() == 0 && progress.events.get() >= 4000).await;
+    let begin = Instant::now();
+    run.stop();
+    // It may have been through with all but the sink, or not.
+    let _ = run.join().await;
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    let filling = table.clone();
+    let next = run_of(folder.path(), 2000).sink(move || Filling { table: filling.clone(), fails_at: usize::MAX });
+    next.start().join().await.unwrap();
+    assert_eq!(table.lines(), labels(folder.path()));
 }
