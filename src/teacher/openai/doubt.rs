@@ -211,7 +211,7 @@ impl Doubt {
             // Others are being asked: they make themselves known.
             return Err(Instant::now() + 60 * QUIET);
         }
-        // From here on nobody is being asked.
+        // From here on nothing is on its way.
         let quiet_at = state.changed_at + QUIET;
         if !suspects && quiet_at > Instant::now() {
             return Err(quiet_at);

@@ -1,4 +1,7 @@
 //! What providers say in headers about their limits: OpenAI, Azure and Anthropic styles.
+//!
+//! A header is a hint from outside: it may only make us wait, for a bounded time. One that makes no sense counts as
+//! absent.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,6 +27,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 
 /// How long nothing more is allowed, when a header says that nothing remains.
 pub(super) fn exhausted_for(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    // What remains, and when it is filled up again.
     const PAIRS: [(&str, &str); 6] = [
         ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
         ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
@@ -38,6 +42,7 @@ pub(super) fn exhausted_for(headers: &HeaderMap, now: SystemTime) -> Option<Dura
         // -1 is how some say that they do not count.
         .filter(|(remaining, _)| text(remaining).and_then(|left| left.parse::<i64>().ok()) == Some(0))
         .filter_map(|(_, reset)| reset_after(text(reset)?, now))
+        // Several limits may be used up: the last one to come back counts.
         .max()
 }
 
@@ -92,6 +97,7 @@ fn rfc3339(value: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(total).ok()?)
 }
 
+/// From `now` to `date`: nothing where that is past, and no more than [`LONGEST_PAUSE`].
 fn until(date: SystemTime, now: SystemTime) -> Duration {
     date.duration_since(now).unwrap_or_default().min(LONGEST_PAUSE)
 }

@@ -24,7 +24,8 @@ pub(super) enum Verdict {
 
 /// Judges a reply by its status, headers and body.
 ///
-/// Status codes are RFC 9110's, but for 529, which is Anthropic's for "overloaded". Where providers use one code for
+/// Status codes are those of RFC 9110, with 429 (RFC 6585) and 529, Anthropic's "overloaded". Where providers use one
+/// code for
 /// different things, words of the body tell them apart. What no rule knows is held against the text, which costs least:
 /// the text is kept as refused, or, before anything was answered, waits.
 pub(super) fn judge(status: StatusCode, headers: &HeaderMap, body: &str) -> Verdict {
