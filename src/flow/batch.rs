@@ -1,7 +1,8 @@
 //! Batch files: the questions of a corpus as a provider's batch input, and its results back into the store.
 //!
 //! A request's `custom_id` is the key of its answer. Results may come in any order, partly failed, and twice: an answer
-//! that is stored is not stored again.
+//! that is stored is not stored again. An export looks, an import owns the run directory while it works. Both work on
+//! the caller's thread and read the whole corpus, line by line.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -29,6 +30,8 @@ use crate::teacher::{self, Teacher};
 const MAX_REQUESTS: u64 = 50_000;
 const MAX_BYTES: u64 = 200 << 20;
 /// Results that are held at a time.
+/// Bounds the memory: providers put results in any order, so they are matched with texts in passes over the corpus, one
+/// for so many.
 const HELD: usize = 50_000;
 
 /// What an export wrote.
@@ -69,7 +72,9 @@ pub fn export(config: &Config, out: &Path) -> Result<Exported> {
     for teacher in &known.teachers {
         let Some(requests) = teacher.requests() else { continue };
         let mut files = Files::new(out, file_stem(teacher.name()), MAX_REQUESTS, MAX_BYTES);
+        // Equal texts have one key, and are asked about once.
         let mut keys = HashSet::new();
+        // From its start for each teacher: one file after the other is open, whatever the number of teachers.
         let mut corpus = corpus::open(&config.corpus)?;
         while let Some(row) = corpus.next_row()? {
             let Ok(sample) = row.sample else { continue };
@@ -108,6 +113,7 @@ struct Files<'a> {
     stem: String,
     number: u32,
     open: Option<(PathBuf, BufWriter<File>)>,
+    /// In the file that is open.
     requests: u64,
     bytes: u64,
     max_requests: u64,
@@ -119,6 +125,8 @@ impl<'a> Files<'a> {
         Self { out, stem, number: 0, open: None, requests: 0, bytes: 0, max_requests, max_bytes }
     }
 
+    /// Writes a line, in a new file where the open one is full; the file's name goes to `written`. A line that is
+    /// longer than a file may be gets one of its own.
     fn write(&mut self, line: &str, written: &mut Vec<PathBuf>) -> Result<()> {
         let bytes = line.len() as u64 + 1;
         if self.requests >= self.max_requests || self.bytes + bytes > self.max_bytes {
@@ -141,6 +149,7 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
+    /// What is buffered is written only here: dropped without it, a file may lack its end.
     fn close(&mut self) -> Result<()> {
         match self.open.take() {
             Some((path, mut file)) => file.flush().map_err(Error::run_file("write", &path)),
@@ -152,8 +161,10 @@ impl<'a> Files<'a> {
 /// A line of a provider's results.
 #[derive(Debug, Deserialize)]
 struct ResultLine {
+    /// The key of the answer in hexadecimal, as the export wrote it.
     custom_id: String,
     #[serde(default)]
+    /// None where the request failed; then there is an `error`, which nothing is made of.
     response: Option<Response>,
 }
 
@@ -161,6 +172,7 @@ struct ResultLine {
 struct Response {
     status_code: u16,
     #[serde(default)]
+    /// What the server would have replied to the request by itself.
     body: Value,
 }
 
@@ -174,6 +186,7 @@ pub fn import(config: &Config, files: &[PathBuf]) -> Result<Imported> {
     let ledger = Ledger::new(config.run.max_cost);
     let teachers = teacher::open_without_keys(config, &ledger)?;
     let identity = fingerprint::identity(&Plan::of(config.clone()), &teachers)?;
+    // As a run would: other prompts than those of the directory begin a new log, and a run beside this is an error.
     let owned = RunDir::own(&config.run.dir, identity)?;
     let opened = owned.store(None, &|| false)?;
     ledger.take_up(&config.run.dir, opened.totals().cost)?;
@@ -197,17 +210,22 @@ pub fn import(config: &Config, files: &[PathBuf]) -> Result<Imported> {
     written.and(taken).and_then(|()| ledger.close()).map(|()| imported)
 }
 
+/// An import under way.
 struct Import<'a> {
     config: &'a Config,
     teachers: &'a [Arc<dyn Teacher>],
     ledger: &'a Ledger,
     store: &'a Store,
     imported: Imported,
+    /// Results whose text has not been found yet; of two with one key the later.
     held: HashMap<AnswerKey, Value>,
+    /// Answers that are to be stored with the end of this pass.
     taken: Vec<AnswerRecord>,
 }
 
 impl Import<'_> {
+    /// Reads a file of results. A line is held whole, however long: the files are a provider's, and a person named
+    /// them.
     fn file(&mut self, path: &Path) -> Result<()> {
         let unreadable = |source| Error::Input { what: "batch results", path: path.to_owned(), source };
         let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
@@ -222,6 +240,8 @@ impl Import<'_> {
         Ok(())
     }
 
+    /// Holds a result, or counts why not. A line that cannot be read is counted as foreign: a file that is no batch
+    /// file then says so by its numbers, and an odd line costs no others.
     fn line(&mut self, line: &[u8]) {
         if line.trim_ascii().is_empty() {
             return;
@@ -269,6 +289,7 @@ impl Import<'_> {
         block_on(self.store.answers.keep(taken))
     }
 
+    /// Makes an answer of a result, unless the store has one that a run would use.
     fn take(&mut self, teacher: &dyn Teacher, key: AnswerKey, sample: &Sample, body: &Value) -> Result<()> {
         let before = block_on(self.store.answers.find(&[key]))?.pop().flatten();
         if before.as_ref().is_some_and(|record| record.is_settled(teacher.attempts())) {

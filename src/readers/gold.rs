@@ -14,6 +14,7 @@ use crate::corpus::id_of;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::error::{Error, Result};
 
+/// As long as a line of a corpus may be.
 const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// The rows of such a file, for a task's labels.
