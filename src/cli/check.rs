@@ -20,6 +20,7 @@ pub(super) fn run(path: &Path) -> Result<Exit> {
     if let StudentKind::Encoder(encoder) = &config.student.kind {
         start_again_to_compute(encoder.device, config.student.threads);
     }
+    // What is wrong with the values was said by `load`; this tries what they name.
     let problems = check(&config);
     if !problems.is_empty() {
         return Err(Error::Config { path: path.to_owned(), problems }.into());
@@ -37,7 +38,8 @@ pub(super) fn run(path: &Path) -> Result<Exit> {
     Ok(Exit::Complete)
 }
 
-/// Checks every line of a run directory.
+/// Checks every line of a run directory. Damage is printed, not an error: all of it is told before the exit says that
+/// there is some.
 pub(super) fn deep(dir: &Path) -> Result<Exit> {
     let reports = check_deep(dir)?;
     let out = &mut std::io::stdout().lock();
@@ -48,6 +50,7 @@ pub(super) fn deep(dir: &Path) -> Result<Exit> {
     Ok(if is_whole { Exit::Complete } else { Exit::Failed })
 }
 
+/// `FILE:LINE: what is wrong`, as compilers have it, so that editors find the place.
 fn print(dir: &Path, report: &FileReport, out: &mut dyn Write) -> Result<()> {
     let path = dir.join(report.name);
     if report.problems.is_empty() {

@@ -1,4 +1,4 @@
-//! `candist eval`
+//! `candist eval`: labels against gold, for a person as a table, for a program as JSON with all digits.
 
 use std::io::Write;
 
@@ -35,6 +35,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
     Ok(())
 }
 
+/// The figures from the teacher's labels to the student's, in the order in which one comes of the other.
 fn summary(evaluation: &Evaluation, out: &mut dyn Write) -> Result<()> {
     let percent = |share: f64| format!("{:.2}%", 100.0 * share);
     let texts = |count: usize| grouped(count as u64);
@@ -77,7 +78,8 @@ fn summary(evaluation: &Evaluation, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
-/// The worst label first; labels that neither gold nor the run has are left out.
+/// The worst label first, for that is the one to look at; labels that neither gold nor the run has are left out. A dash
+/// stands for a share of nothing.
 fn by_label(details: &Details, out: &mut dyn Write) -> Result<()> {
     let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", 100.0 * share));
     let mut labels: Vec<&LabelFigures> = details.labels.iter().filter(|label| label.f1.is_some()).collect();
@@ -97,6 +99,7 @@ fn by_label(details: &Details, out: &mut dyn Write) -> Result<()> {
     Ok(table.print(out)?)
 }
 
+/// The most frequent confusions, and how many more there are.
 fn confused(confusions: &[Confusion], out: &mut dyn Write) -> Result<()> {
     let mut table = Table::new(2, &["gold label", "was given", "texts"]);
     for confusion in confusions.iter().take(CONFUSIONS) {

@@ -1,4 +1,5 @@
-//! Messages to the user: on stderr, above the progress bar.
+//! Messages to the user: on stderr, above the progress bar; stdout is for data alone. What comes from elsewhere (ids,
+//! paths, replies) is told without its control characters, line feeds apart.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,5 @@
-//! Shows a live run: a bar on a terminal, a line now and then elsewhere, .
+//! Shows a live run: a bar on a terminal, a line now and then elsewhere, nothing where it is to be quiet. From the
+//! run's counters alone, on a thread of its own: however slow a terminal is, no stage waits for it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -8,7 +9,9 @@ use std::time::{Duration, Instant};
 use candist::{Phase, Progress, Status};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+/// How often the bar is drawn.
 const REDRAW: Duration = Duration::from_millis(250);
+/// How often a line is written where there is no terminal: logs are kept.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Reports until it is dropped; then a last time.
@@ -30,6 +33,7 @@ impl Reporter {
         let work = move || {
             let mut said = Instant::now();
             loop {
+                // The other end is dropped at the end, which wakes it at once.
                 let last = !matches!(ended.recv_timeout(REDRAW), Err(RecvTimeoutError::Timeout));
                 bar.set_message(line(&progress.snapshot()));
                 bar.tick();
@@ -62,6 +66,7 @@ impl Drop for Reporter {
     }
 }
 
+/// How far the run is. What went wrong is left out as long as nothing did.
 fn line(status: &Status) -> String {
     let mut line = format!(
         "{} texts annotated, {} labelled, {} label events",

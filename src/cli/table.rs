@@ -10,6 +10,7 @@ const INDENT: &str = "  ";
 #[derive(Debug)]
 pub(super) struct Table {
     names: usize,
+    /// The first is the header.
     rows: Vec<Vec<String>>,
 }
 
