@@ -16,8 +16,10 @@ const REASONS: usize = 3;
 
 /// See the module.
 pub(super) struct Sound {
+    /// What is read, whatever its format.
     rows: Box<dyn Corpus>,
     path: PathBuf,
+    /// Named in the command that converts the file.
     text_field: String,
     /// What the file looks like, if not JSONL.
     kind: Option<Kind>,
@@ -55,6 +57,7 @@ impl Sound {
         }))
     }
 
+    /// What is wrong with the first rows: a few different reasons, each with the first line that has it.
     fn reasons(&self) -> String {
         let count = self.ahead.len();
         let which = if count == MOST_BAD { format!("first {count} rows") } else { format!("{count} rows") };
@@ -83,6 +86,8 @@ impl Corpus for Sound {
     }
 
     fn next_row(&mut self) -> Result<Option<Row>> {
+        // Of an input that cannot be opened twice, the beginning is looked at with the first row, which may have to be
+        // waited for.
         if !self.has_begun {
             self.begin()?;
         }
