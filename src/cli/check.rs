@@ -32,6 +32,7 @@ pub(super) fn run(path: &Path) -> Result<Exit> {
     writeln!(out, "  corpus    {}", config.corpus.path.display())?;
     writeln!(out, "  teachers  {}", teachers.join(", "))?;
     writeln!(out, "  run       {}", config.run.dir.display())?;
+    // A warning alone: the configuration is right, and the key may be on another machine.
     for missing in candist::missing_keys(&config) {
         tracing::warn!("{missing}");
     }

@@ -65,6 +65,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 /// The exit of a run that came to the end of its corpus. What failed is told, and is an error only in a `strict` run; what
 /// is unanswered can still be answered.
 pub(crate) fn with_failures(outcome: &Outcome, strict: bool) -> Exit {
+    // All kinds at once: a run may well have some of each.
     let mut parts = Vec::new();
     for (count, what) in [
         (outcome.failures.samples, "text(s) got no candidate from any teacher (labelled by the student alone)"),

@@ -23,6 +23,7 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// Starts to report on `progress`, to `bar`.
     pub(crate) fn start(progress: Arc<Progress>, bar: &ProgressBar, quiet: bool) -> Self {
+        // Both the bar and its absence go to stderr: what stdout is does not matter.
         let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         if on_terminal && !quiet {
             bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -57,6 +58,7 @@ fn style() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} {elapsed_precise} {wide_msg}").unwrap_or(ProgressStyle::default_spinner())
 }
 
+// Waits for the thread, so that nothing is drawn after what the program says at its end.
 impl Drop for Reporter {
     fn drop(&mut self) {
         drop(self.end.take());

@@ -43,6 +43,7 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
     bar.finish_and_clear();
     let outcome = outcome?;
     if !args.quiet {
+        // Three ends that look alike in the numbers: nothing at all to do, labels alone, and answers.
         let work = match (progress.asked.get(), outcome.new_events) {
             (0, 0) => "already complete, nothing was left to do".to_owned(),
             (0, _) => "complete, nothing was left to ask".to_owned(),
@@ -98,6 +99,7 @@ fn agrees_to_ask_again(config: &Config, args: &RunArgs) -> Result<bool> {
 async fn watch_signals(stop: impl Fn() + Send) -> std::io::Result<()> {
     // From here on the signals no longer end the process by themselves.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // Either signal means the same, and the second need not be of the same kind.
     let mut next = async || {
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -71,9 +71,11 @@ fn at_rest(view: &RunView, status: Option<&Status>, out: &mut dyn Write) -> Resu
             ("label events", events, "in labels.jsonl"),
         ],
     )?;
+    // A view changes nothing: it can only say what a run would do about them.
     if counts.damaged > 0 {
         table(out, &[("damaged", counts.damaged, "lines of answers.jsonl; the next run sets them aside")])?;
     }
+    // How much is left is not known from the run's files: that takes reading the corpus.
     if state == STOPPED {
         let rest = "of the corpus is not read yet; `candist plan CONFIG` counts it";
         writeln!(out, "  {:<18}{:>14}  {rest}", "pending", "the rest")?;
@@ -93,6 +95,7 @@ fn spent(view: &RunView, counts: &ViewCounts, out: &mut dyn Write) -> Result<()>
     let sums = spending(view, counts)?;
     if sums.total() > Decimal::ZERO {
         write!(out, "  {:<18}{:>14}", "spent", money(sums.total()))?;
+        // A kill, or a server that gave no word: the provider's bill may be lower by as much.
         if sums.unknown > Decimal::ZERO {
             write!(out, "  of which {} for requests of unknown outcome, at most", money(sums.unknown))?;
         }

@@ -91,6 +91,7 @@ impl<'a> Wanted<'a> {
                 let message = format!("has no label {label:?} among those of its task{near}");
                 return Err(Error::Unfit { path: args.dir.clone(), message }.into());
             };
+            // As the log spells it: events are compared by their labels' names.
             labels.name(known).clone_into(label);
         }
         Ok(Self { args, label, finals: Finals::default() })

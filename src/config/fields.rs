@@ -65,6 +65,7 @@ pub(super) fn one_of<T: Copy>(key: &str, value: &str, choices: &[(&str, T)], pro
         return Some(*choice);
     }
     let names = || choices.iter().map(|(name, _)| *name);
+    // One guess, where it is close; else the whole list, which is short.
     let hint = match nearest(value, names()) {
         Some(near) => format!("did you mean {near:?}?"),
         None => format!("it can be: {}", names().collect::<Vec<_>>().join(", ")),

@@ -7,9 +7,9 @@
 use std::fmt;
 use std::path::Path;
 
-/// Cells of a header line are short.
+/// Characters of a header's cell, at most: names of columns are short, parts of a sentence mostly not.
 const LONGEST_COLUMN: usize = 40;
-/// Columns that nearly every table of texts has one of.
+/// Columns that nearly every table of texts has one of: a first line with one of these is a header, whatever follows.
 const USUAL_COLUMNS: [&str; 9] = ["text", "id", "label", "message", "body", "content", "title", "question", "sentence"];
 
 /// A content that is not one JSON object a line.
@@ -21,13 +21,13 @@ pub(super) enum Kind {
     Zip,
     /// Columns, for programs.
     Parquet,
-    /// Text in this encoding, as iconv calls it.
+    /// Text in this encoding, as iconv calls it. Told apart from no text at all, since it can be converted.
     Utf16(&'static str),
     /// No text at all.
     Binary,
     /// All rows in one JSON array.
     Array,
-    /// JSON objects that go over several lines.
+    /// JSON objects that go over several lines, as pretty-printers write them.
     Spread,
     /// One JSON string a line.
     Strings,

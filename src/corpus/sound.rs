@@ -37,6 +37,7 @@ impl Sound {
     /// Reads up to the first good row. Gives whether there is any row at all.
     pub(super) fn begin(&mut self) -> Result<bool> {
         self.has_begun = true;
+        // Not a row of it is read: a compressed file may be one line of a gigabyte.
         if let Some(kind) = self.kind.as_ref().filter(|kind| kind.is_certain()) {
             return Err(self.refused(kind.advice(&self.path, &self.text_field)));
         }
@@ -51,6 +52,7 @@ impl Sound {
         if self.ahead.is_empty() {
             return Ok(false);
         }
+        // What the file is says more than what is wrong with each of its lines.
         Err(self.refused(match &self.kind {
             Some(kind) => kind.advice(&self.path, &self.text_field),
             None => self.reasons(),

@@ -204,6 +204,7 @@ impl Asker {
                 Err(AskError::Stop(reason)) => {
                     return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
                 }
+                // Whoever stopped the teacher has said why.
                 Err(AskError::Cancelled) => return Err(NoAnswer::Halted),
             };
             self.failpoint("answer-received")?;

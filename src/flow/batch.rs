@@ -86,6 +86,7 @@ pub fn export(config: &Config, out: &Path) -> Result<Exported> {
                 if known.stored(teacher.as_ref(), key).is_some() {
                     exported.stored += 1;
                 } else if keys.insert(key) {
+                    // The same bytes that a run would send, so the answer is the one that the key stands for.
                     let wrong = |message| Error::TeacherConfig { teacher: teacher.name().to_owned(), message };
                     let (url, body) = requests.body(&sample).map_err(wrong)?;
                     let line = json!({"custom_id": key.to_hex(), "method": "POST", "url": url, "body": body});
@@ -252,6 +253,7 @@ impl Import<'_> {
             return;
         };
         match response {
+            // Held as it is: which teacher is to read it shows with the text.
             Some(response) if response.status_code == 200 => {
                 self.held.insert(AnswerKey(key), response.body);
             }
@@ -276,6 +278,7 @@ impl Import<'_> {
                 }
             }
         }
+        // Whatever no text of the corpus asks for: another configuration's, or of a text that is gone.
         self.imported.foreign += self.held.len() as u64;
         self.held.clear();
         self.store_taken()
@@ -311,6 +314,7 @@ impl Import<'_> {
             id: sample.id.clone(),
             text_hash: TextHash::of(&sample.text),
             teacher: teacher.name().to_owned(),
+            // A try like any other: the index takes the latest of a key.
             attempt: before.map_or(0, |record| record.attempt) + 1,
             answer,
         });

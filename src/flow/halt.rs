@@ -15,6 +15,7 @@ pub(crate) struct Halt {
     halted: watch::Sender<bool>,
     /// The weightiest that was told so far; of equals the first.
     error: Mutex<Option<Error>>,
+    /// Told once, by whoever halts first.
     teachers: Vec<Arc<dyn Teacher>>,
 }
 

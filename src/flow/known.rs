@@ -88,6 +88,7 @@ impl Known {
             known.add(record);
             Ok(())
         })?;
+        // All answers of the log were paid here, whichever prompt they are of.
         known.spent = Ledger::look(dir, recorded)?.total();
         known.begins_anew = view.asking().is_some_and(|asking| asking != identity.asking);
         // A run with other prompts lets all texts arrive anew, so none is done.

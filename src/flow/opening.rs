@@ -67,6 +67,7 @@ pub(super) async fn take(
         let identity = fingerprint::identity(&plan, &teachers)?;
         let labelling = identity.labelling.clone();
         let owned = RunDir::own(dir, identity)?;
+        // What the directory has to say about itself, then what was mended in its logs.
         for note in owned.notes() {
             tracing::warn!("{note}");
         }

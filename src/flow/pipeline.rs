@@ -103,6 +103,7 @@ async fn run_once(
     );
     let replies = ask_all(questions, asker, config.run.window, Arc::clone(&halt));
     let placed = place_all(replies, store.clone(), feed.clone(), Arc::clone(progress), Arc::clone(&halt)).await;
+    // Ends soon after: nobody takes its questions any more, or there are none left.
     let read_to_end = join("intake", intake).await;
 
     // ---- the end: settle the labels, or stop where nothing is lost ------------------------------------------------------------------
@@ -113,6 +114,7 @@ async fn run_once(
     drop((store, feed, teachers));
     let Ended { counts, student, writer, sinks, check } = stages.end().await;
     let spent = ledger.sums().total();
+    // After all threads, so that no request is in flight whose end would not be written.
     let balanced = blocking("store", move || ledger.close()).await;
 
     // ---- what to tell: the first cause, not what followed from it ---------------------------------------------------------------------

@@ -98,6 +98,7 @@ pub(super) async fn place_all(
     progress: Arc<Progress>,
     halt: Arc<Halt>,
 ) -> Result<Vec<AnswerRecord>> {
+    // In order, each waited for; then those that are ready as well.
     let mut replies = ReceiverStream::new(replies).then(|task| task).boxed().ready_chunks(TOGETHER);
     let mut has_gap = false;
     let (mut told, mut tried) = (Told::default(), Vec::new());
@@ -128,6 +129,7 @@ pub(super) async fn place_all(
                     claims.push(claim);
                 }
                 Ok(Reply::Answered(..) | Reply::AsBefore) => {}
+                // Interrupted, or a panic of the task: either way this sample's turn has come, and it has nothing.
                 Err(error) => {
                     has_gap = true;
                     halt.fail(error);

@@ -42,6 +42,7 @@ impl Sinking {
     pub(super) fn start(&self, dir: &Path, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<JoinHandle<Result<()>>>> {
         let start = |sink| {
             let (mut this, tail) = (self.clone(), Tail::new(dir));
+            // A panic of the program's own code ends the run as an error does.
             let run = move || {
                 if let Err(error) = caught("sink", || this.follow(sink, tail)) {
                     this.halt.fail(error);

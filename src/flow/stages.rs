@@ -168,6 +168,7 @@ fn start_check(
                 done.send_replace(true);
                 Ok(())
             }
+            // Given up because nobody needs it any more: `done` closes, and intake, if it still waits, ends.
             Err(Error::Interrupted) => Ok(()),
             Err(error) => {
                 // It is told when the thread is joined.

@@ -20,6 +20,7 @@ const EVERY: Duration = Duration::from_millis(250);
 
 /// Writes the file now and then, and once more at the end.
 pub(super) struct StatusFile {
+    /// Dropped to end it: nothing is ever sent.
     end: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }

@@ -84,6 +84,7 @@ fn answers(view: &RunView) -> Result<FileReport> {
 /// Every input, and the ids that arrived, for the labels to be compared with. The first line, which says whose log it
 /// is, was read with the view.
 fn inputs(view: &RunView) -> Result<(FileReport, Revisions)> {
+    // The line that begins the log is one of them, and is not handed out.
     let mut report = FileReport { lines: 1, ..FileReport::new("inputs.jsonl") };
     let (mut samples, mut ends, mut revisions) = (0, 0_u64, Revisions::new());
     view.input_lines(|number, input| {
@@ -100,6 +101,7 @@ fn inputs(view: &RunView) -> Result<(FileReport, Revisions)> {
                 // A damaged line before is one problem, not one for every line after it.
                 samples = position + 1;
             }
+            // New answers are of a text that arrived before.
             Ok(Input::Answers { position, .. }) if position >= samples => {
                 report.wrong(number, format!("is of position {position}, and {samples} texts arrived before"));
             }
@@ -157,9 +159,11 @@ fn labels(view: &RunView, written: u64, mut revisions: Revisions) -> Result<File
 /// where it is not.
 fn event(line: &[u8], offset: u64, labels: &LabelSet, revisions: &mut Revisions) -> Result<(), String> {
     let event: LabelEvent = serde_json::from_slice(line).map_err(|error| format!("is no label event ({error})"))?;
+    // Offsets are line numbers from 0: whoever follows the log goes on by them.
     if event.offset != offset {
         return Err(format!("has offset {}, and {offset} events stand before it", event.offset));
     }
+    // NaN is in no range.
     if !(0.0..=1.0).contains(&event.confidence) {
         return Err(format!("has confidence {}", event.confidence));
     }

@@ -89,6 +89,7 @@ pub struct HeldOut {
 /// held out and no student is there yet.
 pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation> {
     let labels = RunDir::view(dir)?.labels().clone();
+    // All events that hold are held in memory, by id: gold comes in any order.
     let latest = latest_labels(dir)?;
     let mut counts = Counts::default();
     read_gold(options.gold, &labels, |id, label| counts.add(label, latest.get(id), &labels))?;
@@ -97,6 +98,7 @@ pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation
         let message = "has no gold labels: expected {\"id\": \"..\", \"label\": \"..\"} lines".to_owned();
         return Err(Error::Unfit { path: path(), message });
     }
+    // Shares of nothing would be printed as 0: told what is wrong instead.
     if counts.labelled == 0 {
         let message = format!(
             "belongs to another corpus: none of its {} texts has a label in {}. Their ids must be those of the corpus",
@@ -141,6 +143,7 @@ impl Counts {
         self.candidates += event.candidates.len();
         self.right += usize::from(event.label == gold);
         self.calibration.add(event.confidence, event.label == gold);
+        // Always, as long as the log is of this task.
         if let Some(given) = labels.resolve(&event.label) {
             self.pairs.add(label, given);
         }

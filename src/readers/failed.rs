@@ -1,4 +1,5 @@
-//! The answers behind failures: what was said of the texts that got no candidate.
+//! The answers behind failures: what was said of the texts that got no candidate. They are held in memory, for failures
+//! are few.
 
 use std::collections::{HashMap, HashSet};
 

@@ -71,6 +71,7 @@ impl Calibration {
     /// 0 to 1; 0 for nothing.
     #[must_use]
     pub(crate) fn error(&self) -> f64 {
+        // The sum over bins of n_b/n |accuracy_b - confidence_b|; n_b cancels against the means' own.
         let count: u64 = self.bins.iter().map(|(count, ..)| count).sum();
         self.bins.iter().map(|(_, sum, right)| (sum - right).abs()).sum::<f64>() / count.max(1) as f64
     }

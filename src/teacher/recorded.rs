@@ -101,6 +101,7 @@ impl Recorded {
         let mut teachers = BTreeSet::new();
         while let Some((number, line)) = lines.next_line().map_err(unreadable)? {
             let wrong = |message: String| Error::InputLine { path: config.path.clone(), line: number, message };
+            // Not UTF-8, or longer than any answer.
             let Line::Text(line) = line else {
                 return Err(wrong("is no line of UTF-8 text: mend or remove it".to_owned()));
             };
@@ -158,6 +159,7 @@ fn draws_together(lines: Vec<Read>) -> Vec<(String, Option<TextHash>, RecordedAn
             texts.push((line.id.clone(), line.text_hash, Vec::new()));
             texts.len() - 1
         });
+        // Always there: the index is of this list.
         let Some((_, _, draws)) = texts.get_mut(index) else { continue };
         match draws.iter_mut().find(|draw| draw.key == line.key) {
             Some(draw) if line.attempt >= draw.attempt => *draw = line,
@@ -175,8 +177,10 @@ fn draws_together(lines: Vec<Read>) -> Vec<(String, Option<TextHash>, RecordedAn
         );
         let several = draws.len() > 1;
         let mut answers = draws.into_iter().map(|draw| draw.answer);
+        // There is one: a text is in the list because of a line of it.
         let first = answers.next()?;
         Some(if several {
+            // The problem is told only where nobody named a label; then the first draw's stands for all.
             RecordedAnswer { labels: voted.labels, weights: voted.weights, problem: first.problem }
         } else {
             first
@@ -239,6 +243,7 @@ impl Teacher for Recorded {
         &self.name
     }
 
+    /// Its name alone tells recordings apart.
     fn identity(&self) -> String {
         // Not the file's content: a recording may grow with the corpus.
         format!("recorded:{}", self.name)
@@ -271,6 +276,7 @@ impl Teacher for Recorded {
             Some(found) => Answer {
                 labels: found.labels.clone(),
                 weights: found.weights.clone(),
+                // Beside labels a problem (some names were off the list) was told when the answer was new.
                 problem: found.problem.clone().filter(|_| found.labels.is_empty()),
                 ..Answer::default()
             },

@@ -66,6 +66,7 @@ impl Shared {
         config: &OpenAiConfig,
         run: &Set,
     ) -> Arc<Dialects> {
+        // By account too: a provider may let one key use what it refuses another.
         let key = (account.clone(), place.to_owned());
         let new = || Arc::new(Dialects::new(config.prompt.output, config.prompt.logprobs, run.memory.recall(place)));
         Arc::clone(self.dialects.entry(key).or_insert_with(new))

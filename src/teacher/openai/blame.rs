@@ -58,6 +58,7 @@ impl OpenAi {
         }
         match breaker.failed(patience, rand::random()) {
             Meaning::Own => Trouble::Own { message, unreachable: false },
+            // No text loses a try: the pause is for everyone, and this request is sent again after it.
             Meaning::Server(wait) => {
                 self.teller.warn(&message, &format!("; the server is in trouble, waiting {:.1} s", wait.as_secs_f64()));
                 pass.overloaded(wait);
@@ -127,6 +128,7 @@ impl OpenAi {
     fn overloaded(&self, asked: Option<Duration>, status: StatusCode, excerpt: &str, pass: &Pass) -> Trouble {
         match self.address.breaker.refused(self.config.limits.give_up_after, rand::random()) {
             Ok(own) => {
+                // The server's own word goes before our guess, within LONGEST_PAUSE.
                 let wait = asked.unwrap_or(own);
                 pass.overloaded(wait);
                 self.teller

@@ -73,6 +73,7 @@ impl Http {
     pub(super) fn new(config: &HttpConfig, key: Option<&str>, max_in_flight: usize) -> Result<Self, String> {
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         if let (Some(key), Some(variable)) = (key, &config.api_key_env) {
+            // Azure and others want the bare key in a header of their own.
             let (name, value) = match &config.api_key_header {
                 Some(name) => (header_name(name)?, key.to_owned()),
                 None => (AUTHORIZATION, format!("Bearer {key}")),
@@ -92,6 +93,7 @@ impl Http {
             .connect_timeout(config.connect_timeout)
             .read_timeout(config.read_timeout)
             .redirect(redirect::Policy::none())
+            // A connection for each request in flight is kept: a new one costs a handshake.
             .pool_max_idle_per_host(max_in_flight)
             // A connection that a firewall forgot fails at last instead of hanging.
             .tcp_keepalive(Duration::from_secs(30))

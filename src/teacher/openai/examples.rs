@@ -62,6 +62,7 @@ impl Examples {
                 "the examples {path} are empty: add lines like {{\"text\": \"..\", \"label\": \"..\"}}"
             ));
         }
+        // An inverted index: a text is compared only with examples that share an n-gram with it.
         let mut by_ngram: HashMap<u32, Vec<(usize, f32)>> = HashMap::new();
         if config.choose == Choose::Nearest {
             for (index, example) in all.iter().enumerate() {

@@ -15,6 +15,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let number = |text: &str| text.parse::<f64>().ok();
+    // OpenAI's and Azure's, and finer than the standard's whole seconds: it goes first.
     if let Some(length) = text("retry-after-ms").and_then(number).and_then(|milliseconds| seconds(milliseconds / 1e3)) {
         return Some(length);
     }
@@ -48,6 +49,7 @@ pub(super) fn exhausted_for(headers: &HeaderMap, now: SystemTime) -> Option<Dura
 
 /// `12ms`, `1s`, `6m0s`, `1h2m3.5s`, a number of seconds, or a date (RFC 3339).
 fn reset_after(value: &str, now: SystemTime) -> Option<Duration> {
+    // The plainest first: a bare number would be no date and no length with a unit.
     if let Ok(number) = value.parse::<f64>() {
         return seconds(number);
     }
@@ -84,6 +86,7 @@ fn rfc3339(value: &str) -> Option<SystemTime> {
     let (hours, minutes, secs) = (time.next()??, time.next()??, time.next()??);
     let is_date = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
     let is_time = (0.0..24.0).contains(&hours) && (0.0..60.0).contains(&minutes) && (0.0..61.0).contains(&secs);
+    // Days that a month does not have are let through: they are off by a day or two, and the pause is bounded anyway.
     if !is_date || !is_time {
         return None;
     }

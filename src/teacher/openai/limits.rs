@@ -55,6 +55,7 @@ impl Default for Window {
 }
 
 impl Window {
+    /// Lets go of what is older than the window.
     fn forget(&mut self, now: Instant) {
         while let Some(&(_, old)) = self.sent.front().filter(|(at, _)| *at + WINDOW <= now) {
             self.units -= u64::from(old);

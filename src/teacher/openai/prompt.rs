@@ -46,11 +46,13 @@ impl Prompter {
     /// Reads templates and examples; says what is wrong with them and where.
     pub(super) fn new(config: &PromptConfig, task: &Task) -> Result<Self, String> {
         let source = config.system.as_deref().unwrap_or(SYSTEM);
+        // Names and descriptions; aliases are for reading answers, and would invite the model to use them.
         let labels: Vec<_> =
             task.labels.iter().map(|label| context! { name => label.name, description => label.description }).collect();
         let system = environment(source, "system")
             .and_then(|environment| {
                 environment.get_template("system")?.render(context! {
+                    // The template goes on with it in the middle of a sentence.
                     instruction => task.instruction.trim().trim_end_matches(['.', ':']),
                     labels,
                     mode => config.mode,
@@ -71,6 +73,7 @@ impl Prompter {
             user_source: config.user.clone(),
         };
         // A mistake in the template shows with the first text; better now.
+        // Two texts of one length: a template that only counts characters is caught too.
         if prompter.user_message(&"a".repeat(PROBE))? == prompter.user_message(&"b".repeat(PROBE))? {
             return Err(
                 "the template `user` says the same about every text: put {{ text }} where the text belongs".to_owned()

@@ -35,7 +35,8 @@ impl Teller {
         Self { teacher: teacher.to_owned(), told: Mutex::default() }
     }
 
-    /// Warns of `what`; `more` may differ from time to time.
+    /// Warns of `what`; `more` may differ from time to time, as the length of a wait, and does not make it something
+    /// new.
     pub(super) fn warn(&self, what: &str, more: &str) {
         if let Some(message) = self.note(what, more) {
             tracing::warn!("teacher {:?}: {message}", self.teacher);
