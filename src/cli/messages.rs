@@ -83,9 +83,9 @@ where
     }
 }
 
-#[derive(Clone)]
 /// Writes to stderr with the bar taken off the screen meanwhile. Everything that is said goes through it, so that no
 /// message and no bar cut each other in two.
+#[derive(Clone)]
 struct AboveBar(ProgressBar);
 
 impl Write for AboveBar {

@@ -34,8 +34,8 @@ struct Prediction<'a> {
     label: Option<&'a str>,
     /// The probability of the likeliest label, four digits after the point.
     confidence: f64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     /// Likeliest first; only where there is no label.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     candidates: Vec<&'a str>,
 }
 

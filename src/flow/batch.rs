@@ -164,16 +164,16 @@ impl<'a> Files<'a> {
 struct ResultLine {
     /// The key of the answer in hexadecimal, as the export wrote it.
     custom_id: String,
-    #[serde(default)]
     /// None where the request failed; then there is an `error`, which nothing is made of.
+    #[serde(default)]
     response: Option<Response>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Response {
     status_code: u16,
-    #[serde(default)]
     /// What the server would have replied to the request by itself.
+    #[serde(default)]
     body: Value,
 }
 

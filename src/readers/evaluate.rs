@@ -22,13 +22,13 @@ const CHUNK: usize = 256;
 /// One line of a file of gold labels.
 #[derive(Debug, Deserialize)]
 struct Gold {
-    #[serde(default)]
     /// Read as a corpus reads it; without one, the hash of the text.
+    #[serde(default)]
     id: Option<Value>,
     /// By name or alias of the task.
     label: String,
-    #[serde(default)]
     /// Needed where there is no id, and for what was held out.
+    #[serde(default)]
     text: Option<String>,
 }
 
@@ -112,8 +112,8 @@ pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation
     Ok(Evaluation { held_out, details, ..counts.evaluation() })
 }
 
-#[derive(Debug, Default)]
 /// Sums over the texts with gold; see [`Evaluation`] for their shares.
+#[derive(Debug, Default)]
 struct Counts {
     gold: usize,
     labelled: usize,

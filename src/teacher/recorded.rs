@@ -33,14 +33,14 @@ struct RecordedLine {
     id: String,
     /// Likeliest first, by name or alias of the task. Empty for an answer that named none.
     labels: Vec<String>,
-    #[serde(default)]
     /// Who answered. A line without it belongs to every teacher that reads the file.
+    #[serde(default)]
     teacher: Option<String>,
-    #[serde(default)]
     /// In hexadecimal; one that is no hash counts as absent.
-    text_hash: Option<String>,
     #[serde(default)]
+    text_hash: Option<String>,
     /// As many as labels, or they are left out.
+    #[serde(default)]
     weights: Vec<f32>,
     /// Tells the draws of one text apart, and a second try from a second draw.
     #[serde(default)]

@@ -23,12 +23,12 @@ const TOP_LOGPROBS: u32 = 1;
 pub(super) struct Request<'a> {
     model: &'a str,
     messages: &'a [Message<'a>],
-    #[serde(skip_serializing_if = "Option::is_none")]
     /// None where the server takes no other than its own.
-    temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
     /// The limit of an answer's tokens stands in one of these two, or in neither: see [`TokenLimit`]. It bounds what a
     /// request can cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<u32>,
@@ -36,8 +36,8 @@ pub(super) struct Request<'a> {
     logprobs: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_logprobs: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     /// None asks for plain text, in which JSON is looked for all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<&'a Value>,
 }
 
@@ -121,13 +121,13 @@ fn object(properties: &Value) -> Value {
 /// A reply, or its part that matters; all other fields are passed over.
 #[derive(Debug, Deserialize)]
 pub(super) struct Reply {
-    #[serde(default)]
     /// As the server names it, which may be more exact than what was asked for.
+    #[serde(default)]
     pub(super) model: Option<String>,
     /// Only the first is read: one is asked for. A reply without this field is no completion.
     pub(super) choices: Vec<Choice>,
-    #[serde(default)]
     /// A value of any kind: servers that do not count send `null`, or strings.
+    #[serde(default)]
     usage: Value,
 }
 
@@ -162,11 +162,11 @@ impl Reply {
 #[derive(Debug, Deserialize)]
 pub(super) struct Choice {
     pub(super) message: ReplyMessage,
-    #[serde(default)]
     /// `stop` where the model came to an end; `length` and `content_filter` are read, others say nothing.
-    pub(super) finish_reason: Option<String>,
     #[serde(default)]
+    pub(super) finish_reason: Option<String>,
     /// As [`Reply::usage`], of any kind: it is a bonus.
+    #[serde(default)]
     logprobs: Value,
 }
 
@@ -186,11 +186,11 @@ impl Choice {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ReplyMessage {
-    #[serde(default)]
     /// A string, `null`, or a list of parts.
-    content: Value,
     #[serde(default)]
+    content: Value,
     /// OpenAI's own field for a model that declines under a schema, which leaves `content` empty.
+    #[serde(default)]
     refusal: Value,
 }
 
