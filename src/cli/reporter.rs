@@ -23,7 +23,7 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// Starts to report on `progress`, to `bar`.
     pub(crate) fn start(progress: Arc<Progress>, bar: &ProgressBar, quiet: bool) -> Self {
-        // Both the bar and its absence go to stderr: what stdout is does not matter.
+        // Bar and lines go to stderr: what stdout is does not matter.
         let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         if on_terminal && !quiet {
             bar.set_draw_target(ProgressDrawTarget::stderr());

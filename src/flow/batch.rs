@@ -86,7 +86,7 @@ pub fn export(config: &Config, out: &Path) -> Result<Exported> {
                 if known.stored(teacher.as_ref(), key).is_some() {
                     exported.stored += 1;
                 } else if keys.insert(key) {
-                    // The same bytes that a run would send, so the answer is the one that the key stands for.
+                    // The same request that a run would send, so the answer is the one that the key stands for.
                     let wrong = |message| Error::TeacherConfig { teacher: teacher.name().to_owned(), message };
                     let (url, body) = requests.body(&sample).map_err(wrong)?;
                     let line = json!({"custom_id": key.to_hex(), "method": "POST", "url": url, "body": body});

@@ -117,8 +117,8 @@ fn inputs(view: &RunView) -> Result<(FileReport, Revisions)> {
     Ok((report, revisions))
 }
 
-/// The first `written` bytes of the label log. Its lines have no checksum, since users read them: what they were is in
-/// records under `store/`, and without those only what they say can be judged.
+/// The first `written` bytes of the label log. Its lines have no checksum of their own: what they were is in records
+/// under `store/`, and without those only what they say can be judged.
 fn labels(view: &RunView, written: u64, mut revisions: Revisions) -> Result<FileReport> {
     let path = view.dir().join(LABELS);
     let mut report = FileReport::new(LABELS);

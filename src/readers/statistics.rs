@@ -20,7 +20,7 @@ fn at_most(successes: u64, trials: u64, p: f64) -> f64 {
     sum.min(1.0)
 }
 
-/// Where `is_low` ends between `low` and `high`. 60 halvings are more than an f64 can tell apart.
+/// Where `is_low` ends between `low` and `high`, to within 2^-60 of what lies between them.
 fn bisect(mut low: f64, mut high: f64, is_low: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..60 {
         let middle = (low + high) / 2.0;

@@ -80,8 +80,8 @@ impl Http {
             };
             let mut value = HeaderValue::from_str(&value)
                 .map_err(|_| format!("the API key in {variable} has characters that no header can carry"))?;
-            value.set_sensitive(true);
             // So that no debug output prints it.
+            value.set_sensitive(true);
             headers.insert(name, value);
         }
         let url = address(&config.base_url)?;

@@ -113,9 +113,9 @@ impl OpenAi {
         let prompter = Prompter::new(&config.prompt, task).map_err(wrong)?;
         let sizer = Sizer::new(config.tokenizer.as_deref(), &prompter.prefix(), config.prompt.max_tokens);
         let max_in_flight = files::fit(config.limits.max_in_flight, &config.name);
-        // What went wrong with this address before, for another run, is no reason to give up soon in this one.
         let (http, account) = connect(config, max_in_flight, shared).map_err(wrong)?;
         let (address, place) = (shared.address(&account), address::place(config));
+        // What went wrong with this address before, for another run, is no reason to give up soon in this one.
         address.breaker.begin();
         let dialects = shared.dialects(&account, &place, config, set);
         let limits = Limits::new(&config.limits, shared.sent(&account, &config.model));

@@ -1,8 +1,8 @@
 //! Takes a key out of what a server sends back, in whatever spelling: it must not get into files or messages.
 //!
-//! Servers echo headers in errors, models repeat what gateways put into prompts, and each layer between escapes it in
-//! its own way. So the key is looked for character by character, each in any spelling that JSON, URLs or HTML give it,
-//! and as base64 and hexadecimal of a longer text. The work is linear in the text but for a factor that is bounded.
+//! Servers echo headers in their errors, and each layer between escapes what it passes on in its own way. So the key is
+//! looked for character by character, each in any spelling that JSON, URLs or HTML give it, and as base64 and
+//! hexadecimal of a longer text. The work is linear in the text but for a factor that is bounded.
 
 /// A shorter key is no secret (local servers take any), and taking it out would take words out of answers.
 const SECRET: usize = 8;

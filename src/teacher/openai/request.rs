@@ -130,7 +130,7 @@ impl OpenAi {
             let earlier = self.limited.as_deref().map(|limited| self.ledger.take_last_minute(limited));
             self.limits.count_before(earlier.unwrap_or_default());
         });
-        // 0 without prices: then every reservation fits, and nothing is kept of it.
+        // 0 without prices: then every reservation fits.
         let worst = self.worst_cost(messages).unwrap_or_default();
         let mut reserved = self.ledger.reserve(worst).await.map_err(|Refused(message)| Trouble::Stop(message))?;
         // May take long, a pause of the address included. Nothing is sent meanwhile, so the money comes back where it
