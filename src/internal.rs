@@ -22,7 +22,13 @@ use crate::domain::input::Names;
 use crate::error::{Error, Result};
 use crate::store::{Identity, RunDir};
 
-/// Keeps `records` in a new run directory `dir` for `task`, `waiting` of them at a time.
+/// Keeps `records` in a new run directory `dir` for `task`, `waiting` of them at a time, each by a call of its own as a
+/// run's tasks make them. They are durable when this returns. For measuring the store: its identity is of no
+/// configuration.
+///
+/// # Errors
+///
+/// Those of a directory that cannot be taken, and of a store that cannot write.
 pub async fn keep_answers(dir: &Path, task: Task, records: Vec<AnswerRecord>, waiting: usize) -> Result<()> {
     let identity = Identity {
         task: task.name,

@@ -1,4 +1,4 @@
-//! The `candist` program: parse, run one verb, exit with its code.
+//! The `candist` program: parse, run one verb, exit with its code. Errors come up to here and are told once.
 
 mod cli;
 
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     match cli::run(cli, &bar) {
         Ok(exit) => exit.into(),
         Err(error) => {
+            // Else the bar would be drawn once more, over the message.
             bar.finish_and_clear();
             cli::report(&error)
         }

@@ -1,4 +1,5 @@
-//! `candist audit`
+//! `candist audit`: with `--sample` it draws a sample for a person to label, with `--gold` it judges runs by one that
+//! was filled in.
 
 use std::io::Write;
 
@@ -10,6 +11,7 @@ use super::{AuditArgs, grouped};
 pub(super) fn run(args: &AuditArgs) -> Result<()> {
     let out = &mut std::io::stdout().lock();
     let Some(gold) = &args.gold else {
+        // clap cannot say "one, but only here": said in its words and with its exit code.
         let [dir] = args.dirs.as_slice() else {
             let message = format!("--sample draws from one run directory; {} are given\n", args.dirs.len());
             clap::Error::raw(clap::error::ErrorKind::TooManyValues, message).exit()
@@ -24,6 +26,8 @@ pub(super) fn run(args: &AuditArgs) -> Result<()> {
         );
         return Ok(());
     };
+    // Of runs that are as good, the one that was named first. Told only where several are compared, and not in JSON,
+    // whose reader can sort.
     let mut best: Option<(&std::path::Path, f64)> = None;
     for dir in &args.dirs {
         let found = audit(dir, gold, args.epsilon, args.delta)?;
@@ -59,6 +63,7 @@ fn warn(dir: &std::path::Path, audit: &Audit) {
     }
 }
 
+/// One run's figures. All shares are printed as percentages, confidences as they stand in the label log.
 fn print(dir: &std::path::Path, audit: &Audit, args: &AuditArgs, out: &mut dyn Write) -> Result<()> {
     let share = |share: &Share| {
         let [estimate, low, high] = [share.estimate, share.low, share.high].map(|part| 100.0 * part);

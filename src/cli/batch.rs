@@ -1,4 +1,5 @@
-//! `candist batch`
+//! `candist batch`: asking through files that a provider works through when it has time, at a lower price. An export
+//! prints the names of its files alone on stdout, for a script to upload.
 
 use std::io::Write;
 

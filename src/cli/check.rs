@@ -20,6 +20,7 @@ pub(super) fn run(path: &Path) -> Result<Exit> {
     if let StudentKind::Encoder(encoder) = &config.student.kind {
         start_again_to_compute(encoder.device, config.student.threads);
     }
+    // What is wrong with the values was said by `load`; this tries what they name.
     let problems = check(&config);
     if !problems.is_empty() {
         return Err(Error::Config { path: path.to_owned(), problems }.into());
@@ -31,13 +32,15 @@ pub(super) fn run(path: &Path) -> Result<Exit> {
     writeln!(out, "  corpus    {}", config.corpus.path.display())?;
     writeln!(out, "  teachers  {}", teachers.join(", "))?;
     writeln!(out, "  run       {}", config.run.dir.display())?;
+    // A warning alone: the configuration is right, and the key may be on another machine.
     for missing in candist::missing_keys(&config) {
         tracing::warn!("{missing}");
     }
     Ok(Exit::Complete)
 }
 
-/// Checks every line of a run directory.
+/// Checks every line of a run directory. Damage is printed, not an error: all of it is told before the exit says that
+/// there is some.
 pub(super) fn deep(dir: &Path) -> Result<Exit> {
     let reports = check_deep(dir)?;
     let out = &mut std::io::stdout().lock();
@@ -48,6 +51,7 @@ pub(super) fn deep(dir: &Path) -> Result<Exit> {
     Ok(if is_whole { Exit::Complete } else { Exit::Failed })
 }
 
+/// `FILE:LINE: what is wrong`, as compilers have it, so that editors find the place.
 fn print(dir: &Path, report: &FileReport, out: &mut dyn Write) -> Result<()> {
     let path = dir.join(report.name);
     if report.problems.is_empty() {

@@ -1,4 +1,4 @@
-//! `candist eval`
+//! `candist eval`: labels against gold, for a person as a table, for a program as JSON with all digits.
 
 use std::io::Write;
 
@@ -15,6 +15,7 @@ const CONFUSIONS: usize = 20;
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
     let options = EvaluationOptions { gold: &args.gold, held_out: args.held_out.as_deref(), details: args.details };
     let evaluation = evaluate(&args.dir, options)?;
+    // On stderr as well as in the table: a file of gold for another corpus shows by this alone.
     if evaluation.missing > 0 {
         tracing::warn!(
             "{} of {} texts with gold have no label in {}: they are not judged",
@@ -35,7 +36,9 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
     Ok(())
 }
 
+/// The figures from the teacher's labels to the student's, in the order in which one comes of the other.
 fn summary(evaluation: &Evaluation, out: &mut dyn Write) -> Result<()> {
+    // Two digits: a run of ten thousand texts can tell that much apart.
     let percent = |share: f64| format!("{:.2}%", 100.0 * share);
     let texts = |count: usize| grouped(count as u64);
     let mut rows = vec![
@@ -71,16 +74,19 @@ fn summary(evaluation: &Evaluation, out: &mut dyn Write) -> Result<()> {
         let meaning = format!("right on {} texts nobody annotated", texts(held_out.texts));
         rows.push(("student alone", percent(held_out.accuracy), meaning));
     }
+    // Lines without a meaning would end in spaces.
     for (name, figure, meaning) in rows {
         writeln!(out, "{}", format!("  {name:<24}{figure:>8}  {meaning}").trim_end())?;
     }
     Ok(())
 }
 
-/// The worst label first; labels that neither gold nor the run has are left out.
+/// The worst label first, for that is the one to look at; labels that neither gold nor the run has are left out. A dash
+/// stands for a share of nothing.
 fn by_label(details: &Details, out: &mut dyn Write) -> Result<()> {
     let share = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", 100.0 * share));
     let mut labels: Vec<&LabelFigures> = details.labels.iter().filter(|label| label.f1.is_some()).collect();
+    // Stable: labels that are as bad stay in the task's order.
     labels.sort_by(|a, b| a.f1.unwrap_or_default().total_cmp(&b.f1.unwrap_or_default()));
     let mut table = Table::new(1, &["label", "gold", "given", "precision", "recall", "F1"]);
     for label in labels {
@@ -97,6 +103,7 @@ fn by_label(details: &Details, out: &mut dyn Write) -> Result<()> {
     Ok(table.print(out)?)
 }
 
+/// The most frequent confusions, and how many more there are.
 fn confused(confusions: &[Confusion], out: &mut dyn Write) -> Result<()> {
     let mut table = Table::new(2, &["gold label", "was given", "texts"]);
     for confusion in confusions.iter().take(CONFUSIONS) {

@@ -1,4 +1,5 @@
-//! Exit codes, and which error gives which.
+//! Exit codes, and which error gives which. Scripts decide by them whether to run the same command again (3, 130), to
+//! ask a person (2) or to give up (1); so a code is part of the interface, and listed in `--help`.
 
 use std::process::ExitCode;
 
@@ -26,7 +27,8 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What `error` ends the program with.
+/// What `error` ends the program with. Usage is what a person has to change first: a file, a path, a setting. All that
+/// is not named here failed: of an error that is new nobody should think that running again helps.
 fn exit_of(error: &Error) -> Exit {
     match error {
         Error::ConfigFile { .. }
@@ -41,13 +43,14 @@ fn exit_of(error: &Error) -> Exit {
         | Error::NotOurs { .. }
         | Error::NoStudent { .. }
         | Error::OtherTask { .. } => Exit::Usage,
+        // No credit, no server, a cap that is reached: when that is mended, the same command goes on.
         Error::TeacherStopped { .. } => Exit::Incomplete,
         Error::Interrupted => Exit::Interrupted,
         _ => Exit::Failed,
     }
 }
 
-/// Says what went wrong, on stderr.
+/// Says what went wrong, on stderr, with its causes. A stop is what was asked for, so it is no error in the log.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let exit = error.downcast_ref::<Error>().map_or(Exit::Failed, exit_of);
     let message = with_causes(error.as_ref());
@@ -62,6 +65,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 /// The exit of a run that came to the end of its corpus. What failed is told, and is an error only in a `strict` run; what
 /// is unanswered can still be answered.
 pub(crate) fn with_failures(outcome: &Outcome, strict: bool) -> Exit {
+    // All kinds at once: a run may well have some of each.
     let mut parts = Vec::new();
     for (count, what) in [
         (outcome.failures.samples, "text(s) got no candidate from any teacher (labelled by the student alone)"),
@@ -77,6 +81,7 @@ pub(crate) fn with_failures(outcome: &Outcome, strict: bool) -> Exit {
     }
     tracing::warn!("{}; `candist status DIR` lists them", parts.join(", and "));
     match (outcome.failures.unanswered, strict) {
+        // Unanswered texts come first: running again may still answer them, strict or not.
         (0, false) => Exit::Complete,
         (0, true) => Exit::Failed,
         _ => Exit::Incomplete,

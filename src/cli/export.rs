@@ -1,4 +1,4 @@
-//! `candist export`
+//! `candist export`: the student as a folder of its own. What was written says how to use it.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `candist failures`
+//! `candist failures`: every text and row without a label of a teacher, with the reason and what the teachers said.
 
 use std::io::Write;
 use std::path::Path;
@@ -18,6 +18,7 @@ pub(super) fn run(dir: &Path, as_json: bool) -> Result<()> {
         let answers = answers.get(&failure.id).map(Vec::as_slice).unwrap_or_default();
         if as_json { print_json(failure, answers, out)? } else { print(failure, answers, out)? }
     }
+    // Unanswered texts are asked again by any run; these only on request, for their answers are paid and stored.
     let retryable = failures.iter().filter(|failure| failure.kind == FailureKind::Sample).count();
     if retryable > 0 {
         tracing::info!("{retryable} text(s) can be asked about again: candist run CONFIG --retry-failures");
@@ -27,6 +28,7 @@ pub(super) fn run(dir: &Path, as_json: bool) -> Result<()> {
     Ok(())
 }
 
+/// For a person. Replies may have any character in them; none steers the terminal.
 fn print(failure: &Failure, answers: &[AnswerRecord], out: &mut dyn Write) -> Result<()> {
     let state = match failure.kind {
         FailureKind::Sample => "failed",
@@ -42,6 +44,7 @@ fn print(failure: &Failure, answers: &[AnswerRecord], out: &mut dyn Write) -> Re
     Ok(())
 }
 
+/// For a program: one object a line, with each reply as it came.
 fn print_json(failure: &Failure, answers: &[AnswerRecord], out: &mut dyn Write) -> Result<()> {
     let answer = |record: &AnswerRecord| {
         let problem = record.answer.problem.as_ref();

@@ -1,4 +1,5 @@
-//! Warnings about lines: each reason is said when it is first met, and counted from then on.
+//! Warnings about lines: each reason is said when it is first met, and counted from then on. A file of a million lines
+//! of another format would else be a million warnings.
 
 use std::collections::BTreeMap;
 

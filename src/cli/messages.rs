@@ -1,4 +1,5 @@
-//! Messages to the user: on stderr, above the progress bar.
+//! Messages to the user: on stderr, above the progress bar; stdout is for data alone. What comes from elsewhere (ids,
+//! paths, replies) is told without its control characters, line feeds apart.
 
 use std::io::{self, Write};
 
@@ -25,7 +26,8 @@ pub(crate) fn start_messages() -> ProgressBar {
     bar
 }
 
-/// Panics while a damaged store is opened are caught and reported as damage.
+/// Panics while a damaged store is opened are caught and reported as damage: sled panics where its files are not as it
+/// left them. Any other panic is printed as always.
 fn quiet_expected_panics() {
     let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -58,6 +60,7 @@ pub(super) fn one_line(text: &str) -> String {
 /// `candist: message`, with the level where it matters.
 struct Plain;
 
+// No time and no module: this is a program that speaks to a person, and logs of it are short.
 impl<S, N> FormatEvent<S, N> for Plain
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -80,6 +83,8 @@ where
     }
 }
 
+/// Writes to stderr with the bar taken off the screen meanwhile. Everything that is said goes through it, so that no
+/// message and no bar cut each other in two.
 #[derive(Clone)]
 struct AboveBar(ProgressBar);
 

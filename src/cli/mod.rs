@@ -226,10 +226,12 @@ struct AuditArgs {
     json: bool,
 }
 
+// A share that a promise is made about: 0 could never be kept, and 1 says nothing.
 fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| "must be between 0 and 1".to_owned())
 }
 
+// Both ends are of use: 0 lets everything through, 1 what the student is certain of.
 fn confidence(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| "must be from 0 to 1".to_owned())
 }
@@ -281,10 +283,13 @@ enum SchemaOf {
 
 /// Runs the verb.
 pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
+    // Asked before anything waits for a thread: see `can_start`. Who only checks a configuration should be told about
+    // that first.
     if !matches!(cli.command, Command::Schema { .. } | Command::Check { .. }) {
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
         can_start(processors + STAGE_THREADS)?;
     }
+    // `run` has exit codes of its own; of what prints, a reader that has gone away is no failure.
     let done = match cli.command {
         Command::Run(args) => return run::run(&args, bar),
         Command::Predict(args) => return unless_read_enough(predict::run(&args)),

@@ -1,4 +1,5 @@
-//! `candist plan`
+//! `candist plan`: what a run would ask, before it costs anything. Keys are not needed; where they are missing, that is
+//! told, for a run would stop there.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ pub(super) fn run(path: &Path, run_dir: Option<PathBuf>) -> Result<()> {
         tracing::warn!("{missing}");
     }
     let out = &mut std::io::stdout().lock();
+    // The three numbers below add up to all rows.
     let new = plan.rows - plan.bad_rows - plan.known;
     writeln!(out, "{}: {} rows, of which", config.task.name, grouped(plan.rows))?;
     for (count, meaning) in
@@ -32,6 +34,7 @@ pub(super) fn run(path: &Path, run_dir: Option<PathBuf>) -> Result<()> {
     total(&plan, out)
 }
 
+/// One teacher: requests and stored answers, and, where requests take tokens, what they cost and how long they take.
 fn describe(teacher: &TeacherPlan, out: &mut dyn Write) -> Result<()> {
     let only = if teacher.only_if_unsure { " (asked only where those before it are unsure; at most)" } else { "" };
     writeln!(out, "{}{only}", teacher.name)?;
@@ -41,6 +44,7 @@ fn describe(teacher: &TeacherPlan, out: &mut dyn Write) -> Result<()> {
     row("requests", grouped(teacher.requests), "")?;
     row("stored answers", grouped(teacher.stored), "used again, for nothing")?;
     let tokens = &teacher.tokens;
+    // A recording has none: it costs nothing and takes no time.
     if tokens.prompt > 0 {
         let how = if teacher.counted { "counted with the tokenizer" } else { "estimated at four bytes a token" };
         row("prompt tokens", grouped(tokens.prompt), how)?;
@@ -60,6 +64,7 @@ fn describe(teacher: &TeacherPlan, out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
+/// All teachers together. They are asked at the same time, so the slowest says how long it takes.
 fn total(plan: &Plan, out: &mut dyn Write) -> Result<()> {
     let requests: u64 = plan.teachers.iter().map(|teacher| teacher.requests).sum();
     let longest = plan.teachers.iter().map(|teacher| teacher.duration).max().unwrap_or(Duration::ZERO);
@@ -71,6 +76,8 @@ fn total(plan: &Plan, out: &mut dyn Write) -> Result<()> {
     if let (Some(cap), Some((_, most))) = (plan.max_cost, plan.cost())
         && plan.spent + most > cap
     {
+        // At the worst: the cap is reserved against by worst cases, so a run may come to it even where the cost as
+        // expected fits.
         writeln!(out, "run.max_cost is {}: the run may stop before the end, resumable.", money(cap))?;
     }
     Ok(())

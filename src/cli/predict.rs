@@ -1,4 +1,5 @@
-//! `candist predict`
+//! `candist predict`: an exported student, texts in, one JSON line out for each that could be read, in their order.
+//! Nothing is held but a chunk of texts, so it works in a pipe without an end.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -16,9 +17,11 @@ use super::again::start_again_to_compute;
 use super::exit::Exit;
 use super::folded::Folded;
 
-/// Texts that are predicted together.
+/// Texts that are predicted together. Where texts come slowly, in a pipe, the first waits for the last of its chunk.
 const CHUNK: usize = 256;
+/// Longer lines are not read: a bound on memory, whatever comes in.
 const MAX_LINE_BYTES: usize = 16 << 20;
+/// What a message tells the user to change: options here, not keys of a configuration.
 const SETTINGS: Settings = Settings { text_field: "--text-field", max_line_bytes: None };
 /// The candidates of an uncertain text are the likeliest labels that together have this probability.
 const COVERED: f32 = 0.9;
@@ -29,7 +32,9 @@ struct Prediction<'a> {
     id: &'a str,
     /// None where the student is less sure than asked for.
     label: Option<&'a str>,
+    /// The probability of the likeliest label, four digits after the point.
     confidence: f64,
+    /// Likeliest first; only where there is no label.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     candidates: Vec<&'a str>,
 }
@@ -69,6 +74,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
     Ok(if args.strict && unread.count() > 0 { Exit::Failed } else { Exit::Complete })
 }
 
+/// What is printed about a text whose labels have the probabilities `p`. The confidence is compared as it is printed:
+/// who filters the output by the same number gets the same lines.
 fn prediction<'a>(id: &'a str, p: &[f32], predictor: &'a Predictor, least: f64) -> Prediction<'a> {
     let name = |label: usize| predictor.labels().get(label).map_or("", String::as_str);
     let best = argmax(p).unwrap_or_default();
@@ -81,6 +88,7 @@ fn prediction<'a>(id: &'a str, p: &[f32], predictor: &'a Predictor, least: f64) 
     let mut covered = 0.0;
     let candidates = order
         .into_iter()
+        // Up to and with the label that reaches it.
         .take_while(|(_, p)| {
             let before = covered;
             covered += p;
@@ -91,6 +99,7 @@ fn prediction<'a>(id: &'a str, p: &[f32], predictor: &'a Predictor, least: f64) 
     Prediction { id, label: None, confidence, candidates }
 }
 
+/// The texts, from a file or from standard input, which can be read once only; that is enough here.
 fn open(args: &PredictArgs) -> Result<Box<dyn Corpus>> {
     let path = args.input.clone().filter(|path| path != Path::new("-"));
     let input: Box<dyn BufRead + Send> = match &path {

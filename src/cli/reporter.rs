@@ -1,4 +1,5 @@
-//! Shows a live run: a bar on a terminal, a line now and then elsewhere, .
+//! Shows a live run: a bar on a terminal, a line now and then elsewhere, nothing where it is to be quiet. From the
+//! run's counters alone, on a thread of its own: however slow a terminal is, no stage waits for it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -8,7 +9,9 @@ use std::time::{Duration, Instant};
 use candist::{Phase, Progress, Status};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+/// How often the bar is drawn.
 const REDRAW: Duration = Duration::from_millis(250);
+/// How often a line is written where there is no terminal: logs are kept.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Reports until it is dropped; then a last time.
@@ -20,6 +23,7 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// Starts to report on `progress`, to `bar`.
     pub(crate) fn start(progress: Arc<Progress>, bar: &ProgressBar, quiet: bool) -> Self {
+        // Bar and lines go to stderr: what stdout is does not matter.
         let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
         if on_terminal && !quiet {
             bar.set_draw_target(ProgressDrawTarget::stderr());
@@ -30,6 +34,7 @@ impl Reporter {
         let work = move || {
             let mut said = Instant::now();
             loop {
+                // The other end is dropped at the end, which wakes it at once.
                 let last = !matches!(ended.recv_timeout(REDRAW), Err(RecvTimeoutError::Timeout));
                 bar.set_message(line(&progress.snapshot()));
                 bar.tick();
@@ -53,6 +58,7 @@ fn style() -> ProgressStyle {
     ProgressStyle::with_template("{spinner} {elapsed_precise} {wide_msg}").unwrap_or(ProgressStyle::default_spinner())
 }
 
+// Waits for the thread, so that nothing is drawn after what the program says at its end.
 impl Drop for Reporter {
     fn drop(&mut self) {
         drop(self.end.take());
@@ -62,6 +68,7 @@ impl Drop for Reporter {
     }
 }
 
+/// How far the run is. What went wrong is left out as long as nothing did.
 fn line(status: &Status) -> String {
     let mut line = format!(
         "{} texts annotated, {} labelled, {} label events",

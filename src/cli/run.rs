@@ -1,4 +1,5 @@
-//! `candist run`
+//! `candist run`: the one verb that asks and labels. It runs on a tokio runtime of its own; all others work on files
+//! and need none.
 
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -15,12 +16,14 @@ use super::exit::{Exit, with_failures};
 use super::money;
 use super::reporter::Reporter;
 
+/// Runs to the end of the corpus, or until a signal. What the exit says is in `exit`; an error here is told by `main`.
 pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
     let config = Config::load(&args.config, args.run_dir.clone())?;
     let device = match &config.student.kind {
         StudentKind::Encoder(encoder) => encoder.device,
         StudentKind::Ngram(_) => DeviceChoice::Cpu,
     };
+    // Before anything is held: from here on it may be another process.
     start_again_to_compute(device, config.student.threads);
     if !agrees_to_ask_again(&config, args)? {
         return Ok(Exit::Usage);
@@ -29,15 +32,18 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     let (outcome, progress) = runtime.block_on(async {
         let run = Run::builder(config).retry_failures(args.retry_failures).start();
+        // The run is under way by now, and goes on where nothing can be shown of it.
         let reporter = Reporter::start(Arc::clone(run.progress()), bar, args.quiet);
         tokio::spawn(watch_signals(run.stopper()));
         let outcome = run.join().await;
+        // Its last line comes before what the run came to.
         drop(reporter);
         (outcome, Arc::clone(run.progress()))
     });
     bar.finish_and_clear();
     let outcome = outcome?;
     if !args.quiet {
+        // Three ends that look alike in the numbers: nothing at all to do, labels alone, and answers.
         let work = match (progress.asked.get(), outcome.new_events) {
             (0, 0) => "already complete, nothing was left to do".to_owned(),
             (0, _) => "complete, nothing was left to ask".to_owned(),
@@ -60,6 +66,7 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
 /// much and a person is there, it needs a `--yes`.
 fn agrees_to_ask_again(config: &Config, args: &RunArgs) -> Result<bool> {
     let Some(plan) = plan_anew(config)? else { return Ok(true) };
+    // A recording takes no tokens: to look it up again costs nothing.
     let asked = || plan.teachers.iter().filter(|teacher| teacher.tokens.prompt > 0);
     let requests: u64 = asked().map(|teacher| teacher.requests).sum();
     if requests == 0 {
@@ -76,6 +83,8 @@ fn agrees_to_ask_again(config: &Config, args: &RunArgs) -> Result<bool> {
         HumanCount(requests),
         HumanCount(texts)
     );
+    // More than a tenth of the corpus, by any teacher. Without a terminal nobody could answer, and a script that was
+    // changed on purpose goes on; the warning is in its log.
     let is_much = asked().any(|teacher| 10 * teacher.requests > texts);
     if is_much && std::io::stderr().is_terminal() && !args.yes {
         tracing::error!(
@@ -88,7 +97,9 @@ fn agrees_to_ask_again(config: &Config, args: &RunArgs) -> Result<bool> {
 
 /// The first Ctrl-C or SIGTERM stops the run where nothing is lost, the second at once.
 async fn watch_signals(stop: impl Fn() + Send) -> std::io::Result<()> {
+    // From here on the signals no longer end the process by themselves.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // Either signal means the same, and the second need not be of the same kind.
     let mut next = async || {
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -1,4 +1,4 @@
-//! `candist schema`
+//! `candist schema`: what an editor completes configurations by, and other programs read logs by.
 
 use std::io::Write;
 

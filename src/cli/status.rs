@@ -1,4 +1,6 @@
-//! `candist status`
+//! `candist status`: how far a run is, from its files. Beside a run it takes the run's own word (`status.json`, up to a
+//! quarter of a second old); else it counts what is in the logs, since what the last process wrote there may be older
+//! than they are.
 
 use std::io::Write;
 use std::path::Path;
@@ -30,6 +32,8 @@ fn live(view: &RunView, status: Option<Status>, out: &mut dyn Write) -> Result<(
         out,
         &[
             ("rows read", status.rows, "by this process; known ones are passed over"),
+            // The counters are read one after the other while they grow, so any difference may be below nothing for a
+            // moment.
             ("annotated", status.placed - status.failed.min(status.placed), "texts with candidates"),
             ("failed", status.failed, "texts without candidates"),
             ("bad rows", status.bad_rows, "rows of the corpus that cannot be used"),
@@ -48,10 +52,12 @@ fn live(view: &RunView, status: Option<Status>, out: &mut dyn Write) -> Result<(
 /// Nobody runs: the logs say what is there.
 fn at_rest(view: &RunView, status: Option<&Status>, out: &mut dyn Write) -> Result<()> {
     let counts = view.counts()?;
+    // Bad rows and unanswered texts are of the latest run: the next one finds them again, or does not.
     let noted = view.noted()?;
     let count = |kind: FailureKind| noted.iter().filter(|failure| failure.kind == kind).count() as u64;
     let (rows, unanswered) = (count(FailureKind::Row), count(FailureKind::Unanswered));
     let (events, is_final) = view.label_events()?;
+    // Without a text there is no label to be final.
     let state = state(&counts, status, unanswered, is_final || counts.samples == 0);
     writeln!(out, "{}: {state}", printable(view.task()))?;
     table(
@@ -65,9 +71,11 @@ fn at_rest(view: &RunView, status: Option<&Status>, out: &mut dyn Write) -> Resu
             ("label events", events, "in labels.jsonl"),
         ],
     )?;
+    // A view changes nothing: it can only say what a run would do about them.
     if counts.damaged > 0 {
         table(out, &[("damaged", counts.damaged, "lines of answers.jsonl; the next run sets them aside")])?;
     }
+    // How much is left is not known from the run's files: that takes reading the corpus.
     if state == STOPPED {
         let rest = "of the corpus is not read yet; `candist plan CONFIG` counts it";
         writeln!(out, "  {:<18}{:>14}  {rest}", "pending", "the rest")?;
@@ -76,7 +84,8 @@ fn at_rest(view: &RunView, status: Option<&Status>, out: &mut dyn Write) -> Resu
     list(&view.failures()?, out)
 }
 
-/// What the answers took, and what was wrong with some.
+/// What the answers took, and what was wrong with some. Nothing is printed where there is nothing to say: a recording
+/// has neither tokens nor cost.
 fn spent(view: &RunView, counts: &ViewCounts, out: &mut dyn Write) -> Result<()> {
     let usage = counts.totals.usage;
     if usage.total() > 0 {
@@ -86,6 +95,7 @@ fn spent(view: &RunView, counts: &ViewCounts, out: &mut dyn Write) -> Result<()>
     let sums = spending(view, counts)?;
     if sums.total() > Decimal::ZERO {
         write!(out, "  {:<18}{:>14}", "spent", money(sums.total()))?;
+        // A kill, or a server that gave no word: the provider's bill may be lower by as much.
         if sums.unknown > Decimal::ZERO {
             write!(out, "  of which {} for requests of unknown outcome, at most", money(sums.unknown))?;
         }
@@ -100,7 +110,9 @@ fn spent(view: &RunView, counts: &ViewCounts, out: &mut dyn Write) -> Result<()>
 
 const STOPPED: &str = "stopped; run the same command again to go on";
 
-/// How the last run ended, by what it left.
+/// How the last run ended, by what it left. The corpus' end is in the input log before the labels are settled, so it
+/// takes both, the end and a final last label, to call it complete; and `status.json`, where it is still there, must
+/// not contradict.
 fn state(counts: &ViewCounts, status: Option<&Status>, unanswered: u64, is_final: bool) -> &'static str {
     let settled = is_final && status.is_none_or(|status| status.phase == Phase::Complete);
     match (counts.ended && settled, unanswered) {
@@ -113,6 +125,7 @@ fn state(counts: &ViewCounts, status: Option<&Status>, unanswered: u64, is_final
 /// Ids may be long.
 const MAX_ID: usize = 60;
 
+/// The first failures, a line each, with nothing in it that steers a terminal.
 fn list(failures: &[Failure], out: &mut dyn Write) -> Result<()> {
     for Failure { kind, id, reason } in failures.iter().take(LISTED) {
         let mut shown: String = id.chars().take(MAX_ID).collect();
@@ -128,6 +141,7 @@ fn list(failures: &[Failure], out: &mut dyn Write) -> Result<()> {
     Ok(())
 }
 
+/// Name, number and meaning, in columns.
 fn table(out: &mut dyn Write, rows: &[(&str, u64, &str)]) -> Result<()> {
     for (name, count, meaning) in rows {
         writeln!(out, "  {name:<18}{:>14}  {meaning}", grouped(*count))?;

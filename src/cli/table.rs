@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-/// Columns of a terminal, at least.
+/// Columns that any terminal has. Not asked of the terminal: the output is the same in a file.
 const WIDTH: usize = 80;
 const INDENT: &str = "  ";
 
@@ -10,6 +10,7 @@ const INDENT: &str = "  ";
 #[derive(Debug)]
 pub(super) struct Table {
     names: usize,
+    /// The first is the header.
     rows: Vec<Vec<String>>,
 }
 
@@ -65,7 +66,7 @@ impl Table {
     }
 }
 
-/// `text` in at most `width` characters.
+/// `text` in at most `width` characters, the last of which says where something is missing.
 fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();

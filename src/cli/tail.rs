@@ -1,4 +1,5 @@
-//! `candist tail`
+//! `candist tail`: the label log as it is, or a part of it, a line an event, byte by byte as it stands there. Also
+//! while a run writes it, and across its restarts.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -10,6 +11,7 @@ use candist::{Error, Finals, Follow, LabelEvent, RunDir, RunView, Tail, latest};
 
 use super::TailArgs;
 
+/// How often it looks for more. A look is a read and a stat.
 const POLL: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &TailArgs) -> Result<()> {
@@ -34,9 +36,11 @@ pub(super) fn run(args: &TailArgs) -> Result<()> {
             }
             Follow::NewLog => {
                 tracing::warn!("a new label log has begun: its events follow, from offset 0");
+                // What was final in the old log says nothing about this one.
                 wanted.finals = Finals::default();
             }
             Follow::Waiting if args.follow => {
+                // Who reads along gets what there is before anything is waited for.
                 out.flush()?;
                 std::thread::sleep(POLL);
             }
@@ -72,6 +76,7 @@ struct Wanted<'a> {
     args: &'a TailArgs,
     /// As the task spells it.
     label: Option<String>,
+    /// What was told of final labels; used with `--final` alone.
     finals: Finals,
 }
 
@@ -86,17 +91,19 @@ impl<'a> Wanted<'a> {
                 let message = format!("has no label {label:?} among those of its task{near}");
                 return Err(Error::Unfit { path: args.dir.clone(), message }.into());
             };
+            // As the log spells it: events are compared by their labels' names.
             labels.name(known).clone_into(label);
         }
         Ok(Self { args, label, finals: Finals::default() })
     }
 
-    /// Of the events that hold now.
+    /// Of the events that hold now (`--latest`): each is looked at by itself.
     fn holds(&self, event: &LabelEvent) -> bool {
         event.offset >= self.args.from && (event.is_final || !self.args.only_final) && self.passes(event)
     }
 
-    /// Of all events, one after the other. Those before the first offset were told before.
+    /// Of all events, one after the other. Those before the first offset were told before: they are not printed, but
+    /// what they made final is remembered, so that it is not printed again.
     fn is_news(&mut self, event: &LabelEvent) -> bool {
         self.passes(event) && (!self.args.only_final || self.finals.is_new(event)) && event.offset >= self.args.from
     }

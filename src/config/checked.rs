@@ -1,4 +1,8 @@
-//! The checked configuration: every value present, in range, and of its own type.
+//! The checked configuration: every value present, in range, and of its own type. What takes one asks nothing about it
+//! any more.
+//!
+//! Student and distillation are serialised into the fingerprint of labels and into checkpoints, as they stand here: a
+//! field that is renamed, or a new one without a default that leaves it out, has every run directory labelled anew.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -36,9 +40,9 @@ pub struct Config {
 pub struct Task {
     /// Its name; a run directory belongs to one.
     pub name: String,
-    /// What the teacher is asked to identify.
+    /// What the teacher is asked to identify: a sentence of the prompt, so another one asks anew.
     pub instruction: String,
-    /// The closed set of labels.
+    /// The closed set of labels. Their order is that of [`LabelId`](crate::LabelId)s.
     pub labels: LabelSet,
 }
 
@@ -49,9 +53,9 @@ pub struct CorpusConfig {
     pub path: PathBuf,
     /// The field of the text.
     pub text_field: String,
-    /// The field of the id.
+    /// The field of the id; rows without it go by the hash of their text.
     pub id_field: String,
-    /// Bytes of a line, at most.
+    /// Bytes of a line, at most; a longer one is a bad row, and is not held.
     pub max_line_bytes: usize,
 }
 
@@ -60,11 +64,11 @@ pub struct CorpusConfig {
 pub struct StudentConfig {
     /// Which student.
     pub kind: StudentKind,
-    /// Step size.
+    /// Step size: of Adagrad for the `ngram` student, of AdamW for an encoder's layers.
     pub learning_rate: f64,
-    /// Seed of everything random.
+    /// Seed of everything random in student and distillation: with it, the same inputs give the same labels.
     pub seed: u64,
-    /// libtorch's threads.
+    /// libtorch's threads. Labels are the same only for the same number: sums are split by it.
     pub threads: u32,
 }
 
@@ -81,27 +85,27 @@ pub enum StudentKind {
 /// The `ngram` student.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct NgramConfig {
-    /// Size of an embedding.
+    /// Numbers of an n-gram's embedding.
     pub dimension: u32,
-    /// Hash buckets.
+    /// Rows of the table of embeddings: n-grams share one where their hashes do.
     pub buckets: u32,
 }
 
 /// The `encoder` student.
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct EncoderConfig {
-    /// The Hugging Face folder.
+    /// The Hugging Face folder, as an absolute path: a run that goes on from another working directory finds it again.
     pub model: PathBuf,
     /// Where vectors of texts are kept, if not in the run.
     #[serde(default)]
     pub vectors: Option<PathBuf>,
     /// Top layers that are trained beside the head.
     pub train_layers: u32,
-    /// Tokens of a text, at most.
+    /// Tokens of a text that are read, at most; what follows them is cut off.
     pub max_length: u32,
     /// Steps in which the step size grows to its full size.
     pub warmup_steps: u32,
-    /// Of what layers compute.
+    /// Of what layers compute; weights that are trained are kept in 32 bits.
     pub precision: Precision,
     /// Where it computes.
     pub device: DeviceChoice,
@@ -120,6 +124,7 @@ pub enum Precision {
 impl std::str::FromStr for DeviceChoice {
     type Err = String;
 
+    /// As configurations and command lines write it.
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "cpu" => Ok(Self::Cpu),
@@ -194,15 +199,16 @@ impl RefineryKind {
 pub struct DistillConfig {
     /// The refinery.
     pub refinery: RefineryKind,
-    /// Copies of the student.
+    /// Copies of the student. Each never learns from one of so many parts of the samples, and predicts that one alone.
     pub folds: u32,
-    /// New samples per training step.
+    /// New samples per training step. Counted in samples, never in time: a step that waited for a clock would differ
+    /// from run to run.
     pub block: usize,
     /// Replayed batches per training step.
     pub replay: u32,
-    /// Samples in the replay memory.
+    /// Samples in the replay memory; the passes at the end go over these.
     pub memory: usize,
-    /// Passes at the end.
+    /// Passes at the end, at most.
     pub max_passes: u32,
 }
 
@@ -211,11 +217,14 @@ pub struct DistillConfig {
 pub struct RunConfig {
     /// The run directory.
     pub dir: PathBuf,
-    /// Samples between the first unanswered and the last sent one.
+    /// Samples between the first unanswered and the last sent one: how far asking goes ahead while one answer is late.
+    /// At least the requests that may be in flight.
     pub window: usize,
-    /// What all requests may cost.
+    /// What all requests of the run directory may cost, earlier ones included, in the currency of the prices; none for
+    /// no cap.
     pub max_cost: Option<Decimal>,
-    /// Work that a crash may make the student repeat.
+    /// Work that a crash may make the student repeat: how often it writes a checkpoint. By the clock, for no label
+    /// depends on it.
     pub checkpoint_every: Duration,
 }
 
@@ -230,7 +239,8 @@ pub(super) fn check(
     check_with(teachers, raw, base, run_dir, problems)
 }
 
-/// As [`check`], with `teachers` for those of `raw`.
+/// As [`check`], with `teachers` for those of `raw`. Every part is checked before the first that is missing ends it, so
+/// that all is told.
 pub(super) fn check_with(
     teachers: Vec<TeacherConfig>,
     raw: RawConfig,
@@ -261,6 +271,8 @@ fn task(raw: RawTask, problems: &mut Problems) -> Option<Task> {
     })
 }
 
+/// The labels. Names that are empty or there twice are told with their places, as they were typed; [`LabelSet::new`]
+/// would tell the first alone.
 fn labels(raw: Vec<RawLabel>, problems: &mut Problems) -> Option<LabelSet> {
     let labels: Vec<Label> = raw
         .into_iter()
@@ -291,6 +303,7 @@ fn labels(raw: Vec<RawLabel>, problems: &mut Problems) -> Option<LabelSet> {
 /// Bytes of a line, at most: what reads and keeps a row holds all of it.
 const LONGEST_LINE: u64 = 16 << 20;
 
+/// The corpus. Whether its file is there is for the run to find out: a configuration may be checked before.
 fn corpus(raw: RawCorpus, base: &Path, problems: &mut Problems) -> Option<CorpusConfig> {
     let path = required("corpus.path", raw.path, "the JSONL file of texts", problems)?;
     let text_field = raw.text_field.unwrap_or_else(|| "text".to_owned());
@@ -323,6 +336,7 @@ fn combine(raw: &RawCandidates, problems: &mut Problems) -> Option<Combine> {
 /// Weights of one copy of a student, at most: 1 GiB.
 const MOST_WEIGHTS: u64 = 1 << 28;
 
+/// The student, with what is right for its kind where nothing is said.
 fn student(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<StudentConfig> {
     #[derive(Clone, Copy)]
     enum Kind {
@@ -354,7 +368,7 @@ fn student(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<Stu
     })
 }
 
-/// A key of another kind of student would do nothing.
+/// A key of another kind of student would do nothing, and whoever wrote it believes that it does.
 fn only_for(kind: &str, keys: &[(&str, bool)], problems: &mut Problems) {
     for (key, _) in keys.iter().filter(|(_, set)| *set) {
         let message = format!("is for student.kind = \"{kind}\" alone: remove it, or set the kind");
@@ -362,6 +376,8 @@ fn only_for(kind: &str, keys: &[(&str, bool)], problems: &mut Problems) {
     }
 }
 
+/// The `ngram` student's own. The product is bounded too: either number alone may be right, and both together more than
+/// a machine has.
 fn ngram(raw: &RawStudent, problems: &mut Problems) -> NgramConfig {
     let dimension = number("student.dimension", raw.dimension, 32, 1..=4096, problems);
     let buckets = number("student.buckets", raw.buckets, 1 << 17, 16..=1 << 24, problems);
@@ -373,6 +389,7 @@ fn ngram(raw: &RawStudent, problems: &mut Problems) -> NgramConfig {
     NgramConfig { dimension, buckets }
 }
 
+/// The `encoder` student's own. The folder itself is read when the student is made.
 fn encoder(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<EncoderConfig> {
     let Some(model) = &raw.model else {
         let message = "is missing: the Hugging Face folder of a BERT-like encoder (config.json, model.safetensors, tokenizer.json)";
@@ -433,6 +450,7 @@ fn run(
     teachers: &[TeacherConfig],
     problems: &mut Problems,
 ) -> RunConfig {
+    // A window that is smaller than this would leave a teacher idle.
     let in_flight = teachers.iter().map(TeacherConfig::max_in_flight).max().unwrap_or(OWN_IN_FLIGHT);
     // A task's name is the user's; as a folder's name it must stay one folder.
     let folder: String = task.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
@@ -444,6 +462,7 @@ fn run(
     }
     let max_cost = raw.max_cost.map(|cost| decimal("run.max_cost", cost, problems));
     for (index, teacher) in teachers.iter().enumerate() {
+        // Without prices no worst case can be reserved: the cap would be a promise that nothing keeps.
         if max_cost.is_some() && matches!(teacher, TeacherConfig::OpenAi(openai) if openai.price.is_none()) {
             let message = "is missing: run.max_cost can be kept only where prices are known";
             problems.push(Problem::at(&format!("teachers.{index}.price"), message));

@@ -1,4 +1,7 @@
 //! Checks of single settings: each gives a value to go on with, and says what is wrong.
+//!
+//! What goes on in the place of a wrong value is never used: a configuration with a problem is refused as a whole. It
+//! is there so that the checks after this one can find what else is wrong.
 
 use std::ops::RangeInclusive;
 use std::path::{Component, Path, PathBuf};
@@ -9,7 +12,8 @@ use super::raw_teacher::RawDecimal;
 use super::{Problem, Problems};
 use crate::domain::label::nearest;
 
-/// `path` as seen from `base`, with `folder/..` taken out where that names the same place.
+/// `path` as seen from `base`, with `folder/..` taken out where that names the same place: through a symbolic link,
+/// `..` leads elsewhere. Looks at the disk for that alone; the path need not be there.
 pub(super) fn resolve(base: &Path, path: PathBuf) -> PathBuf {
     let mut resolved = PathBuf::new();
     for part in base.join(path).components() {
@@ -28,6 +32,7 @@ pub(super) fn has_prefix(text: &str, prefix: &str) -> bool {
     text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
+/// The value of a key that has no default. `what` tells what belongs there.
 pub(super) fn required<T>(key: &str, value: Option<T>, what: &str, problems: &mut Problems) -> Option<T> {
     if value.is_none() {
         problems.push(Problem::at(key, format!("is missing: {what}")));
@@ -35,7 +40,7 @@ pub(super) fn required<T>(key: &str, value: Option<T>, what: &str, problems: &mu
     value
 }
 
-/// The value or the default; a value out of range is a problem, and the default goes on in its place.
+/// The value or the default. A value out of `range` is a problem, and so is NaN, which is in no range.
 pub(super) fn number<T: PartialOrd + Copy + std::fmt::Display>(
     key: &str,
     value: Option<T>,
@@ -54,11 +59,13 @@ pub(super) fn number<T: PartialOrd + Copy + std::fmt::Display>(
     }
 }
 
+/// The choice of this name; else a problem with the name that was meant, or with all there are.
 pub(super) fn one_of<T: Copy>(key: &str, value: &str, choices: &[(&str, T)], problems: &mut Problems) -> Option<T> {
     if let Some((_, choice)) = choices.iter().find(|(name, _)| *name == value) {
         return Some(*choice);
     }
     let names = || choices.iter().map(|(name, _)| *name);
+    // One guess, where it is close; else the whole list, which is short.
     let hint = match nearest(value, names()) {
         Some(near) => format!("did you mean {near:?}?"),
         None => format!("it can be: {}", names().collect::<Vec<_>>().join(", ")),
@@ -67,7 +74,8 @@ pub(super) fn one_of<T: Copy>(key: &str, value: &str, choices: &[(&str, T)], pro
     None
 }
 
-/// A decimal of at least 0 and at most a million; anything else is a problem, and 0 goes on in its place.
+/// A decimal of at least 0 and at most a million; anything else is a problem, and 0 goes on in its place. Sums of money
+/// are bounded so that adding and multiplying them cannot overflow.
 pub(super) fn decimal(key: &str, raw: RawDecimal, problems: &mut Problems) -> Decimal {
     let text = match &raw {
         // The shortest decimal that reads as this number: what was typed.

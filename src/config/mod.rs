@@ -1,4 +1,7 @@
 //! The configuration: raw (what was typed) → checked (no options left). All errors at once, each with its key.
+//!
+//! `reader` finds wrong keys and types, `checked` and `teacher` find wrong values, by the checks of `fields`. What they
+//! refer to (files, folders, keys) is not looked at here: [`check`](crate::check) does that.
 
 mod checked;
 mod fields;
@@ -47,8 +50,10 @@ impl Config {
         let mut raw = RawConfig::default();
         raw.task.name = Some(task.to_owned());
         raw.task.labels = Some(labels.into_iter().map(|label| RawLabel::Name(label.into())).collect());
+        // A mark that there is none: a run that was given no corpus of its own then says what it lacks.
         raw.corpus.path = Some(PathBuf::new());
         let mut problems = Problems::default();
+        // Past the check of teachers, of which the program brings its own.
         let checked = checked::check_with(Vec::new(), raw, Path::new(""), Some(dir.into()), &mut problems);
         match checked {
             Some(config) if problems.is_empty() => Ok(config),

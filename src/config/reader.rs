@@ -1,4 +1,8 @@
 //! From TOML text to the raw configuration, with *all* wrong keys and types found in one go.
+//!
+//! Who writes a configuration by hand makes more than one mistake, and a program that tells one at a time is run as
+//! often. serde gives up at the first wrong type, so each is noted and taken out, and what is left is read again: as
+//! often as there are mistakes.
 
 use schemars::Schema;
 #[cfg(test)]
@@ -21,6 +25,7 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> RawConfig {
     let mut value = toml::Value::Table(table);
     // serde stops at the first wrong type: note it, take it out, read again.
     loop {
+        // Anew each time: only the reading that comes to the end has seen all keys.
         let mut unknown = Vec::new();
         let mut track = serde_path_to_error::Track::new();
         let typed = serde_path_to_error::Deserializer::new(value.clone(), &mut track);
@@ -33,9 +38,12 @@ pub(super) fn read(text: &str, problems: &mut Problems) -> RawConfig {
                 let path = steps(&track.path().to_string());
                 let message: toml::de::Error = error;
                 problems.add(&path, message.message());
+                // Nothing was taken out, so the next reading would stop at the same place for ever.
                 if !remove(&mut value, &path) {
                     return RawConfig::default();
                 }
+                // What stood behind it in an array has another index now, and other problems are to be told by the old
+                // one.
                 problems.take_out(&path);
             }
         }
@@ -47,7 +55,7 @@ fn steps(path: &str) -> String {
     path.replace('[', ".").replace(']', "")
 }
 
-/// Takes the value at `path` out of the tree.
+/// Takes the value at `path` out of the tree; false if there is none. Steps are keys of tables and indices of arrays.
 fn remove(value: &mut toml::Value, path: &str) -> bool {
     let Some((parents, last)) = path.rsplit_once('.') else {
         return value.as_table_mut().is_some_and(|table| table.remove(path).is_some());
@@ -77,6 +85,8 @@ fn remove(value: &mut toml::Value, path: &str) -> bool {
     }
 }
 
+/// Notes keys that nothing reads: mostly misspelt, and a setting that is silently without effect is worse than none.
+/// With the key that was meant, by likeness to those that the schema has at that place.
 fn report_unknown(unknown: &[String], problems: &mut Problems) {
     let schema = schemars::schema_for!(RawConfig);
     for path in unknown {
@@ -90,7 +100,8 @@ fn report_unknown(unknown: &[String], problems: &mut Problems) {
     }
 }
 
-/// The keys that the schema has at `path` (array indices in the path are passed over).
+/// The keys that the schema has at `path`, for arrays those of their items. The schema knows them since it is made from
+/// the same types that serde reads into.
 fn known_keys(schema: &Schema, path: &str) -> Vec<String> {
     let root = schema.as_value();
     let mut at = root;
@@ -109,6 +120,7 @@ fn known_keys(schema: &Schema, path: &str) -> Vec<String> {
         .unwrap_or_default()
 }
 
+/// What `at` stands for: where it refers to a definition of the schema (`#/$defs/NAME`), that.
 fn resolve<'a>(root: &'a Json, at: &'a Json) -> &'a Json {
     at.get("$ref")
         .and_then(Json::as_str)

@@ -20,7 +20,7 @@ pub enum TeacherConfig {
 }
 
 impl TeacherConfig {
-    /// The teacher's name in the journal.
+    /// The teacher's name, under which its answers are kept.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -29,6 +29,7 @@ impl TeacherConfig {
         }
     }
 
+    /// Requests, or what is like them, that may be on their way at a time.
     pub(super) fn max_in_flight(&self) -> usize {
         match self {
             Self::Recorded(_) => RECORDED_IN_FLIGHT,
@@ -37,7 +38,7 @@ impl TeacherConfig {
     }
 }
 
-/// A recording costs nothing to ask; what is in flight are journal writes, which go to disk in groups.
+/// A recording costs nothing to ask; what is in flight are writes of answers, which go to disk in groups.
 const RECORDED_IN_FLIGHT: usize = 64;
 
 /// A file of answers.
@@ -54,7 +55,7 @@ pub struct RecordedConfig {
 pub struct OpenAiConfig {
     /// The teacher's name.
     pub name: String,
-    /// The model.
+    /// The model, by the name that the server has for it.
     pub model: String,
     /// How it is reached.
     pub http: HttpConfig,
@@ -62,9 +63,9 @@ pub struct OpenAiConfig {
     pub prompt: PromptConfig,
     /// How fast, and when to give up.
     pub limits: LimitsConfig,
-    /// What tokens cost.
+    /// What tokens cost; without it nothing is counted but what the provider says that it charged.
     pub price: Option<Price>,
-    /// The model's tokenizer.json.
+    /// The model's tokenizer.json, to count tokens with; without it they are estimated from bytes.
     pub tokenizer: Option<PathBuf>,
 }
 
@@ -73,19 +74,19 @@ pub struct OpenAiConfig {
 pub struct HttpConfig {
     /// The API's address, without a slash at the end.
     pub base_url: String,
-    /// The environment variable of the key, if one is to be sent.
+    /// The environment variable of the key, if one is to be sent. Never the key itself: configurations are shared.
     pub api_key_env: Option<String>,
     /// The header of the key; `None` for `Authorization: Bearer`.
     pub api_key_header: Option<String>,
     /// Whether plain http may leave this machine.
     pub allow_http: bool,
-    /// When a request counts as lost.
+    /// When a request counts as lost, from its start to the end of its reply.
     pub timeout: Duration,
     /// When a connection counts as impossible.
     pub connect_timeout: Duration,
-    /// When a reply that stands still counts as lost.
+    /// When a reply of which nothing more comes counts as lost.
     pub read_timeout: Duration,
-    /// A longer reply counts as lost.
+    /// A longer reply counts as lost. It may well be charged, so its reservation is kept.
     pub max_reply_bytes: usize,
 }
 
@@ -101,7 +102,7 @@ pub enum Mode {
     CandidatesIfUnsure,
 }
 
-/// The form in which an answer is asked for; each falls back to the next.
+/// The form in which an answer is asked for; each falls back to the next where a server does not take it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Output {
@@ -128,7 +129,7 @@ pub enum Choose {
 pub struct ExamplesConfig {
     /// The file.
     pub path: PathBuf,
-    /// Examples with each text.
+    /// Examples with each text, at most.
     pub shots: usize,
     /// Which.
     pub choose: Choose,
@@ -151,9 +152,9 @@ pub struct PromptConfig {
     pub output: Output,
     /// Whether log-probabilities are asked for.
     pub logprobs: bool,
-    /// Answers per text.
+    /// Answers per text (self-consistency); the labels are ranked by their votes.
     pub draws: u32,
-    /// Sampling temperature.
+    /// Sampling temperature; not sent to models that take their own alone.
     pub temperature: f64,
     /// Tokens of an answer, at most.
     pub max_tokens: u32,
@@ -162,21 +163,21 @@ pub struct PromptConfig {
 /// How fast a server is asked, and when to give up.
 #[derive(Debug, Clone)]
 pub struct LimitsConfig {
-    /// Requests per minute.
+    /// Requests per minute, of all who ask this model with this key and share `Addresses`; none for no limit.
     pub requests_per_minute: Option<u32>,
-    /// Tokens per minute.
+    /// Tokens per minute, of prompts and answers. At least `max_tokens`: one answer has to fit.
     pub tokens_per_minute: Option<u32>,
-    /// Requests in flight, at most.
+    /// Requests in flight, at most. Lowered where the process may not open so many files.
     pub max_in_flight: usize,
     /// Requests in flight to which an overloaded server slows them at most.
     pub min_in_flight: usize,
-    /// How often a request is sent again for its own errors.
+    /// How often a request is sent again for its own errors. Pauses of an overloaded server do not count.
     pub max_retries: u32,
-    /// How long the server may answer nothing at all.
+    /// How long the server may answer nothing at all before the run stops.
     pub give_up_after: Duration,
 }
 
-/// Prices per million tokens.
+/// Prices per million tokens, in whatever currency `run.max_cost` is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Price {
     /// Prompt tokens.
@@ -185,13 +186,15 @@ pub struct Price {
     pub cached_input: Decimal,
     /// Tokens of answers.
     pub output: Decimal,
-    /// What a request in a batch file costs, as a share.
+    /// What a request in a batch file costs, as a share of these prices.
     pub batch_share: Decimal,
 }
 
 /// Makes the full key of a teacher's setting.
 type Key<'a> = &'a dyn Fn(&str) -> String;
 
+/// The teachers that are right; each of the others has its problems told. Names must differ: answers are kept under
+/// them.
 pub(super) fn teachers(raw: Vec<RawTeacher>, base: &Path, problems: &mut Problems) -> Vec<TeacherConfig> {
     if raw.is_empty() {
         problems.push(Problem::at(
@@ -227,6 +230,7 @@ pub(super) fn teachers(raw: Vec<RawTeacher>, base: &Path, problems: &mut Problem
 /// Keys of the kind "recorded"; all others are of "openai", which has all but `path`.
 const RECORDED_KEYS: [&str; 3] = ["kind", "name", "path"];
 
+/// A recording. It goes by its file's name where it has none of its own.
 fn recorded(raw: RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<TeacherConfig> {
     // What was typed, by key: the raw type serialises as it was read.
     let given = serde_json::to_value(&raw).unwrap_or_default();
@@ -240,6 +244,7 @@ fn recorded(raw: RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> 
     Some(TeacherConfig::Recorded(RecordedConfig { name: raw.name.or(stem)?, path: resolve(base, path) }))
 }
 
+/// A server. It goes by its model where it has no name of its own.
 fn openai(mut raw: RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<TeacherConfig> {
     if raw.path.is_some() {
         problems.push(Problem::at(&key("path"), "belongs to kind \"recorded\"; this teacher is \"openai\""));
@@ -259,6 +264,7 @@ fn openai(mut raw: RawTeacher, base: &Path, key: Key, problems: &mut Problems) -
     })))
 }
 
+/// How it is reached. An address that would send texts and key in the clear is refused unless that is asked for.
 fn http(raw: &mut RawTeacher, key: Key, problems: &mut Problems) -> Option<HttpConfig> {
     let what = "the API's address, e.g. \"https://api.openai.com/v1\"";
     let base_url = required(&key("base_url"), raw.base_url.take(), what, problems);
@@ -279,13 +285,14 @@ fn http(raw: &mut RawTeacher, key: Key, problems: &mut Problems) -> Option<HttpC
         api_key_header: raw.api_key_header.take(),
         allow_http,
         timeout: Duration::from_secs_f64(timeout),
+        // Connecting is part of the request: a longer time for it alone would never be reached.
         connect_timeout: Duration::from_secs_f64(connect.min(timeout)),
         read_timeout: Duration::from_secs_f64(read),
         max_reply_bytes,
     })
 }
 
-/// What is wrong with an address, if anything is.
+/// What is wrong with an address, if anything is. It is not repeated: it may hold a password.
 fn address_problem(url: &str, allow_http: bool) -> Option<String> {
     if !["https://", "http://"].iter().any(|scheme| has_prefix(url, scheme)) {
         return Some("must begin with https:// or http://".to_owned());
@@ -303,6 +310,7 @@ fn address_problem(url: &str, allow_http: bool) -> Option<String> {
 }
 
 /// Whether an address is on this machine.
+/// By its name or number alone: another name that happens to lead here counts as another machine.
 pub(crate) fn is_loopback(url: &reqwest::Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -310,7 +318,7 @@ pub(crate) fn is_loopback(url: &reqwest::Url) -> bool {
 
 /// Providers' keys begin like this, some of them so that they could be a variable's name.
 const KEY_PREFIXES: [&str; 10] = ["sk-", "sk_", "hf_", "gsk_", "xai-", "AIza", "r8_", "pplx-", "nvapi-", "ghp_"];
-/// Letters and digits in one piece of so many characters are no word.
+/// Letters and digits in one piece of so many characters are no word, but most likely a key.
 const RANDOM_CHARS: usize = 16;
 
 /// What is wrong with the name of a variable, if anything is. The name is not repeated: it may be a key.
@@ -330,6 +338,7 @@ fn variable_problem(name: &str) -> Option<String> {
     })
 }
 
+/// What it is asked. Templates and examples are read when the teacher is set up, which tells what is wrong in them.
 fn prompt(raw: &mut RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<PromptConfig> {
     let modes = [
         ("candidates", Mode::Candidates),
@@ -364,6 +373,7 @@ fn prompt(raw: &mut RawTeacher, base: &Path, key: Key, problems: &mut Problems) 
     })
 }
 
+/// Few-shot examples, where there is a file of them.
 fn examples(raw: &mut RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<ExamplesConfig> {
     let ways = [("fixed", Choose::Fixed), ("nearest", Choose::Nearest)];
     let choose = one_of(&key("choose"), raw.choose.as_deref().unwrap_or("fixed"), &ways, problems);
@@ -379,6 +389,7 @@ fn examples(raw: &mut RawTeacher, base: &Path, key: Key, problems: &mut Problems
     Some(ExamplesConfig { path: resolve(base, path), shots, choose: choose? })
 }
 
+/// How fast it is asked. `max_tokens` is the least that tokens per minute can be: less, and no request would ever fit.
 fn limits(raw: &RawTeacher, max_tokens: u32, key: Key, problems: &mut Problems) -> LimitsConfig {
     let max_in_flight = number(&key("max_in_flight"), raw.max_in_flight, 16, 1..=4096, problems);
     let give_up = number(&key("give_up_after_s"), raw.give_up_after_s, 300.0, 0.0..=1e6, problems);
@@ -396,6 +407,8 @@ fn limits(raw: &RawTeacher, max_tokens: u32, key: Key, problems: &mut Problems) 
     }
 }
 
+/// What its tokens cost. Cached ones cost as much as others where nothing is said, batches as much as single requests:
+/// a cap is kept by the dearest reading.
 fn price(raw: RawPrice, key: Key, problems: &mut Problems) -> Option<Price> {
     let (input, output) = (key("price.input"), key("price.output"));
     let input_price = required(&input, raw.input, "the price of a million prompt tokens", problems);

@@ -1,4 +1,5 @@
-//! The file of a corpus: one that can be read again at every start.
+//! The file of a corpus: one that can be read again at every start. A run that goes on reads its corpus from the
+//! beginning, and passes over what it knows; what can be read once only would be an empty corpus the second time.
 
 use std::fs::File;
 use std::os::unix::fs::FileTypeExt;

@@ -1,4 +1,7 @@
 //! A corpus of one JSON object a line.
+//!
+//! Nothing of a line but text and id is kept. Blank lines are no rows; every other line is one, good or bad, and its
+//! number is that in the file, so that a person finds it with an editor.
 
 use std::io::BufRead;
 use std::path::PathBuf;
@@ -14,12 +17,15 @@ use crate::error::{Error, Result};
 /// Fields of a row that are named where the one of the text is missing.
 const NAMED_FIELDS: usize = 12;
 
+/// See the module. Holds one line at a time, which is no longer than `max_line_bytes`.
 pub(super) struct Jsonl {
     lines: Lines<Box<dyn BufRead + Send>>,
+    /// For messages; the input may be a pipe.
     path: PathBuf,
     text_field: String,
     id_field: String,
     max_line_bytes: usize,
+    /// What these settings are called where they were typed.
     settings: Settings,
 }
 
@@ -36,8 +42,10 @@ impl Jsonl {
         }
     }
 
+    /// The sample in a line, or why there is none, as the end of a sentence that the line begins.
     fn sample(&self, line: &str) -> Result<Sample, String> {
         let mut object: Map<String, Value> = serde_json::from_str(line).map_err(|error| not_an_object(&error))?;
+        // As it is, spaces included: the text is hashed into keys, and answers are stored under those.
         let text = match object.remove(&self.text_field) {
             Some(Value::String(text)) if !text.trim().is_empty() => text,
             Some(Value::String(_)) => return Err(format!("the field {:?} is empty", self.text_field)),
@@ -48,6 +56,7 @@ impl Jsonl {
         Ok(Sample { id, text })
     }
 
+    /// Mostly the field has another name: so those that are there are named, and where to say which it is.
     fn without_text(&self, object: &Map<String, Value>) -> String {
         let mut fields: Vec<&str> = object.keys().map(String::as_str).take(NAMED_FIELDS).collect();
         if object.len() > fields.len() {
@@ -60,13 +69,14 @@ impl Jsonl {
         )
     }
 
+    /// The line itself was passed over without being held.
     fn too_long(&self) -> String {
         let setting = self.settings.max_line_bytes.map(|name| format!(" ({name})")).unwrap_or_default();
         format!("is longer than {} bytes{setting}", self.max_line_bytes)
     }
 }
 
-/// serde_json counts lines too, of which there is one here.
+/// serde_json counts lines too, of which there is one here: its "line 1" beside the corpus' own line would confuse.
 fn not_an_object(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let what = message.split(" at line ").next().unwrap_or_default();
@@ -80,6 +90,7 @@ impl Corpus for Jsonl {
 
     fn next_row(&mut self) -> Result<Option<Row>> {
         loop {
+            // A file that cannot be read any further ends the run; a line that cannot be used does not.
             let next = self.lines.next_line().map_err(|source| Error::Input {
                 what: "corpus",
                 path: self.path.clone(),

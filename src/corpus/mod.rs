@@ -109,7 +109,13 @@ fn file_name(path: &Path) -> String {
     path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
 }
 
-/// Opens the configured corpus and reads its first rows: an empty one, or one of another format, is an error.
+/// Opens the configured corpus and reads its first rows: an empty one, or one of another format, is an error. The rows
+/// that were read for that come again as the first ones.
+///
+/// # Errors
+///
+/// [`Error::Input`] where the file cannot be read; [`Error::Unfit`] where it is no file, is empty, or none of its first
+/// rows is of use, with what it is instead and the command that converts it.
 pub fn open(config: &CorpusConfig) -> Result<Box<dyn Corpus>> {
     let file = file::open(&config.path)?;
     let mut corpus = jsonl(Box::new(BufReader::with_capacity(BUFFER, file)), config, Settings::CONFIGURATION)?;
@@ -121,6 +127,11 @@ pub fn open(config: &CorpusConfig) -> Result<Box<dyn Corpus>> {
 }
 
 /// Rows of JSON objects from any input; `config.path` is its name in errors, and `settings` those of `config`.
+/// Unlike [`open`] it does not read ahead: the first call of `next_row` says whether the input is of use.
+///
+/// # Errors
+///
+/// [`Error::Input`] where its first bytes cannot be read.
 pub fn read_jsonl(
     input: Box<dyn BufRead + Send>,
     config: &CorpusConfig,
@@ -130,6 +141,10 @@ pub fn read_jsonl(
 }
 
 /// One text a line, from any input that is called `path` in errors. The id is the line's number.
+///
+/// # Errors
+///
+/// [`Error::Input`] where its first bytes cannot be read.
 pub fn read_lines(mut input: Box<dyn BufRead + Send>, path: &Path, max_line_bytes: usize) -> Result<Box<dyn Corpus>> {
     // Of text, any is right.
     let kind = looks_like(&mut input, path)?.filter(|kind| kind.is_certain() && *kind != sniff::Kind::Array);
@@ -137,13 +152,15 @@ pub fn read_lines(mut input: Box<dyn BufRead + Send>, path: &Path, max_line_byte
     Ok(Box::new(sound::Sound::new(rows, path.to_owned(), "text".to_owned(), kind)))
 }
 
+/// The rows of JSON objects, and what to say where none of the first is of use.
 fn jsonl(mut input: Box<dyn BufRead + Send>, config: &CorpusConfig, settings: Settings) -> Result<sound::Sound> {
     let kind = looks_like(&mut input, &config.path)?;
     let rows = Box::new(jsonl::Jsonl::read(input, config, settings));
     Ok(sound::Sound::new(rows, config.path.clone(), config.text_field.clone(), kind))
 }
 
-/// What `input` looks like, if not JSONL; nothing is taken from it.
+/// What `input` looks like, if not JSONL; nothing is taken from it. By what its buffer holds after one read, which of a
+/// pipe may be little.
 fn looks_like(input: &mut dyn BufRead, path: &Path) -> Result<Option<sniff::Kind>> {
     let head = input.fill_buf().map_err(|source| Error::Input { what: "corpus", path: path.to_owned(), source })?;
     Ok(sniff::Kind::of(head))

@@ -18,6 +18,7 @@ use crate::error::Result;
 #[derive(Debug, Clone)]
 pub struct Samples<I> {
     samples: I,
+    /// The number of the last one: what stands for a line.
     given: u64,
 }
 

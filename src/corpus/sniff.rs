@@ -1,11 +1,15 @@
 //! What a file that is no corpus is instead, told by its first bytes, and the command that makes a corpus of it.
+//!
+//! A guess, so it never refuses a file by itself: only where none of the first rows is of use does it say why. What is
+//! certain by its first bytes (compressed, another encoding, one array) is the exception. Commands are for a shell, and
+//! never write over the file.
 
 use std::fmt;
 use std::path::Path;
 
-/// Cells of a header line are short.
+/// Characters of a header's cell, at most: names of columns are short, parts of a sentence mostly not.
 const LONGEST_COLUMN: usize = 40;
-/// Columns that nearly every table of texts has one of.
+/// Columns that nearly every table of texts has one of: a first line with one of these is a header, whatever follows.
 const USUAL_COLUMNS: [&str; 9] = ["text", "id", "label", "message", "body", "content", "title", "question", "sentence"];
 
 /// A content that is not one JSON object a line.
@@ -17,13 +21,13 @@ pub(super) enum Kind {
     Zip,
     /// Columns, for programs.
     Parquet,
-    /// Text in this encoding, as iconv calls it.
+    /// Text in this encoding, as iconv calls it. Told apart from no text at all, since it can be converted.
     Utf16(&'static str),
     /// No text at all.
     Binary,
     /// All rows in one JSON array.
     Array,
-    /// JSON objects that go over several lines.
+    /// JSON objects that go over several lines, as pretty-printers write them.
     Spread,
     /// One JSON string a line.
     Strings,
@@ -39,6 +43,7 @@ impl Kind {
         if let Some(kind) = by_magic(head) {
             return Some(kind);
         }
+        // The head may end in the middle of a character or a line: no matter for what is looked for.
         let text = String::from_utf8_lossy(head);
         let text = text.trim_start_matches('\u{feff}').trim_start();
         let first = text.lines().next()?.trim_end();
@@ -49,6 +54,7 @@ impl Kind {
         if first == "{" {
             return Some(Self::Spread);
         }
+        // Some line begins an object: it may well be JSONL with bad rows at its head, and their reasons say more.
         if text.lines().any(|line| line.trim_start().starts_with('{')) {
             return None;
         }
@@ -77,6 +83,8 @@ impl Kind {
         }
     }
 
+    /// The command, of programs that most machines have; none where a person has to decide something first. `from` and
+    /// `to` are quoted.
     fn command(&self, from: &str, to: &str, text_field: &str) -> Option<String> {
         let field = serde_json::Value::from(text_field);
         let jq = |options: &str, program: String| format!("jq {options} {} < {from} > {to}", quoted(&program));
@@ -125,6 +133,7 @@ impl fmt::Display for Kind {
     }
 }
 
+/// By the magic numbers that formats begin with, or the pattern of bytes of an encoding.
 fn by_magic(head: &[u8]) -> Option<Kind> {
     let magics: [(&[u8], Kind); 10] = [
         (b"\x1f\x8b", Kind::Compressed("gzip")),
@@ -163,6 +172,7 @@ fn table(text: &str) -> Option<Kind> {
         let is_usual = |cell: &String| USUAL_COLUMNS.contains(&cell.to_lowercase().as_str());
         let row_has_as_many = row.is_some_and(|row| row.matches(delimiter).count() + 1 >= cells.len());
         let are_words = cells.iter().all(|cell| !cell.contains(' '));
+        // Either a column that tables of texts have, or one-word names over a row with as many cells.
         let is_header = cells.len() > 1
             && cells.iter().all(is_name)
             && (cells.iter().any(is_usual) || (row_has_as_many && are_words));
@@ -175,7 +185,7 @@ fn converted(path: &Path) -> String {
     path.with_extension("converted.jsonl").to_string_lossy().into_owned()
 }
 
-/// As a shell reads it back.
+/// As a shell reads it back: between single quotes, in which only the quote itself means something.
 fn quoted(text: &str) -> String {
     let is_plain = text.chars().all(|c| c.is_alphanumeric() || "/._-+@%:".contains(c));
     if is_plain && !text.is_empty() { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }

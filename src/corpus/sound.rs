@@ -16,8 +16,10 @@ const REASONS: usize = 3;
 
 /// See the module.
 pub(super) struct Sound {
+    /// What is read, whatever its format.
     rows: Box<dyn Corpus>,
     path: PathBuf,
+    /// Named in the command that converts the file.
     text_field: String,
     /// What the file looks like, if not JSONL.
     kind: Option<Kind>,
@@ -35,6 +37,7 @@ impl Sound {
     /// Reads up to the first good row. Gives whether there is any row at all.
     pub(super) fn begin(&mut self) -> Result<bool> {
         self.has_begun = true;
+        // Not a row of it is read: a compressed file may be one line of a gigabyte.
         if let Some(kind) = self.kind.as_ref().filter(|kind| kind.is_certain()) {
             return Err(self.refused(kind.advice(&self.path, &self.text_field)));
         }
@@ -49,12 +52,14 @@ impl Sound {
         if self.ahead.is_empty() {
             return Ok(false);
         }
+        // What the file is says more than what is wrong with each of its lines.
         Err(self.refused(match &self.kind {
             Some(kind) => kind.advice(&self.path, &self.text_field),
             None => self.reasons(),
         }))
     }
 
+    /// What is wrong with the first rows: a few different reasons, each with the first line that has it.
     fn reasons(&self) -> String {
         let count = self.ahead.len();
         let which = if count == MOST_BAD { format!("first {count} rows") } else { format!("{count} rows") };
@@ -83,6 +88,8 @@ impl Corpus for Sound {
     }
 
     fn next_row(&mut self) -> Result<Option<Row>> {
+        // Of an input that cannot be opened twice, the beginning is looked at with the first row, which may have to be
+        // waited for.
         if !self.has_begun {
             self.begin()?;
         }

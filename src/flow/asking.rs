@@ -2,6 +2,9 @@
 //!
 //! A question is a task of its own. What it was paid for is never cut off by what happens to another: of several teachers and
 //! draws all are let come back before it is told how the question ended.
+//!
+//! Where two samples have one question, the first task asks and the others wait for its cell. Nothing here keeps an
+//! order: that is for placing, which waits for the tasks in the corpus' order.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -55,6 +58,7 @@ enum NoAnswer {
 /// See the module. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Asker {
+    /// In their order; each with what was seen of its first answers.
     teachers: Arc<[(Arc<dyn Teacher>, Fit)]>,
     combine: Combine,
     answers: Arc<dyn Answers>,
@@ -102,18 +106,22 @@ impl Asker {
             Err(NoAnswer::Unanswered(reason, tries)) => {
                 return Ok(Reply::Unanswered { id: sample.id, reason, tries });
             }
+            // Weighs less than what the halt was for, which is told.
             Err(NoAnswer::Halted) => return Err(Error::Interrupted),
         };
+        // A text without a candidate arrives too: the student labels it alone, and it is listed as failed.
         let failed = opinions.iter().all(|opinion| opinion.labels.is_empty());
         let outcome = Outcome { opinions, failure: failed.then(|| why(&answers)) };
         Ok(match arrived {
             None => Reply::Answered(NewInput::Arrive(sample, outcome), claim),
+            // Its old opinions are as good; a new event would only make the log longer.
             Some(_) if failed => Reply::AsBefore,
             Some(position) => Reply::Answered(NewInput::Answers(position, outcome), claim),
         })
     }
 
-    /// All teachers at the same time; labels rank in the order of the teachers.
+    /// All teachers at the same time; labels rank in the order of the teachers. An opinion of every teacher, also an
+    /// empty one: the input log says who was asked.
     async fn union(&self, sample: &Sample, slots: &[Vec<Slot>]) -> Result<(Vec<Opinion>, Vec<AnswerRecord>), NoAnswer> {
         let asked = self.teachers.iter().zip(slots).map(|(teacher, draws)| self.draw(teacher, draws, sample));
         let answers = all_of(join_all(asked).await)?;
@@ -121,7 +129,9 @@ impl Asker {
         Ok((opinions, answers.into_iter().flatten().collect()))
     }
 
-    /// One teacher after the other, until they name one label; the last one asked ranks first.
+    /// One teacher after the other, until they name one label; the last one asked ranks first. Stored answers of
+    /// teachers further down are left alone where those before are sure: the same answers then give the same input,
+    /// whatever a log has besides.
     async fn cascade(
         &self,
         sample: &Sample,
@@ -132,6 +142,7 @@ impl Asker {
             let drawn = self.draw(teacher, draws, sample).await?;
             opinions.insert(0, opinion(number, &drawn));
             answers.extend(drawn);
+            // Sure is who names one label, and nobody before named another.
             let outcome = Outcome { opinions: opinions.clone(), failure: None };
             if outcome.candidates().len() == 1 {
                 break;
@@ -140,7 +151,7 @@ impl Asker {
         Ok((opinions, answers))
     }
 
-    /// All answers of one teacher.
+    /// All answers of one teacher, its draws at the same time, in the order of the draws.
     async fn draw(
         &self,
         teacher: &(Arc<dyn Teacher>, Fit),
@@ -150,6 +161,7 @@ impl Asker {
         all_of(join_all((0..).zip(slots).map(|(draw, slot)| self.fill(teacher, slot, sample, draw))).await)
     }
 
+    /// One answer: the stored one, or the one that is asked for, once, however many wait for it.
     async fn fill(
         &self,
         teacher: &(Arc<dyn Teacher>, Fit),
@@ -164,6 +176,9 @@ impl Asker {
     }
 
     /// Asks until the answer names a label or the teacher's tries are used up. Every answer is stored.
+    ///
+    /// When this returns an answer, it is durable, and was paid for once. What a kill can lose is what was sent and is
+    /// not stored, and the permit bounds how much that is.
     async fn ask(
         &self,
         (teacher, fit): &(Arc<dyn Teacher>, Fit),
@@ -181,7 +196,8 @@ impl Asker {
             let attempt = cell.attempts.load(Ordering::Relaxed) + 1;
             self.progress.asked.add(1);
             self.failpoint("before-asking")?;
-            // It may panic before it gives a future, too.
+            // A teacher of the program's own may panic, also before it gives a future. Caught here, it takes nothing from
+            // the other draws and teachers of this task, which may be paid for.
             let asked = AssertUnwindSafe(async { teacher.ask(sample, draw).await }).catch_unwind().await;
             let asked = asked.map_err(|panic| self.halted(panicked("teacher", panic)))?;
             let (Asked { answer, permit }, unanswered) = match asked {
@@ -190,9 +206,11 @@ impl Asker {
                 Err(AskError::Stop(reason)) => {
                     return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
                 }
+                // Whoever stopped the teacher has said why.
                 Err(AskError::Cancelled) => return Err(NoAnswer::Halted),
             };
             self.failpoint("answer-received")?;
+            // Not stored: no log can hold it, and a teacher that gives it would give more.
             if let Some(reason) = nonsense(&answer, self.labels) {
                 return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
             }
@@ -201,6 +219,7 @@ impl Asker {
                 .then(|| fit.look(&answer))
                 .flatten()
                 .map(|reason| self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
+            // Under the id of who asked first; others with the same question find it by its key.
             let record = AnswerRecord {
                 key: cell.key,
                 id: sample.id.clone(),
@@ -209,15 +228,19 @@ impl Asker {
                 attempt,
                 answer,
             };
+            // Goes along with the reply instead of into the store: see `unanswered`.
             if let Some(reason) = unanswered {
                 return Err(NoAnswer::Unanswered(format!("{}: {reason}", teacher.name()), vec![record]));
             }
+            // Returns after the fdatasync, which many answers share.
             self.answers.keep(vec![record.clone()]).await.map_err(|error| self.halted(error))?;
+            // No other task writes this number: the cell lets one in at a time.
             cell.attempts.store(attempt, Ordering::Relaxed);
             self.failpoint("answer-kept")?;
             // Only now may another request take its place.
             drop(permit);
             self.progress.add_cost(record.answer.cost.unwrap_or_default());
+            // This answer, at least, is kept.
             if let Some(halted) = misfit {
                 return Err(halted);
             }
@@ -227,6 +250,7 @@ impl Asker {
         }
     }
 
+    /// A place where tests kill or fail the program.
     fn failpoint(&self, name: &'static str) -> Result<(), NoAnswer> {
         pass(name).map_err(|error| self.halted(error))
     }
@@ -278,6 +302,7 @@ pub(crate) fn opinion(teacher: u16, draws: &[AnswerRecord]) -> Opinion {
     }
 }
 
+/// Why there are no candidates, of every teacher that was asked; what several draws have in common once.
 fn why(answers: &[AnswerRecord]) -> String {
     let reason = |record: &AnswerRecord| {
         let problem = record.answer.problem.as_ref().map_or("the answer names no label", |problem| &problem.message);

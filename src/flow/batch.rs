@@ -1,7 +1,8 @@
 //! Batch files: the questions of a corpus as a provider's batch input, and its results back into the store.
 //!
 //! A request's `custom_id` is the key of its answer. Results may come in any order, partly failed, and twice: an answer
-//! that is stored is not stored again.
+//! that is stored is not stored again. An export looks, an import owns the run directory while it works. Both work on
+//! the caller's thread and read the whole corpus, line by line.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -30,6 +31,8 @@ use crate::teacher::{self, Teacher};
 const MAX_REQUESTS: u64 = 50_000;
 const MAX_BYTES: u64 = 200 << 20;
 /// Results that are held at a time.
+/// Bounds the memory: providers put results in any order, so they are matched with texts in passes over the corpus, one
+/// for so many.
 const HELD: usize = 50_000;
 
 /// What an export wrote.
@@ -78,7 +81,9 @@ pub fn export(config: &Config, out: &Path) -> Result<Exported> {
             stem = format!("{stem}-{number}");
         }
         let mut files = Files::new(out, stem, MAX_REQUESTS, MAX_BYTES);
+        // Equal texts have one key, and are asked about once.
         let mut keys = HashSet::new();
+        // From its start for each teacher: one file after the other is open, whatever the number of teachers.
         let mut corpus = corpus::open(&config.corpus)?;
         while let Some(row) = corpus.next_row()? {
             let Ok(sample) = row.sample else { continue };
@@ -90,6 +95,7 @@ pub fn export(config: &Config, out: &Path) -> Result<Exported> {
                 if known.stored(teacher.as_ref(), key).is_some() {
                     exported.stored += 1;
                 } else if keys.insert(key) {
+                    // The same request that a run would send, so the answer is the one that the key stands for.
                     let wrong = |message| Error::TeacherConfig { teacher: teacher.name().to_owned(), message };
                     let (url, body) = requests.body(&sample).map_err(wrong)?;
                     let line = json!({"custom_id": key.to_hex(), "method": "POST", "url": url, "body": body});
@@ -122,6 +128,7 @@ struct Files<'a> {
     stem: String,
     number: u32,
     open: Option<(PathBuf, BufWriter<File>)>,
+    /// In the file that is open.
     requests: u64,
     bytes: u64,
     max_requests: u64,
@@ -133,6 +140,8 @@ impl<'a> Files<'a> {
         Self { out, stem, number: 0, open: None, requests: 0, bytes: 0, max_requests, max_bytes }
     }
 
+    /// Writes a line, in a new file where the open one is full; the file's name goes to `written`. A line that is
+    /// longer than a file may be gets one of its own.
     fn write(&mut self, line: &str, written: &mut Vec<PathBuf>) -> Result<()> {
         let bytes = line.len() as u64 + 1;
         if self.requests >= self.max_requests || self.bytes + bytes > self.max_bytes {
@@ -155,7 +164,7 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    /// Ends the file that is open.
+    /// What is buffered is written only here: dropped without it, a file may lack its end.
     fn close(&mut self) -> Result<()> {
         match self.open.take() {
             Some((path, mut file)) => file.flush().map_err(Error::run_file("write", &path)),
@@ -181,7 +190,9 @@ impl<'a> Files<'a> {
 /// A line of a provider's results.
 #[derive(Debug, Deserialize)]
 struct ResultLine {
+    /// The key of the answer in hexadecimal, as the export wrote it.
     custom_id: String,
+    /// None where the request failed; then there is an `error`, which nothing is made of.
     #[serde(default)]
     response: Option<Response>,
 }
@@ -189,6 +200,7 @@ struct ResultLine {
 #[derive(Debug, Deserialize)]
 struct Response {
     status_code: u16,
+    /// What the server would have replied to the request by itself.
     #[serde(default)]
     body: Value,
 }
@@ -203,6 +215,7 @@ pub fn import(config: &Config, files: &[PathBuf]) -> Result<Imported> {
     let ledger = Ledger::new(config.run.max_cost);
     let teachers = teacher::open_without_keys(config, &ledger)?;
     let identity = fingerprint::identity(&Plan::of(config.clone()), &teachers)?;
+    // As a run would: other prompts than those of the directory begin a new log, and a run beside this is an error.
     let owned = RunDir::own(&config.run.dir, identity)?;
     let opened = owned.store(None, &|| false)?;
     ledger.take_up(&config.run.dir, opened.totals().cost)?;
@@ -226,17 +239,22 @@ pub fn import(config: &Config, files: &[PathBuf]) -> Result<Imported> {
     written.and(taken).and_then(|()| ledger.close()).map(|()| imported)
 }
 
+/// An import under way.
 struct Import<'a> {
     config: &'a Config,
     teachers: &'a [Arc<dyn Teacher>],
     ledger: &'a Ledger,
     store: &'a Store,
     imported: Imported,
+    /// Results whose text has not been found yet; of two with one key the later.
     held: HashMap<AnswerKey, Value>,
+    /// Answers that are to be stored with the end of this pass.
     taken: Vec<AnswerRecord>,
 }
 
 impl Import<'_> {
+    /// Reads a file of results. A line is held whole, however long: the files are a provider's, and a person named
+    /// them.
     fn file(&mut self, path: &Path) -> Result<()> {
         let unreadable = |source| Error::Input { what: "batch results", path: path.to_owned(), source };
         let mut reader = BufReader::new(File::open(path).map_err(unreadable)?);
@@ -251,6 +269,8 @@ impl Import<'_> {
         Ok(())
     }
 
+    /// Holds a result, or counts why not. A line that cannot be read is counted as foreign: a file that is no batch
+    /// file then says so by its numbers, and an odd line costs no others.
     fn line(&mut self, line: &[u8]) {
         if line.trim_ascii().is_empty() {
             return;
@@ -261,6 +281,7 @@ impl Import<'_> {
             return;
         };
         match response {
+            // Held as it is: which teacher is to read it shows with the text.
             Some(response) if response.status_code == 200 => {
                 self.held.insert(AnswerKey(key), response.body);
             }
@@ -285,6 +306,7 @@ impl Import<'_> {
                 }
             }
         }
+        // Whatever no text of the corpus asks for: another configuration's, or of a text that is gone.
         self.imported.foreign += self.held.len() as u64;
         self.held.clear();
         self.store_taken()
@@ -298,6 +320,7 @@ impl Import<'_> {
         block_on(self.store.answers.keep(taken))
     }
 
+    /// Makes an answer of a result, unless the store has one that a run would use.
     fn take(&mut self, teacher: &dyn Teacher, key: AnswerKey, sample: &Sample, body: &Value) -> Result<()> {
         let before = block_on(self.store.answers.find(&[key]))?.pop().flatten();
         if before.as_ref().is_some_and(|record| record.is_settled(teacher.attempts())) {
@@ -319,6 +342,7 @@ impl Import<'_> {
             id: sample.id.clone(),
             text_hash: TextHash::of(&sample.text),
             teacher: teacher.name().to_owned(),
+            // A try like any other: the index takes the latest of a key.
             attempt: before.map_or(0, |record| record.attempt) + 1,
             answer,
         });

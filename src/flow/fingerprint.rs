@@ -1,4 +1,8 @@
 //! What a run's answers and labels depend on, as hashes: a run directory goes on only with the same.
+//!
+//! What goes into a hash decides what a change of the configuration costs: with another `asking` texts are asked again,
+//! with another `labelling` they are labelled again, and anything that is in neither may change freely. So nothing may
+//! get in that changes no answer and no label, and nothing may be left out that does.
 
 use std::sync::Arc;
 
@@ -12,6 +16,7 @@ use crate::error::Result;
 use crate::store::Identity;
 use crate::teacher::Teacher;
 
+/// Hexadecimal; no two lists of parts are taken for each other.
 fn hash(parts: &[String]) -> String {
     let parts: Vec<&[u8]> = parts.iter().map(String::as_bytes).collect();
     to_hex(short_hash(&parts))
@@ -24,6 +29,7 @@ pub(crate) fn identity(plan: &Plan, teachers: &[Arc<dyn Teacher>]) -> Result<Ide
         in_stage("teacher", || teachers.iter().map(|teacher| of(teacher.as_ref())).collect())
     };
     let mut asking = of_teachers(|teacher| teacher.identity());
+    // Left out where it is the default, so that directories from before there was a choice go on.
     if config.combine != Combine::Union {
         asking.push(format!("combine:{:?}", config.combine));
     }
@@ -32,10 +38,11 @@ pub(crate) fn identity(plan: &Plan, teachers: &[Arc<dyn Teacher>]) -> Result<Ide
     let refinery = plan.refinery()(config.task.labels.len());
     let mut labelling = vec![student.clone()];
     let identity = refinery.identity();
-    // The configuration names one that is built in; its first version went without saying.
+    // That of a configured one is in the settings of the distillation; its first version went without saying.
     if plan.has_own_refinery() || identity != format!("{} 1", refinery.name()) {
         labelling.push(format!("refinery:{identity}"));
     }
+    // One hash of both, as the first format had it: by it an older directory is known to be of the same settings.
     let before: Vec<String> = std::iter::once(student).chain(asking.iter().cloned()).collect();
     let names =
         Names { labels: config.task.labels.clone(), teachers: of_teachers(|teacher| teacher.name().to_owned()) };

@@ -1,4 +1,6 @@
-//! Whether a teacher's answers fit the task at all: told after its first answers, before a run has cost much.
+//! Whether a teacher's answers fit the task at all: told after its first answers, before a run has cost much. A prompt
+//! without labels, or labels that the model spells otherwise, gives a run without a single error whose labels are made
+//! up.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,8 +14,11 @@ const SHOWN_CHARS: usize = 200;
 
 #[derive(Debug, Default)]
 struct Seen {
+    /// Those that say how answers are read, up to [`LOOKED_AT`].
     answers: u32,
+    /// Of those, answers without a label of the task.
     useless: u32,
+    /// The beginnings of some of those, for a person to see the cause.
     examples: Vec<String>,
 }
 
@@ -22,7 +27,8 @@ struct Seen {
 pub(super) struct Fit(Mutex<Seen>);
 
 impl Fit {
-    /// Looks at a new answer. Once most of the first ones name no label of the task: what to tell.
+    /// Looks at a new answer. Once most of the first ones name no label of the task: what to tell. By whatever order
+    /// answers come in: it decides whether a run goes on, never what a label is.
     pub(super) fn look(&self, answer: &Answer) -> Option<String> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.answers >= LOOKED_AT {

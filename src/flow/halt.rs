@@ -11,8 +11,11 @@ use crate::teacher::Teacher;
 
 /// See the module. Shared by all that work on a run.
 pub(crate) struct Halt {
+    /// Never goes back to false.
     halted: watch::Sender<bool>,
+    /// The weightiest that was told so far; of equals the first.
     error: Mutex<Option<Error>>,
+    /// Told once, by whoever halts first.
     teachers: Vec<Arc<dyn Teacher>>,
 }
 
@@ -24,6 +27,7 @@ impl Halt {
 
     /// Nothing more is asked. What is in flight still comes back and is kept.
     pub(crate) fn halt(&self) {
+        // Only once, and in the caller's thread; a teacher of the program's own may panic here.
         if !self.halted.send_replace(true) {
             let told = caught("teacher", || {
                 self.teachers.iter().for_each(|teacher| teacher.stop());
@@ -35,7 +39,8 @@ impl Halt {
         }
     }
 
-    /// As [`Halt::halt`], because of `error`. The first one is told; those after it mostly follow from it.
+    /// As [`Halt::halt`], because of `error`. The first one is told; those after it mostly follow from it. One that
+    /// says more takes its place: see [`weight`].
     pub(crate) fn fail(&self, error: Error) {
         let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
         if first.as_ref().is_none_or(|first| weight(first) > weight(&error)) {
@@ -61,7 +66,7 @@ impl Halt {
     }
 }
 
-/// A stage that is gone or was interrupted says less than the one that failed first.
+/// A stage that is gone or was interrupted says less than the one that failed first. The lightest number is told.
 pub(crate) fn weight(error: &Error) -> u8 {
     match error {
         Error::Gone { .. } => 2,

@@ -2,6 +2,11 @@
 //!
 //! It is the one place that sees all rows one after the other, so it also finds rows that are the same as one on its way:
 //! equal ids are passed on once, equal questions share one answer.
+//!
+//! A question is known in one of two places: on its way (the window, in memory) or stored. It moves from the first to
+//! the second, and its place in the window is held until it is in the second. So whoever looks into the window first,
+//! and then into the store, cannot miss it; the other way round it could slip by between the looks, and be asked, and
+//! paid, twice.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -27,9 +32,11 @@ use crate::teacher::Teacher;
 const QUEUE: usize = 256;
 /// Rows that are looked up together, at most, and how long the first of them waits for the others.
 const TOGETHER: usize = 128;
+/// A corpus may give its rows slowly, from a database or a generator; then they are not kept back for a full batch.
 const WAIT: Duration = Duration::from_millis(5);
 
-/// A place for one answer, shared by all samples that wait for it.
+/// A place for one answer, shared by all samples that wait for it. As long as somebody holds it, the question is on its
+/// way.
 #[derive(Debug)]
 pub(crate) struct AnswerCell {
     /// What is asked.
@@ -39,6 +46,7 @@ pub(crate) struct AnswerCell {
     /// Tries after which an answer without labels is let be.
     pub(crate) allowed: u32,
     /// The answer, once it is stored.
+    /// Filled by the first task that comes to it; others wait for that one, and take over if it fails.
     pub(crate) record: OnceCell<AnswerRecord>,
 }
 
@@ -64,7 +72,8 @@ pub(crate) struct Question {
     pub(crate) arrived: Option<Position>,
 }
 
-/// Things that are on their way: as long as someone holds one, it is found here.
+/// Things that are on their way: as long as someone holds one, it is found here. Entries are weak, so that the end of a
+/// task, whatever it is, takes its questions out of the window.
 #[derive(Debug)]
 struct InWindow<K, V> {
     entries: HashMap<K, Weak<V>>,
@@ -84,6 +93,7 @@ impl<K: Eq + Hash, V> InWindow<K, V> {
     fn insert(&mut self, key: K, value: &Arc<V>) {
         if self.entries.len() >= self.sweep_at {
             self.entries.retain(|_, value| value.strong_count() > 0);
+            // Twice what is alive: sweeping costs each insertion a constant on average.
             self.sweep_at = (2 * self.entries.len()).max(4 * QUEUE);
         }
         self.entries.insert(key, Arc::downgrade(value));
@@ -107,7 +117,9 @@ pub(crate) struct Intake {
 
 /// What is known of a row.
 enum Seen {
+    /// Not known: it is to be asked about.
     New,
+    /// It has a position, or (`None`) is on its way to one.
     Before(Option<KnownSample>),
     /// Its id was used for another text.
     Clash,
@@ -115,6 +127,7 @@ enum Seen {
 
 /// What intake holds of the rows that are on their way.
 struct Window {
+    /// The text under each id, to find an id that is used for two.
     ids: InWindow<SampleId, TextHash>,
     cells: InWindow<AnswerKey, AnswerCell>,
 }
@@ -143,6 +156,8 @@ impl Intake {
         Ok((receiver, thread))
     }
 
+    /// Works on the thread "candist-corpus", which may block: it reads files and waits for the store and for room in
+    /// the queue. Gives whether it came to the end of the corpus; a stop, a halt or a lost store check end it before.
     fn run(mut self, questions: &mpsc::Sender<Question>) -> Result<bool> {
         let mut window = Window { ids: InWindow::new(), cells: InWindow::new() };
         loop {
@@ -200,11 +215,13 @@ impl Intake {
                     continue;
                 }
             };
+            // Waits only for what looks new: rows that are known pass by while the check still reads.
             if !self.wait_for_check() {
                 return Ok(false);
             }
             let question = self.question(sample, hash, arrived, window, &mut held)?;
             self.progress.new_rows.add(u64::from(arrived.is_none()));
+            // Full where asking is behind: then the corpus waits, and memory holds no more of it.
             if questions.blocking_send(question).is_err() {
                 return Ok(false);
             }
@@ -219,6 +236,8 @@ impl Intake {
         is_checked || block_on(checked.wait_for(|&checked| checked)).is_ok()
     }
 
+    /// Whether a sample that arrived before is asked about again: only on request, and only one that no teacher named a
+    /// label for.
     fn is_to_retry(&self, known: KnownSample) -> Result<bool> {
         if !self.retry_failures {
             return Ok(false);
@@ -228,12 +247,15 @@ impl Intake {
         Ok(samples.iter().any(|sample| sample.candidates.is_empty()))
     }
 
+    /// Notes a row that cannot be used, for `status` and `failures`. The run goes on without it.
     fn bad_row(&self, line: u64, reason: String) -> Result<()> {
         self.progress.bad_rows.add(1);
         let id = format!("{}:{line}", in_stage("corpus", || self.corpus.name()));
         block_on(self.store.notes.note(Failure { kind: FailureKind::Row, id, reason }))
     }
 
+    /// What is to be asked about a sample: a slot for each teacher and draw, filled with what is stored. From when this
+    /// returns its id and its keys are in the window.
     fn question(
         &self,
         sample: Sample,
@@ -265,6 +287,8 @@ impl Intake {
         Ok(Question { sample, slots, claim, arrived })
     }
 
+    /// The slot of one key. `stored` is what the store has under it, `cell` what was on its way before the store was
+    /// looked at.
     fn slot(
         &self,
         teacher: &dyn Teacher,
@@ -279,7 +303,9 @@ impl Intake {
             return Slot::Open(cell);
         }
         let attempts = stored.as_ref().map_or(0, |record| record.attempt);
+        // To ask again is to have all tries once more, on top of those that were made.
         let allowed = teacher.attempts() + if self.retry_failures { attempts } else { 0 };
+        // A refusal settles a question whatever tries are left, but not for who asks for it again.
         let refused_before = self.retry_failures && stored.as_ref().is_some_and(AnswerRecord::is_refused);
         match stored {
             Some(record) if !refused_before && record.is_settled(allowed) => Slot::Stored(Box::new(record)),
@@ -293,6 +319,8 @@ impl Intake {
     }
 }
 
+/// What is known of an id with a text of this hash. The window goes before the store: it has the claims of this batch
+/// too, so of two rows with one id in a batch the second finds the first.
 fn seen(window: &InWindow<SampleId, TextHash>, id: &SampleId, hash: TextHash, known: Option<KnownSample>) -> Seen {
     let on_its_way = window.get(id).map(|claimed| *claimed);
     match on_its_way.or(known.map(|known| known.text_hash)) {

@@ -1,5 +1,8 @@
 //! What a run directory knows of questions, read from its logs without opening its store: for plans and batch files, which only
 //! look. Memory grows with the number of stored answers, some 100 bytes each.
+//!
+//! It answers as intake would, by the same keys and rules, so that a plan counts what a run then asks. Beside a run it
+//! sees the logs as they are at that moment.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -22,14 +25,20 @@ use crate::teacher::{self, Teacher};
 /// A stored answer, as far as it decides what is asked.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
+    /// Of the latest try, from 1.
     attempt: u32,
+    /// The text was refused: that settles the question whatever tries are left.
     refused: bool,
     pub(crate) labels: Vec<LabelId>,
     pub(crate) weights: Vec<f32>,
 }
 
 /// Whether the run directory of `config` has answers of other teachers, prompts or parameters, so that a run would ask anew.
-/// Reads no more than the first line of a log.
+/// Reads no more than the first line of a log. False where there is no run yet.
+///
+/// # Errors
+///
+/// Those of teachers that cannot be set up, and of a directory that cannot be read.
 pub(crate) fn begins_anew(config: &Config) -> Result<bool> {
     let view = match RunDir::view(&config.run.dir) {
         Ok(view) => view,
@@ -47,6 +56,7 @@ pub(crate) struct Known {
     pub(crate) teachers: Vec<Arc<dyn Teacher>>,
     /// Texts that arrived, by the hash of their ids; none where a run would begin anew.
     ids: HashSet<TextHash>,
+    /// The latest try under each key, those of other prompts and models included.
     answers: HashMap<AnswerKey, Stored>,
     /// Whether the run directory's answers come of other teachers, prompts or parameters.
     pub(crate) begins_anew: bool,
@@ -56,6 +66,11 @@ pub(crate) struct Known {
 
 impl Known {
     /// Reads what there is of the run of `config`.
+    /// Reads both logs to their ends; where there is no run, there is nothing known.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`begins_anew`]; [`Error::OtherTask`] where the directory is another task's; those of damaged inputs.
     pub(crate) fn read(config: &Config) -> Result<Self> {
         let ledger = Ledger::new(config.run.max_cost);
         let teachers = teacher::open_without_keys(config, &ledger)?;
@@ -74,8 +89,10 @@ impl Known {
             known.add(record);
             Ok(())
         })?;
+        // All answers of the log were paid here, whichever prompt they are of.
         known.spent = Ledger::look(dir, recorded)?.total();
         known.begins_anew = view.asking().is_some_and(|asking| asking != identity.asking);
+        // A run with other prompts lets all texts arrive anew, so none is done.
         if !known.begins_anew && view.asking().is_some() {
             view.inputs(|input| {
                 if let Input::Arrive { sample, .. } = input {
@@ -87,6 +104,7 @@ impl Known {
         Ok(known)
     }
 
+    /// Takes in a line of the log. Of equal tries the later line counts, as in the index.
     fn add(&mut self, record: AnswerRecord) {
         let refused = record.is_refused();
         let AnswerRecord { key, attempt, answer, .. } = record;
@@ -96,12 +114,13 @@ impl Known {
         }
     }
 
-    /// Whether a run would pass over this sample.
+    /// Whether a run would pass over this sample. By its id alone: that the id has another text now, which makes it a
+    /// bad row, is for the run to find.
     pub(crate) fn is_done(&self, sample: &Sample) -> bool {
         self.ids.contains(&TextHash::of(&sample.id.0))
     }
 
-    /// The stored answer under `key`, if a run would use it.
+    /// The stored answer under `key`, if a run would use it: the rule of [`AnswerRecord::is_settled`].
     pub(crate) fn stored(&self, teacher: &dyn Teacher, key: AnswerKey) -> Option<&Stored> {
         let is_settled =
             |stored: &&Stored| !stored.labels.is_empty() || stored.refused || stored.attempt >= teacher.attempts();

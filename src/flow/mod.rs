@@ -1,4 +1,9 @@
-//! The flow: what joins the stages. `pipeline` reads like a list of them; `run` is how it is built and held.
+//! The flow: what joins the stages. `pipeline` reads like a list of them; `plan` is how a run is built, `run` how it is
+//! held.
+//!
+//! A question's way through it: `intake` makes it, `asking` answers it, `placing` gives its sample a position.
+//! `opening` and `stages` stand around them, `halt` and `status` beside. `known` and `batch` ask without a run, by
+//! files.
 
 pub(crate) mod asking;
 pub mod batch;

@@ -1,4 +1,7 @@
 //! The one place where the stages are joined: corpus → intake → asking → logs → student → label log.
+//!
+//! Nothing returns early between the start of the threads and their end: whatever happens, all are joined, and only
+//! then one error is chosen from what each of them says.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -50,10 +53,12 @@ pub(super) async fn run(
             tracing::warn!("{} was damaged ({message}): made anew from the logs", path.display());
             let dir = plan.config.run.dir.clone();
             blocking("store", move || {
+                // The first try lets go of the directory; another run may have taken it since.
                 let _lock = lock_again(&dir)?;
                 remove(&dir.join("store"))
             })
             .await?;
+            // Once: what is damaged again at once is no accident, and its error is told.
             run_once(&plan, stop, open, progress).await
         }
         ended => ended,
@@ -71,6 +76,7 @@ fn lock_again(dir: &Path) -> Result<RunLock> {
     }
 }
 
+/// One try of [`run`], from opening to the last join.
 async fn run_once(
     plan: &Arc<Plan>,
     stop: watch::Receiver<bool>,
@@ -79,12 +85,15 @@ async fn run_once(
 ) -> Result<Outcome> {
     // ---- the parts, then the run directory: ours alone, and level with its logs ----------------------------------------------
     let config = &plan.config;
+    // Before anything else: a device that is not there should not cost the time of opening a corpus.
     plan.student().available()?;
     let Parts { corpus, teachers, sinks, ledger } = parts(plan, stop.clone()).await?;
     let taken = take(plan, &teachers, &stop).await?;
     let (before, events, lock) = (taken.store.inputs(), taken.store.events(), taken.owned.lock());
     progress.begin(before.samples, taken.store.failed(), events);
+    // From here on who follows the labels finds the right log.
     open.send_replace(true);
+    // Nothing has been sent: the ledger has to know all that was spent before its first reservation.
     ledger.take_up(&config.run.dir, taken.store.totals().cost)?;
     progress.add_cost(ledger.sums().recorded);
 
@@ -107,18 +116,23 @@ async fn run_once(
     );
     let replies = ask_all(questions, asker, config.run.window, Arc::clone(&halt));
     let placed = place_all(replies, store.clone(), feed.clone(), Arc::clone(progress), Arc::clone(&halt)).await;
+    // Ends soon after: nobody takes its questions any more, or there are none left.
     let read_to_end = join("intake", intake).await;
 
     // ---- the end: settle the labels, or stop where nothing is lost ------------------------------------------------------------------
     let complete = matches!((&placed, &read_to_end), (Ok(_), Ok(true))) && !halt.is_halted();
     let (tried, placed) = placed.map_or_else(|error| (Vec::new(), Err(error)), |tried| (tried, Ok(())));
     let ended = if complete { end_corpus(&store, &feed, tried).await } else { Ok(()) };
+    // The store's thread ends when nobody can hand it anything any more.
     drop((store, feed, teachers));
     let Ended { counts, student, writer, sinks, check } = stages.end().await;
     let spent = ledger.sums().total();
+    // After all threads, so that no request is in flight whose end would not be written.
     let balanced = blocking("store", move || ledger.close()).await;
 
     // ---- what to tell: the first cause, not what followed from it ---------------------------------------------------------------------
+    // Of errors that weigh the same, the first in this list is told: a store that failed is the cause of most of the
+    // rest.
     let errors = [writer, sinks, halt.take_error().map_or(Ok(()), Err), check, placed, ended, balanced];
     let report = first_cause(errors, read_to_end, student);
     let result = report.and_then(|report| conclude(report, complete, counts));
@@ -133,12 +147,14 @@ async fn run_once(
     Ok(Outcome { failures, spent, new_events: progress.events.get().saturating_sub(events) })
 }
 
-/// The corpus' end is an input too: before the student acts on it, it is in the log. What was tried without an answer is kept.
+/// The corpus' end is an input too: before the student acts on it, it is in the log. What was tried without an answer
+/// is kept, now that the run is known to end: see [`super::asking`].
 async fn end_corpus(store: &Store, feed: &watch::Sender<Feed>, tried: Vec<AnswerRecord>) -> Result<()> {
     if !tried.is_empty() {
         store.answers.keep(tried).await?;
     }
     let counts = store.inputs.counts();
+    // It ended here before, and nothing has come since: the labels are settled up to here.
     if counts.ended == Some(counts.events) {
         return Ok(());
     }
@@ -149,11 +165,13 @@ async fn end_corpus(store: &Store, feed: &watch::Sender<Feed>, tried: Vec<Answer
     Ok(())
 }
 
-/// What a run without an error came to.
+/// What a run without an error came to. A run that was stopped after its corpus' end, while its labels were still
+/// settling, is interrupted too: the next one settles them.
 fn conclude(report: Report, complete: bool, counts: InputCounts) -> Result<()> {
     if !complete || report.settled < counts.events {
         return Err(Error::Interrupted);
     }
+    // A student that learned nothing labels nothing: better told than a label log without a line.
     if counts.samples > 0 && !report.has_candidates {
         return Err(Error::NothingUsable { samples: counts.samples });
     }

@@ -1,4 +1,8 @@
 //! Placing: what comes of the questions goes into the input log in the order of the corpus.
+//!
+//! Questions are answered in any order, and the student's labels depend on the order of its inputs. So the tasks stand
+//! in a queue in the corpus' order, and are waited for one by one; the room in that queue is how far asking may be
+//! ahead of the first one that is not answered yet.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +25,8 @@ use crate::domain::progress::Progress;
 use crate::error::{Error, Result};
 use crate::store::{APPENDED_TOGETHER, Failure, FailureKind, Store};
 
-/// A task that ends when nobody waits for it any more.
+/// A task that ends when nobody waits for it any more: when placing is over, by an error of the store, or the runtime
+/// goes away.
 #[derive(Debug)]
 pub(super) struct Owned<T>(JoinHandle<T>);
 
@@ -42,10 +47,13 @@ impl<T> Future for Owned<T> {
     }
 }
 
-/// Questions under way, in the order of the corpus.
+/// Questions under way, in the order of the corpus. Each is a task that is running, whether it is being waited for or
+/// not.
 pub(super) type Replies = mpsc::Receiver<Owned<Result<Reply>>>;
 
 /// Starts a task for each question, so many at a time, until there are no more or asking is halted.
+/// What was started goes on after a halt: it may have been paid for. The receiver ends when the last one has been
+/// given.
 pub(super) fn ask_all(
     mut questions: mpsc::Receiver<Question>,
     asker: Asker,
@@ -60,6 +68,7 @@ pub(super) fn ask_all(
                 let room = replies.reserve().await.ok()?;
                 Some((questions.recv().await?, room))
             };
+            // The halt is looked at first: else a full queue of questions would go on being asked.
             let next = tokio::select! {
                 biased;
                 () = halt.halted() => None,
@@ -73,8 +82,11 @@ pub(super) fn ask_all(
 }
 
 /// Writes what comes into the input log and tells the student. After a question that was not answered because asking is
-/// halted nothing more is written: it would take the place of that one. What is in flight still comes back and is stored. Gives
-/// the tries that got no answer.
+/// halted nothing more is written: it would take the place of that one. What is in flight still comes back and is
+/// stored. Gives the tries that got no answer.
+///
+/// A text that could not be answered makes no such gap: it has no position, and arrives with the next run, behind the
+/// others. What was answered and not placed is not lost either: its answer is stored, and the next run finds it there.
 pub(super) async fn place_all(
     replies: Replies,
     store: Store,
@@ -82,10 +94,12 @@ pub(super) async fn place_all(
     progress: Arc<Progress>,
     halt: Arc<Halt>,
 ) -> Result<Vec<AnswerRecord>> {
+    // In order, each waited for; then those that are ready as well, for they share one `fdatasync`.
     let mut replies = ReceiverStream::new(replies).then(|task| task).boxed().ready_chunks(APPENDED_TOGETHER);
     let mut has_gap = false;
     let (mut told, mut tried) = (Told::default(), Vec::new());
     while let Some(chunk) = replies.next().await {
+        // The claims live until the end of this round: an id is found in the window or in the store at every moment.
         let (mut inputs, mut claims) = (Vec::with_capacity(chunk.len()), Vec::with_capacity(chunk.len()));
         for reply in chunk {
             // That a task panicked is an error like another: the others are still being paid for.
@@ -95,6 +109,7 @@ pub(super) async fn place_all(
                     tried.extend(tries);
                     told.unanswered(&id.0, &reason);
                     let failure = Failure { kind: FailureKind::Unanswered, id: id.0, reason };
+                    // Not `?`: what is in flight is still to be waited for.
                     if let Err(error) = store.notes.note(failure).await {
                         halt.fail(error);
                     }
@@ -102,6 +117,7 @@ pub(super) async fn place_all(
                 Ok(Reply::Answered(input, claim)) if !has_gap => {
                     match &input {
                         NewInput::Arrive(_, outcome) => progress.failed.add(u64::from(outcome.names_nothing())),
+                        // Asked again with labels this time; `AsBefore` is what comes of it else.
                         NewInput::Answers(..) => progress.failed.take_one(),
                         NewInput::End => {}
                     }
@@ -109,6 +125,7 @@ pub(super) async fn place_all(
                     claims.push(claim);
                 }
                 Ok(Reply::Answered(..) | Reply::AsBefore) => {}
+                // Interrupted, or a panic of the task: either way this sample's turn has come, and it has nothing.
                 Err(error) => {
                     has_gap = true;
                     halt.fail(error);
@@ -116,11 +133,14 @@ pub(super) async fn place_all(
             }
         }
         if !inputs.is_empty() {
+            // Durable when this returns: only then does the student hear of it, for a label must not be of an input
+            // that a power cut takes away.
             match store.inputs.append(inputs).await {
                 Ok(counts) => {
                     progress.placed.set(counts.samples);
                     feed.send_modify(|feed| feed.events = counts.events);
                 }
+                // What is on its way still comes back, and is kept; it is not placed.
                 Err(error) => {
                     has_gap = true;
                     halt.fail(error);

@@ -1,4 +1,7 @@
 //! What a run is made of: a configuration, and the user's own parts in place of what it names.
+//!
+//! Parts are kept as functions that make them, for a run may begin once more (a damaged cache is made anew), and then
+//! needs a corpus from its start. Teachers are the exception: they are shared, and have no place where they are.
 
 use std::sync::Arc;
 
@@ -27,6 +30,7 @@ pub(crate) struct Plan {
     student: Option<OwnStudent>,
     refinery: Option<NewRefinery>,
     sinks: Vec<NewSink>,
+    /// Of this run alone, unless it was given some.
     addresses: Addresses,
 }
 
@@ -45,6 +49,7 @@ impl Plan {
         }
     }
 
+    /// The corpus, from its start. An error where there is neither one of the program's own nor a configured one.
     pub(crate) fn corpus(&self) -> Result<Box<dyn Corpus>> {
         match &self.corpus {
             Some(open) => in_stage("corpus", || open()),
@@ -53,6 +58,8 @@ impl Plan {
         }
     }
 
+    /// The teachers, at least one. What the configured ones spend goes through `ledger`; those of the program's own
+    /// keep their own accounts, and say in their answers what these cost.
     pub(crate) fn teachers(&self, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Teacher>>> {
         let teachers = match &self.teachers {
             Some(teachers) => teachers.clone(),
@@ -61,19 +68,23 @@ impl Plan {
         if teachers.is_empty() { Err(Error::Lacks { part: "teachers" }) } else { Ok(teachers) }
     }
 
+    /// What makes the student, on the thread that trains it.
     pub(crate) fn student(&self) -> NewStudent {
         NewStudent { config: self.config.student.clone(), own: self.student.clone() }
     }
 
+    /// What makes the refinery for so many labels.
     pub(crate) fn refinery(&self) -> NewRefinery {
         let kind = self.config.distill.refinery;
         self.refinery.clone().unwrap_or_else(|| Arc::new(move |labels| new_refinery(kind, labels)))
     }
 
+    /// Whether it is the program's own: then its identity is part of what labels depend on.
     pub(crate) fn has_own_refinery(&self) -> bool {
         self.refinery.is_some()
     }
 
+    /// New sinks, in the order in which they were given; each is asked where it goes on.
     pub(crate) fn sinks(&self) -> Vec<Box<dyn Sink>> {
         self.sinks.iter().map(|new| in_stage("sink", new)).collect()
     }

@@ -17,6 +17,7 @@ use crate::domain::progress::{Phase, Progress};
 use crate::error::{Error, Result, with_causes};
 use crate::store::{Follow, Tail};
 
+/// How often a stream of labels that is level with the log looks again.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A run under way, made by [`RunBuilder::start`](crate::RunBuilder::start).
@@ -33,6 +34,7 @@ pub struct RunHandle {
     open: watch::Receiver<bool>,
     progress: Arc<Progress>,
     dir: PathBuf,
+    /// An async mutex: it is held while the run is waited for, and several may wait.
     task: Mutex<Task>,
 }
 
@@ -43,7 +45,8 @@ enum Task {
     Ended(Result<Outcome, String>),
 }
 
-/// Starts what is planned on the current runtime.
+/// Starts what is planned on the current runtime. Returns at once: what is wrong with the plan is told by
+/// [`RunHandle::join`].
 pub(super) fn start(plan: Plan) -> RunHandle {
     let (stop, stopped) = watch::channel(false);
     let (opened, open) = watch::channel(false);
@@ -52,6 +55,7 @@ pub(super) fn start(plan: Plan) -> RunHandle {
     let shown = Arc::clone(&progress);
     let task = tokio::spawn(async move {
         let ended = pipeline::run(Arc::new(plan), stopped, &opened, &shown).await;
+        // Also where it ended before it had anything to count.
         shown.set_phase(if ended.is_ok() { Phase::Complete } else { Phase::Stopped });
         ended
     });

@@ -1,5 +1,8 @@
 //! Handing on: every sink follows the label log on a thread of its own, so that a slow one holds up neither the labels nor what
 //! was paid for, and a run that could not hand something on leaves it to the next.
+//!
+//! A sink reads the file, not a queue: what it has not taken yet waits on disk, however far it is behind. Where it goes
+//! on it says itself ([`Sink::begin`]), so events come once, or again after a kill, but never with one left out.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +29,7 @@ pub(super) struct Sinking {
     pub(super) written: watch::Receiver<u64>,
     /// Whether the run stops, or is gone: then a sink need not catch up.
     pub(super) stop: watch::Receiver<bool>,
+    /// Asking ends where a sink failed: labels that nobody takes are not worth paying for.
     pub(super) halt: Arc<Halt>,
     /// Told when a sink failed: the run has to end.
     pub(super) failed: Arc<Notify>,
@@ -38,6 +42,7 @@ impl Sinking {
     pub(super) fn start(&self, dir: &Path, sinks: Vec<Box<dyn Sink>>) -> Result<Vec<JoinHandle<Result<()>>>> {
         let start = |sink| {
             let (mut this, tail) = (self.clone(), Tail::new(dir));
+            // A panic of the program's own code ends the run as an error does.
             let run = move || {
                 if let Err(error) = caught("sink", || this.follow(sink, tail)) {
                     this.halt.fail(error);
@@ -51,6 +56,7 @@ impl Sinking {
         sinks.into_iter().map(start).collect()
     }
 
+    /// Hands events on until the run is over; works on the sink's own thread, where it may block.
     fn follow(&mut self, mut sink: Box<dyn Sink>, tail: Tail) -> Result<()> {
         let mut next = sink.begin(&self.log).map_err(failed)?;
         let mut tail = tail.from(next);
@@ -75,6 +81,7 @@ impl Sinking {
         }
     }
 
+    /// Set, or its sender gone.
     fn is_stopping(&self) -> bool {
         *self.stop.borrow() || self.stop.has_changed().is_err()
     }
@@ -84,13 +91,14 @@ fn failed(message: String) -> Error {
     Error::Sink { message }
 }
 
-/// The next events, of which there are `most`.
+/// The next events, of which there are `most`; fewer where the log was cut meanwhile, and no more than [`TOGETHER`].
 fn read(tail: &mut Tail, most: u64) -> Result<Vec<LabelEvent>> {
     let most = usize::try_from(most).map_or(TOGETHER, |most| most.min(TOGETHER));
     let mut events = Vec::with_capacity(most);
     while events.len() < most {
         match tail.poll()? {
             Follow::Event(event, _) => events.push(*event),
+            // Another file in the log's place: what it has from this offset on is read next.
             Follow::NewLog => {}
             Follow::Waiting => break,
         }

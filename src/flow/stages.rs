@@ -1,4 +1,8 @@
 //! The threads of a run: started in their order, joined in the order in which each can end.
+//!
+//! A thread ends when the channel that it reads from is closed, so those upstream end first: corpus, then student, then
+//! store, then sinks. Each holds the lock of the run directory until its end, so no other run begins beside a thread
+//! that still works there.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,6 +32,7 @@ pub(super) struct Materials<'a> {
     pub(super) sinks: Vec<Box<dyn Sink>>,
     pub(super) halt: &'a Arc<Halt>,
     pub(super) progress: &'a Arc<Progress>,
+    /// Set, or closed, when the run is to end before its end.
     pub(super) stop: &'a watch::Receiver<bool>,
 }
 
@@ -40,9 +45,13 @@ pub(super) struct Stages {
     ending: watch::Sender<bool>,
     /// Halts asking when the run is to end before its end.
     watcher: tokio::task::JoinHandle<()>,
+    /// "candist-check": reads the whole index; see [`start_check`].
     check: JoinHandle<Result<()>>,
+    /// "candist-store": the only one who writes logs and index.
     writer: JoinHandle<Result<()>>,
+    /// "candist-sink", one for each.
     sinks: Vec<JoinHandle<Result<()>>>,
+    /// "candist-student": the only one who trains and labels.
     student: JoinHandle<Result<Report>>,
 }
 
@@ -66,10 +75,13 @@ impl Stages {
     pub(super) fn start(taken: Taken, materials: Materials<'_>) -> Result<(Self, Reading)> {
         let Materials { plan, corpus, teachers, sinks, halt, progress, stop } = materials;
         let (config, lock, log) = (&plan.config, taken.owned.lock(), taken.owned.log().to_owned());
+        // How far the logs went before this run: the student's feed begins there, and so does what counts as new.
         let (before, events) = (taken.store.inputs(), taken.store.events());
+        // First, since it reads the index as it was opened; intake waits for it before it calls anything new.
         let (check, checked) = start_check(&taken.store, halt, stop, &lock)?;
         let (store, writer) = taken.store.start(&config.run.dir, Arc::clone(&lock))?;
         let (feed, followed) = watch::channel(Feed { events: before.events, ..Feed::default() });
+        // Another channel than `stop`: a sink that failed stops the others as well.
         let (ending, stopping) = watch::channel(false);
         let sink_failed = Arc::new(Notify::new());
         let sinking = Sinking {
@@ -108,6 +120,7 @@ impl Stages {
             lock,
         }
         .start()?;
+        // Last: it halts what has been started.
         let watching = Watching { stop: stop.clone(), sink_failed, ending: ending.clone(), feed: feed.clone() };
         let watcher = tokio::spawn(watching.run(Arc::clone(halt)));
         let stages = Self { store, feed, ending, watcher, check, writer, sinks, student };
@@ -117,8 +130,10 @@ impl Stages {
     /// Waits until all is written that there is to write, and every thread has ended.
     pub(super) async fn end(self) -> Ended {
         self.feed.send_modify(|feed| feed.closed = true);
+        // It settles the labels first, if it has been given the end of the corpus.
         let student = join("student", self.student).await;
         let counts = self.store.inputs.counts();
+        // The writer ends with the last handle to the store, after all that was handed to it is on disk.
         drop(self.store);
         let writer = join("store", self.writer).await;
         let mut sinks = Ok(());
@@ -133,9 +148,14 @@ impl Stages {
     }
 }
 
+/// The thread, and a channel that becomes true when nothing is amiss and closes where that was not found out.
 type Check = (JoinHandle<Result<()>>, watch::Receiver<bool>);
 
-/// Checks the whole index beside the rest; nothing counts as new before that. Given up where nobody is left who waits for it.
+/// Checks the whole index beside the rest; nothing counts as new before that. Given up where nobody is left who waits
+/// for it.
+///
+/// Opening reads what changed, not every entry, so that a large run begins at once. But an entry that sled lost would
+/// make a text look new, and have it asked, and paid, a second time.
 fn start_check(
     store: &LocalStore,
     halt: &Arc<Halt>,
@@ -145,12 +165,14 @@ fn start_check(
     let (done, checked) = watch::channel(false);
     let (check, halt, stop, lock) = (store.check(), Arc::clone(halt), stop.clone(), Arc::clone(lock));
     let run = move || {
+        // Looked at often while it reads: a stop must not wait for it.
         let unneeded = || *stop.borrow() || halt.is_halted() || done.is_closed();
         let found = match caught("check of the store", || check(&unneeded)) {
             Ok(()) => {
                 done.send_replace(true);
                 Ok(())
             }
+            // Given up because nobody needs it any more: `done` closes, and intake, if it still waits, ends.
             Err(Error::Interrupted) => Ok(()),
             Err(error) => {
                 // It is told when the thread is joined.

@@ -1,4 +1,8 @@
-//! `status.json`: how far a live run is, for `candist status`. A cache: losing one costs nothing, so errors are passed over.
+//! `status.json`: how far a live run is, for `candist status`. A cache: losing one costs nothing, so errors are passed
+//! over.
+//!
+//! Written beside the file and moved into its place, so that who reads it never sees half of one; not synced, for after
+//! a power cut nobody runs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,15 +15,19 @@ use crate::store::RunLock;
 use crate::teacher::ledger::Ledger;
 
 const FILE: &str = "status.json";
+/// Often enough for an eye, seldom enough for a disk.
 const EVERY: Duration = Duration::from_millis(250);
 
 /// Writes the file now and then, and once more at the end.
 pub(super) struct StatusFile {
+    /// Dropped to end it: nothing is ever sent.
     end: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl StatusFile {
+    /// Starts the thread "candist-status". It ends with [`StatusFile::end`], or when this is dropped, and holds the
+    /// lock until then.
     pub(super) fn start(dir: &Path, progress: Arc<Progress>, ledger: Arc<Ledger>, lock: Arc<RunLock>) -> Self {
         let (end, ended) = mpsc::channel();
         let dir = dir.to_owned();
@@ -40,6 +48,7 @@ impl StatusFile {
         Self { end: Some(end), thread }
     }
 
+    /// Has the file written a last time, with how the run ended, and waits for that.
     pub(super) fn end(mut self) {
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {
@@ -48,6 +57,7 @@ impl StatusFile {
     }
 }
 
+/// Writes the counters as they are. The cost is the ledger's, which counts what is on its way at its worst.
 fn write(progress: &Progress, ledger: &Ledger, dir: &Path) {
     let (path, new): (PathBuf, PathBuf) = (dir.join(FILE), dir.join("status.json.new"));
     let mut status = progress.snapshot();

@@ -44,6 +44,8 @@ pub struct ToLabel {
 pub fn draw(dir: &Path, count: usize, seed: u64) -> Result<Vec<ToLabel>> {
     let view = RunDir::view(dir)?;
     let finals: HashMap<String, LabelEvent> = final_labels(dir)?;
+    // Two passes over the input log, so that no more than the drawn texts are held: the first counts, the second takes
+    // them out.
     let mut labelled: u64 = 0;
     view.inputs(|input| {
         labelled += u64::from(is_labelled(&input, &finals));
@@ -66,13 +68,17 @@ pub fn draw(dir: &Path, count: usize, seed: u64) -> Result<Vec<ToLabel>> {
         index += 1;
         Ok(())
     })?;
+    // In the order of the draw, which is random too: who labels the first half only has labelled a random sample.
     Ok(drawn.iter().filter_map(|index| rows.remove(index)).collect())
 }
 
+/// Whether `input` is the arrival of a text with a final label.
 fn is_labelled(input: &Input, finals: &HashMap<String, LabelEvent>) -> bool {
     matches!(input, Input::Arrive { sample, .. } if finals.contains_key(&sample.id.0))
 }
 
+/// The final labels by id. Others are left out: an audit of labels that still change says nothing about what comes of
+/// them.
 fn final_labels(dir: &Path) -> Result<HashMap<String, LabelEvent>> {
     let mut finals = latest_labels(dir)?;
     finals.retain(|_, event| event.is_final);
@@ -96,6 +102,7 @@ pub struct Share {
 }
 
 impl Share {
+    /// Of a sample of `all`, of which `right` are.
     fn of(right: u64, all: u64) -> Self {
         let (low, high) = interval(right, all, 0.95);
         Self { estimate: right as f64 / all.max(1) as f64, low, high }
@@ -153,9 +160,11 @@ pub fn audit(dir: &Path, gold: &Path, epsilon: f64, delta: f64) -> Result<Audit>
     let finals = final_labels(dir)?;
     let sample = Filled::read(gold, labels)?;
     let texts = Texts::read(&view, &sample)?;
+    // Confidence, and whether the label is right.
     let mut judged: Vec<(f64, bool)> = Vec::new();
     let mut first_right = 0;
     for row in &sample.rows {
+        // Another text under the id: judging it would compare a label with the gold of something else.
         if let Some(event) = finals.get(&row.id)
             && texts.agree(row)
         {
@@ -163,6 +172,7 @@ pub fn audit(dir: &Path, gold: &Path, epsilon: f64, delta: f64) -> Result<Audit>
             first_right += u64::from(event.candidates.first().is_some_and(|first| first == labels.name(row.label)));
         }
     }
+    // A few may be missing, of a corpus that was mended; most of them missing is another corpus, or another run.
     if 2 * judged.len() < sample.rows.len() {
         let message = format!(
             "is another run's sample: only {} of its {} filled-in lines are texts of {} with final labels",
@@ -192,6 +202,7 @@ struct Filled {
 
 struct FilledRow {
     id: String,
+    /// None where the line has no text; then the id alone has to do.
     text: Option<TextHash>,
     label: LabelId,
 }
@@ -256,11 +267,14 @@ impl Texts {
     }
 }
 
+/// The lowest of [`SHARES`] confidences that stands the test, as [`audit`] says. `confidences` are those of all final
+/// labels, which fix the order of the tests; `judged` those that were audited, each with whether it is right.
 fn threshold(mut confidences: Vec<f64>, judged: &[(f64, bool)], epsilon: f64, delta: f64) -> Option<Threshold> {
     confidences.sort_by(|a, b| b.total_cmp(a));
     let all = confidences.len();
     let mut best = None;
     for step in 1..=SHARES {
+        // The confidence of the last label of this share; labels of the same confidence belong to it too.
         let place = (all as u64 * step).div_ceil(SHARES);
         let &confidence = confidences.get(usize::try_from(place).ok()?.checked_sub(1)?)?;
         let audited = judged.iter().filter(|(c, _)| *c >= confidence).count() as u64;
@@ -269,6 +283,7 @@ fn threshold(mut confidences: Vec<f64>, judged: &[(f64, bool)], epsilon: f64, de
         if upper_bound(0, audited, delta) > epsilon {
             continue;
         }
+        // The first that fails ends it: that is what makes delta hold for all tests together.
         if upper_bound(wrong, audited, delta) > epsilon {
             break;
         }

@@ -1,4 +1,5 @@
-//! What would stop a run before it has begun. Reads what a run would read, asks nobody, and writes nothing.
+//! What would stop a run before it has begun. Reads what a run would read, asks nobody, and writes nothing. Keys are
+//! not looked for: a configuration is often checked on a machine that has none.
 
 use std::path::Path;
 

@@ -45,7 +45,8 @@ pub struct Confusion {
     pub texts: u64,
 }
 
-/// Counts pairs of gold and given label.
+/// Counts pairs of gold and given label. Sparse: most labels are never taken for most others. Sorted, so that equal
+/// counts give equal output.
 #[derive(Debug, Default)]
 pub(super) struct Pairs(BTreeMap<(LabelId, LabelId), u64>);
 
@@ -54,6 +55,8 @@ impl Pairs {
         *self.0.entry((gold, given)).or_default() += 1;
     }
 
+    /// The figures. Labels that gold never has count for nothing in the macro F1, those that it has and the run never
+    /// gives count as 0.
     pub(super) fn details(&self, labels: &LabelSet) -> Details {
         let ids = (0..labels.len()).filter_map(|id| u16::try_from(id).ok()).map(LabelId);
         let figures: Vec<LabelFigures> = ids.map(|id| self.figures(id, labels)).collect();
@@ -74,6 +77,8 @@ impl Pairs {
         Details { macro_f1: f1.iter().sum::<f64>() / f1.len().max(1) as f64, labels: figures, confusions }
     }
 
+    /// Of one label. F1 is `2pr / (p + r)` with `p = right / given` and `r = right / support`, which is `2 right /
+    /// (support + given)`: so it is there, as 0, also where one of the two is not.
     fn figures(&self, id: LabelId, labels: &LabelSet) -> LabelFigures {
         let sum = |part: &dyn Fn(&(LabelId, LabelId)) -> bool| -> u64 {
             self.0.iter().filter(|(pair, _)| part(pair)).map(|(_, texts)| texts).sum()

@@ -1,5 +1,9 @@
 //! `candist check --deep`: reads every line of the logs of a run directory and says which are not as they were written. Changes
 //! nothing, and works beside a run.
+//!
+//! A run checks what it opens where it has reason to; this checks all, at the speed of reading. Besides the checksums
+//! it looks at what the lines say together: positions and offsets without a gap, revisions in order, no label of a text
+//! that never arrived. Memory grows with the number of texts, some 40 bytes each.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -24,7 +28,7 @@ pub struct FileReport {
     pub lines: u64,
     /// What is in it, for a person.
     pub holds: String,
-    /// What is wrong: line from 1, and why.
+    /// What is wrong: line from 1, and why, as the end of a sentence that the line begins.
     pub problems: Vec<(u64, String)>,
 }
 
@@ -37,7 +41,7 @@ impl FileReport {
         self.problems.push((line, why.into()));
     }
 
-    /// A last line without line feed; a run that is alive may be writing it.
+    /// A last line without line feed; a run that is alive may be writing it, so then it is let be.
     fn look_at_end(&mut self, view: &RunView) -> Result<()> {
         if !view.is_live() && !ends_whole(&view.dir().join(self.name))? {
             self.wrong(self.lines + 1, "is not complete: a crash cut it off, or its line feed is lost");
@@ -50,6 +54,11 @@ impl FileReport {
 type Revisions = HashMap<[u8; 16], u32>;
 
 /// Reads all of the run directory `dir`.
+/// One report a log: answers, inputs, labels. Damage is no error but what is reported.
+///
+/// # Errors
+///
+/// [`Error::NoRun`] where there is no run; [`Error::RunFile`] for a file that cannot be read.
 pub fn check_deep(dir: &Path) -> Result<Vec<FileReport>> {
     let view = RunDir::view(dir)?;
     // A live run goes on writing: a label that is there by now is of a text that is in the input log.
@@ -58,6 +67,7 @@ pub fn check_deep(dir: &Path) -> Result<Vec<FileReport>> {
     Ok(vec![answers(&view)?, inputs, labels(&view, written, revisions)?])
 }
 
+/// Every answer is to match its checksum and to be one of this task; keys and tries are not compared.
 fn answers(view: &RunView) -> Result<FileReport> {
     let mut report = FileReport::new("answers.jsonl");
     view.answer_lines(|number, answer| {
@@ -66,12 +76,16 @@ fn answers(view: &RunView) -> Result<FileReport> {
             report.wrong(number, why);
         }
     })?;
-    report.look_at_end(view)?;
+    // What is no line comes after that.
     report.holds = format!("{} answers", report.lines - report.problems.len() as u64);
+    report.look_at_end(view)?;
     Ok(report)
 }
 
+/// Every input, and the ids that arrived, for the labels to be compared with. The first line, which says whose log it
+/// is, was read with the view.
 fn inputs(view: &RunView) -> Result<(FileReport, Revisions)> {
+    // The line that begins the log is one of them, and is not handed out.
     let mut report = FileReport { lines: 1, ..FileReport::new("inputs.jsonl") };
     let (mut samples, mut ends, mut revisions) = (0, 0_u64, Revisions::new());
     view.input_lines(|number, input| {
@@ -88,6 +102,7 @@ fn inputs(view: &RunView) -> Result<(FileReport, Revisions)> {
                 // A damaged line before is one problem, not one for every line after it.
                 samples = position + 1;
             }
+            // New answers are of a text that arrived before.
             Ok(Input::Answers { position, .. }) if position >= samples => {
                 report.wrong(number, format!("is of position {position}, and {samples} texts arrived before"));
             }
@@ -103,7 +118,8 @@ fn inputs(view: &RunView) -> Result<(FileReport, Revisions)> {
     Ok((report, revisions))
 }
 
-/// The first `written` bytes of the label log.
+/// The first `written` bytes of the label log. Its lines have no checksum of their own: what they were is in records
+/// under `store/`, and without those only what they say can be judged.
 fn labels(view: &RunView, written: u64, mut revisions: Revisions) -> Result<FileReport> {
     let path = view.dir().join(LABELS);
     let mut report = FileReport::new(LABELS);
@@ -113,6 +129,7 @@ fn labels(view: &RunView, written: u64, mut revisions: Revisions) -> Result<File
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(report),
         Err(source) => return Err(Error::run_file("read", &path)(source)),
     };
+    // Whole lines only: of the last one a live run may have written a part.
     let (mut input, mut line) = (BufReader::new(file.take(written)), Vec::new());
     while input.read_until(b'\n', &mut line).map_err(Error::run_file("read", &path))? > 0 && line.ends_with(b"\n") {
         let judged = event(&line, report.lines, view.labels(), &mut revisions);
@@ -126,6 +143,7 @@ fn labels(view: &RunView, written: u64, mut revisions: Revisions) -> Result<File
     report.holds = format!("{} label events", report.lines);
     match changed {
         Some(changed) => {
+            // A line that says nonsense is also not as it was written: told once.
             let known: HashSet<u64> = report.problems.iter().map(|(line, _)| *line).collect();
             for line in changed.into_iter().filter(|line| !known.contains(line)) {
                 report.wrong(line, "is not as it was written, or lost");
@@ -138,12 +156,15 @@ fn labels(view: &RunView, written: u64, mut revisions: Revisions) -> Result<File
     Ok(report)
 }
 
-/// Whether `line` is the event number `offset` of a text that arrived.
+/// Whether `line` is the event number `offset` of a text that arrived, with the revision that is next for it; why not,
+/// where it is not.
 fn event(line: &[u8], offset: u64, labels: &LabelSet, revisions: &mut Revisions) -> Result<(), String> {
     let event: LabelEvent = serde_json::from_slice(line).map_err(|error| format!("is no label event ({error})"))?;
+    // Offsets are line numbers from 0: whoever follows the log goes on by them.
     if event.offset != offset {
         return Err(format!("has offset {}, and {offset} events stand before it", event.offset));
     }
+    // NaN is in no range.
     if !(0.0..=1.0).contains(&event.confidence) {
         return Err(format!("has confidence {}", event.confidence));
     }
@@ -152,6 +173,8 @@ fn event(line: &[u8], offset: u64, labels: &LabelSet, revisions: &mut Revisions)
     }
     let next =
         revisions.get_mut(&id_hash(&event.id)).ok_or_else(|| format!("is of {:?}, which never arrived", event.id))?;
+    // Also after a wrong one it goes on from what is there: a lost line is one problem, not one for each event of its
+    // text.
     let expected = std::mem::replace(next, event.revision + 1);
     if event.revision != expected {
         return Err(format!(

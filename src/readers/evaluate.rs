@@ -1,4 +1,4 @@
-//! Accuracy against gold labels. Nothing that labels may read gold; only this does.
+//! Accuracy against gold labels. Nothing that labels may read gold; only this and the audit do.
 
 use std::path::Path;
 
@@ -22,9 +22,12 @@ const CHUNK: usize = 256;
 /// One line of a file of gold labels.
 #[derive(Debug, Deserialize)]
 struct Gold {
+    /// Read as a corpus reads it; without one, the hash of the text.
     #[serde(default)]
     id: Option<Value>,
+    /// By name or alias of the task.
     label: String,
+    /// Needed where there is no id, and for what was held out.
     #[serde(default)]
     text: Option<String>,
 }
@@ -86,6 +89,7 @@ pub struct HeldOut {
 /// held out and no student is there yet.
 pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation> {
     let labels = RunDir::view(dir)?.labels().clone();
+    // All events that hold are held in memory, by id: gold comes in any order.
     let latest = latest_labels(dir)?;
     let mut counts = Counts::default();
     read_gold(options.gold, &labels, |id, label| counts.add(label, latest.get(id), &labels))?;
@@ -94,6 +98,7 @@ pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation
         let message = "has no gold labels: expected {\"id\": \"..\", \"label\": \"..\"} lines".to_owned();
         return Err(Error::Unfit { path: path(), message });
     }
+    // Shares of nothing would be printed as 0: told what is wrong instead.
     if counts.labelled == 0 {
         let message = format!(
             "belongs to another corpus: none of its {} texts has a label in {}. Their ids must be those of the corpus",
@@ -107,20 +112,26 @@ pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation
     Ok(Evaluation { held_out, details, ..counts.evaluation() })
 }
 
+/// Sums over the texts with gold; see [`Evaluation`] for their shares.
 #[derive(Debug, Default)]
 struct Counts {
     gold: usize,
     labelled: usize,
+    /// Whose first candidate is right.
     first: usize,
+    /// Who have the right label among their candidates.
     covered: usize,
     with_candidates: usize,
     candidates: usize,
+    /// Whose distilled label is right.
     right: usize,
     calibration: Calibration,
     pairs: Pairs,
 }
 
 impl Counts {
+    /// Judges one text: `label` is the right one, `event` what the run says now. Names are compared, since the log has
+    /// names; gold was resolved, so that an alias in it counts as its label.
     fn add(&mut self, label: LabelId, event: Option<&LabelEvent>, labels: &LabelSet) {
         let gold = labels.name(label);
         self.gold += 1;
@@ -132,11 +143,13 @@ impl Counts {
         self.candidates += event.candidates.len();
         self.right += usize::from(event.label == gold);
         self.calibration.add(event.confidence, event.label == gold);
+        // Always, as long as the log is of this task.
         if let Some(given) = labels.resolve(&event.label) {
             self.pairs.add(label, given);
         }
     }
 
+    /// The figures, without what needs a student or was not asked for.
     fn evaluation(&self) -> Evaluation {
         let share = |count: usize, of: usize| count as f64 / of.max(1) as f64;
         Evaluation {
@@ -154,7 +167,8 @@ impl Counts {
     }
 }
 
-/// Calls `each` with every text of a file of gold labels, once.
+/// Calls `each` with every text of a file of gold labels, once. A second line of a text is passed over where it says
+/// the same, and an error where it does not.
 fn read_gold(path: &Path, labels: &LabelSet, mut each: impl FnMut(&str, LabelId)) -> Result<()> {
     let mut file = GoldFile::open(path, "gold labels", labels)?;
     while let Some((line, row)) = file.next_row::<Gold>("{\"id\": \"..\", \"label\": \"..\"}")? {
@@ -167,6 +181,10 @@ fn read_gold(path: &Path, labels: &LabelSet, mut each: impl FnMut(&str, LabelId)
     Ok(())
 }
 
+/// The student on its own, on texts that are read and predicted in chunks: neither file nor predictions are held.
+///
+/// Its confidence is the largest of `softmax(logits / temperature)`, the temperature being what distillation fitted and
+/// an exported student has.
 fn student_accuracy(dir: &Path, path: &Path, labels: &LabelSet) -> Result<HeldOut> {
     let TrainedStudent { student, temperature } = load_student(dir)?;
     let mut held_out = HeldOut { texts: 0, accuracy: 0.0, calibration_error: 0.0 };

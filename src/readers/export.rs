@@ -19,8 +19,11 @@ pub fn export_student(dir: &Path, out: &Path) -> Result<()> {
         let message = "is there already: choose another folder, or remove it".to_owned();
         return Err(Error::Model { path: out.to_owned(), message });
     }
+    // From its latest checkpoint, also beside a run.
     let trained = load_student(dir)?;
     let name = out.file_name().unwrap_or_default().to_string_lossy();
+    // Beside it, on the same file system, so that the rename is at once; with the process' number, so that two do not
+    // meet.
     let beside = out.with_file_name(format!(".{name}.{}", std::process::id()));
     std::fs::create_dir_all(&beside).map_err(Error::run_file("create", &beside))?;
     let written = trained

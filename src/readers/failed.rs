@@ -1,4 +1,5 @@
-//! The answers behind failures: what was said of the texts that got no candidate.
+//! The answers behind failures: what was said of the texts that got no candidate. They are held in memory, for failures
+//! are few.
 
 use std::collections::{HashMap, HashSet};
 
@@ -36,6 +37,8 @@ pub fn failed_answers(view: &RunView, failures: &[Failure]) -> Result<HashMap<St
     view.answers(|record| {
         for id in ids.get(&record.text_hash).into_iter().flatten() {
             let latest = answers.entry(id.clone()).or_default();
+            // The log has tries in their order, so the later line is the later try. A key is a teacher, a prompt and a
+            // draw.
             match latest.iter_mut().find(|other| other.key == record.key) {
                 Some(other) => *other = record.clone(),
                 None => latest.push(record.clone()),

@@ -14,6 +14,7 @@ use crate::corpus::id_of;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::error::{Error, Result};
 
+/// As long as a line of a corpus may be.
 const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// The rows of such a file, for a task's labels.
@@ -21,7 +22,7 @@ pub(super) struct GoldFile<'a> {
     path: PathBuf,
     labels: &'a LabelSet,
     lines: Lines<BufReader<File>>,
-    /// The label of each id, and the line that names it.
+    /// The label of each id, and the line that names it first: files that were put together by hand have texts twice.
     named: HashMap<String, (LabelId, u64)>,
 }
 
@@ -49,7 +50,8 @@ impl<'a> GoldFile<'a> {
         }
     }
 
-    /// The label that a person calls `name`.
+    /// The label that a person calls `name`, but for case, space and punctuation. Another one is an error, not a wrong
+    /// answer of the run.
     pub(super) fn label(&self, line: u64, name: &str) -> Result<LabelId> {
         self.labels.resolve(name).ok_or_else(|| {
             let near = self.labels.nearest(name).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();

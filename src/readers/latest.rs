@@ -17,12 +17,14 @@ use crate::store::{Follow, Tail};
 /// [`Error::Labels`] if the log cannot be read, and those of `each`, which end it.
 pub fn latest<E: From<Error>>(dir: &Path, mut each: impl FnMut(&LabelEvent, &str) -> Result<(), E>) -> Result<(), E> {
     let mut tail = Tail::new(dir);
+    // Some 30 bytes a text, whatever the length of its id.
     let mut last: HashMap<TextHash, u64> = HashMap::new();
     loop {
         match tail.poll()? {
             Follow::Event(event, _) => {
                 last.insert(TextHash::of(&event.id), event.offset);
             }
+            // Its offsets begin anew.
             Follow::NewLog => last.clear(),
             Follow::Waiting => break,
         }

@@ -1,4 +1,5 @@
-//! What reads a run: each from its files, none of them takes part in labelling.
+//! What reads a run: each from its files, none of them takes part in labelling. They work beside a run and without one,
+//! take no lock and write nothing into the directory; what they see is what was there when they looked.
 
 pub(crate) mod audit;
 pub(crate) mod check;

@@ -1,4 +1,8 @@
 //! What a run would ask, and what that would cost and take. Sends nothing.
+//!
+//! Counts by the keys and rules of a run, over the whole corpus: the first try of every question, exactly, or at most
+//! in a cascade. What it costs is estimated before any answer was seen. Memory grows with the corpus, by a hash a text
+//! and a hash a question.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -34,7 +38,7 @@ pub struct Tokens {
 pub struct TeacherPlan {
     /// Its name.
     pub name: String,
-    /// Requests, at most.
+    /// Requests, one a question; in a cascade, at most. Second tries, where an answer names no label, come on top.
     pub requests: u64,
     /// Whether it is asked only where those before it are unsure: then all here is an upper bound.
     pub only_if_unsure: bool,
@@ -135,6 +139,7 @@ pub fn plan(config: &Config) -> Result<Plan> {
     Ok(plan)
 }
 
+/// A teacher of whom nothing has been counted yet.
 fn empty(config: &TeacherConfig, teacher: &Arc<dyn Teacher>) -> TeacherPlan {
     TeacherPlan {
         name: config.name().to_owned(),
@@ -149,8 +154,9 @@ fn empty(config: &TeacherConfig, teacher: &Arc<dyn Teacher>) -> TeacherPlan {
     }
 }
 
-/// Counts what is to be asked about one sample.
+/// Counts what is to be asked about one sample. `keys` are those counted before: equal texts are asked about once.
 fn add(plan: &mut Plan, known: &Known, combine: Combine, sample: &Sample, keys: &mut HashSet<AnswerKey>) -> Result<()> {
+    // In a cascade: what those before said, as long as all of it is stored.
     let mut said: Option<Vec<Opinion>> = Some(Vec::new());
     for (teacher, plan) in known.teachers.iter().zip(&mut plan.teachers) {
         let mut stored = Vec::new();
@@ -183,6 +189,8 @@ fn add(plan: &mut Plan, known: &Known, combine: Combine, sample: &Sample, keys: 
     Ok(())
 }
 
+/// As expected, and if every answer is as long as it may be. Prompts are counted at the full price: what a provider
+/// will have in its cache nobody knows.
 fn cost(price: &Price, tokens: &Tokens) -> (Decimal, Decimal) {
     let of = |completion: u64| {
         let sum = price.input * Decimal::from(tokens.prompt) + price.output * Decimal::from(completion);
@@ -191,6 +199,8 @@ fn cost(price: &Price, tokens: &Tokens) -> (Decimal, Decimal) {
     (of(tokens.completion), of(tokens.completion_bound))
 }
 
+/// The longest of what requests in flight, requests per minute and tokens per minute make of it, each as if the others
+/// did not hold.
 fn duration(limits: &LimitsConfig, requests: u64, tokens: &Tokens) -> Duration {
     let minutes = |units: u64, per_minute: Option<u32>| {
         per_minute.map_or(0.0, |per_minute| units as f64 / f64::from(per_minute.max(1)) * 60.0)

@@ -1,6 +1,7 @@
 //! Exact bounds for shares, and calibration. No I/O.
 
-/// The probability of at most `successes` in `trials` of probability `p`.
+/// The probability of at most `successes` in `trials` of probability `p`: the sum of `C(n, k) p^k (1-p)^(n-k)` over k,
+/// by the ratio of neighbours, `(n-k+1)/k * p/(1-p)`.
 fn at_most(successes: u64, trials: u64, p: f64) -> f64 {
     if p <= 0.0 || successes >= trials {
         return 1.0;
@@ -19,6 +20,7 @@ fn at_most(successes: u64, trials: u64, p: f64) -> f64 {
     sum.min(1.0)
 }
 
+/// Where `is_low` ends between `low` and `high`, to within 2^-60 of what lies between them.
 fn bisect(mut low: f64, mut high: f64, is_low: impl Fn(f64) -> bool) -> f64 {
     for _ in 0..60 {
         let middle = (low + high) / 2.0;
@@ -69,6 +71,7 @@ impl Calibration {
     /// 0 to 1; 0 for nothing.
     #[must_use]
     pub(crate) fn error(&self) -> f64 {
+        // The sum over bins of n_b/n |accuracy_b - confidence_b|; n_b cancels against the means' own.
         let count: u64 = self.bins.iter().map(|(count, ..)| count).sum();
         self.bins.iter().map(|(_, sum, right)| (sum - right).abs()).sum::<f64>() / count.max(1) as f64
     }

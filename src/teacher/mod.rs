@@ -159,23 +159,43 @@ pub trait Teacher: Send + Sync {
 
 /// A teacher that is asked by requests, seen without sending any.
 pub trait Requests {
-    /// The tokens of a request about `sample`.
+    /// The tokens of a request about `sample`, by what is known before any is sent.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the template, where no request can be made of the text.
     fn size(&self, sample: &Sample) -> Result<Size, String>;
 
     /// Whether sizes are counted with the model's tokenizer; else they are estimated.
     fn sizes_are_counted(&self) -> bool;
 
     /// The path of the API and the body of a request about `sample`, for a batch file.
+    ///
+    /// # Errors
+    ///
+    /// As [`Requests::size`].
     fn body(&self, sample: &Sample) -> Result<(&'static str, serde_json::Value), String>;
 
     /// Reads the body of a reply that came in a batch file; its cost is at batch prices.
+    ///
+    /// # Errors
+    ///
+    /// Why it is no reply. One that names no label is an answer.
     fn read(&self, body: &[u8]) -> Result<Answer, String>;
 }
 
 /// Sets up the configured teachers, in their order.
 ///
 /// What they spend goes through `ledger`. They share `addresses` with all teachers that are set up with a clone of it.
+/// Nothing is sent yet.
+///
+/// # Errors
+///
+/// Those of the first teacher that cannot be set up: [`Error::TeacherConfig`](crate::Error::TeacherConfig) for
+/// templates, examples, tokenizers and keys; [`Error::Input`](crate::Error::Input) and
+/// [`Error::InputLine`](crate::Error::InputLine) for recordings.
 pub fn open_all(config: &Config, ledger: &Arc<Ledger>, addresses: &Addresses) -> Result<Vec<Arc<dyn Teacher>>> {
+    // Held until all are set up: none of them waits for anything but files.
     let mut shared = addresses.lock();
     let mut set = openai::Set::new(&config.run.dir);
     config

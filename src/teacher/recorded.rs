@@ -1,6 +1,9 @@
 //! The `recorded` teacher: a JSONL file of answers, looked up by sample id.
 //!
 //! The file is held in memory (labels as numbers). The `answers.jsonl` of any run is such a file.
+//!
+//! All of it is read and checked when the teacher is set up, so a line that cannot be used ends a run before it has
+//! begun, and asking cannot fail: a sample that the recording does not know has that for an answer, of kind `missing`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -23,14 +26,20 @@ use crate::error::{Error, Result};
 /// A longer line is no answer.
 const MAX_LINE_BYTES: usize = 16 << 20;
 
+/// A line as it was written, by a person or by a run; fields that are not here are passed over.
 #[derive(Debug, Deserialize)]
 struct RecordedLine {
+    /// The sample's. The only field besides `labels` that a line needs.
     id: String,
+    /// Likeliest first, by name or alias of the task. Empty for an answer that named none.
     labels: Vec<String>,
+    /// Who answered. A line without it belongs to every teacher that reads the file.
     #[serde(default)]
     teacher: Option<String>,
+    /// In hexadecimal; one that is no hash counts as absent.
     #[serde(default)]
     text_hash: Option<String>,
+    /// As many as labels, or they are left out.
     #[serde(default)]
     weights: Vec<f32>,
     /// Tells the draws of one text apart, and a second try from a second draw.
@@ -45,6 +54,7 @@ struct RecordedLine {
     problem_kind: Option<ProblemKind>,
 }
 
+/// What is kept of a text's lines.
 #[derive(Debug, Clone, PartialEq)]
 struct RecordedAnswer {
     labels: Vec<LabelId>,
@@ -67,12 +77,16 @@ struct Read {
 pub(super) struct Recorded {
     name: String,
     file: String,
+    /// First looked at: an id is a person's own word for which text is meant.
     by_id: HashMap<String, RecordedAnswer>,
     /// For another corpus with the same texts under other ids.
     by_text: HashMap<TextHash, RecordedAnswer>,
 }
 
 impl Recorded {
+    /// Reads the recording. Every line is to be of use: one that is damaged, names an unknown label or is no answer is
+    /// an error with its number, since a recording with a silent hole would give other labels than the one that was
+    /// meant.
     pub(super) fn open(config: &RecordedConfig, labels: &LabelSet) -> Result<Self> {
         let unreadable = |source| Error::Input { what: "recording", path: config.path.clone(), source };
         let file = File::open(&config.path).map_err(unreadable)?;
@@ -87,6 +101,7 @@ impl Recorded {
         let mut teachers = BTreeSet::new();
         while let Some((number, line)) = lines.next_line().map_err(unreadable)? {
             let wrong = |message: String| Error::InputLine { path: config.path.clone(), line: number, message };
+            // Not UTF-8, or longer than any answer.
             let Line::Text(line) = line else {
                 return Err(wrong("is no line of UTF-8 text: mend or remove it".to_owned()));
             };
@@ -111,8 +126,10 @@ impl Recorded {
                 attempt: line.attempt,
             });
         }
+        // Only now all teachers of the file are known.
         let chosen = choose(config, &teachers)?;
         read.retain(|line| chosen.is_none() || line.teacher.is_none() || line.teacher == chosen);
+        // In the file's order: of two ids with one text, the later answers for the text.
         for (id, text_hash, answer) in draws_together(read) {
             if let Some(hash) = text_hash {
                 recorded.by_text.insert(hash, answer.clone());
@@ -122,6 +139,7 @@ impl Recorded {
         Ok(recorded)
     }
 
+    /// The answer to `sample`, by its id or else by its text.
     fn find(&self, sample: &Sample) -> Option<&RecordedAnswer> {
         self.by_id.get(&sample.id.0).or_else(|| {
             // Hashing a text is dear; plain recordings have no hashes to compare with.
@@ -131,7 +149,8 @@ impl Recorded {
 }
 
 /// One answer a text: of several tries the last, of several draws the vote. A line without a key takes the place of an
-/// earlier one with its id.
+/// earlier one with its id. A recording has one draw a text whatever the run that made it had, so the vote is cast
+/// here. In the order in which ids first stand in the file.
 fn draws_together(lines: Vec<Read>) -> Vec<(String, Option<TextHash>, RecordedAnswer)> {
     let mut by_id: HashMap<String, usize> = HashMap::new();
     let mut texts: Vec<(String, Option<TextHash>, Vec<Read>)> = Vec::new();
@@ -140,6 +159,7 @@ fn draws_together(lines: Vec<Read>) -> Vec<(String, Option<TextHash>, RecordedAn
             texts.push((line.id.clone(), line.text_hash, Vec::new()));
             texts.len() - 1
         });
+        // Always there: the index is of this list.
         let Some((_, _, draws)) = texts.get_mut(index) else { continue };
         match draws.iter_mut().find(|draw| draw.key == line.key) {
             Some(draw) if line.attempt >= draw.attempt => *draw = line,
@@ -157,8 +177,10 @@ fn draws_together(lines: Vec<Read>) -> Vec<(String, Option<TextHash>, RecordedAn
         );
         let several = draws.len() > 1;
         let mut answers = draws.into_iter().map(|draw| draw.answer);
+        // There is one: a text is in the list because of a line of it.
         let first = answers.next()?;
         Some(if several {
+            // The problem is told only where nobody named a label; then the first draw's stands for all.
             RecordedAnswer { labels: voted.labels, weights: voted.weights, problem: first.problem }
         } else {
             first
@@ -167,6 +189,7 @@ fn draws_together(lines: Vec<Read>) -> Vec<(String, Option<TextHash>, RecordedAn
     texts.into_iter().filter_map(|(id, hash, draws)| Some((id, hash, together(draws)?))).collect()
 }
 
+/// Reads a line. One with a checksum must match it; one without was written by a person, and is taken as it is.
 fn parse(line: &str) -> Result<RecordedLine, String> {
     if sealed::check(line.as_bytes()) == Err(sealed::Broken::Changed) {
         return Err("does not match its checksum: it was changed or damaged; remove the line".to_owned());
@@ -176,6 +199,8 @@ fn parse(line: &str) -> Result<RecordedLine, String> {
     })
 }
 
+/// The labels that a line names. One that the task does not have is an error, with the one most like it: leaving it out
+/// would make another answer of what was paid for.
 fn resolve(names: &[String], labels: &LabelSet, path: &Path, line: u64) -> Result<Vec<LabelId>> {
     names
         .iter()
@@ -218,12 +243,15 @@ impl Teacher for Recorded {
         &self.name
     }
 
+    /// Its name alone tells recordings apart.
     fn identity(&self) -> String {
         // Not the file's content: a recording may grow with the corpus.
         format!("recorded:{}", self.name)
     }
 
     fn key(&self, sample: &Sample, _draw: u32) -> AnswerKey {
+        // The labels are part of it: where a recording now names others for a text, that is another answer, and takes
+        // the place of the one that a run has stored. Weights are not: they come along with labels that changed.
         let mut parts: Vec<Vec<u8>> = vec![
             b"recorded".to_vec(),
             self.name.clone().into(),
@@ -237,6 +265,7 @@ impl Teacher for Recorded {
         AnswerKey(short_hash(&parts))
     }
 
+    /// The file says the same each time.
     fn attempts(&self) -> u32 {
         1
     }
@@ -247,6 +276,7 @@ impl Teacher for Recorded {
             Some(found) => Answer {
                 labels: found.labels.clone(),
                 weights: found.weights.clone(),
+                // Beside labels a problem (some names were off the list) was told when the answer was new.
                 problem: found.problem.clone().filter(|_| found.labels.is_empty()),
                 ..Answer::default()
             },

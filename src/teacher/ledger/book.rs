@@ -2,6 +2,8 @@
 //!
 //! The file is a balance and what happened since. Everything spent after the balance is either the cost of a request that
 //! ended or the worst case of one that did not, so their sum is never too little, whichever answers reached the store.
+//!
+//! No I/O and no clock: the scribe keeps one as it writes, and reading a file replays it, so both come to the same.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -19,9 +21,13 @@ const TOLD: usize = 5;
 /// A request that counts for limits per minute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Recent {
+    /// In the file; they only grow, so the list is sorted by it.
     number: u64,
+    /// Milliseconds since 1970, by the wall clock of the process that sent it.
     at: u64,
+    /// Where it went, as a name of a limit: see [`Entry::Send`].
     to: String,
+    /// At most, until its end says how many it took.
     tokens: u32,
 }
 
@@ -40,7 +46,9 @@ pub(super) struct Book {
     unknown: Decimal,
     /// Worst cases of requests that have not ended.
     open: HashMap<u64, Decimal>,
+    /// In the order of the file. Some may be older than the window by now: `last_minute` leaves those out.
     recent: VecDeque<Recent>,
+    /// One more than the highest number so far.
     next: u64,
     /// Lines that cannot be read, by number.
     damaged: Vec<u64>,
@@ -105,12 +113,14 @@ impl Book {
         }
     }
 
+    /// An answer may have cost more than its worst case, so it, too, says what a line that cannot be read may have
+    /// been.
     fn spend(&mut self, cost: Decimal) {
         self.ended = self.ended.saturating_add(cost);
         self.worst = self.worst.max(cost);
     }
 
-    /// A wall clock may jump: only those at the front that are older go.
+    /// Forgets what counts for no limit any more. A wall clock may jump: only those at the front that are older go.
     fn forget_before(&mut self, at: u64) {
         while self.recent.front().is_some_and(|recent| recent.at < at) {
             self.recent.pop_front();
@@ -118,6 +128,10 @@ impl Book {
     }
 
     /// What was spent at most, if the answers in the store cost `recorded` now.
+    ///
+    /// `spent + max(since, recorded - recorded then)`: what the file knows of the time since the balance, or what the
+    /// store has more by now, whichever is larger. Not their sum: a request on file and its stored answer are the same
+    /// money.
     pub(super) fn total(&self, recorded: Decimal) -> Decimal {
         let open: Decimal = self.open.values().fold(Decimal::ZERO, |sum, worst| sum.saturating_add(*worst));
         // A line that cannot be read may have been any: it counts as the worst.
@@ -128,7 +142,8 @@ impl Book {
         self.spent.saturating_add(since.max(stored)).max(recorded)
     }
 
-    /// Draws the balance, with at least `at_least` spent: the process whose requests are open is gone.
+    /// Draws the balance, with at least `at_least` spent: the process whose requests are open is gone, so nobody will
+    /// end them, and they count at their worst from here on. Which requests belong to the last minute stays known.
     pub(super) fn draw(&mut self, recorded: Decimal, at_least: Decimal) {
         self.spent = self.total(recorded).max(at_least);
         self.recorded = recorded;
@@ -137,13 +152,16 @@ impl Book {
         self.damaged.clear();
     }
 
-    /// What the file is without what is over and done with. The requests that are open stay so.
+    /// What the file is without what is over and done with. The requests that are open stay so. Reading it gives the
+    /// same totals, and the same last minute.
     pub(super) fn compact(&mut self) -> String {
         self.spent = self.spent.saturating_add(self.ended).saturating_add(self.unknown);
         self.recorded = self.recorded.saturating_add(self.ended);
         (self.ended, self.unknown) = (Decimal::ZERO, Decimal::ZERO);
         let balance = Entry::Balance { recorded: self.recorded, spent: self.spent, worst: self.worst }.seal();
         let mut lines = balance.repeat(BALANCES);
+        // Requests of the last minute that have ended stand there with a worst case of nothing: they are paid for in
+        // the balance, and never end again.
         let mut unlisted = self.open.clone();
         for Recent { number, at, to, tokens } in &self.recent {
             let worst = unlisted.remove(number).unwrap_or_default();
@@ -161,12 +179,12 @@ impl Book {
         self.next
     }
 
-    /// Lines that [`Self::compact`] would write.
+    /// Lines that [`Self::compact`] would write, at most: an open request of the last minute is counted twice.
     pub(super) fn live_lines(&self) -> usize {
         BALANCES + self.recent.len() + self.open.len()
     }
 
-    /// Which lines cannot be read, in words; nothing if all can.
+    /// Which lines cannot be read, in words; nothing if all can. By their numbers, from 1.
     pub(super) fn damage(&self) -> Option<String> {
         let (first, rest) = self.damaged.split_at_checked(TOLD).unwrap_or((&self.damaged, &[]));
         let told: Vec<String> = first.iter().map(u64::to_string).collect();

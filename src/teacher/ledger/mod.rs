@@ -3,6 +3,11 @@
 //! The worst case of a request is reserved before it is sent. A reply turns the reservation into its true cost; a
 //! request whose outcome stays unknown counts as spent in full. Both are on file (`requests.jsonl`), the reservation before
 //! the request leaves, so that a kill cannot make the ledger forget: what was on its way then counts at its worst.
+//!
+//! At every moment `recorded + unknown + reserved` is at most the cap, unless a provider charges more for a request
+//! than its worst case. A run directory has one ledger at a time, since a run holds its lock; runs in several
+//! directories each keep a cap of their own. Amounts are decimals: sums of binary fractions would drift, and a cap is a
+//! promise about money.
 
 mod book;
 mod entry;
@@ -75,16 +80,18 @@ type LastMinute = HashMap<String, Vec<(Duration, u32)>>;
 #[derive(Debug)]
 pub struct Ledger {
     sums: Mutex<Sums>,
+    /// No sum passes it; none without one.
     cap: Option<Decimal>,
     desk: Mutex<Desk>,
     /// Whether there is a file: then everything is written down, so that its sums stay whole.
     kept: AtomicBool,
     /// Of earlier processes.
     last_minute: Mutex<LastMinute>,
+    /// Told when a reservation ends: who waits for money looks again.
     freed: Notify,
 }
 
-/// Why nothing can be reserved any more.
+/// Why nothing can be reserved, or put on file, any more: in words for a person, with what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(pub String);
 
@@ -108,9 +115,18 @@ impl Ledger {
 
     /// Takes up what the run directory `dir`, whose stored answers cost `recorded`, has spent. Writes nothing: that begins
     /// with the first request.
+    ///
+    /// What the file says beyond `recorded` is `unknown` from here on: requests that a kill cut off, at their worst. To
+    /// be called before anything is reserved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Spend`] where the file is there and its balance cannot be read: going on would forget what was spent.
+    /// [`Error::RunFile`] where it cannot be read at all.
     pub fn take_up(&self, dir: &Path, recorded: Decimal) -> Result<()> {
         let at_most = read_old(dir)?;
         let mut book = read_book(dir, recorded, at_most)?;
+        // Before the balance is drawn, which closes the requests that are open.
         let minute = book.last_minute(scribe::now_ms()).into_iter();
         *lock(&self.last_minute) = minute
             .map(|(to, sent)| {
@@ -126,6 +142,10 @@ impl Ledger {
     }
 
     /// What the run directory `dir`, whose stored answers cost `recorded`, has spent. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ledger::take_up`].
     pub fn look(dir: &Path, recorded: Decimal) -> Result<Sums> {
         let ledger = Self::new(None);
         ledger.take_up(dir, recorded)?;
@@ -144,8 +164,13 @@ impl Ledger {
     }
 
     /// Reserves `worst`; waits while others' reservations may still come back smaller.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] where the cap leaves no room, and would leave none if all that is reserved came back unused.
     pub async fn reserve(self: &Arc<Self>, worst: Decimal) -> Result<Reservation, Refused> {
         loop {
+            // Before the look, so that what is freed between look and wait wakes it.
             let freed = self.freed.notified();
             match self.try_reserve(worst) {
                 Some(true) => break,
@@ -156,7 +181,8 @@ impl Ledger {
         Ok(Reservation { ledger: Some(Arc::clone(self)), amount: worst, number: None })
     }
 
-    /// Whether there was room; `None` if there will be none.
+    /// Whether there was room; `None` if there will be none. Looked at and reserved under one lock: no two can take the
+    /// same room.
     fn try_reserve(&self, worst: Decimal) -> Option<bool> {
         let mut sums = lock(&self.sums);
         let fits = |sum: Decimal| self.cap.is_none_or(|cap| sum.saturating_add(worst) <= cap);
@@ -168,6 +194,7 @@ impl Ledger {
         may_fit.then_some(false)
     }
 
+    /// What to tell when the cap is reached.
     fn refusal(&self, worst: Decimal) -> Refused {
         let sums = self.sums();
         let spent = (sums.recorded + sums.unknown).normalize();
@@ -178,7 +205,8 @@ impl Ledger {
         ))
     }
 
-    /// Hands a note to the scribe, who begins with the first. Whether it is to be written at all.
+    /// Hands a note to the scribe, who begins with the first: a run that asks nobody leaves no file, and what is there
+    /// as it was. Whether it is to be written at all. Returns before it is written.
     fn write(&self, note: Note) -> Result<bool> {
         let mut desk = lock(&self.desk);
         if let Desk::Closed { dir, book } = &*desk {
@@ -192,6 +220,13 @@ impl Ledger {
     }
 
     /// Counts the cost of an answer that came in another way than by a reservation. Not on a tokio worker.
+    ///
+    /// It is on file, durably, when this returns: to be called before the answers are stored, so that a kill in between
+    /// counts them once too often and never not at all. The cap is not asked: the money is spent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] where it cannot be written.
     pub fn add(&self, cost: Decimal) -> Result<()> {
         if cost > Decimal::ZERO {
             let mut sums = lock(&self.sums);
@@ -200,6 +235,7 @@ impl Ledger {
             let (told, written) = std::sync::mpsc::channel();
             let tell = move |outcome| drop(told.send(outcome));
             if self.write(Note::Spend { cost, written: Box::new(tell) })? && !matches!(written.recv(), Ok(Ok(_))) {
+                // The scribe says at its end why it stopped.
                 return self.close().and(Err(Error::gone("ledger")));
             }
         }
@@ -207,6 +243,10 @@ impl Ledger {
     }
 
     /// Waits until all is written, at the end of a run; nothing is written after. Not on a tokio worker.
+    ///
+    /// # Errors
+    ///
+    /// What kept the scribe from writing, if anything did.
     pub fn close(&self) -> Result<()> {
         match std::mem::replace(&mut *lock(&self.desk), Desk::Over) {
             Desk::Open(scribe) => scribe.finish(),
@@ -215,7 +255,8 @@ impl Ledger {
     }
 }
 
-/// What an earlier version, or a person, says is spent at most.
+/// What an earlier version, or a person, says is spent at most. A file that cannot be read is an error: a person who
+/// wrote it meant it.
 fn read_old(dir: &Path) -> Result<Option<Decimal>> {
     let path = dir.join(OLD_FILE);
     match std::fs::read(&path) {
@@ -273,11 +314,15 @@ impl Reservation {
 
     /// Returns once the request is on file, as sent now. `to` is where it counts for limits per minute, with `tokens` at
     /// most. Without limit and price there is nothing to write, unless there is a file already.
+    ///
+    /// Where money is at stake the line is durable when this returns; else it has reached the kernel, which outlives a
+    /// kill of the process.
     pub(crate) async fn put_on_file(&mut self, to: Option<&str>, tokens: u32) -> Result<(), Refused> {
         let Some(ledger) = &self.ledger else { return Ok(()) };
         if to.is_none() && self.amount == Decimal::ZERO && !ledger.kept.load(Ordering::Relaxed) {
             return Ok(());
         }
+        // From the first line on all are written: a file that has some of the requests would say too little.
         ledger.kept.store(true, Ordering::Relaxed);
         let (told, written) = oneshot::channel();
         // Who no longer waits has dropped the reservation; then the line stands for a request of unknown outcome.
@@ -296,7 +341,8 @@ impl Reservation {
         Ok(())
     }
 
-    /// The request cost so much, and took so many tokens if that is known.
+    /// The request cost so much, and took so many tokens if that is known. The line about that may be lost in a kill:
+    /// the request then counts at its worst.
     pub fn settle(mut self, cost: Decimal, tokens: Option<u32>) {
         self.end(Some(cost), tokens);
     }
@@ -306,6 +352,8 @@ impl Reservation {
         self.end(Some(Decimal::ZERO), None);
     }
 
+    /// Ends it, once: at `cost`, or at its worst where that is not known. Memory first, then the file, then those who
+    /// wait for room.
     fn end(&mut self, cost: Option<Decimal>, tokens: Option<u32>) {
         let Some(ledger) = self.ledger.take() else { return };
         {
@@ -332,6 +380,8 @@ impl Drop for Reservation {
 
 impl Price {
     /// The cost of `usage`.
+    /// In the currency of the prices, which are for a million tokens. Cached tokens are part of the prompt's, never
+    /// more: a provider that says otherwise must not make the rest negative.
     #[must_use]
     pub fn of(&self, usage: &Usage) -> Decimal {
         let cached = usage.cached_tokens.min(usage.prompt_tokens);

@@ -2,6 +2,9 @@
 //!
 //! A request may be sent once its line is written. The file then survives a kill; where money is at stake it is also made
 //! durable first, so that a power failure forgets nothing that may have been spent.
+//!
+//! The thread is "candist-ledger". It begins with the first note and ends when the ledger is closed, or with the first
+//! error. Nobody holds a lock while it writes.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -27,8 +30,11 @@ type Written = Box<dyn FnOnce(Result<u64, String>) + Send>;
 
 /// What to write.
 pub(super) enum Note {
+    /// A request is about to leave: `written` is called when that may happen, with the request's number.
     Send { to: Option<String>, tokens: u32, worst: Decimal, written: Written },
+    /// A request has ended. Nobody waits for this line: as long as it is missing, the request counts at its worst.
     End { number: u64, cost: Option<Decimal>, tokens: Option<u32> },
+    /// Money that no request of ours was reserved for.
     Spend { cost: Decimal, written: Written },
 }
 
@@ -57,7 +63,7 @@ impl Scribe {
         self.notes.send(note).is_ok()
     }
 
-    /// Waits until all is written.
+    /// Waits until all is written and durable; gives why it is not, where that is so. Not on a tokio worker.
     pub(super) fn finish(self) -> Result<()> {
         drop(self.notes);
         self.thread.join().unwrap_or_else(|_| Err(Error::gone("ledger")))
@@ -68,18 +74,25 @@ impl Scribe {
 struct Pen {
     path: PathBuf,
     file: File,
+    /// Of the file, up to the last group that was written whole: what stands after a failed write is cut off.
     bytes: u64,
+    /// Of the file, more or less: they only decide when it is written anew.
     lines: usize,
+    /// What the file says, line by line as it is written.
     book: Book,
 }
 
 impl Pen {
+    /// Writes the balance, durably. Only then `replaced` goes: at every moment one of the two files says what was
+    /// spent.
     fn begin(path: PathBuf, mut book: Book, replaced: &Path) -> Result<Self> {
         let (file, bytes, lines) = rewrite(&path, &mut book)?;
         remove(replaced)?;
         Ok(Self { path, file, bytes, lines, book })
     }
 
+    /// Writes until all who hand notes over are gone. What came in while one group was written is the next one, so many
+    /// requests a second cost few writes.
     fn write_all(mut self, notes: &mpsc::Receiver<Note>) -> Result<()> {
         while let Ok(first) = notes.recv() {
             let mut group = vec![first];
@@ -95,6 +108,7 @@ impl Pen {
     /// Writes a group and tells those who wait. After an error nothing is written any more: who waits is told by the end
     /// of the thread, and what ended meanwhile counts at its worst.
     fn write(&mut self, group: Vec<Note>) -> Result<()> {
+        // One time for the group: they leave together.
         let at = now_ms();
         let (mut lines, mut waiting, mut costs) = (String::new(), Vec::new(), false);
         let count = group.len();
@@ -109,10 +123,12 @@ impl Pen {
                 Note::End { number, cost, tokens } => Entry::End { number, cost, tokens },
                 Note::Spend { cost, written } => {
                     costs = true;
+                    // It has no number; nobody reads this one.
                     waiting.push((0, written));
                     Entry::Spend { cost }
                 }
             };
+            // Before it is written: after an error this book is not used again.
             self.book.note(&entry);
             lines.push_str(&entry.seal());
         }
@@ -132,7 +148,8 @@ impl Pen {
     }
 }
 
-/// Puts a compact file in place, durably; gives it open for appending, with its bytes and lines.
+/// Puts a compact file in place, durably; gives it open for appending, with its bytes and lines. Kill it where one
+/// will, there is the old file or the new one, and both say the same.
 fn rewrite(path: &Path, book: &mut Book) -> Result<(File, u64, usize)> {
     let lines = book.compact();
     replace_file(path, lines.as_bytes())?;
@@ -141,6 +158,7 @@ fn rewrite(path: &Path, book: &mut Book) -> Result<(File, u64, usize)> {
 }
 
 /// Milliseconds since 1970.
+/// By the wall clock, since the next process has to understand it; a clock before 1970 counts as 1970.
 pub(super) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)

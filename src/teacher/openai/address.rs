@@ -1,4 +1,8 @@
-//! What teachers share: by address and key the gate and the breaker, by model too the limits per minute and the dialect.
+//! What teachers share: by address and key the gate and the breaker, by model too the limits per minute and the
+//! dialect.
+//!
+//! What is shared is what the provider counts together. Entries stay for the life of the `Addresses` that holds them,
+//! which is as many as a program's configurations name.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -39,6 +43,7 @@ pub(in crate::teacher) struct Shared {
     addresses: HashMap<Account, Arc<Address>>,
     sent: HashMap<(Account, String), Arc<Sent>>,
     dialects: HashMap<(Account, String), Arc<Dialects>>,
+    /// What was said of addresses, so that several teachers there do not say it again.
     told: HashSet<String>,
 }
 
@@ -48,6 +53,7 @@ impl Shared {
         Arc::clone(self.addresses.entry(account.clone()).or_insert_with(new))
     }
 
+    /// What is sent to `model`: providers limit each model of an account by itself.
     pub(super) fn sent(&mut self, account: &Account, model: &str) -> Arc<Sent> {
         Arc::clone(self.sent.entry((account.clone(), model.to_owned())).or_default())
     }
@@ -60,6 +66,7 @@ impl Shared {
         config: &OpenAiConfig,
         run: &Set,
     ) -> Arc<Dialects> {
+        // By account too: a provider may let one key use what it refuses another.
         let key = (account.clone(), place.to_owned());
         let new = || Arc::new(Dialects::new(config.prompt.output, config.prompt.logprobs, run.memory.recall(place)));
         Arc::clone(self.dialects.entry(key).or_insert_with(new))
@@ -77,7 +84,8 @@ pub(super) fn place(config: &OpenAiConfig) -> String {
     to_hex(short_hash(&[config.http.base_url.as_bytes(), config.model.as_bytes(), first.as_bytes()]))
 }
 
-/// The name of what limits per minute are for, in files.
+/// The name of what limits per minute are for, in files. Without the key: a hash of it on disk could be tried out
+/// against guesses, and who changes keys within a minute waits a little too long at worst.
 pub(super) fn limited(config: &OpenAiConfig) -> String {
     to_hex(short_hash(&[config.http.base_url.as_bytes(), config.model.as_bytes()]))
 }
@@ -85,6 +93,7 @@ pub(super) fn limited(config: &OpenAiConfig) -> String {
 /// The teachers of one run.
 #[derive(Debug)]
 pub(in crate::teacher) struct Set {
+    /// Of the run's directory, for all of its teachers.
     pub(super) memory: Arc<Memory>,
     stops: HashMap<Account, Arc<Stop>>,
 }

@@ -1,4 +1,8 @@
 //! Whose fault it is that a request has no answer, and what to do about it.
+//!
+//! Three kinds of fault, three costs. The request's own uses up one of the text's tries. The server's, or this
+//! machine's, pauses everyone at the address, and costs no text anything, until it has lasted too long. The settings'
+//! ends the run at once: every other text would be refused alike.
 
 use std::time::Duration;
 
@@ -17,9 +21,10 @@ use crate::teacher::AskError;
 pub(super) enum Trouble {
     /// Not this request's fault: send it again when the gate lets it.
     Again,
-    /// It went wrong; worth another try.
+    /// It went wrong; worth another try, of which a text has so many. `unreachable` where nobody ever took a
+    /// connection.
     Own { message: String, unreachable: bool },
-    /// The server does not take it. If the text is why, that is its answer.
+    /// The server does not take it. If the text is why, that is its answer; `message` is for the case that it is not.
     Refused { answer: Box<Answer>, message: String },
     /// Not worth another try, for any sample.
     Stop(String),
@@ -28,18 +33,22 @@ pub(super) enum Trouble {
 }
 
 impl OpenAi {
-    /// A request without a reply that can be read: its own trouble, the server's, or this machine's.
+    /// A request without a reply that can be read: its own trouble, the server's, or this machine's. `pass` is its own,
+    /// still in flight.
     pub(super) fn failed(&self, pass: &Pass, lost: Lost) -> Trouble {
         let Lost { message, place } = lost;
         let (breaker, patience) = (&self.address.breaker, self.config.limits.give_up_after);
         if place == Where::Here {
             return self.starved(pass, message);
         }
+        // A server that replied before is down, and may come back; one that nobody ever reached is more likely a wrong
+        // address.
         if place == Where::Unsent && !breaker.ever_replied() {
             let Some(length) = breaker.unreachable(patience) else {
                 return Trouble::Own { message, unreachable: true };
             };
             let reason = self.nobody(&format!("{message}, for {} s", length.as_secs()));
+            // Others may hang in connecting for as long as their time-out: nothing will come of those either.
             self.stop.abandon(&reason);
             return Trouble::Stop(reason);
         }
@@ -49,6 +58,7 @@ impl OpenAi {
         }
         match breaker.failed(patience, rand::random()) {
             Meaning::Own => Trouble::Own { message, unreachable: false },
+            // No text loses a try: the pause is for everyone, and this request is sent again after it.
             Meaning::Server(wait) => {
                 self.teller.warn(&message, &format!("; the server is in trouble, waiting {:.1} s", wait.as_secs_f64()));
                 pass.overloaded(wait);
@@ -61,7 +71,8 @@ impl OpenAi {
         }
     }
 
-    /// Fewer in flight need fewer open files.
+    /// This machine has no room for a connection. Fewer in flight need fewer open files, so it is met as an overloaded
+    /// server is.
     fn starved(&self, pass: &Pass, message: String) -> Trouble {
         match self.address.breaker.starved(self.config.limits.give_up_after, rand::random()) {
             Ok(wait) => {
@@ -79,7 +90,8 @@ impl OpenAi {
         format!("nobody answers at {address} ({why}). Is the server running, and is base_url right?")
     }
 
-    /// A reply with an error status.
+    /// A reply with an error status that is not the form's fault. `body` is what the server says, in which the key was
+    /// looked for and taken out.
     pub(super) fn blame(&self, response: &Response, body: &str, pass: &Pass) -> Trouble {
         self.address.breaker.replied();
         let status = response.status;
@@ -97,6 +109,8 @@ impl OpenAi {
             message,
         };
         match judge(status, &response.headers, body) {
+            // Sent before the pause that others' refusals began: it is part of the same event, and halves nothing
+            // again.
             Verdict::Overloaded(_) if !pass.is_current() => Trouble::Again,
             Verdict::Overloaded(asked) => self.overloaded(asked, status, &excerpt, pass),
             Verdict::Passing => self.failed(pass, Lost::underway(format!("HTTP {status}: {excerpt}"))),
@@ -110,9 +124,12 @@ impl OpenAi {
         }
     }
 
+    /// The server wants nothing more for now: everyone pauses, as long as it says (`asked`), or else for longer each
+    /// time. Where nothing else comes of it for too long, the run stops.
     fn overloaded(&self, asked: Option<Duration>, status: StatusCode, excerpt: &str, pass: &Pass) -> Trouble {
         match self.address.breaker.refused(self.config.limits.give_up_after, rand::random()) {
             Ok(own) => {
+                // The server's own word goes before our guess, within LONGEST_PAUSE.
                 let wait = asked.unwrap_or(own);
                 pass.overloaded(wait);
                 self.teller
@@ -123,6 +140,7 @@ impl OpenAi {
         }
     }
 
+    /// What a person can do about a status. Only for those that stop a run, or may be the settings' fault.
     fn advice(&self, status: StatusCode) -> String {
         let http = &self.config.http;
         match status.as_u16() {

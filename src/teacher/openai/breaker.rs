@@ -2,6 +2,10 @@
 //!
 //! Failures one after the other, with no answer in between, are the server's and not the requests': then everyone waits,
 //! for longer and longer, and one request at a time tries. After too long without any answer the run stops.
+//!
+//! Without it, a server that is down for a minute would use up every text's tries, and a run would end with a corpus of
+//! texts "that could not be answered". Three things are told apart, since they ask for different patience: failures,
+//! refusals for now (the server is there and will be back), and a machine of ours that has no room for a connection.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,12 +22,15 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Default)]
 struct State {
+    /// Failures since the last answer, of all requests together.
     in_a_row: u32,
-    /// Waits of everyone since the last answer.
+    /// Waits of everyone since the last answer: the exponent of the next one.
     waits: u32,
+    /// When the first of the failures or refusals came that no answer followed.
     since: Option<Instant>,
-    /// Since when this machine, not the server, keeps requests back.
+    /// Since when this machine, not the server, keeps requests back, and how often since.
     starved: Option<(Instant, u32)>,
+    /// Ever, by anyone at this address: it survives [`Breaker::begin`].
     answered: bool,
     /// Whether anything ever came back, an error too.
     reached: bool,
@@ -52,6 +59,7 @@ impl Breaker {
     }
 
     /// The server answered.
+    /// All that was held against it is forgotten.
     pub(super) fn answered(&self) {
         *self.lock() = State { answered: true, reached: true, ..State::default() };
     }
@@ -72,7 +80,10 @@ impl Breaker {
         *state = State { answered: state.answered, reached: state.reached, ..State::default() };
     }
 
-    /// A request failed. `uniform`, in 0..1, spreads the waits.
+    /// A request failed, between or after others. `uniform`, in 0..1, spreads the waits.
+    ///
+    /// To be asked only for requests that were sent after the latest pause: those that were in flight when a server
+    /// went down fail together, and are one failure.
     pub(super) fn failed(&self, give_up_after: Duration, uniform: f64) -> Meaning {
         let mut state = self.lock();
         let since = *state.since.get_or_insert_with(Instant::now);
@@ -86,11 +97,12 @@ impl Breaker {
             return Meaning::Own;
         }
         state.waits += 1;
-        // Never nothing: the next one is the only one that is sent.
+        // Between half and all of the backoff, never nothing: the next one is the only one that is sent.
         Meaning::Server(backoff(state.waits, 0.5 + uniform / 2.0))
     }
 
-    /// Nobody took the connection, and nobody ever did: for how long that has been so, when it is too long.
+    /// Nobody took the connection, and nobody ever did: for how long that has been so, when it is too long. Most likely
+    /// the address is wrong, or the server not started: a person is waiting to be told.
     pub(super) fn unreachable(&self, give_up_after: Duration) -> Option<Duration> {
         let mut state = self.lock();
         let since = *state.since.get_or_insert_with(Instant::now);

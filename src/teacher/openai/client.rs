@@ -1,4 +1,7 @@
 //! HTTP to one server: the key, the time limits, the size limit. No key and no text leaves for another host.
+//!
+//! What comes in here is cleaned of the key before anything else sees it: body and error texts go into files and
+//! messages. Headers are not: only numbers and dates are read of them.
 
 use std::time::Duration;
 
@@ -12,7 +15,7 @@ use crate::config::HttpConfig;
 /// The path of the API below a base address.
 const PATH: &str = "chat/completions";
 
-/// A reply of whatever status.
+/// A whole reply of whatever status.
 #[derive(Debug)]
 pub(super) struct Response {
     pub(super) status: StatusCode,
@@ -34,7 +37,9 @@ pub(super) enum Where {
 /// A request without a whole reply.
 #[derive(Debug)]
 pub(super) struct Lost {
+    /// What happened, in words, without the key.
     pub(super) message: String,
+    /// Whether it may have been read there, and charged.
     pub(super) place: Where,
 }
 
@@ -51,27 +56,31 @@ pub(super) struct Http {
     client: Client,
     url: Url,
     redactor: Redactor,
+    /// Counted as they come: what a server says of its reply's length is not believed.
     max_reply_bytes: usize,
     /// The proxy that it uses, in words.
     proxy: Option<String>,
 }
 
-/// The key that `config` names, read from the environment.
+/// The key that `config` names, read from the environment, without the spaces around it; none where it names no
+/// variable. An error where the variable is not set, or empty.
 pub(super) fn key(config: &HttpConfig) -> Result<Option<String>, String> {
     config.api_key_env.as_deref().map(key_in).transpose()
 }
 
 impl Http {
-    /// Sets up HTTP with `key`.
+    /// Sets up HTTP with `key`, which goes into every request. Connects to nobody.
     pub(super) fn new(config: &HttpConfig, key: Option<&str>, max_in_flight: usize) -> Result<Self, String> {
         let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         if let (Some(key), Some(variable)) = (key, &config.api_key_env) {
+            // Azure and others want the bare key in a header of their own.
             let (name, value) = match &config.api_key_header {
                 Some(name) => (header_name(name)?, key.to_owned()),
                 None => (AUTHORIZATION, format!("Bearer {key}")),
             };
             let mut value = HeaderValue::from_str(&value)
                 .map_err(|_| format!("the API key in {variable} has characters that no header can carry"))?;
+            // So that no debug output prints it.
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -79,11 +88,14 @@ impl Http {
         let chosen = proxy::choose(&url, |name| std::env::var(name).ok())?;
         let client = Client::builder()
             .default_headers(headers)
+            // Three limits of time: of the whole request, of connecting, and of silence in the middle of a reply.
             .timeout(config.timeout)
             .connect_timeout(config.connect_timeout)
             .read_timeout(config.read_timeout)
             .redirect(redirect::Policy::none())
+            // A connection for each request in flight is kept: a new one costs a handshake.
             .pool_max_idle_per_host(max_in_flight)
+            // A connection that a firewall forgot fails at last instead of hanging.
             .tcp_keepalive(Duration::from_secs(30))
             // The environment's proxies would get http requests to read, also those to this machine.
             .no_proxy();
@@ -110,7 +122,7 @@ impl Http {
         &self.redactor
     }
 
-    /// Sends a request and reads the whole reply.
+    /// Sends a request and reads the whole reply. Once: who sends it again decides that with the ledger and the gate.
     pub(super) async fn post(&self, body: Vec<u8>) -> Result<Response, Lost> {
         let mut response =
             self.client.post(self.url.clone()).body(body).send().await.map_err(|error| self.lost(&error))?;
@@ -126,6 +138,8 @@ impl Http {
         Ok(Response { status, headers, body })
     }
 
+    /// Why a request has no reply, and how far it came: by the innermost cause, since the outer ones only say "error
+    /// sending request".
     fn lost(&self, error: &reqwest::Error) -> Lost {
         // reqwest's own text holds the URL only; the cause says what happened.
         let mut cause: &dyn std::error::Error = error;
@@ -145,12 +159,13 @@ impl Http {
     }
 }
 
-/// EMFILE, of this process, or ENFILE, of the machine.
+/// EMFILE (24), of this process, or ENFILE (23), of the machine, by their numbers on Linux.
 fn too_many_files(error: &(dyn std::error::Error + 'static)) -> bool {
     let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
     matches!(code, Some(23 | 24))
 }
 
+/// The key in `variable`. Neither its value nor a part of it gets into the error.
 fn key_in(variable: &str) -> Result<String, String> {
     std::env::var(variable)
         .ok()

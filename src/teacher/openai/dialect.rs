@@ -1,5 +1,9 @@
 //! What a server understands: the form of answers it can be asked for, and the parameters it takes. Servers differ and
 //! say so only by refusing, so it is found out while asking, once for each model at an address.
+//!
+//! For one request every step leaves something out or asks for less, so it ends, at plain text without parameters at
+//! the latest. A refusal is met by a step only while it may be about the form. Once an answer came in a form, only a
+//! refusal that names the form is held against it; else one bad text would cost all later ones their schema.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,17 +24,22 @@ pub(super) enum TokenLimit {
     None,
 }
 
-/// What is sent besides model and messages.
+/// What is sent besides model and messages. Small and `Copy`: each request keeps the one it was sent in, so that a
+/// refusal can be told from one of a form that others have given up meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dialect {
+    /// What `response_format` asks for.
     pub(super) output: Output,
+    /// Whether it is sent; some models take their own alone.
     pub(super) temperature: bool,
+    /// Whether they are asked for. False from the start where the configuration does not want them.
     pub(super) logprobs: bool,
     pub(super) token_limit: TokenLimit,
 }
 
 #[derive(Debug)]
 struct State {
+    /// What the next request is sent in.
     now: Dialect,
     /// Whether an answer came in the present form.
     proven: bool,
@@ -41,13 +50,15 @@ struct State {
 /// The dialect of one model at one address, as far as it is known.
 #[derive(Debug)]
 pub(super) struct Dialects {
+    /// The form to go back to where a text was refused in every form.
     first: Dialect,
-    /// Whether an earlier run was answered.
+    /// Whether an earlier run was answered: then the settings are known to work, and a refusal is sooner the text's.
     known: bool,
     state: Mutex<State>,
 }
 
-/// Refusals without a reason (HTTP 500) after which the form of the answer is held to be the reason.
+/// Refusals without a reason (HTTP 500) after which the form of the answer is held to be the reason: some servers crash
+/// on a schema instead of refusing it, and one crash alone may be anything.
 const STRIKES: u32 = 2;
 
 impl Dialects {
@@ -72,7 +83,7 @@ impl Dialects {
         self.lock().now
     }
 
-    /// A request in `used` was answered.
+    /// A request in `used` was answered: proof of that form, and of no other.
     pub(super) fn worked(&self, used: Dialect) {
         let mut state = self.lock();
         if state.now == used {
@@ -81,14 +92,15 @@ impl Dialects {
         }
     }
 
-    /// A request in `used` was refused with `status` and `body`. Whether to send it again, in another dialect; also says
-    /// what was left out, the first time.
+    /// A request in `used` was refused with `status` and `body`. Whether to send it again, in another dialect; also
+    /// says what was left out, the first time. `None` where the form is not to blame, as far as can be told.
     pub(super) fn refused(&self, used: Dialect, status: u16, body: &str) -> Option<String> {
         let mut state = self.lock();
         if state.now != used {
             // Another request has found out already. A refusal for other reasons is not of the dialect.
             return matches!(status, 400 | 415 | 422 | 500 | 501).then(String::new);
         }
+        // A parameter that is named as not supported is left out even of a proven form.
         if let Some((dialect, said)) = without_unsupported(used, status, body) {
             state.now = dialect;
             return Some(said);
@@ -109,6 +121,8 @@ impl Dialects {
             return None;
         }
         match status {
+            // What a server says that does not understand a request. Of a 500, only if it names the form or comes
+            // again.
             400 | 415 | 422 | 501 => {}
             500 if names_it || state.strikes + 1 >= STRIKES => {}
             500 => {
@@ -117,6 +131,7 @@ impl Dialects {
             }
             _ => return None,
         }
+        // A lower form has to prove itself anew.
         *state = State { now: Dialect { output: lower, ..used }, proven: false, strikes: 0 };
         Some(format!("the server takes no {}; asking for {}", name(used.output), name(lower)))
     }
@@ -130,7 +145,7 @@ fn name(output: Output) -> &'static str {
     }
 }
 
-/// Whether an error speaks of the form of answers.
+/// Whether an error speaks of the form of answers. "guided" and "grammar" are how vLLM and llama.cpp call theirs.
 fn names_form(body: &str) -> bool {
     let body = body.to_lowercase();
     ["response_format", "json_schema", "json_object", "structured output", "guided", "grammar"]
@@ -139,6 +154,9 @@ fn names_form(body: &str) -> bool {
 }
 
 /// The dialect without the parameter that an error of `status` says is not supported, and what to tell.
+///
+/// By the error's `param`, as OpenAI has it, or else by its words: then a name alone is not enough, for "reduce
+/// max_tokens" in an error about a text that is too long names a parameter and complains of none.
 fn without_unsupported(used: Dialect, status: u16, body: &str) -> Option<(Dialect, String)> {
     if !matches!(status, 400 | 422 | 501) {
         return None;
@@ -157,6 +175,7 @@ fn without_unsupported(used: Dialect, status: u16, body: &str) -> Option<(Dialec
     if used.temperature && is_about("temperature") {
         return Some((Dialect { temperature: false, ..used }, said("temperature")));
     }
+    // Last: an error may name it in passing.
     let token_limit = match used.token_limit {
         TokenLimit::MaxTokens if is_about("max_tokens") && lower.contains("max_completion_tokens") => {
             TokenLimit::MaxCompletionTokens

@@ -3,6 +3,9 @@
 //! Before a teacher has answered anything, a refusal (HTTP 400, 413, 422) may mean that the model's name is wrong as well as
 //! that the text is too long. So the texts that were refused wait. One answer to any text says that the refusals are the
 //! texts' own. When several different texts were refused, and nothing else, it is the settings.
+//!
+//! Both mistakes would be dear. Settings taken for texts: the run goes through a whole corpus, and every text is kept
+//! as refused for good. Texts taken for settings: one odd text at the start, and no run ever begins.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,11 +27,14 @@ const MANY: usize = 64;
 /// When nothing was asked or answered for so long, those who wait are all there is: a small corpus, or a small window.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// What was seen of one teacher. Held under its lock for a few instructions, never across an await.
 #[derive(Debug)]
 struct State {
+    /// Something was answered in this run: from then on every refusal is the text's.
     answered: bool,
     /// An earlier run was answered.
     known: bool,
+    /// Different texts that were refused while nothing was answered; emptied by the first answer.
     refused: HashSet<TextHash>,
     /// Questions that are here and do not wait.
     active: usize,
@@ -73,10 +79,11 @@ pub(super) struct Doubt {
 #[derive(Debug)]
 pub(super) struct Question<'a> {
     doubt: &'a Doubt,
+    /// Its text was refused, and it no longer counts as active.
     waits: bool,
 }
 
-/// A request on its way.
+/// A request on its way. Not the same as a question: one that backs off between two tries is active and has no flight.
 #[derive(Debug)]
 pub(super) struct Flight<'a>(&'a Doubt);
 
@@ -103,6 +110,7 @@ impl Doubt {
     /// Changes the state and lets those who wait look at it.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
+        // As it was before the change: the first answer must still wake those who wait for it.
         let quiet = state.answered;
         state.changed_at = Instant::now();
         let changed = change(&mut state);
@@ -135,9 +143,11 @@ impl Doubt {
         self.change(|state| state.ended = true);
     }
 
-    /// Lets a request go out; while it is open whether everything is refused, only after that has shown.
+    /// Lets a request go out; while it is open whether everything is refused, only after that has shown. By then enough
+    /// were refused to tell, so more would cost time, and a provider's patience, for nothing.
     pub(super) async fn fly(&self) -> Flight<'_> {
         loop {
+            // Before the look, so that no change between look and wait is missed.
             let changed = self.changed.notified();
             {
                 let mut state = self.lock();
@@ -162,6 +172,7 @@ impl Question<'_> {
         });
         self.waits = true;
         loop {
+            // As in `fly`: made before the look.
             let changed = self.doubt.changed.notified();
             let quiet_at = match self.doubt.look(message) {
                 Ok(about) => return about,
@@ -178,6 +189,15 @@ impl Question<'_> {
 
 impl Doubt {
     /// What the refusals mean, or when to look again if nothing changes.
+    ///
+    /// The first that holds:
+    ///
+    /// - it was found to be the settings: everyone is told the same;
+    /// - something was answered, or the settings are known to work and few were refused: it is the text;
+    /// - others are on their way, whose outcome will say more: wait;
+    /// - something happened within the last second: wait, for a question may be about to come;
+    /// - few were refused and the corpus goes on: it stays open, or those who wait would keep the window full for ever;
+    /// - all that there is was refused, or too many were: it is the settings.
     fn look(&self, message: &str) -> Result<About, Instant> {
         let mut state = self.lock();
         if let Some(settings) = &state.settings {
@@ -191,6 +211,7 @@ impl Doubt {
             // Others are being asked: they make themselves known.
             return Err(Instant::now() + 60 * QUIET);
         }
+        // From here on nothing is on its way.
         let quiet_at = state.changed_at + QUIET;
         if !suspects && quiet_at > Instant::now() {
             return Err(quiet_at);
@@ -198,6 +219,7 @@ impl Doubt {
         if !suspects && !state.ended {
             return Ok(About::Unclear);
         }
+        // Whoever comes to this first decides for all, so that all say the same.
         let count = state.refused.len();
         let settings = format!("{message} {count} different text(s) were refused and none was answered.");
         state.settings = Some(settings.clone());

@@ -1,4 +1,8 @@
 //! Few-shot examples: the same for every text, or those most like it.
+//!
+//! The fixed ones belong to the part of the prompt that is the same bytes for all texts, which providers keep in their
+//! caches. The nearest ones teach more and cost more, for they follow that part. Either way they are a function of the
+//! text and of the file, so an answer's key covers them.
 
 use std::collections::HashMap;
 
@@ -36,6 +40,7 @@ struct Example {
 #[derive(Debug)]
 pub(super) struct Examples {
     all: Vec<Example>,
+    /// Examples with each text, at most: a file may have fewer.
     shots: usize,
     choose: Choose,
     /// For every n-gram, the examples that have it, with its weight there. Empty unless the nearest are wanted.
@@ -57,6 +62,7 @@ impl Examples {
                 "the examples {path} are empty: add lines like {{\"text\": \"..\", \"label\": \"..\"}}"
             ));
         }
+        // An inverted index: a text is compared only with examples that share an n-gram with it.
         let mut by_ngram: HashMap<u32, Vec<(usize, f32)>> = HashMap::new();
         if config.choose == Choose::Nearest {
             for (index, example) in all.iter().enumerate() {
@@ -90,6 +96,8 @@ impl Examples {
             return Vec::new();
         }
         let encoded = ngrams(text, BUCKETS);
+        // The bags are of length one, so the sum of products is the cosine. Summed in the order of the text's n-grams:
+        // the same each time.
         let mut likeness = vec![0.0_f32; self.all.len()];
         for (id, weight) in encoded.ids.iter().zip(&encoded.weights) {
             for &(index, other) in self.by_ngram.get(id).into_iter().flatten() {
@@ -106,10 +114,13 @@ impl Examples {
     }
 }
 
+/// The example in one line of the file. A label that is none of the task's is an error: as an example it would teach
+/// the model to name what cannot be used.
 fn example(line: &str, labels: &LabelSet) -> Result<Example, String> {
     let line: ExampleLine = serde_json::from_str(line)
         .map_err(|error| format!("is no example ({error}); expected {{\"text\": \"..\", \"label\": \"..\"}}"))?;
     let names = line.label.into_iter().chain(line.labels);
+    // As the task spells them, whatever the file does: the model is to answer with these.
     let names: Vec<&str> = names
         .map(|name| match labels.resolve(&name) {
             Some(label) => Ok(labels.name(label)),

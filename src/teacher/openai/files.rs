@@ -1,4 +1,5 @@
-//! How many connections this process has room for: each is an open file, and so is all else that a run needs.
+//! How many connections this process has room for: each is an open file, and so is all else that a run needs. Where the
+//! limit is passed, it is not only requests that fail: a log that cannot be opened ends the run.
 
 /// Files that a run needs besides connections: store, logs, checkpoints, the corpus, the runtime's own.
 const OTHERS: usize = 48;

@@ -1,8 +1,9 @@
 //! The gate to one address: how many requests may be in flight, and when none may be sent.
 //!
-//! The number of requests in flight grows while answers come and is
-//! halved when the server is overloaded (AIMD, Chiu & Jain 1989). After a pause one request goes alone and tells whether the others may
-//! follow, so a server that goes on refusing is asked once a pause and not once for everyone.
+//! The number of requests in flight grows while answers come and is halved when the server is overloaded (AIMD: Chiu &
+//! Jain, "Analysis of the increase and decrease algorithms for congestion avoidance", 1989), with a fast start below a
+//! threshold as TCP has it. After a pause one request goes alone and tells whether the others may follow, so a server
+//! that goes on refusing is asked once a pause and not once for everyone.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,20 +19,27 @@ const START: f64 = 8.0;
 /// The share of the most requests in flight with which it goes on then.
 const FIRST_SHARE: f64 = 0.25;
 
+/// What was learned of the server, and what is in flight. Held under its lock for a few instructions, never across an
+/// await.
 #[derive(Debug)]
 struct State {
     /// Requests that may be in flight. Whole requests count; fractions grow.
     limit: f64,
     /// Below it the limit grows by one with every answer, above by one with every `limit` answers.
     threshold: f64,
+    /// Passes that are there, those of before a pause included.
     in_flight: usize,
     /// Counts the pauses: what was sent before one says nothing about the time after it.
     epoch: u64,
     /// After a pause, until an answer comes: one at a time.
     probing: bool,
+    /// May lie in the past; then nothing is paused.
     paused_until: Option<Instant>,
+    /// The limit never falls below it: the largest `min_in_flight` of all who ever joined.
     floor: f64,
+    /// Nor rises above it: the sum of the rooms of those who are seated.
     ceiling: f64,
+    /// Whether the server ever answered: from then on the limit is what was found out, and no guess.
     answered: bool,
 }
 
@@ -39,10 +47,12 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Gate {
     state: Mutex<State>,
+    /// Told after each change that may let somebody through.
     changed: Notify,
 }
 
-/// A teacher's share of what may be in flight, as long as it is there.
+/// A teacher's share of what may be in flight, as long as it is there. What was learned of the server stays when it
+/// goes.
 #[derive(Debug)]
 pub(super) struct Seat {
     gate: Arc<Gate>,
@@ -82,6 +92,7 @@ impl Gate {
         let mut state = self.lock();
         state.floor = state.floor.max(floor as f64);
         state.ceiling += room;
+        // More room is worth a fast climb, but what is in flight begins where experience left it.
         state.threshold = state.ceiling;
         if state.answered || state.epoch > 0 {
             state.limit = state.limit.max(state.floor);
@@ -105,12 +116,15 @@ impl Gate {
         mut count: impl FnMut() -> Result<T, Instant>,
     ) -> Result<(Pass, T), AskError> {
         loop {
+            // Made before the look at the state: a change between look and wait then wakes it all the same.
             let changed = self.changed.notified();
             if let Some(error) = stop.error() {
                 return Err(error);
             }
             let again = {
                 let mut state = self.lock();
+                // What was sent before the pause still counts as in flight, so the one that probes waits until those
+                // are back.
                 let room = if state.probing { 1.0 } else { state.limit.floor() };
                 match state.paused_until.filter(|&until| until > Instant::now()) {
                     Some(until) => Some(until),
@@ -127,6 +141,7 @@ impl Gate {
             };
             let again = async {
                 match again {
+                    // Full: only a change makes room.
                     Some(again) => sleep_until(again).await,
                     None => std::future::pending().await,
                 }
@@ -139,14 +154,15 @@ impl Gate {
         }
     }
 
-    /// Nothing is sent for `length` from now; what is in flight goes on. Does not slow down what comes after.
+    /// Nothing is sent for `length` from now; what is in flight goes on. Does not slow down what comes after: a server
+    /// that says in time that its limit is used up is not overloaded.
     pub(super) fn rest(&self, length: Duration) {
         let mut state = self.lock();
         state.paused_until = state.paused_until.max(Some(Instant::now() + length));
     }
 }
 
-/// A request in flight.
+/// A request in flight. Whoever drops it gives its place back, whatever came of it.
 #[derive(Debug)]
 pub(super) struct Pass {
     gate: Arc<Gate>,
@@ -154,7 +170,8 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// Whether it was sent after the latest pause.
+    /// Whether it was sent after the latest pause. What became of one that was not is part of the event that began the
+    /// pause, and must not be held against the server a second time.
     pub(super) fn is_current(&self) -> bool {
         self.gate.lock().epoch == self.epoch
     }
@@ -162,15 +179,19 @@ impl Pass {
     /// The server answered.
     pub(super) fn answered(&self) {
         let mut state = self.gate.lock();
+        // An answer to what was sent before the pause does not end the probing: the server took it before it refused.
         if state.epoch == self.epoch {
             state.probing = false;
         }
+        // From the first guess to a good part of what was configured: a run against a large server need not climb from
+        // eight.
         if !state.answered {
             state.answered = true;
             state.limit = state.limit.max(state.threshold * FIRST_SHARE);
         }
         // A limit of which not even half is used has not shown that it is too low.
         if 2.0 * (state.in_flight as f64) >= state.limit {
+            // One an answer doubles the number each round; 1/limit an answer adds one a round.
             let growth = if state.limit < state.threshold { 1.0 } else { 1.0 / state.limit };
             state.limit = (state.limit + growth).min(state.ceiling);
         }
@@ -179,7 +200,7 @@ impl Pass {
     }
 
     /// The server wants nothing more for `length`. Halves the number in flight, once for all that were sent before the
-    /// pause. Whether this was the one.
+    /// pause. Whether this was the one: others that were in flight with it only make the pause longer.
     pub(super) fn overloaded(&self, length: Duration) -> bool {
         let mut state = self.gate.lock();
         state.paused_until = state.paused_until.max(Some(Instant::now() + length));

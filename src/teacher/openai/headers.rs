@@ -1,4 +1,7 @@
 //! What providers say in headers about their limits: OpenAI, Azure and Anthropic styles.
+//!
+//! A header is a hint from outside: it may only make us wait, for a bounded time. One that makes no sense counts as
+//! absent.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +15,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let number = |text: &str| text.parse::<f64>().ok();
+    // OpenAI's and Azure's, and finer than the standard's whole seconds: it goes first.
     if let Some(length) = text("retry-after-ms").and_then(number).and_then(|milliseconds| seconds(milliseconds / 1e3)) {
         return Some(length);
     }
@@ -24,6 +28,7 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 
 /// How long nothing more is allowed, when a header says that nothing remains.
 pub(super) fn exhausted_for(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    // What remains, and when it is filled up again.
     const PAIRS: [(&str, &str); 6] = [
         ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
         ("x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
@@ -38,11 +43,13 @@ pub(super) fn exhausted_for(headers: &HeaderMap, now: SystemTime) -> Option<Dura
         // -1 is how some say that they do not count.
         .filter(|(remaining, _)| text(remaining).and_then(|left| left.parse::<i64>().ok()) == Some(0))
         .filter_map(|(_, reset)| reset_after(text(reset)?, now))
+        // Several limits may be used up: the last one to come back counts.
         .max()
 }
 
 /// `12ms`, `1s`, `6m0s`, `1h2m3.5s`, a number of seconds, or a date (RFC 3339).
 fn reset_after(value: &str, now: SystemTime) -> Option<Duration> {
+    // The plainest first: a bare number would be no date and no length with a unit.
     if let Ok(number) = value.parse::<f64>() {
         return seconds(number);
     }
@@ -79,6 +86,7 @@ fn rfc3339(value: &str) -> Option<SystemTime> {
     let (hours, minutes, secs) = (time.next()??, time.next()??, time.next()??);
     let is_date = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
     let is_time = (0.0..24.0).contains(&hours) && (0.0..60.0).contains(&minutes) && (0.0..61.0).contains(&secs);
+    // Days that a month does not have are let through: they are off by a day or two, and the pause is bounded anyway.
     if !is_date || !is_time {
         return None;
     }
@@ -92,6 +100,7 @@ fn rfc3339(value: &str) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(total).ok()?)
 }
 
+/// From `now` to `date`: nothing where that is past, and no more than [`LONGEST_PAUSE`].
 fn until(date: SystemTime, now: SystemTime) -> Duration {
     date.duration_since(now).unwrap_or_default().min(LONGEST_PAUSE)
 }

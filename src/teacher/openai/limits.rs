@@ -40,9 +40,11 @@ const WINDOW: Duration = Duration::from_secs(61);
 /// What was sent in the last [`WINDOW`], oldest first.
 #[derive(Debug)]
 struct Window {
+    /// When, and how many units: 1 a request in the window of requests, its tokens in that of tokens.
     sent: VecDeque<(Instant, u32)>,
     /// The number of the oldest entry. It begins high, since older ones may be added.
     first: u64,
+    /// The sum of what is in `sent`.
     units: u64,
 }
 
@@ -53,6 +55,7 @@ impl Default for Window {
 }
 
 impl Window {
+    /// Lets go of what is older than the window.
     fn forget(&mut self, now: Instant) {
         while let Some(&(_, old)) = self.sent.front().filter(|(at, _)| *at + WINDOW <= now) {
             self.units -= u64::from(old);
@@ -61,7 +64,8 @@ impl Window {
         }
     }
 
-    /// When `units` more may be counted: now (`Ok`) or later.
+    /// When `units` more may be counted: now (`Ok`), or not before the oldest entry has left; then it has to be asked
+    /// again, for that entry alone may not have made room enough.
     fn fits(&mut self, units: u32, per_minute: u32) -> Result<(), Instant> {
         self.forget(Instant::now());
         match self.sent.front() {
@@ -80,7 +84,7 @@ impl Window {
         self.first + self.sent.len() as u64 - 1
     }
 
-    /// Corrects an entry.
+    /// Corrects an entry. One that has left the window in the meantime no longer limits anything: nothing is done.
     fn correct(&mut self, entry: u64, units: u32) {
         let index = entry.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         if let Some((_, counted)) = index.and_then(|index| self.sent.get_mut(index)) {
@@ -89,7 +93,7 @@ impl Window {
         }
     }
 
-    /// Adds what was sent before all that is here.
+    /// Adds what was sent before all that is here: `at` is no later than the oldest entry. Entries keep their numbers.
     fn add_before(&mut self, at: Instant, units: u32) {
         self.sent.push_front((at, units));
         self.units += u64::from(units);
@@ -97,12 +101,13 @@ impl Window {
     }
 }
 
-/// Spreads `per_minute` units evenly.
+/// Spreads `per_minute` units evenly: providers count shorter times than a minute too, and refuse what comes in bursts.
 #[derive(Debug)]
 struct Pace {
     limiter: RateLimiter<NotKeyed, InMemoryState, TokioClock, NoOpMiddleware<Nanos>>,
     clock: TokioClock,
     per_minute: u32,
+    /// Units that may come at once: about those of a second (a 64th of a minute's).
     burst: u32,
 }
 
@@ -110,6 +115,7 @@ impl Pace {
     fn new(per_minute: u32) -> Self {
         let burst = (per_minute / 64).max(1);
         let burst_units = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+        // A period of nothing is all that is refused, and 60 s / u32::MAX are 13 ns.
         let quota = Quota::with_period(Duration::from_secs(60) / per_minute.max(1))
             .unwrap_or(Quota::per_second(NonZeroU32::MIN))
             .allow_burst(burst_units);
@@ -118,7 +124,8 @@ impl Pace {
         Self { limiter, clock, per_minute, burst }
     }
 
-    /// Waits until `units` more keep the pace.
+    /// Waits until `units` more keep the pace: piece by piece, for governor never lets more than a burst through at
+    /// once. So a request that is larger than the burst pays in full, and whoever calls must let nobody in between.
     async fn keep(&self, units: u32) {
         let mut left = units;
         while let Some(piece) = NonZeroU32::new(left.min(self.burst)) {
@@ -145,6 +152,7 @@ struct Minute {
 /// What is sent to one model with one key, by all who ask it.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
+    /// Never held across an await.
     minute: Mutex<Minute>,
     /// By what is spread, and units per minute.
     paces: Mutex<HashMap<(&'static str, u32), Arc<Pace>>>,
@@ -167,11 +175,12 @@ impl Sent {
 #[derive(Debug)]
 pub(super) struct Limits {
     sent: Arc<Sent>,
+    /// None where requests, or tokens, are not limited.
     requests: Option<Arc<Pace>>,
     tokens: Option<Arc<Pace>>,
 }
 
-/// Where the tokens of a request are counted.
+/// Where the tokens of a request are counted; nowhere without limits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counted(Option<u64>);
 
@@ -195,7 +204,9 @@ impl Limits {
         self.sent.queue.lock().await
     }
 
-    /// Waits until a request of this size keeps the pace.
+    /// Waits until a request of this size keeps the pace. By what is expected of it: at its most, a run would send a
+    /// fraction of what it may, for answers are mostly far shorter than `max_tokens`. That the limit is kept all the
+    /// same is for [`Limits::count`].
     pub(super) async fn pace(&self, size: Size) {
         if let Some(requests) = &self.requests {
             requests.keep(1).await;
@@ -205,7 +216,9 @@ impl Limits {
         }
     }
 
-    /// Counts a request as sent now, with the most tokens it can take, or says when to try again.
+    /// Counts a request as sent now, with the most tokens it can take, or says when to try again. To be called at the
+    /// moment of sending, by one at a time: nothing is counted unless both windows have room, so there is nothing to
+    /// take back.
     pub(super) fn count(&self, size: Size) -> Result<Counted, Instant> {
         if !self.are_set() {
             return Ok(Counted(None));
@@ -222,18 +235,20 @@ impl Limits {
         Ok(Counted(Some(minute.tokens.count(most))))
     }
 
-    /// The reply says that a request took `total` tokens.
+    /// The reply says that a request took `total` tokens. What was counted beyond that is free for others from now on.
     pub(super) fn correct(&self, counted: Counted, total: u32) {
         if let Counted(Some(entry)) = counted {
             self.sent.minute().tokens.correct(entry, total);
         }
     }
 
-    /// Counts what an earlier process sent: how long ago, and how many tokens.
+    /// Counts what an earlier process sent: how long ago, and how many tokens. Once, before the first request of this
+    /// one.
     pub(super) fn count_before(&self, mut earlier: Vec<(Duration, u32)>) {
         let now = Instant::now();
         earlier.sort_unstable();
         let mut minute = self.sent.minute();
+        // The youngest first: each goes before all that is there.
         for (age, tokens) in earlier {
             // The clock may have begun later than that; then it leaves a little later.
             let at = now.checked_sub(age).unwrap_or(now);

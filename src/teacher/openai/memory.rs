@@ -14,6 +14,7 @@ const FILE: &str = "dialects.json";
 #[derive(Debug)]
 pub(super) struct Memory {
     path: PathBuf,
+    /// By place: see [`super::address::place`]. Sorted, so that the file changes only where something did.
     dialects: Mutex<BTreeMap<String, Dialect>>,
 }
 
@@ -30,7 +31,8 @@ impl Memory {
         self.dialects.lock().unwrap_or_else(PoisonError::into_inner).get(place).copied()
     }
 
-    /// A server answered in this dialect.
+    /// A server answered in this dialect. Called with every answer, and cheap where it is known; on a tokio runtime,
+    /// whose blocking threads write the file.
     pub(super) fn note(self: &Arc<Self>, place: &str, dialect: Dialect) {
         let mut dialects = self.dialects.lock().unwrap_or_else(PoisonError::into_inner);
         if dialects.get(place) != Some(&dialect) {

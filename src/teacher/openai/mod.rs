@@ -64,6 +64,7 @@ use crate::teacher::ledger::Ledger;
 #[derive(Debug)]
 pub(super) struct OpenAi {
     config: OpenAiConfig,
+    /// To read answers by; the schema that is sent has their names only.
     labels: LabelSet,
     prompter: Prompter,
     sizer: Sizer,
@@ -71,17 +72,23 @@ pub(super) struct OpenAi {
     /// Hash of all that a key depends on besides the text.
     key_prefix: [u8; 16],
     http: Http,
+    /// Gate and breaker, shared with all who ask this address with this key and were given the same `Addresses`.
     address: Arc<Address>,
     /// Its part of the room that the address has.
     _seat: Seat,
+    /// Shared with the teachers of this run at this address alone: another run goes on.
     stop: Arc<Stop>,
+    /// Its own: two models at one address differ in what they refuse.
     doubt: Doubt,
+    /// What the server was found to take, shared with all who ask this model there.
     dialects: Arc<Dialects>,
+    /// Keeps that for the next run.
     memory: Arc<Memory>,
     /// Its name in the memory.
     place: String,
     /// Requests without a stored answer.
     in_flight: Arc<Semaphore>,
+    /// Its own limits, of what all who ask this model with this key send together.
     limits: Limits,
     /// What its limits per minute are for, in files; none without limits.
     limited: Option<String>,
@@ -92,6 +99,9 @@ pub(super) struct OpenAi {
 }
 
 impl OpenAi {
+    /// Sets up a teacher. Sends nothing: a wrong address or key shows with the first request.
+    ///
+    /// Fails where a template, the examples, the tokenizer or the key cannot be used, with what to do about it.
     pub(super) fn open(
         config: &OpenAiConfig,
         task: &Task,
@@ -105,6 +115,7 @@ impl OpenAi {
         let max_in_flight = files::fit(config.limits.max_in_flight, &config.name);
         let (http, account) = connect(config, max_in_flight, shared).map_err(wrong)?;
         let (address, place) = (shared.address(&account), address::place(config));
+        // What went wrong with this address before, for another run, is no reason to give up soon in this one.
         address.breaker.begin();
         let dialects = shared.dialects(&account, &place, config, set);
         let limits = Limits::new(&config.limits, shared.sent(&account, &config.model));
@@ -149,6 +160,9 @@ pub(super) fn missing_key(config: &HttpConfig) -> Option<String> {
 }
 
 /// What answers depend on besides prompt and text.
+///
+/// Not how they are paid, paced or retried: changing that must not ask a corpus again. Not the address either, so that
+/// one model may move to another server; nor the number of draws, since each has a key of its own.
 fn settings(config: &OpenAiConfig) -> String {
     let prompt = &config.prompt;
     let parts = (
@@ -186,6 +200,7 @@ impl Teacher for OpenAi {
         })
     }
 
+    /// An answer without a label is asked for once more: at a temperature above 0 the second often names one.
     fn attempts(&self) -> u32 {
         2
     }
@@ -194,6 +209,7 @@ impl Teacher for OpenAi {
         self.stop.stop();
     }
 
+    /// A refusal that waits for others to be answered need not wait any longer: see `doubt`.
     fn no_more(&self) {
         self.doubt.end();
     }
@@ -221,10 +237,12 @@ impl Requests for OpenAi {
         let dialect = self.dialects.now();
         let request = Request::new(&self.config.model, &messages, &self.config.prompt, dialect, &self.formats);
         let body = serde_json::to_value(request).map_err(|error| error.to_string())?;
+        // The path as OpenAI's batch files have it, whatever base_url is: it is the provider's, not one of ours.
         Ok(("/v1/chat/completions", body))
     }
 
     fn read(&self, body: &[u8]) -> Result<Answer, String> {
+        // Batch results are read by teachers that were set up without a key: there is none to take out.
         let mut answer = read::answer(body, &self.labels)?;
         let share = self.config.price.map_or(Decimal::ONE, |price| price.batch_share);
         answer.cost = self.cost(&answer, share);

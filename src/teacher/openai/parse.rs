@@ -1,8 +1,12 @@
 //! From the text of a reply to ranked labels of the task.
 //!
 //! Models think aloud, wrap the JSON they were asked for in prose, code fences or other objects, or break it off; all of that
-//! is read, thoughts apart. What is not in the label set is returned beside it, never dropped silently. The work is linear in
-//! the reply.
+//! is read, thoughts apart. What is not in the label set is returned beside it, never dropped silently. The work is
+//! linear in the reply.
+//!
+//! Readings are tried from the strictest to the loosest, and the first that gives anything is taken: the whole reply as
+//! one label; whole JSON values in it; the strings of JSON that was broken off; lines and lists of names. All places
+//! are in bytes.
 
 use std::collections::HashSet;
 
@@ -31,7 +35,9 @@ pub struct Labels {
 /// A name in a reply.
 #[derive(Debug, PartialEq)]
 struct Named {
+    /// As it was written; what it means is for the label set to say.
     name: String,
+    /// The probability beside it, from 0 to 1.
     weight: Option<f32>,
 }
 
@@ -51,7 +57,8 @@ pub fn labels_in(reply: &str, labels: &LabelSet) -> Labels {
     find(reply, labels).labels
 }
 
-/// As [`labels_in`], with where they were found.
+/// As [`labels_in`], with where they were found: who looks for the tokens of a label must not find them among the
+/// thoughts.
 pub(super) fn find(reply: &str, labels: &LabelSet) -> Found {
     let Spoken { pieces, cut_off } = spoken(reply);
     if cut_off {
@@ -70,6 +77,9 @@ pub(super) fn find(reply: &str, labels: &LabelSet) -> Found {
     Found { labels: ranked(names, labels), from, thinks: false }
 }
 
+/// Names as labels: each label once, where it was named first. If every one has a weight, they are ranked by it, those
+/// of the same weight in the order in which they were named; if any has none, the weights say nothing and the order
+/// stands.
 fn ranked(names: Vec<Named>, labels: &LabelSet) -> Labels {
     let mut seen = HashSet::new();
     let mut found: Vec<(LabelId, Option<f32>)> = Vec::new();
@@ -115,6 +125,9 @@ fn json_names<'a>(pieces: impl Iterator<Item = (usize, &'a str)>, labels: &Label
 }
 
 /// The whole JSON arrays and objects in `text` that are in no other, with where they begin.
+///
+/// A bracket that begins no JSON is passed over, and what it took to find that out comes out of a budget: else a reply
+/// of open brackets alone would be read to its end from each of them, in time that grows with the square of its length.
 fn values(text: &str) -> impl Iterator<Item = (usize, Value)> {
     let (mut at, mut budget) = (0, READINGS * text.len() + SOME_MORE);
     std::iter::from_fn(move || {
@@ -135,12 +148,14 @@ fn values(text: &str) -> impl Iterator<Item = (usize, Value)> {
     })
 }
 
-/// How many bytes stand before a line (from 1) and column.
+/// How many bytes stand before a line (from 1) and column, as serde_json tells where it gave up: columns are in bytes
+/// too.
 fn offset(text: &str, line: usize, column: usize) -> usize {
     let before = line.checked_sub(2).and_then(|feeds| text.match_indices('\n').nth(feeds)).map_or(0, |(at, _)| at + 1);
     before + column
 }
 
+/// Fields of an object that hold a label's name; the first that is there counts.
 const NAME_KEYS: [&str; 3] = ["label", "name", "category"];
 /// Fields in which models say why.
 const REASON_KEYS: [&str; 9] = [
@@ -154,6 +169,7 @@ const REASON_KEYS: [&str; 9] = [
     "analysis",
     "why",
 ];
+/// Fields beside a label's name that hold its probability; the first that is one counts.
 const WEIGHT_KEYS: [&str; 5] = ["probability", "confidence", "weight", "score", "p"];
 
 /// Strings of an array; of an object its `labels`, or its label with its probability, or else the strings below its keys,
@@ -167,6 +183,8 @@ fn collect(value: &Value, names: &mut Vec<Named>) {
     }
 }
 
+/// From what was asked for to what some models make of it: `{"labels": ...}`, `{"label": ..., "probability": ...}`,
+/// labels as keys with their probabilities, and anything that has strings in it.
 fn collect_object(object: &Map<String, Value>, names: &mut Vec<Named>) {
     if let Some(inner) = object.get("labels") {
         return collect(inner, names);
@@ -196,7 +214,8 @@ fn is_reason(key: &str) -> bool {
     REASON_KEYS.iter().any(|reason| key.eq_ignore_ascii_case(reason))
 }
 
-/// A number from 0 to 1, or a percentage; as a number or in a string.
+/// A number from 0 to 1, or a string with such a number or with a percentage (`"70%"`). A bare 70 is none: it may be a
+/// count.
 fn probability(value: &Value) -> Option<f32> {
     let number = match value {
         Value::Number(number) => number.as_f64()?,
@@ -211,7 +230,9 @@ fn probability(value: &Value) -> Option<f32> {
     (0.0..=1.0).contains(&number).then_some(number as f32)
 }
 
-/// The whole strings of JSON that was broken off, keys and reasons apart.
+/// The whole strings of JSON that was broken off, keys and reasons apart. The string in which it breaks off is left
+/// out: it may be the beginning of several names. `None` where the reply does not begin with JSON, or no string is
+/// whole.
 fn broken_json_names(reply: &str) -> Option<Vec<Named>> {
     let start = reply.trim_start().trim_start_matches("```json").trim_start_matches("```").trim_start();
     if !start.starts_with(['[', '{']) {
@@ -224,6 +245,8 @@ fn broken_json_names(reply: &str) -> Option<Vec<Named>> {
         let mut strings = Deserializer::from_str(literal).into_iter::<String>();
         let Some(Ok(name)) = strings.next() else { break };
         rest = literal.get(strings.byte_offset()..)?;
+        // A reason follows its key. Only a reason that is one string is left out: of a list of them, all but the first
+        // are read.
         let is_key = rest.trim_start().starts_with(':');
         let was_why = std::mem::replace(&mut is_why, is_key && is_reason(&name));
         if !is_key && !was_why {
@@ -236,7 +259,8 @@ fn broken_json_names(reply: &str) -> Option<Vec<Named>> {
     (!names.is_empty()).then_some(names)
 }
 
-/// One name a line, or several between commas, with bullets and quotes taken off.
+/// One name a line, or several between commas, with bullets, numbers and quotes taken off. A label that itself begins
+/// with a digit, or has a comma, is found only where it is the whole reply; in JSON it is found anywhere.
 fn plain_names(reply: &str) -> Vec<Named> {
     reply
         .split(['\n', ',', ';'])

@@ -1,5 +1,7 @@
 //! The prompt: a system message that is the same bytes for every sample (providers' prompt caches hit), few-shot
 //! examples, and the text. The built-in wording follows CanDist (arXiv 2506.03857): SA, CA_add and CA_all.
+//!
+//! A text is only ever a value, never a part of a template: no text of a corpus can reach the template's language.
 
 use std::borrow::Cow;
 
@@ -31,10 +33,12 @@ impl<'a> Message<'a> {
 /// Makes the messages of a request.
 #[derive(Debug)]
 pub(super) struct Prompter {
+    /// Rendered once, when the teacher is set up: nothing in it depends on a text.
     system: String,
     examples: Option<Examples>,
     /// The template of the user message, if it is more than the text.
     user: Option<Environment<'static>>,
+    /// The template as it was written, for the fingerprint.
     user_source: Option<String>,
 }
 
@@ -42,11 +46,13 @@ impl Prompter {
     /// Reads templates and examples; says what is wrong with them and where.
     pub(super) fn new(config: &PromptConfig, task: &Task) -> Result<Self, String> {
         let source = config.system.as_deref().unwrap_or(SYSTEM);
+        // Names and descriptions; aliases are for reading answers, and would invite the model to use them.
         let labels: Vec<_> =
             task.labels.iter().map(|label| context! { name => label.name, description => label.description }).collect();
         let system = environment(source, "system")
             .and_then(|environment| {
                 environment.get_template("system")?.render(context! {
+                    // The template goes on with it in the middle of a sentence.
                     instruction => task.instruction.trim().trim_end_matches(['.', ':']),
                     labels,
                     mode => config.mode,
@@ -67,6 +73,7 @@ impl Prompter {
             user_source: config.user.clone(),
         };
         // A mistake in the template shows with the first text; better now.
+        // Two texts of one length: a template that only counts characters is caught too.
         if prompter.user_message(&"a".repeat(PROBE))? == prompter.user_message(&"b".repeat(PROBE))? {
             return Err(
                 "the template `user` says the same about every text: put {{ text }} where the text belongs".to_owned()
@@ -75,7 +82,8 @@ impl Prompter {
         Ok(prompter)
     }
 
-    /// What all answers depend on besides the texts.
+    /// What all answers depend on besides the texts. Of the system message what it says, not how the template is
+    /// written: mending a template so that it says the same asks nobody again.
     pub(super) fn fingerprint(&self) -> [u8; 16] {
         let examples = self.examples.as_ref().map(Examples::fingerprint).unwrap_or_default();
         short_hash(&[self.system.as_bytes(), &examples, self.user_source.as_deref().unwrap_or_default().as_bytes()])
@@ -88,7 +96,7 @@ impl Prompter {
         messages
     }
 
-    /// All messages of a request about `text`.
+    /// All messages of a request about `text`: what is the same for all first, the text last.
     pub(super) fn messages<'a>(&'a self, text: &'a str) -> Result<Vec<Message<'a>>, String> {
         let mut messages = self.prefix();
         messages.extend(self.examples.iter().flat_map(|examples| examples.nearest(text)).flat_map(shot));
@@ -96,6 +104,7 @@ impl Prompter {
         Ok(messages)
     }
 
+    /// What is said about `text`: itself, or what the user's template makes of it.
     fn user_message<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, String> {
         let Some(environment) = &self.user else { return Ok(Cow::Borrowed(text)) };
         environment
@@ -106,6 +115,7 @@ impl Prompter {
     }
 }
 
+/// An example as an exchange that took place: models go on as they seem to have begun.
 fn shot<'a>((text, answer): (&'a str, &'a str)) -> [Message<'a>; 2] {
     [Message::new("user", text), Message::new("assistant", answer)]
 }
@@ -119,7 +129,7 @@ fn environment(source: &str, name: &'static str) -> Result<Environment<'static>,
     Ok(environment)
 }
 
-/// The JSON that is asked for.
+/// The JSON that is asked for, as an example in the system message: what servers without schemas go by.
 fn form(config: &PromptConfig) -> &'static str {
     match (config.mode, config.probabilities) {
         (Mode::Single, false) => r#"{"labels": ["label"]}"#,

@@ -20,6 +20,7 @@ pub(super) fn choose(url: &Url, variable: impl Fn(&str) -> Option<String>) -> Re
         return Ok(None);
     }
     const NAMES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    // An empty variable is how people unset one.
     let set = |name: &&str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
     let Some((name, value)) = NAMES.iter().find_map(|name| Some((*name, set(name)?))) else { return Ok(None) };
     // Its value may hold a password: it is not repeated.
@@ -28,6 +29,8 @@ pub(super) fn choose(url: &Url, variable: impl Fn(&str) -> Option<String>) -> Re
             "the proxy in {name} cannot be used ({why}): set it to http://HOST:PORT or https://HOST:PORT, or unset it"
         )
     };
+    // `HOST:PORT` is what most tools take, too. The scheme is that of the way to the proxy; what goes through it is
+    // encrypted either way.
     let value = if value.contains("://") { value } else { format!("http://{value}") };
     let mut shown = Url::parse(&value).map_err(|error| wrong(error.to_string()))?;
     if !matches!(shown.scheme(), "http" | "https") {
@@ -37,6 +40,7 @@ pub(super) fn choose(url: &Url, variable: impl Fn(&str) -> Option<String>) -> Re
     // Both fail only for addresses that can have neither.
     let _ = (shown.set_username(""), shown.set_password(None));
     let (host, shown) = (url.host_str().unwrap_or_default(), shown.as_str().trim_end_matches('/'));
+    // Whether it names this host is for reqwest to decide; what is told must be true in both cases.
     let unless = ["NO_PROXY", "no_proxy"].iter().any(|name| set(name).is_some());
     let unless = if unless { ", unless NO_PROXY names it" } else { "" };
     Ok(Some(Chosen { proxy, told: format!("requests to {host} go through the proxy {shown} ({name}){unless}") }))

@@ -1,4 +1,7 @@
 //! From the body of a reply to an answer.
+//!
+//! Whatever a model says is an answer: it was paid for, it is kept as it came, and what is wrong with it is a
+//! [`Problem`] beside it. Only what is no chat completion at all is an error, and then the server is to blame.
 
 use super::parse;
 use super::wire::{Choice, Reply};
@@ -10,6 +13,9 @@ const TOLD: usize = 5;
 const TOLD_CHARS: usize = 60;
 
 /// Reads the body of a reply; says why it is none.
+///
+/// The weights of the labels are the probabilities that the model states, or else those of its tokens, or none; never a
+/// mixture, whose numbers could not be compared.
 pub(super) fn answer(body: &[u8], labels: &LabelSet) -> Result<Answer, String> {
     let reply: Reply =
         serde_json::from_slice(body).map_err(|error| format!("the reply is no chat completion ({error})"))?;
@@ -21,6 +27,7 @@ pub(super) fn answer(body: &[u8], labels: &LabelSet) -> Result<Answer, String> {
     let refused = problem.as_ref().is_some_and(|problem| problem.kind == ProblemKind::Refused);
     let ranked = if refused { Vec::new() } else { found.ranked };
     let weights = match (&found.weights, refused) {
+        // One weight a label, or none: a refusal has no labels.
         (_, true) => Vec::new(),
         (weights, _) if !weights.is_empty() => found.weights,
         _ => token_weights(choice, (&content, from), &ranked, labels),
@@ -36,6 +43,8 @@ pub(super) fn answer(body: &[u8], labels: &LabelSet) -> Result<Answer, String> {
     })
 }
 
+/// What is wrong with a reply, if anything is. The first that holds is told, and the order is that of cause and effect:
+/// a model that refuses, or is cut off, also names nothing, and that would say less.
 fn problem(choice: &Choice, found: &parse::Labels, thinks: bool) -> Option<Problem> {
     let of = |kind, message: String| Some(Problem { kind, message });
     let finish = choice.finish_reason.as_deref();
@@ -65,6 +74,7 @@ fn problem(choice: &Choice, found: &parse::Labels, thinks: bool) -> Option<Probl
     None
 }
 
+/// The beginning of `text`, in characters: what a model says may be as long as the whole reply.
 fn excerpt(text: &str) -> String {
     let mut excerpt: String = text.chars().take(TOLD_CHARS).collect();
     if excerpt.len() < text.len() {
@@ -73,8 +83,13 @@ fn excerpt(text: &str) -> String {
     excerpt
 }
 
-/// The probability of each label's name as it was generated: the product over its tokens. Empty unless all are known. The
-/// answer begins at `from`: names before that are thoughts.
+/// The probability of each label's name as it was generated. Empty unless all are known. The answer begins at `from`:
+/// names before that are thoughts.
+///
+/// By the chain rule it is the product over the name's tokens, each given those before: `exp(sum of logprob)`. A token
+/// that reaches over an end of the name (`"re` with its quotation mark) counts whole, for there is no telling its parts
+/// apart. A label that the model wrote otherwise than the task (an alias, another case) is not found, and then no label
+/// has a weight.
 fn token_weights(choice: &Choice, (content, from): (&str, usize), ranked: &[LabelId], labels: &LabelSet) -> Vec<f32> {
     let tokens = choice.tokens();
     if tokens.is_empty() {
@@ -83,12 +98,15 @@ fn token_weights(choice: &Choice, (content, from): (&str, usize), ranked: &[Labe
     // Servers may take fences and spaces off the content, but not off the tokens.
     let generated: String = tokens.iter().map(|(token, _)| *token).collect();
     let Some(offset) = generated.find(content) else { return Vec::new() };
+    // Names are looked for in the order in which they were named, each after the one before: a name that is a part of
+    // one before it is not found inside that one.
     let mut from = from;
     let weight = |&label: &LabelId| {
         let name = labels.name(label);
         let start = from + content.get(from..)?.find(name)?;
         let end = start + name.len();
         from = end;
+        // Places are in bytes of the content, tokens in bytes of all that was generated: `offset` is between the two.
         let mut at = 0;
         let mut sum = 0.0;
         for (token, logprob) in &tokens {
@@ -98,6 +116,7 @@ fn token_weights(choice: &Choice, (content, from): (&str, usize), ranked: &[Labe
             }
             at = token_end;
         }
+        // Fewer tokens than the name has: the server cut the list short.
         (at >= offset + end).then_some(sum.exp().clamp(0.0, 1.0) as f32)
     };
     ranked.iter().map(weight).collect::<Option<_>>().unwrap_or_default()

@@ -72,6 +72,7 @@ pub(super) fn spoken(reply: &str) -> Spoken {
     spoken
 }
 
+/// Adds a piece that says anything.
 fn push(pieces: &mut Vec<Range<usize>>, reply: &str, piece: Range<usize>) {
     if reply.get(piece.clone()).is_some_and(|text| !text.trim().is_empty()) {
         pieces.push(piece);
@@ -84,6 +85,7 @@ fn mark(text: &str) -> Option<(Mark, usize)> {
         return control(text);
     }
     let close = if text.starts_with('<') { '>' } else { ']' };
+    // No tag is longer: a bracket without its end costs no more than this, however long the reply.
     let window = text.char_indices().map_while(|(at, c)| (at < TAG_BYTES).then_some(at + c.len_utf8())).last()?;
     let inside = text.get(1..window)?;
     let end = inside.find(close)?;

@@ -1,9 +1,14 @@
 //! Takes a key out of what a server sends back, in whatever spelling: it must not get into files or messages.
+//!
+//! Servers echo headers in their errors, and each layer between escapes what it passes on in its own way. So the key is
+//! looked for character by character, each in any spelling that JSON, URLs or HTML give it, and as base64 and
+//! hexadecimal of a longer text. The work is linear in the text but for a factor that is bounded.
 
 /// A shorter key is no secret (local servers take any), and taking it out would take words out of answers.
 const SECRET: usize = 8;
 /// How often a key may be escaped over; bounds the work on hostile replies.
 const NESTED: usize = 8;
+/// What stands in its place, so that a person sees what was there.
 const INSTEAD: &[u8] = b"[key]";
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const BASE64_URL: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -15,6 +20,7 @@ pub(super) struct Redactor {
     needles: Vec<Vec<u8>>,
 }
 
+/// Without the needles: they are the key.
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Redactor").finish_non_exhaustive()
@@ -22,9 +28,12 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
+    /// Looks for `key`; for nothing where there is none, or it is too short to be a secret.
     pub(super) fn new(key: Option<&str>) -> Self {
         let Some(key) = key.map(str::as_bytes).filter(|key| key.len() >= SECRET) else { return Self::default() };
         let mut needles = vec![key.to_vec()];
+        // In base64, three bytes are four characters: how the key is spelled depends on how many bytes stand before it,
+        // modulo three.
         for before in 0..3 {
             needles.extend([BASE64, BASE64_URL].map(|alphabet| base64(key, before, alphabet)));
         }
@@ -40,6 +49,7 @@ impl Redactor {
         for needle in &self.needles {
             let mut clean = Vec::new();
             let mut rest = bytes.as_slice();
+            // Bytes at the head of `rest` that begin no spelling.
             let mut kept = 0;
             while let Some(from) = rest.get(kept..).filter(|from| !from.is_empty()) {
                 match spelled(from, needle) {
@@ -59,7 +69,8 @@ impl Redactor {
         }
     }
 
-    /// Cleans text.
+    /// Cleans text. It stays UTF-8: what is taken out begins and ends with whole characters, or else what is left is
+    /// mended.
     pub(super) fn clean_text(&self, text: &mut String) {
         let mut bytes = std::mem::take(text).into_bytes();
         self.clean(&mut bytes);
@@ -85,6 +96,7 @@ fn character(text: &[u8], byte: u8) -> Option<&[u8]> {
     }
     match first {
         b'\\' => {
+            // Escaped again, each backslash becomes two.
             let backslashes = rest.iter().take(NESTED).take_while(|&&next| next == b'\\').count();
             let (&escaped, rest) = rest.get(backslashes..)?.split_first()?;
             if escaped == byte {
@@ -102,6 +114,7 @@ fn character(text: &[u8], byte: u8) -> Option<&[u8]> {
             let number = rest.split_at_checked(2)?;
             (hex(number.0)? == u32::from(byte)).then_some(number.1)
         }
+        // `&#65;` or `&#x41;`.
         b'&' => {
             let number = rest.strip_prefix(b"#")?;
             let end = number.iter().take(8).position(|&next| next == b';')?;
@@ -123,6 +136,8 @@ fn hex(digits: &[u8]) -> Option<u32> {
 /// The characters that depend on nothing but `key` where it stands in base64 after a multiple of three and `before` bytes.
 fn base64(key: &[u8], before: usize, alphabet: &[u8; 64]) -> Vec<u8> {
     let bit = |at: usize| key.get(at / 8).is_some_and(|byte| byte >> (7 - at % 8) & 1 == 1);
+    // Six bits a character: from the first that has no bit of what stands before to the last that has none of what
+    // follows.
     let (first, end) = ((before * 8).div_ceil(6), (before + key.len()) * 8 / 6);
     let symbol = |place: usize| {
         let number = (0..6).fold(0, |number, offset| 2 * number + usize::from(bit(6 * place + offset - 8 * before)));

@@ -23,12 +23,18 @@ pub(super) enum Verdict {
 }
 
 /// Judges a reply by its status, headers and body.
+///
+/// Status codes are those of RFC 9110, with 429 (RFC 6585) and 529, Anthropic's "overloaded". Where providers use one
+/// code for
+/// different things, words of the body tell them apart. What no rule knows is held against the text, which costs least:
+/// the text is kept as refused, or, before anything was answered, waits.
 pub(super) fn judge(status: StatusCode, headers: &HeaderMap, body: &str) -> Verdict {
     let says = |words: &[&str]| words.iter().any(|word| body.contains(word));
     match status.as_u16() {
         // Out of credit looks like a rate limit but no waiting helps.
         429 if says(&["insufficient_quota", "billing_hard_limit", "credit balance is too low"]) => Verdict::Stop,
         429 | 503 | 529 => Verdict::Overloaded(retry_after(headers, SystemTime::now())),
+        // A time-out, a lock, or the server's own failure: the same request may well go through.
         408 | 409 | 500..=599 => Verdict::Passing,
         400 if says(&["content_filter", "content_policy"]) => Verdict::Filtered,
         // OpenRouter says so of a text that its moderation flagged; any other 403 is of the key.
@@ -40,7 +46,9 @@ pub(super) fn judge(status: StatusCode, headers: &HeaderMap, body: &str) -> Verd
     }
 }
 
-/// Exponential backoff with full jitter: uniform in 0..min(30 s, 0.5 s * 2^(try - 1)). `uniform` is in 0..1.
+/// Exponential backoff with full jitter (M. Brooker, "Exponential backoff and jitter", 2015): uniform in 0..min(30 s,
+/// 0.5 s * 2^(try - 1)), so that requests that failed together do not come back together. `attempt` is the try, from 1;
+/// `uniform` is in 0..1.
 pub(super) fn backoff(attempt: u32, uniform: f64) -> Duration {
     let ceiling = 0.5 * 2_f64.powi(i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX));
     Duration::from_secs_f64(ceiling.min(30.0) * uniform.clamp(0.0, 1.0))

@@ -1,5 +1,9 @@
 //! The size of a request in tokens: counted with the model's tokenizer, or estimated from bytes and corrected by what the
 //! provider counts.
+//!
+//! Two numbers of each: what is expected, for pace and plans, and a bound, for limits per minute. Money has a bound of
+//! its own (`most_prompt_tokens`), which may be loose but never low: what it is too high by comes back with the reply,
+//! and what it were too low by would be spent already.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -17,11 +21,13 @@ const PER_MESSAGE: u32 = 8;
 const FIRST_COMPLETION: f64 = 24.0;
 /// Answers after which the measured ratio of tokens to bytes is believed.
 const BELIEVED_AFTER: u64 = 20;
-/// A prompt is not this much larger than one of its length was on average.
+/// A prompt is not this much larger than one of its length was on average: of one corpus and one prompt, tokens a byte
+/// differ by little. For limits per minute alone; money is reserved by what is certain.
 const MARGIN: f64 = 1.5;
 
 #[derive(Debug, Default)]
 struct Learned {
+    /// Answers with a usage; the other fields are sums over them.
     answers: u64,
     bytes: f64,
     prompt_tokens: f64,
@@ -32,6 +38,7 @@ struct Learned {
 #[derive(Debug)]
 pub(super) struct Sizer {
     tokenizer: Option<FencedTokenizer>,
+    /// Of an answer; the request sets it as its limit, so it is a bound.
     max_tokens: u32,
     /// Messages that begin every request, and their tokens and bytes.
     prefix: (usize, u32, usize),
@@ -39,6 +46,8 @@ pub(super) struct Sizer {
 }
 
 impl Sizer {
+    /// Sizes requests that all begin with `prefix`, which is counted once: it holds all labels and may be most of a
+    /// request.
     pub(super) fn new(tokenizer: Option<&Path>, prefix: &[Message<'_>], max_tokens: u32) -> Result<Self, String> {
         let tokenizer = tokenizer.map(load).transpose()?;
         let mut sizer = Self { tokenizer, max_tokens, prefix: (0, 0, 0), learned: Mutex::default() };
@@ -61,7 +70,7 @@ impl Sizer {
         u32::try_from(sum).unwrap_or(u32::MAX).saturating_add(per_message(messages))
     }
 
-    /// The size of a request.
+    /// The size of a request, by what is known now.
     pub(super) fn size(&self, messages: &[Message<'_>]) -> Size {
         let (prefix_messages, prefix_tokens, prefix_bytes) = self.prefix;
         let rest = messages.get(prefix_messages..).unwrap_or(messages);
@@ -69,6 +78,7 @@ impl Sizer {
         let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         let ratio = if learned.bytes > 0.0 { learned.prompt_tokens / learned.bytes } else { 1.0 / BYTES_PER_TOKEN };
         let answers = learned.answers as f64;
+        // The mean of all answers and one that was guessed, which soon weighs nothing.
         let completion = (FIRST_COMPLETION + learned.completion_tokens) / (answers + 1.0);
         let believed = learned.answers >= BELIEVED_AFTER;
         drop(learned);
@@ -77,6 +87,7 @@ impl Sizer {
             let counted = prefix_tokens.saturating_add(self.count(rest));
             (counted, counted)
         } else {
+            // A token of text is a byte at least.
             let worst = to_u32(bytes as f64).saturating_add(overhead);
             let estimate = to_u32(bytes as f64 * ratio);
             let likely = to_u32(f64::from(estimate) * MARGIN).saturating_add(overhead);
@@ -90,7 +101,8 @@ impl Sizer {
         }
     }
 
-    /// The most tokens that `messages` can be: as counted, or a byte each.
+    /// The most tokens that `messages` can be: as counted, or a byte each. What it costs to be wrong is money, so
+    /// nothing that was learned takes part in it.
     pub(super) fn most_prompt_tokens(&self, messages: &[Message<'_>]) -> u32 {
         if self.is_counted() {
             return self.size(messages).prompt_bound;
@@ -98,7 +110,8 @@ impl Sizer {
         to_u32(bytes(messages) as f64).saturating_add(per_message(messages))
     }
 
-    /// Learns from what the provider counted for a request of `messages`.
+    /// Learns from what the provider counted for a request of `messages`. In the order in which replies come, which
+    /// differs from run to run: nothing that a label depends on may be made of it.
     pub(super) fn learn(&self, messages: &[Message<'_>], usage: &Usage) {
         // No more than can be: a provider that counts nonsense must not hold the run up.
         let prompt = usage.prompt_tokens.min(u64::from(self.most_prompt_tokens(messages)));

@@ -1,5 +1,8 @@
 //! The end of asking, for the teachers of one run at one address: nothing is sent from then on. Other runs at the same
 //! address go on.
+//!
+//! Set once and never taken back. Two degrees: what is on its way is waited for, since it may be paid for, or given up,
+//! where nobody ever took a connection.
 
 use tokio::sync::watch;
 

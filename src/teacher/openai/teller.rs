@@ -1,4 +1,5 @@
-//! Says what went wrong, once: the same again is counted, and the count said after a while and at the end.
+//! Says what went wrong, once: the same again is counted, and the count said after a while and at the end. A server
+//! that is down fails thousands of requests, and a terminal full of the same line hides what else there is.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,8 +14,11 @@ const KINDS: usize = 64;
 
 #[derive(Debug)]
 struct Told {
+    /// When it was said last.
     at: Instant,
+    /// As it was first said, with what differs from time to time.
     message: String,
+    /// Not yet told.
     repeats: u64,
 }
 
@@ -31,7 +35,8 @@ impl Teller {
         Self { teacher: teacher.to_owned(), told: Mutex::default() }
     }
 
-    /// Warns of `what`; `more` may differ from time to time.
+    /// Warns of `what`; `more` may differ from time to time, as the length of a wait, and does not make it something
+    /// new.
     pub(super) fn warn(&self, what: &str, more: &str) {
         if let Some(message) = self.note(what, more) {
             tracing::warn!("teacher {:?}: {message}", self.teacher);
@@ -42,6 +47,7 @@ impl Teller {
     fn note(&self, what: &str, more: &str) -> Option<String> {
         let message = format!("{what}{more}");
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // Forgets those that came once, and those that were said long ago: what was counted of them is not told.
         if told.len() >= KINDS {
             told.retain(|_, told| told.repeats > 0 && told.at.elapsed() < AGAIN_AFTER);
         }

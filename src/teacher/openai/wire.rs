@@ -1,4 +1,8 @@
 //! What is sent in the chat completions API, and the few fields of a reply that are read.
+//!
+//! Servers differ in both directions. What is sent is only what the dialect says that this one takes: a field that is
+//! not wanted is left out, never `null`, which some refuse. What is read of usage, content and probabilities is a value
+//! of any kind: an answer that was paid for is not lost because something beside it is of another type than expected.
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -14,12 +18,16 @@ use crate::domain::label::LabelSet;
 /// servers give none without.
 const TOP_LOGPROBS: u32 = 1;
 
+/// The body of a request.
 #[derive(Debug, Serialize)]
 pub(super) struct Request<'a> {
     model: &'a str,
     messages: &'a [Message<'a>],
+    /// None where the server takes no other than its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
+    /// The limit of an answer's tokens stands in one of these two, or in neither: see [`TokenLimit`]. It bounds what a
+    /// request can cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -28,6 +36,7 @@ pub(super) struct Request<'a> {
     logprobs: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_logprobs: Option<u32>,
+    /// None asks for plain text, in which JSON is looked for all the same.
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<&'a Value>,
 }
@@ -57,11 +66,15 @@ impl<'a> Request<'a> {
 /// The forms that an answer can be asked for in, made once.
 #[derive(Debug)]
 pub(super) struct Formats {
+    /// `{"labels": [...]}` with the task's names where they fit; the answer then cannot name anything else.
     schema: Value,
+    /// Any JSON object: what it looks like is for the prompt to say.
     object: Value,
 }
 
 /// OpenAI takes no schema with more enumerated values, or with longer ones where they are many.
+/// Here both bounds hold for any number of labels, which is a little stricter. Beyond them the schema says "a string":
+/// names outside the set are then told as such by the reader.
 const MOST_VALUES: usize = 500;
 const MOST_VALUE_BYTES: usize = 15_000;
 
@@ -89,6 +102,7 @@ impl Formats {
         }
     }
 
+    /// What is sent as `response_format`; nothing for plain text.
     fn get(&self, output: Output) -> Option<&Value> {
         match output {
             Output::JsonSchema => Some(&self.schema),
@@ -104,11 +118,15 @@ fn object(properties: &Value) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
+/// A reply, or its part that matters; all other fields are passed over.
 #[derive(Debug, Deserialize)]
 pub(super) struct Reply {
+    /// As the server names it, which may be more exact than what was asked for.
     #[serde(default)]
     pub(super) model: Option<String>,
+    /// Only the first is read: one is asked for. A reply without this field is no completion.
     pub(super) choices: Vec<Choice>,
+    /// A value of any kind: servers that do not count send `null`, or strings.
     #[serde(default)]
     usage: Value,
 }
@@ -118,6 +136,7 @@ impl Reply {
     pub(super) fn usage(&self) -> Option<Usage> {
         let count = |path: &str| self.usage.pointer(path).and_then(Value::as_u64);
         Some(Usage {
+            // Without this number nothing of the rest can be believed; the others may be missing where they are 0.
             prompt_tokens: count("/prompt_tokens")?,
             completion_tokens: count("/completion_tokens").unwrap_or(0),
             cached_tokens: count("/prompt_tokens_details/cached_tokens").unwrap_or(0),
@@ -125,6 +144,8 @@ impl Reply {
     }
 
     /// What the provider says it charged.
+    /// In `usage.cost`, as OpenRouter has it, in the currency of its prices. Read through the number's shortest decimal
+    /// text, so that 0.1 is a tenth, and passed over where it is no price: negative, not a number, or above a million.
     pub(super) fn cost(&self) -> Option<Decimal> {
         let cost = self.usage.get("cost")?;
         let text = match cost {
@@ -141,14 +162,18 @@ impl Reply {
 #[derive(Debug, Deserialize)]
 pub(super) struct Choice {
     pub(super) message: ReplyMessage,
+    /// `stop` where the model came to an end; `length` and `content_filter` are read, others say nothing.
     #[serde(default)]
     pub(super) finish_reason: Option<String>,
+    /// As [`Reply::usage`], of any kind: it is a bonus.
     #[serde(default)]
     logprobs: Value,
 }
 
 impl Choice {
     /// The tokens of the content and their log-probabilities; empty where there are none.
+    /// Natural logarithms. A token that is not as expected is left out, and then what is put together of the rest will
+    /// not contain the content, so no weight is made of it.
     pub(super) fn tokens(&self) -> Vec<(&str, f64)> {
         let tokens = self.logprobs.get("content").and_then(Value::as_array);
         tokens
@@ -161,8 +186,10 @@ impl Choice {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct ReplyMessage {
+    /// A string, `null`, or a list of parts.
     #[serde(default)]
     content: Value,
+    /// OpenAI's own field for a model that declines under a schema, which leaves `content` empty.
     #[serde(default)]
     refusal: Value,
 }
@@ -178,6 +205,7 @@ impl ReplyMessage {
     }
 
     /// The content as it was received, where [`Self::text`] is not all of it.
+    /// An answer keeps its reply as it came; where parts were left out, that is the list of parts as JSON.
     pub(super) fn raw(&self) -> Option<String> {
         let parts = self.content.as_array()?;
         (!parts.iter().all(|part| spoken_part(part).is_some())).then(|| self.content.to_string())
@@ -190,6 +218,8 @@ impl ReplyMessage {
 }
 
 /// The text of a part that is no thought.
+/// `text` is chat completions' name for it, `output_text` that of the responses API, which gateways pass on. A part
+/// without a type is one of text.
 fn spoken_part(part: &Value) -> Option<&str> {
     let kind = part.get("type").and_then(Value::as_str).unwrap_or("text");
     part.get("text")?.as_str().filter(|_| matches!(kind, "text" | "output_text"))
