@@ -12,6 +12,7 @@ use crate::store::Failure;
 /// The file's name.
 pub(crate) const FILE: &str = "failures.jsonl";
 
+/// Used by the writer's thread alone. Never synced: a kill may cost the last notes, and nothing else depends on them.
 #[derive(Debug)]
 pub(super) struct Failures {
     file: Option<BufWriter<File>>,
@@ -25,11 +26,13 @@ impl Failures {
     }
 
     /// Forgets what earlier runs found.
+    /// The file is empty then.
     pub(super) fn begin(&mut self) -> Result<()> {
         self.file = Some(BufWriter::new(File::create(&self.path).map_err(Error::run_file("create", &self.path))?));
         Ok(())
     }
 
+    /// Buffered; seen by others after [`Failures::flush`].
     pub(super) fn note(&mut self, failure: &Failure) -> Result<()> {
         if self.file.is_none() {
             self.begin()?;
