@@ -27,8 +27,7 @@ use crate::student::{self, Student};
 /// replayed.
 const FORMAT: u32 = 2;
 
-/// What the distiller is at.
-/// With the rest of the state it says what to do next, whichever piece of it was interrupted.
+/// What the distiller is at. With the rest of the state it says what to do next, whichever piece of it was interrupted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Work {
@@ -39,8 +38,8 @@ pub(super) enum Work {
     Sweep {
         /// The first sample that is still to be labelled.
         next: Position,
-        /// Events before it began.
-        /// Offsets from here on are the sweep's own, and do not count when earlier labels are looked up.
+        /// Events before it began. Offsets from here on are the sweep's own, and do not count when earlier labels are
+        /// looked up.
         before: u64,
         /// Whether labels become final by it.
         last: bool,
@@ -68,9 +67,8 @@ pub(super) struct State {
     pub(super) has_candidates: bool,
     /// Label events emitted: the offset of the next one.
     pub(super) offset: u64,
-    /// Training steps done.
-    /// Keys of random numbers, and what labels say of the student's age; replayed batches belong to the step of their
-    /// block.
+    /// Training steps done. Keys of random numbers, and what labels say of the student's age; replayed batches belong
+    /// to the step of their block.
     pub(super) step: u64,
     /// Samples that had arrived at the corpus' end up to which labels are final; 0 before the first.
     pub(super) finished: Position,
@@ -88,8 +86,8 @@ struct Header {
     format: u32,
     /// What its labels depend on besides the input log.
     labelling: String,
-    /// The label log up to the state's offset.
-    /// With it, records that were lost are made from the file; see `store/local/events`.
+    /// The label log up to the state's offset. With it, records that were lost are made from the file; see
+    /// `store/local/events`.
     labels_digest: Digest,
     state: State,
     /// What the refinery learned, as it gave it.

@@ -56,9 +56,8 @@ pub(super) struct Parts {
     pub(super) stopping: Box<dyn Fn() -> bool + Send>,
 }
 
-/// See the module.
-/// After an error that is no wish to stop, it is not to be used any more: student, state and outbox may be out of
-/// step.
+/// See the module. After an error that is no wish to stop, it is not to be used any more: student, state and outbox may
+/// be out of step.
 pub(super) struct Distiller {
     pub(super) config: DistillConfig,
     pub(super) seed: u64,
@@ -76,13 +75,12 @@ pub(super) struct Distiller {
     /// The state where a checkpoint can stand: student and refinery are as they were there. Between boundaries
     /// `state` runs ahead of it by the events of an unfinished block, of which the student knows nothing yet.
     boundary: State,
-    /// By slot; samples without candidates keep their slot but are not trained on.
-    /// At most `memory` of the configuration; as long as all arrivals fit, the slot is the position.
+    /// By slot; samples without candidates keep their slot but are not trained on. At most `memory` of the
+    /// configuration; as long as all arrivals fit, the slot is the position.
     pub(super) memory: Vec<Arc<Item>>,
     /// Whether the memory is filled as it was at the state's position: a run that has nothing to do needs none.
     remembers: bool,
-    /// The next events, read and prepared together.
-    /// Not part of the state: they are read again.
+    /// The next events, read and prepared together. Not part of the state: they are read again.
     pub(super) ahead: VecDeque<Next>,
     /// New samples since the last training step, those that have candidates.
     pub(super) block: Vec<Arc<Item>>,
@@ -306,8 +304,8 @@ impl Distiller {
         if self.outbox.len() >= OUTBOX { self.flush() } else { Ok(()) }
     }
 
-    /// Hands events to the store.
-    /// Accepted when it returns, not yet stored or durable; an error of the store may come with a later call.
+    /// Hands events to the store. Accepted when it returns, not yet stored or durable; an error of the store may come
+    /// with a later call.
     pub(super) fn flush(&mut self) -> Result<()> {
         self.show();
         if self.outbox.is_empty() {
@@ -375,8 +373,8 @@ impl Distiller {
         if self.keeper.is_due() { self.checkpoint() } else { Ok(()) }
     }
 
-    /// Keeps the state as it was at the last boundary; what came since is done again after a restart.
-    /// Its label events are handed over first, for the checkpoint vouches for the log up to its offset.
+    /// Keeps the state as it was at the last boundary; what came since is done again after a restart. Its label events
+    /// are handed over first, for the checkpoint vouches for the log up to its offset.
     pub(super) fn checkpoint(&mut self) -> Result<()> {
         self.flush()?;
         self.keeper.save(&self.boundary, self.refinery.as_ref(), self.student.as_ref(), &self.store)

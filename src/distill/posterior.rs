@@ -64,8 +64,7 @@ impl Posterior {
     fn at_its_word(&self, candidates: &CandidateSet) -> Vec<f64> {
         let rho = self.at_its_word.of(candidates.len());
         let labels = self.calibration.labels();
-        // Above 0, since its logarithm is taken.
-        // With all labels listed, nobody reads what the others have.
+        // Above 0, since its logarithm is taken. With all labels listed, nobody reads what the others have.
         let others = rho.each_of(labels.saturating_sub(candidates.len())).max(1e-12);
         let mut row = vec![others.ln(); labels];
         for (label, rho) in candidates.labels().iter().zip(&rho.listed) {

@@ -9,8 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Set sizes told apart: 1, 2, 3, 4 and more.
-/// So also the most ranks that are told apart.
+/// Set sizes told apart: 1, 2, 3, 4 and more. So also the most ranks that are told apart.
 const SIZES: usize = 4;
 /// What the prior gives to "not listed".
 const PRIOR_OUT: f64 = 0.1;
@@ -67,8 +66,9 @@ impl RankLikelihood {
         Likelihood { listed, out: ranks.out }
     }
 
-    /// Learned from `counts`. The prior weighs as much as all of them: a student that learned a teacher's habits finds it
-    /// too reliable. A size that was never seen keeps its prior. Every value stays above 0, so logarithms are finite.
+    /// Learned from `counts`. The prior weighs as much as all of them: a student that learned a teacher's habits finds
+    /// it too reliable. A size that was never seen keeps its prior. Every value stays above 0, so logarithms are
+    /// finite.
     pub(super) fn fit(counts: &RankCounts) -> Self {
         let mut fitted = Self::prior();
         for (ranks, counted) in fitted.by_size.iter_mut().zip(&counts.by_size) {
@@ -96,8 +96,8 @@ impl RankCounts {
         Self { by_size: (1..=SIZES).map(|size| Ranks { listed: vec![0.0; size], out: 0.0 }).collect() }
     }
 
-    /// Adds a sample: the probability of each of its candidates, by rank, of which the rest to 1 is outside.
-    /// An empty set says nothing and is not counted.
+    /// Adds a sample: the probability of each of its candidates, by rank, of which the rest to 1 is outside. An empty
+    /// set says nothing and is not counted.
     pub(super) fn add(&mut self, listed: impl ExactSizeIterator<Item = f64>) {
         let bucket = listed.len().min(SIZES).checked_sub(1);
         let Some(ranks) = bucket.and_then(|bucket| self.by_size.get_mut(bucket)) else { return };

@@ -39,9 +39,9 @@ impl Distiller {
         if !self.block.is_empty() {
             self.learn()?;
         }
-        // A corpus is often sorted, and a student that learned it in order is hard to turn. So the passes, which shuffle,
-        // begin anew, unless most of the memory went through such passes before (a finished corpus that grew a little).
-        // `finished` is 0 at the first end. The refinery goes with the student it was fitted to.
+        // A corpus is often sorted, and a student that learned it in order is hard to turn. So the passes, which
+        // shuffle, begin anew, unless most of the memory went through such passes before (a finished corpus that grew a
+        // little). `finished` is 0 at the first end. The refinery goes with the student it was fitted to.
         if self.state.samples >= 2 * self.state.finished {
             self.student.reset();
             self.refinery = (self.new_refinery)(self.columns);
@@ -66,9 +66,9 @@ impl Distiller {
         self.boundary()
     }
 
-    /// The rest of a pass over the memory, in an order of its own. The steps get smaller from pass to pass, so that labels
-    /// settle. The order depends on the number of samples and of the pass alone, so the rest of an interrupted pass
-    /// is known.
+    /// The rest of a pass over the memory, in an order of its own. The steps get smaller from pass to pass, so that
+    /// labels settle. The order depends on the number of samples and of the pass alone, so the rest of an interrupted
+    /// pass is known.
     ///
     /// With at most `max_passes` of them, the share of the learning rate falls in a straight line from 1 towards 0,
     /// and is never 0.
@@ -102,9 +102,8 @@ impl Distiller {
         Ok(labels)
     }
 
-    /// Every label is final up to here.
-    /// The last thing of an end of the corpus. A checkpoint is kept whatever the time: passes are what costs most to
-    /// repeat.
+    /// Every label is final up to here. The last thing of an end of the corpus. A checkpoint is kept whatever the time:
+    /// passes are what costs most to repeat.
     pub(super) fn settle(&mut self) -> Result<()> {
         self.flush()?;
         self.state.finished = self.state.samples;

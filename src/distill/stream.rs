@@ -161,8 +161,8 @@ impl Distiller {
         Ok(())
     }
 
-    /// Trains every copy on the samples of other folds, as the refinery says. Targets come from the copy that has not seen
-    /// the sample, or in the warm-up from the candidates alone. Samples without candidates are left out.
+    /// Trains every copy on the samples of other folds, as the refinery says. Targets come from the copy that has not
+    /// seen the sample, or in the warm-up from the candidates alone. Samples without candidates are left out.
     ///
     /// `rate` is a share of the configured learning rate.
     ///

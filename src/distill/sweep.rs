@@ -17,9 +17,8 @@ use crate::domain::sample::Position;
 use crate::error::Result;
 
 impl Distiller {
-    /// Fits the refinery and begins a sweep; at the last one, labels become final.
-    /// The work is entered into the state only after the fit: until then, a kill goes back to the boundary before the
-    /// block's training.
+    /// Fits the refinery and begins a sweep; at the last one, labels become final. The work is entered into the state
+    /// only after the fit: until then, a kill goes back to the boundary before the block's training.
     pub(super) fn begin_sweep(&mut self, last: bool) -> Result<()> {
         self.flush()?;
         // Labels are looked up in the store, so they must be there.

@@ -43,8 +43,7 @@ pub(super) struct TeacherModel {
     confused_from: Vec<f64>,
 }
 
-/// What is added up to learn a [`TeacherModel`].
-/// Over one round of EM; parts of samples, not whole ones.
+/// What is added up to learn a [`TeacherModel`]. Over one round of EM; parts of samples, not whole ones.
 pub(super) struct TeacherCounts {
     ranks: RankCounts,
     confused: BTreeMap<usize, BTreeMap<usize, f64>>,

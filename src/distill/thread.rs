@@ -39,8 +39,7 @@ pub(crate) struct Report {
     pub(crate) has_candidates: bool,
 }
 
-/// What a student's thread is made of.
-/// All of it is given up to the thread.
+/// What a student's thread is made of. All of it is given up to the thread.
 pub(crate) struct Follower {
     pub(crate) student: NewStudent,
     pub(crate) distill: DistillConfig,

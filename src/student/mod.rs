@@ -167,9 +167,9 @@ pub trait Student: Send {
     /// Forgets everything: as new.
     fn reset(&mut self);
 
-    /// Writes weights, optimizer state and `notes` to a safetensors file at `path`, on disk when this returns. Refused, and
-    /// nothing written, if a value is not finite. Notes come back as they were from [`Student::load`]; a student may
-    /// add its own.
+    /// Writes weights, optimizer state and `notes` to a safetensors file at `path`, on disk when this returns. Refused,
+    /// and nothing written, if a value is not finite. Notes come back as they were from [`Student::load`]; a student
+    /// may add its own.
     ///
     /// # Errors
     ///

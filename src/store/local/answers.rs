@@ -20,8 +20,7 @@ use crate::store::answer_line::{parse, seal};
 /// The log's name.
 pub(crate) const FILE: &str = "answers.jsonl";
 
-/// Looks up answers.
-/// Reads from any thread; a lookup is one read of the index and one of the log.
+/// Looks up answers. Reads from any thread; a lookup is one read of the index and one of the log.
 #[derive(Debug, Clone)]
 pub(super) struct AnswersReader<D: Disk = Machine> {
     index: Index,

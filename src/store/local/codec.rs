@@ -7,15 +7,14 @@ use serde::de::DeserializeOwned;
 /// The format of all values. A change of any stored type raises it; a store of another format is rebuilt from the logs.
 pub(super) const FORMAT: u8 = 3;
 
-/// A value that cannot be read back: damage, or another format.
-/// Says why; which store it is in the caller knows.
+/// A value that cannot be read back: damage, or another format. Says why; which store it is in the caller knows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Undecodable(pub(super) String);
 
 /// The same for writing and reading, and for stores of format 1.
 pub(super) fn options() -> impl Options {
-    // The limit bounds what a damaged length may ask for: no value of ours comes near 64 MiB.
-    // Variable-length numbers keep values small; trailing bytes are damage.
+    // The limit bounds what a damaged length may ask for: no value of ours comes near 64 MiB. Variable-length numbers
+    // keep values small; trailing bytes are damage.
     bincode::DefaultOptions::new().with_limit(64 << 20)
 }
 

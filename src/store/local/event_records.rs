@@ -148,8 +148,7 @@ fn changed_lines(
     failed
 }
 
-/// The number of the first line that is not as its record says.
-/// `None` where all are.
+/// The number of the first line that is not as its record says. `None` where all are.
 pub(super) fn first_changed(labels: &impl DiskFile, records: &impl DiskFile) -> std::io::Result<Option<u64>> {
     let mut first = None;
     changed_lines(labels, records, |number| {

@@ -29,8 +29,8 @@ use crate::store::{Digest, Labelled};
 /// The log's name.
 pub(crate) const FILE: &str = "labels.jsonl";
 
-/// How far a checkpoint vouches for the file, and where a sample of it stands.
-/// The position tells which sample an id of the file is, for the file has ids and the records have positions.
+/// How far a checkpoint vouches for the file, and where a sample of it stands. The position tells which sample an id of
+/// the file is, for the file has ids and the records have positions.
 pub(super) type Certified<'a> = (Digest, &'a dyn Fn(&SampleId) -> Result<Option<Position>>);
 
 /// The offset of each sample's latest event plus one, by position; 0 where there is none. Four bytes a sample, in
@@ -85,11 +85,11 @@ pub(super) struct EventsLog<D: Disk = Machine> {
     path: PathBuf,
     flat: Flat<EventAt, D>,
     latest: Latest,
-    /// The part of the file that the records know.
-    /// Its CRC-32 is carried on from line to line, so an append costs what it adds.
+    /// The part of the file that the records know. Its CRC-32 is carried on from line to line, so an append costs what
+    /// it adds.
     known: Digest,
-    /// Lines behind that part: what a lost store left. They are compared when they come again.
-    /// Reads on behind the last line that was compared; `None` once all are, and while nothing is left over.
+    /// Lines behind that part: what a lost store left. They are compared when they come again. Reads on behind the last
+    /// line that was compared; `None` once all are, and while nothing is left over.
     ahead: Option<BufReader<Reading<Arc<D::File>>>>,
     names: Arc<Names>,
     /// What labels are `by`, unless they are the student's own.
@@ -273,8 +273,7 @@ impl<D: Disk> EventsLog<D> {
         self.known.lines
     }
 
-    /// The log's first `lines` lines, of which there are as many.
-    /// From the records alone, at one read.
+    /// The log's first `lines` lines, of which there are as many. From the records alone, at one read.
     pub(super) fn digest(&self, lines: u64) -> Result<Digest> {
         let Some(last) = lines.checked_sub(1) else { return Ok(Digest::default()) };
         let EventAt { end, crc, .. } = self.flat.reader().get(last)?;
@@ -358,8 +357,7 @@ impl<D: Disk> EventsLog<D> {
         Err(differs(offset, &line, now))
     }
 
-    /// Whether `line` is in the file already; an error if another is.
-    /// Byte by byte, for there is no record of it.
+    /// Whether `line` is in the file already; an error if another is. Byte by byte, for there is no record of it.
     fn compare_ahead(&mut self, offset: u64, line: &str) -> Result<bool> {
         let Some(ahead) = &mut self.ahead else { return Ok(false) };
         let mut before = Vec::new();
@@ -375,16 +373,15 @@ impl<D: Disk> EventsLog<D> {
         Err(Error::Replay { offset, before, now })
     }
 
-    /// Makes what was appended durable.
-    /// The lines first: records without lines are dropped when the log is opened, and the other way round lines are
-    /// written again, so no order is needed for safety.
+    /// Makes what was appended durable. The lines first: records without lines are dropped when the log is opened, and
+    /// the other way round lines are written again, so no order is needed for safety.
     pub(super) fn sync(&self) -> Result<()> {
         self.file.sync().map_err(Error::run_file("write", &self.path))?;
         self.flat.sync()
     }
 
-    /// The end of a run: the log is where it was opened, and has no line but ours.
-    /// Lines that were left over and did not come again are cut: the input log that they came of has changed.
+    /// The end of a run: the log is where it was opened, and has no line but ours. Lines that were left over and did
+    /// not come again are cut: the input log that they came of has changed.
     pub(super) fn close(&mut self) -> Result<()> {
         check_in_place(&self.disk, &self.file, &self.path)?;
         self.ahead = None;

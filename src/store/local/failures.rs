@@ -25,8 +25,7 @@ impl Failures {
         Self { file: None, path: dir.join(FILE) }
     }
 
-    /// Forgets what earlier runs found.
-    /// The file is empty then.
+    /// Forgets what earlier runs found. The file is empty then.
     pub(super) fn begin(&mut self) -> Result<()> {
         self.file = Some(BufWriter::new(File::create(&self.path).map_err(Error::run_file("create", &self.path))?));
         Ok(())

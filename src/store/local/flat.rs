@@ -16,8 +16,8 @@ use crate::base::durable::open_append;
 use crate::base::failpoint::reach;
 use crate::error::{Error, Result};
 
-/// A record of [`Record::SIZE`] bytes, without its checksum.
-/// The layout is the type's own; a change of it needs another file name, for the file does not say which it has.
+/// A record of [`Record::SIZE`] bytes, without its checksum. The layout is the type's own; a change of it needs another
+/// file name, for the file does not say which it has.
 pub(super) trait Record: Sized {
     /// Bytes of a record.
     const SIZE: usize;
@@ -32,8 +32,7 @@ pub(super) trait Record: Sized {
 /// Bytes of the checksum behind each record.
 const CRC: usize = 4;
 
-/// Reads fixed parts of a record from its front.
-/// All numbers are little-endian; `None` where too few bytes are left.
+/// Reads fixed parts of a record from its front. All numbers are little-endian; `None` where too few bytes are left.
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl Fields<'_> {
@@ -116,8 +115,7 @@ fn open_record<R: Record>(bytes: &[u8]) -> Option<R> {
     R::read(record)
 }
 
-/// A flat file, open for appending.
-/// One thread has it; readers of it may be anywhere.
+/// A flat file, open for appending. One thread has it; readers of it may be anywhere.
 #[derive(Debug)]
 pub(super) struct Flat<R, D: Disk = Machine> {
     reader: FlatReader<R, D>,
@@ -166,8 +164,7 @@ impl<R: Record, D: Disk> Flat<R, D> {
         Ok(())
     }
 
-    /// Cuts the file to its first `len` records.
-    /// Readers of the others get an error from then on.
+    /// Cuts the file to its first `len` records. Readers of the others get an error from then on.
     pub(super) fn truncate(&mut self, len: u64) -> Result<()> {
         if len < self.len {
             let bytes = len * (R::SIZE + CRC) as u64;

@@ -61,8 +61,7 @@ pub(super) struct Applied {
     pub(super) totals: Totals,
 }
 
-/// Every tree, open.
-/// Cheap to clone; every method may be called from any thread but tokio's, for sled blocks.
+/// Every tree, open. Cheap to clone; every method may be called from any thread but tokio's, for sled blocks.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
     db: sled::Db,
@@ -135,8 +134,8 @@ impl Index {
         self.get(&self.ids, &id_key(id))
     }
 
-    /// Keeps where a sample stands. Whether its id is new, also where a crash left it here and not among what was counted.
-    /// An id that is there with another position is not new; intake lets none arrive twice.
+    /// Keeps where a sample stands. Whether its id is new, also where a crash left it here and not among what was
+    /// counted. An id that is there with another position is not new; intake lets none arrive twice.
     pub(super) fn put_sample(&self, id: &SampleId, known: &KnownSample) -> Result<bool> {
         let before = self.put(&self.ids, &id_key(id), known)?;
         Ok(before.is_none_or(|before| before.position == known.position))

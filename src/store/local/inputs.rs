@@ -104,8 +104,7 @@ impl Others {
 struct Shared {
     others: Others,
     counts: InputCounts,
-    /// Where the last event ends.
-    /// 0 before the first event, which begins behind a first line of any length.
+    /// Where the last event ends. 0 before the first event, which begins behind a first line of any length.
     end: u64,
 }
 
@@ -162,8 +161,7 @@ impl<D: Disk> InputsReader<D> {
         self.at(&places, numbers.start)
     }
 
-    /// The events at `places`, which follow each other.
-    /// `first` is the number of the first of them, for messages.
+    /// The events at `places`, which follow each other. `first` is the number of the first of them, for messages.
     fn at(&self, places: &[InputAt], first: u64) -> Result<Vec<Input>> {
         let (Some(from), Some(to)) = (places.first(), places.last()) else { return Ok(Vec::new()) };
         let len = to.span.offset + u64::from(to.span.len) - from.span.offset;
@@ -217,16 +215,16 @@ impl<D: Disk> InputsReader<D> {
     }
 }
 
-/// The event in `line`, or why it is none.
-/// `line` is without its line feed. The reason goes on from "this line of the input log".
+/// The event in `line`, or why it is none. `line` is without its line feed. The reason goes on from "this line of the
+/// input log".
 pub(crate) fn parse_input(line: &[u8], names: &Names) -> Result<Input, String> {
     sealed::check(line).map_err(|_| "does not match its checksum".to_owned())?;
     let line: InputLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     names.input(line)
 }
 
-/// `number` counts events; the first line is no event.
-/// Wraps, so that `u64::MAX` stands for the first line, which is line 1.
+/// `number` counts events; the first line is no event. Wraps, so that `u64::MAX` stands for the first line, which is
+/// line 1.
 pub(crate) fn damaged_input(path: &Path, number: u64, why: &str) -> Error {
     Error::InputLog { path: path.to_owned(), line: number.wrapping_add(2), message: why.to_owned() }
 }
@@ -292,10 +290,10 @@ impl<D: Disk> InputsLog<D> {
 
     /// Reads what is not recorded or not indexed yet, or everything. Gives the number of lines that had to be cut off.
     ///
-    /// Damaged lines at the end which neither records nor index know, and which no whole line follows, are what a
-    /// power cut left of a last write; whole lines may follow if a damaged one has a hole, for the pages of a write
-    /// reach the disk in any order. All of them are cut off:
-    /// nobody was told that it was done. Any other damaged line is an error.
+    /// Damaged lines at the end which neither records nor index know, and which no whole line follows, are what a power
+    /// cut left of a last write; whole lines may follow if a damaged one has a hole, for the pages of a write reach the
+    /// disk in any order. All of them are cut off: nobody was told that it was done. Any other damaged line is an
+    /// error.
     fn take_in(&mut self, applied: &mut Applied, as_left: bool, stop: &dyn Fn() -> bool) -> Result<Option<u64>> {
         // Records and index are brought level in one pass, which begins where the shorter of them ends. After an
         // unclean end it begins at 0: then what both know is read for its checksum alone.
@@ -363,8 +361,7 @@ impl<D: Disk> InputsLog<D> {
         Ok(cut.map(|(lines, _)| lines))
     }
 
-    /// How far the records go.
-    /// In lines, the first one counts; in an empty log it does not, so that it is read too.
+    /// How far the records go. In lines, the first one counts; in an empty log it does not, so that it is read too.
     fn recorded(&self) -> Extent {
         let shared = self.reader.shared();
         match shared.counts.events {
@@ -377,8 +374,8 @@ impl<D: Disk> InputsLog<D> {
         self.reader.clone()
     }
 
-    /// Appends events; they are on disk when this returns. Gives the counts then.
-    /// Positions are given out here, from the number of samples on.
+    /// Appends events; they are on disk when this returns. Gives the counts then. Positions are given out here, from
+    /// the number of samples on.
     ///
     /// # Errors
     ///

@@ -15,12 +15,11 @@ use crate::base::failpoint::reach;
 use crate::base::sealed;
 use crate::error::{Error, Result};
 
-/// Lines between two looks at whether to stop.
-/// Few enough to stop at once, for they are read in some milliseconds.
+/// Lines between two looks at whether to stop. Few enough to stop at once, for they are read in some milliseconds.
 const STOP_EVERY: u64 = 4096;
 
-/// How far a log goes.
-/// Both say the same thing; the index keeps both, and where bytes agree and lines do not, the file was edited.
+/// How far a log goes. Both say the same thing; the index keeps both, and where bytes agree and lines do not, the file
+/// was edited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Extent {
     /// Where the next line begins.
@@ -29,8 +28,7 @@ pub(crate) struct Extent {
     pub(crate) lines: u64,
 }
 
-/// Where a line stands.
-/// A line of 4 GiB or more would not fit: rows, replies and prompts are bounded far below that.
+/// Where a line stands. A line of 4 GiB or more would not fit: rows, replies and prompts are bounded far below that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Span {
     /// Bytes before it.
@@ -41,8 +39,8 @@ pub(crate) struct Span {
 
 /// One line of a scan.
 pub(crate) struct Scanned<'a> {
-    /// Without its line feed; `None` if it is not as it was sealed.
-    /// Borrowed from the buffer of the scan, which the next line overwrites.
+    /// Without its line feed; `None` if it is not as it was sealed. Borrowed from the buffer of the scan, which the
+    /// next line overwrites.
     pub(crate) line: Option<&'a [u8]>,
     pub(crate) span: Span,
     /// From 0.
@@ -86,8 +84,8 @@ impl<D: Disk> LogReader<D> {
         Ok(bytes)
     }
 
-    /// The line at `span`, without its line feed; `None` if it is not as it was sealed.
-    /// That is so for a span that is no line's, too: an index that leads astray finds nothing.
+    /// The line at `span`, without its line feed; `None` if it is not as it was sealed. That is so for a span that is
+    /// no line's, too: an index that leads astray finds nothing.
     pub(super) fn line(&self, span: Span) -> Result<Option<Vec<u8>>> {
         let mut line = match self.bytes(span.offset, span.len as usize) {
             // A log that was cut does not have it any more.
@@ -211,9 +209,8 @@ impl<D: Disk> Log<D> {
     }
 }
 
-/// Reads the log at `path` from `known` on, a line at a time. Changes nothing.
-/// Memory: the longest line. A last line without its line feed is not handed on: it may be in the middle of being
-/// written.
+/// Reads the log at `path` from `known` on, a line at a time. Changes nothing. Memory: the longest line. A last line
+/// without its line feed is not handed on: it may be in the middle of being written.
 pub(crate) fn scan(
     path: &Path,
     known: Extent,
@@ -253,9 +250,8 @@ fn scan_on<D: Disk>(
     }
 }
 
-/// Whether `path` still leads to `file`: what is written to a file that was removed is lost.
-/// By device and inode, before every append: an editor that saves, or a tool that syncs, puts another file in its
-/// place.
+/// Whether `path` still leads to `file`: what is written to a file that was removed is lost. By device and inode,
+/// before every append: an editor that saves, or a tool that syncs, puts another file in its place.
 pub(super) fn check_in_place<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<()> {
     match disk.leads_to(path, file) {
         Ok(true) => Ok(()),

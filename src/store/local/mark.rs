@@ -1,6 +1,5 @@
-//! The mark of a clean close: `store/clean.json` says how the files were left. Where one of them is as it was left,
-//! it need not
-//! be read again; where it is not, or the mark is missing after a kill, it is checked line by line.
+//! The mark of a clean close: `store/clean.json` says how the files were left. Where one of them is as it was left, it
+//! need not be read again; where it is not, or the mark is missing after a kill, it is checked line by line.
 //!
 //! Without it, every opening would read all of the logs to find damage that is almost never there. What it cannot see
 //! is a change below the file system, of bits on the disk; every read of a line checks its checksum for that.
@@ -21,8 +20,7 @@ use crate::error::Result;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     len: u64,
-    /// Seconds and nanoseconds.
-    /// Since 1970, of the last write to its content.
+    /// Seconds and nanoseconds. Since 1970, of the last write to its content.
     modified: (i64, i64),
     /// Of the last change of content, name, owner or mode.
     changed: (i64, i64),
@@ -51,8 +49,8 @@ pub(super) struct Mark {
     labels: Option<Stamp>,
 }
 
-/// Which files are as they were left.
-/// Each for itself: a label log that was edited does not make the answers be read again.
+/// Which files are as they were left. Each for itself: a label log that was edited does not make the answers be read
+/// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AsLeft {
     pub(super) answers: bool,
@@ -93,8 +91,8 @@ impl Mark {
         })
     }
 
-    /// Leaves the mark: everything was written and closed.
-    /// To be called last, with the files synced: any write after it makes it void.
+    /// Leaves the mark: everything was written and closed. To be called last, with the files synced: any write after it
+    /// makes it void.
     pub(super) fn leave(dir: &Path) -> Result<()> {
         // Numbers: serialising them cannot fail.
         replace_file(&path(dir), &serde_json::to_vec(&Self::now(dir)).unwrap_or_default())

@@ -62,8 +62,8 @@ use crate::domain::input::{Input, Names, NewInput};
 use crate::domain::sample::{Position, SampleId};
 use crate::error::{Error, Result};
 
-/// A store whose parts agree, not yet at work.
-/// Dropped without [`LocalStore::start`], it leaves no mark, and the next opening checks all.
+/// A store whose parts agree, not yet at work. Dropped without [`LocalStore::start`], it leaves no mark, and the next
+/// opening checks all.
 #[derive(Debug)]
 pub(crate) struct LocalStore {
     opened: Opened,

@@ -80,9 +80,8 @@ pub(super) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
     let is_lost = !folder.exists() && had_logs;
     std::fs::create_dir_all(&folder).map_err(Error::run_file("create", &folder))?;
     let mut repairs = Vec::new();
-    // Damage may show at the first try, and damaged answers, which are taken out of their log, at the second; the
-    // third finds neither.
-    // A log that lost lines is read again once more after them.
+    // Damage may show at the first try, and damaged answers, which are taken out of their log, at the second; the third
+    // finds neither. A log that lost lines is read again once more after them.
     for _ in 0..3 {
         match open_once(wanted, &folder, &mut repairs) {
             Err(Error::StoreDamaged { message, .. }) => {
@@ -119,8 +118,8 @@ fn open_once(wanted: &Wanted<'_>, folder: &Path, repairs: &mut Vec<String>) -> R
     open_logs(&Machine, wanted, index, left, repairs)
 }
 
-/// Opens the logs and brings everything level with them.
-/// On any disk, so that tests can cut its power between the steps.
+/// Opens the logs and brings everything level with them. On any disk, so that tests can cut its power between the
+/// steps.
 pub(super) fn open_logs<D: Disk>(
     disk: &D,
     wanted: &Wanted<'_>,
@@ -175,8 +174,8 @@ pub(super) fn guarded<T: Send + 'static>(
     }
 }
 
-/// sled panics on damage, and also where the machine refuses.
-/// The text is all there is to tell them apart. Taking a full disk for damage would remove a good index.
+/// sled panics on damage, and also where the machine refuses. The text is all there is to tell them apart. Taking a
+/// full disk for damage would remove a good index.
 fn what_the_panic_means(store: &Path, panic: String) -> Error {
     if ["No space left", "os error 28", "Too many open files", "os error 24"].iter().any(|why| panic.contains(why)) {
         return Error::run_file("use", store)(std::io::Error::other(panic));

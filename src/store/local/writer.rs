@@ -25,20 +25,16 @@ use crate::domain::input::NewInput;
 use crate::error::{Error, Result};
 use crate::store::{Digest, Failure, InputCounts, Labelled, RunLock};
 
-/// Commands that are made durable together, at most.
-/// Bounds the memory of a group, and how long the first of it waits.
+/// Commands that are made durable together, at most. Bounds the memory of a group, and how long the first of it waits.
 const GROUP: usize = 512;
-/// Commands that wait, at most.
-/// Then whoever sends waits too: a slow disk slows asking down instead of filling memory.
+/// Commands that wait, at most. Then whoever sends waits too: a slow disk slows asking down instead of filling memory.
 pub(super) const QUEUE: usize = 1024;
 
 /// What the writer does. A dropped acknowledgement means that it failed and is gone.
 pub(super) enum Command {
-    /// Keep answers.
-    /// Acknowledged when they are on disk.
+    /// Keep answers. Acknowledged when they are on disk.
     Keep(Vec<AnswerRecord>, oneshot::Sender<()>),
-    /// Append to the input log.
-    /// Acknowledged, with the counts of the whole group, when they are on disk.
+    /// Append to the input log. Acknowledged, with the counts of the whole group, when they are on disk.
     Append(Vec<NewInput>, oneshot::Sender<InputCounts>),
     /// Append to the label log; the first event has this offset. Not acknowledged: [`Command::Settle`] says when it
     /// is there, [`Command::Seal`] makes it durable.
@@ -62,8 +58,7 @@ pub(super) struct Writer {
     pub(super) index: Index,
     /// Further than the index says while a group is being written; level again at its end.
     pub(super) applied: Applied,
-    /// Label events in the log.
-    /// Told after each command; a sink that follows reads the log up to there.
+    /// Label events in the log. Told after each command; a sink that follows reads the log up to there.
     pub(super) written: watch::Sender<u64>,
     /// Set when the label log can be written no more.
     pub(super) labels_ended: Arc<AtomicBool>,

@@ -33,8 +33,7 @@ struct Config {
 const CHUNK: usize = 256;
 /// What every student makes something finite of.
 const PROBE: &str = "A probe: a few words, 12.5.";
-/// Copies that a folder may have.
-/// A bound on what a damaged number may ask for; configurations have few.
+/// Copies that a folder may have. A bound on what a damaged number may ask for; configurations have few.
 const MOST_COPIES: usize = 64;
 
 /// An `ngram` student from a folder, for use.

@@ -133,9 +133,9 @@ impl Student for Ngram {
     }
 }
 
-/// The logarithm of the mean of the copies' probabilities. (Their weights have no mean: each head began elsewhere.) No number
-/// where a copy's logits are none. Rows of log-probabilities, texts x labels; the smallest is that of the smallest
-/// normal f32, so a label that all copies find impossible is still finite.
+/// The logarithm of the mean of the copies' probabilities. (Their weights have no mean: each head began elsewhere.) No
+/// number where a copy's logits are none. Rows of log-probabilities, texts x labels; the smallest is that of the
+/// smallest normal f32, so a label that all copies find impossible is still finite.
 fn mean_of_copies(copies: &[Model], texts: &[&Encoded], labels: usize) -> Rows {
     let mut mean = vec![0.0; texts.len() * labels];
     if !texts.is_empty() {

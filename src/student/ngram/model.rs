@@ -4,8 +4,11 @@
 //! step costs the same whatever the number of buckets. E starts at zero and H at random: an untrained row, and so an
 //! unseen n-gram, says nothing, and a checkpoint needs only the rows that were trained.
 //!
-//! The gradient: with p = softmax(logits) and target q, d loss / d logits = p - q =: e, times the text's share. Then
-//! dH = X^T e with X the texts' sums, db = sum of e over texts, dX = e H^T, and dE[f] = sum over texts of w_f dX.
+//! With p = softmax(logits), the target q, a text's share s, and X the sums of the batch, texts x dimension:
+//! ```text
+//! e = s (p - q)        dH = X^T e        db = sum of e over texts        dX = e H^T
+//! dE[f] = sum over texts of w_f dX
+//! ```
 //!
 //! Adagrad for a row of the table: its accumulator grows by the mean of the squares of the row's gradient, so one
 //! number a row stands in for as many as the dimension has. The state is then hardly larger than the table. Always on
@@ -21,8 +24,7 @@ use crate::student::checkpoint::{Loaded, Saved};
 use crate::student::finite::is_finite;
 use crate::student::{Encoded, Loss};
 
-/// Keeps Adagrad's division away from zero.
-/// Without it, a value that never had a gradient would become 0 / 0.
+/// Keeps Adagrad's division away from zero. Without it, a value that never had a gradient would become 0 / 0.
 const EPSILON: f64 = 1e-10;
 
 /// Tensors are f32. The table is changed in place; head and bias, which are small, are replaced after each step.
@@ -41,8 +43,8 @@ pub(super) struct Model {
     bias_sums: Tensor,
 }
 
-/// A batch of texts as tensors: the n-grams of all texts one after the other.
-/// As libtorch's `embedding_bag` wants it; a text without n-grams is an empty bag, whose sum is zero.
+/// A batch of texts as tensors: the n-grams of all texts one after the other. As libtorch's `embedding_bag` wants it; a
+/// text without n-grams is an empty bag, whose sum is zero.
 struct Bags {
     /// Rows of the table.
     ids: Vec<i64>,
@@ -97,8 +99,7 @@ impl Sums {
 ///
 /// An n-gram that is in several texts has one row here, so its gradient is complete when its step is taken.
 pub(super) struct Batch {
-    /// The distinct n-grams.
-    /// Ascending.
+    /// The distinct n-grams. Ascending.
     rows: Tensor,
     /// From the rows of the distinct n-grams to each text's sum.
     forward: Sums,
@@ -172,8 +173,8 @@ impl Model {
         values
     }
 
-    /// One Adagrad step on the sum over texts of `share` times the loss of softmax(logits) and the target. Whether it was
-    /// taken: not if a gradient is not finite, and then nothing is changed.
+    /// One Adagrad step on the sum over texts of `share` times the loss of softmax(logits) and the target. Whether it
+    /// was taken: not if a gradient is not finite, and then nothing is changed.
     ///
     /// Everything is computed aside first and put in place at the end. Costs texts x dimension x labels, and the rows
     /// of the batch.
@@ -203,8 +204,9 @@ impl Model {
         let table = table - table_gradient / (sums.sqrt() + EPSILON).unsqueeze(1) * learning_rate;
         let (head, head_sums) = descend(&self.head, &self.head_sums, &head_gradient, learning_rate);
         let (bias, bias_sums) = descend(&self.bias, &self.bias_sums, &bias_gradient, learning_rate);
-        // The sums hold the square of every gradient, and what is subtracted is bounded by the learning rate. They are a
-        // thirtieth of the weights: nobody notices that they are asked.
+        // The sums hold the square of every gradient, and what is subtracted is bounded: by the learning rate, in the
+        // table times the root of the dimension. They are a thirtieth of the weights: nobody notices that they are
+        // asked.
         if ![&sums, &head_sums, &bias_sums].into_iter().all(is_finite) {
             return false;
         }

@@ -11,8 +11,7 @@ use super::model::Batch;
 use crate::base::random::rng;
 use crate::student::{Encoded, Example, Fold, Objective, mixing_weight};
 
-/// Share of a text's n-grams that are left out of a perturbed text.
-/// As dropout of the encoder's usual rate.
+/// Share of a text's n-grams that are left out of a perturbed text. As dropout of the encoder's usual rate.
 const DROPPED: f32 = 0.1;
 
 /// One text of a step.
@@ -59,8 +58,8 @@ impl<'a> Rows<'a> {
                 let held_out = example.held_out;
                 let text = Cow::Owned(perturbed(example.text, rng));
                 rows.push(Row { text, target: Cow::Borrowed(*target), held_out, term: Term::Perturbed });
-                // The search goes round once. A text that is alone in its fold is not mixed.
-                // With the next text of the same fold, so that what is held out from a copy stays so.
+                // The search goes round once. A text that is alone in its fold is not mixed. With the next text of the
+                // same fold, so that what is held out from a copy stays so.
                 let others = steady.iter().cycle().skip(place + 1).take(steady.len() - 1);
                 if let Some((other, also)) = others.into_iter().find(|(other, _)| other.held_out == held_out) {
                     let weight = mixing_weight(rng);
