@@ -16,8 +16,8 @@ use crate::base::durable::open_append;
 use crate::base::failpoint::reach;
 use crate::error::{Error, Result};
 
-/// A record of [`Record::SIZE`] bytes, without its checksum. The layout is the type's own; a change of it needs another
-/// file name, for the file does not say which it has.
+/// A record of [`Record::SIZE`] bytes, without its checksum. The file does not say which layout it has: a change of
+/// meaning at the same size would not be noticed.
 pub(super) trait Record: Sized {
     /// Bytes of a record.
     const SIZE: usize;

@@ -120,8 +120,7 @@ impl Index {
     /// Keeps where an answer stands, unless there is one of a later attempt. Whether it is the first under its key, also where a
     /// crash left it here and not among what was counted.
     ///
-    /// Two lines of one key and try come of a process that was killed between answer and acknowledgement and asked
-    /// again: the later of them holds.
+    /// Of two lines with one key and try the later holds, as everywhere.
     pub(super) fn put_answer(&self, key: AnswerKey, at: AnswerAt) -> Result<bool> {
         if self.answer(key)?.is_some_and(|known| known.attempt > at.attempt) {
             return Ok(false);
