@@ -2,6 +2,10 @@
 //!
 //! [`Machine`] is the real one and costs nothing: which disk a log stands on is known when it is compiled. Tests have one that
 //! loses what was not synced.
+//!
+//! What a power cut leaves: of bytes that were not synced any part, in pages, in any order; of names that were
+//! created, renamed or removed, only those whose folder was synced. What the code may count on is what these methods
+//! say, no more.
 
 use std::fmt::Debug;
 use std::fs::{File, OpenOptions};
@@ -15,22 +19,24 @@ pub(crate) trait Disk: Debug + Clone + Send + Sync + 'static {
     /// A file of it.
     type File: DiskFile;
 
-    /// Opens `path` for reading and appending; makes it if it is not there.
+    /// Opens `path` for reading and appending; makes it if it is not there. The name of a new file is not durable
+    /// yet.
     fn open_append(&self, path: &Path) -> io::Result<Self::File>;
 
     /// Opens `path` for reading.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
 
-    /// Makes an empty file at `path`, in place of what is there.
+    /// Makes an empty file at `path`, in place of what is there, which is lost at once: only for scratch names.
     fn create(&self, path: &Path) -> io::Result<Self::File>;
 
-    /// Gives a file another name, in place of what has it.
+    /// Gives a file another name, in place of what has it. Atomic for whoever looks; durable once the folder is
+    /// synced. The content must be synced before, or a power cut may leave the new name with nothing in it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Makes what was created, renamed or removed in the folder of `path` durable.
     fn sync_folder_of(&self, path: &Path) -> io::Result<()>;
 
-    /// Whether `path` leads to `file`.
+    /// Whether `path` leads to `file`, and not to another that took its name. An error where there is none.
     fn leads_to(&self, path: &Path, file: &Self::File) -> io::Result<bool>;
 }
 
@@ -39,19 +45,26 @@ pub(crate) trait DiskFile: Debug + Send + Sync + 'static {
     /// Its length in bytes.
     fn len(&self) -> io::Result<u64>;
 
-    /// Writes all of `bytes` at the end.
+    /// Writes all of `bytes` at the end. After an error a part of them may be there. Not durable before
+    /// [`DiskFile::sync`].
     fn append(&self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Reads some bytes from `offset` on; none at the end.
+    /// Reads some bytes from `offset` on; none at the end. Moves no position, so any number of threads may read at
+    /// once.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 
     /// Cuts the file to `len` bytes.
     fn set_len(&self, len: u64) -> io::Result<()>;
 
-    /// Makes content and length durable.
+    /// Makes content and length durable (fdatasync). After an error nothing is known of what was written: trying
+    /// again may succeed without having written it.
     fn sync(&self) -> io::Result<()>;
 
     /// Fills `buffer` from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// Of kind `UnexpectedEof` where the file ends before.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         reading(self, offset).read_exact(buffer)
     }
@@ -114,7 +127,7 @@ impl DiskFile for File {
     }
 }
 
-/// Reads a file from one place on.
+/// Reads a file from one place on, with a position of its own. Unbuffered.
 #[derive(Debug)]
 pub(crate) struct Reading<P> {
     file: P,

@@ -7,6 +7,13 @@ use super::failpoint::reach;
 use crate::error::{Error, Result};
 
 /// Writes `bytes` beside `path`, makes them durable, and renames them into place: old or new, never torn.
+///
+/// The new file is on disk under its name when this returns. It is written at `path` with the extension `new`: two
+/// files that differ in their extension alone must not be replaced at once.
+///
+/// # Errors
+///
+/// [`Error::RunFile`]; the old file stands then, or the new one, whole.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_file_on(&Machine, path, bytes)
 }
@@ -42,13 +49,13 @@ pub(crate) fn sync_folder_of(path: &Path) -> std::io::Result<()> {
     Machine.sync_folder_of(path)
 }
 
-/// Renames, durably.
+/// Renames within one folder, durably.
 pub(crate) fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
     Machine.rename(from, to)?;
     Machine.sync_folder_of(to)
 }
 
-/// Removes a file or a folder with all in it, if it is there, durably.
+/// Removes a file or a folder with all in it, if it is there, durably. A kill within may leave a part of a folder.
 pub(crate) fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
     match removed {

@@ -1,6 +1,7 @@
 //! Named places at which a test makes the program die or fail. In a released build [`reach`] does nothing.
 //!
-//! `FAILPOINTS="log-sync=3*off->return(abort)"` aborts at the fourth time, as `kill -9` would; `return` gives an error.
+//! `FAILPOINTS="log-sync=3*off->return(abort)"` aborts at the fourth time, as `kill -9` would; `return` gives an
+//! error. Steps of a write that must survive a kill have one before each, so that a test can die between any two.
 
 use std::io;
 use std::path::Path;
@@ -18,7 +19,7 @@ pub(crate) fn reach(name: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// As [`reach`], between steps that are no I/O of one file.
+/// As [`reach`], between steps that are no I/O of one file; the error names the place instead of a path.
 pub(crate) fn pass(name: &str) -> Result<()> {
     reach(name).map_err(Error::run_file("go on after", Path::new(name)))
 }

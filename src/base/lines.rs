@@ -1,4 +1,4 @@
-//! Lines of a file of any content, in bounded memory.
+//! Lines of a file of any content, in bounded memory: a file without line feeds must not take all there is.
 
 use std::io::{self, BufRead, Read};
 
@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Read};
 pub(crate) enum Line {
     /// Text.
     Text(String),
-    /// Not UTF-8; the offset of the first wrong byte.
+    /// Not UTF-8; the offset of the first wrong byte, in the line, from 0.
     NotUtf8(usize),
     /// Longer than allowed.
     TooLong,
@@ -17,7 +17,9 @@ pub(crate) enum Line {
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
     input: R,
+    /// Of a line without its ending.
     max_bytes: usize,
+    /// Of the last line given; lines that are too long count.
     number: u64,
 }
 
@@ -28,6 +30,11 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line with its number, from 1. A byte order mark at the start and a `\r` at the end are dropped.
+    /// `None` at the end; a last line needs no line feed.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading; what a line holds is no error here.
     pub(crate) fn next_line(&mut self) -> io::Result<Option<(u64, Line)>> {
         let mut bytes = Vec::new();
         // Two more than the most: the line feed, and one to tell "just fits" from "too long".

@@ -1,5 +1,9 @@
 //! From a text to hashed n-grams: words and pairs of words, and 2 to 5 characters within a word. What the student learns from,
 //! and what few-shot examples are compared by.
+//!
+//! Words carry the meaning, pairs some of the order, parts of words what spelling and endings change. A part is taken
+//! of `<word>`, so that a beginning and an end differ from the same letters within. What a hash collides with is left
+//! to be: with many more buckets than n-grams it is rare, and costs little.
 
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
@@ -12,8 +16,10 @@ use super::text::prefix;
 const MAX_NGRAMS: usize = 1 << 14;
 /// Bytes of a text that are read, at most: no more could matter, and splitting is not free.
 const MAX_BYTES: usize = 1 << 16;
+/// Characters of a part, its marks included.
 const CHARS: std::ops::RangeInclusive<usize> = 2..=5;
-/// Seeds keep the same letters apart as word, pair and part of a word.
+/// Seeds keep the same letters apart as word, pair and part of a word. Another number here, and every student that
+/// was trained or exported reads texts otherwise.
 const WORD: u64 = 1;
 const PAIR: u64 = 2;
 const PART: u64 = 3;
@@ -28,7 +34,9 @@ pub struct Ngrams {
 }
 
 /// The n-grams of `text` in `buckets` buckets, weighted so that their squares sum to 1 (a bag of n-grams of length 1;
-/// long and short texts weigh the same).
+/// long and short texts weigh the same). Empty for a text without words. At least one bucket is assumed.
+///
+/// The same on every machine. Of a very long text only the beginning counts.
 #[must_use]
 pub fn ngrams(text: &str, buckets: u32) -> Ngrams {
     let words = words(text);
@@ -38,6 +46,7 @@ pub fn ngrams(text: &str, buckets: u32) -> Ngrams {
         ids.push(u32::try_from(xxh3_64_with_seed(bytes, seed) % u64::from(buckets.max(1))).unwrap_or(0));
         ids.len() < MAX_NGRAMS
     };
+    // Word by word, so that what is cut off is the end of a text and not one kind of n-gram.
     let mut before = String::new();
     'words: for word in &words {
         if !push(word.as_bytes(), WORD) {
@@ -62,7 +71,8 @@ pub fn ngrams(text: &str, buckets: u32) -> Ngrams {
     weigh(ids)
 }
 
-/// Each id once, by its count, divided by the length of the vector of counts.
+/// Each id once, by its count, divided by the length of the vector of counts. Sorted, so sums over a text are always
+/// made in one order.
 fn weigh(mut ids: Vec<u32>) -> Ngrams {
     ids.sort_unstable();
     let mut bag = Ngrams::default();

@@ -1,4 +1,7 @@
 //! Panics as errors that name the stage they came from, also where code of the user's own runs on a stage's thread.
+//!
+//! A panic ends its run and no more: not the process, which may have other runs, and not with a thread that vanishes
+//! while others wait for it. What was being changed is not used again, so it does not matter how it was left.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -8,11 +11,12 @@ use crate::error::{Error, Result};
 /// A panic that knows its stage: what [`in_stage`] makes of one.
 struct InStage {
     stage: &'static str,
+    /// What the panic said.
     message: String,
 }
 
-/// Does `work` as a part of `stage`: should it panic, whoever catches that with [`panicked`] names this stage, and not the
-/// one whose thread it is.
+/// Does `work` as a part of `stage`: should it panic, whoever catches that with [`panicked`] names this stage, and not
+/// the one whose thread it is. The innermost stage wins.
 pub(crate) fn in_stage<T>(stage: &'static str, work: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| resume_unwind(Box::new(seen_in(stage, panic))))
 }
@@ -35,7 +39,7 @@ fn seen_in(stage: &'static str, panic: Box<dyn Any + Send>) -> InStage {
     }
 }
 
-/// The text of a caught panic.
+/// The text of a caught panic. `panic!` makes a string of it; what was thrown otherwise has none.
 pub(crate) fn message(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<String>()

@@ -1,9 +1,13 @@
-//! Random numbers keyed by what they are for. No generator outlives its use, so none has a state to save.
+//! Random numbers keyed by what they are for. No generator outlives its use, so none has a state to save, and a step
+//! that is repeated after a kill draws what it drew before.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 /// A generator for one use: the same for the same `seed`, `purpose` and `steps`, unrelated to any other.
+///
+/// Its key is BLAKE3 of these. Labels depend on it: another hash, order or generator labels otherwise. Nothing stands
+/// between steps and purpose, and need not: steps are counts, and no count spells the beginning of a word.
 #[must_use]
 pub fn rng(seed: u64, purpose: &str, steps: &[u64]) -> ChaCha8Rng {
     let mut hasher = blake3::Hasher::new();

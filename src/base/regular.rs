@@ -4,7 +4,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// All bytes of `path`, which must be a regular file.
+/// All bytes of `path`, which must be a regular file. Links are followed.
+///
+/// # Errors
+///
+/// Of kind `InvalidInput`, with what it is instead, where it is none; those of reading.
 pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = open_regular(path)?;
     let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len()).unwrap_or(0));
@@ -12,7 +16,7 @@ pub(crate) fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// `path` for reading, which must be a regular file.
+/// `path` for reading, which must be a regular file. Looked at before it is opened, for opening a pipe already waits.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     check(&std::fs::metadata(path)?)?;
     let file = File::open(path)?;

@@ -2,7 +2,11 @@
 //!
 //! A line that was torn, flipped or edited does not match its checksum any more. What reads the line as JSON sees one
 //! more field, `crc`, and may ignore it.
+//!
+//! The checksum is of all bytes up to `,"crc":"`, in eight hexadecimal digits of lower case. It finds accidents, not
+//! intent: whoever edits a line can seal it again. A line can be checked without knowing its fields.
 
+/// Where the seal begins.
 const MARK: &str = ",\"crc\":\"";
 /// `,"crc":"01234567"}`
 const TAIL_LEN: usize = MARK.len() + 8 + 2;
@@ -10,13 +14,13 @@ const TAIL_LEN: usize = MARK.len() + 8 + 2;
 /// Why a line cannot be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Broken {
-    /// It has no checksum.
+    /// It has no checksum at its end, as a recording that a person wrote.
     Unsealed,
     /// It does not match its checksum.
     Changed,
 }
 
-/// `object`, a JSON object with at least one field, as a line with its checksum and line feed.
+/// `object`, a JSON object on one line with at least one field, as a line with its checksum and line feed.
 pub(crate) fn seal(object: &str) -> String {
     let mut line = String::with_capacity(object.len() + TAIL_LEN + 1);
     line.push_str(object.strip_suffix('}').unwrap_or(object));
@@ -26,7 +30,7 @@ pub(crate) fn seal(object: &str) -> String {
     line
 }
 
-/// Whether `line`, without its line feed, is as it was sealed.
+/// Whether `line`, without its line feed, is as it was sealed. Says nothing of whether it is JSON.
 pub(crate) fn check(line: &[u8]) -> Result<(), Broken> {
     let at = line.len().checked_sub(TAIL_LEN).ok_or(Broken::Unsealed)?;
     let (content, tail) = line.split_at_checked(at).ok_or(Broken::Unsealed)?;

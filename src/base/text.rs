@@ -1,6 +1,6 @@
 //! Text that is cut.
 
-/// The beginning of `text`: as many whole characters as fit `most` bytes.
+/// The beginning of `text`: as many whole characters as fit `most` bytes. Looks at the place of the cut alone.
 pub(crate) fn prefix(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {

@@ -9,6 +9,13 @@ use super::panic::panicked;
 use crate::error::{Error, Result};
 
 /// An error unless so many threads can be started beside those there are, all at once.
+///
+/// Starts them and lets them end: only that tells, for limits of users, groups and memory meet there. Another process
+/// may take them a moment later; what is caught is the limit that is too low from the start.
+///
+/// # Errors
+///
+/// [`Error::Threads`], with what the system said.
 pub fn can_start(threads: u32) -> Result<()> {
     let (release, held) = sync_channel::<()>(0);
     let held = Arc::new(Mutex::new(held));
@@ -27,12 +34,18 @@ pub fn can_start(threads: u32) -> Result<()> {
         }
     }
     drop(release);
-    // They do nothing that could fail.
+    // Waited for, so that none counts any more when those are started that are asked for. They do nothing that could
+    // fail.
     started.into_iter().for_each(|thread| drop(thread.join()));
     outcome
 }
 
-/// Does `work` of a stage where it holds no async worker up. A panic in it is an error that names the stage.
+/// Does `work` of a stage where it holds no async worker up, on a thread of tokio's for that. A panic in it is an
+/// error that names the stage.
+///
+/// # Errors
+///
+/// Those of `work`; [`Error::Panicked`]; [`Error::Interrupted`] where the runtime is being shut down before it began.
 pub(crate) async fn blocking<T: Send + 'static>(
     stage: &'static str,
     work: impl FnOnce() -> Result<T> + Send + 'static,
@@ -42,7 +55,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
         .unwrap_or_else(|error| Err(error.try_into_panic().map_or(Error::Interrupted, |panic| panicked(stage, panic))))
 }
 
-/// Waits for the thread of a stage.
+/// Waits for the thread of a stage, without holding an async worker up.
+///
+/// # Errors
+///
+/// What the thread ended with; [`Error::Panicked`] where it panicked.
 pub(crate) async fn join<T: Send + 'static>(stage: &'static str, thread: JoinHandle<Result<T>>) -> Result<T> {
     blocking(stage, move || thread.join().unwrap_or_else(|panic| Err(panicked(stage, panic)))).await
 }

@@ -15,19 +15,26 @@ use tokenizers::{PostProcessor, TruncationParams};
 use super::panic;
 use super::regular::read_regular;
 
-/// Bytes that a text may become, at most. Each takes seventeen in memory, for it is kept where it came from.
+/// Bytes that a text may become, at most. Each takes seventeen in memory, for it is kept where it came from: 71 MB
+/// for the largest.
 const MOST_BYTES: usize = 1 << 22;
-/// What every tokenizer can take.
+/// What every tokenizer can take: letters, figures, accents, another script.
 const PROBE: &str = "A probe: a few words, 12.5 \u{e9}\u{4e2d}.";
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct FencedTokenizer {
+    /// Used only within [`caught`].
     tokenizer: Tokenizer,
 }
 
 impl FencedTokenizer {
     /// Reads a file and tries it on a short text. Without padding and, at first, without truncation.
+    ///
+    /// # Errors
+    ///
+    /// Says why, as the rest of a sentence, where the file cannot be read, is no tokenizer, panics, or may make too
+    /// much of a short text.
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         Self::from_bytes(&read_regular(path).map_err(|error| error.to_string())?)
     }
@@ -51,6 +58,10 @@ impl FencedTokenizer {
     }
 
     /// Cuts every text at `longest` tokens, those included that stand around a text.
+    ///
+    /// # Errors
+    ///
+    /// Says why where not even those fit.
     #[cfg(any(feature = "encoder", test))]
     pub(crate) fn truncate(&mut self, longest: usize) -> Result<(), String> {
         let around = self.tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
@@ -61,13 +72,14 @@ impl FencedTokenizer {
         self.tokenizer.with_truncation(Some(cut)).map(drop).map_err(|error| error.to_string())
     }
 
-    /// The largest token number.
+    /// The largest token number, added ones included; a model must have an embedding for it.
     #[cfg(any(feature = "encoder", test))]
     pub(crate) fn highest(&self) -> u32 {
         self.tokenizer.get_vocab(true).into_values().max().unwrap_or(0)
     }
 
-    /// Token ids of `text`, with those that stand around a text if `around`; `None` for a text that it cannot take.
+    /// Token ids of `text`, with those that stand around a text if `around`; `None` for a text that it cannot take:
+    /// one that may become too large, or at which the crate fails or panics.
     pub(crate) fn ids(&self, text: &str, around: bool) -> Option<Vec<u32>> {
         if self.most_bytes(text.len()) > MOST_BYTES {
             return None;
@@ -76,17 +88,21 @@ impl FencedTokenizer {
         Some(encoding.get_ids().to_vec())
     }
 
-    /// What a text of so many bytes may become in the normalizer, at most, but for Unicode's own rules, which make of a letter
-    /// eleven times as much once.
+    /// What a text of so many bytes may become in the normalizer, at most, but for Unicode's own rules, which make of a
+    /// letter eleven times as much once. Steps multiply, so they are followed one by one. (A `ByteLevel` or
+    /// `Precompiled` normalizer is taken to keep the length, though the first can double it and the second replace a
+    /// letter by any text.)
     pub(crate) fn most_bytes(&self, bytes: usize) -> usize {
         self.tokenizer.get_normalizer().map_or(bytes, |normalizer| normalized(normalizer, bytes))
     }
 }
 
+/// A panic of the crate as an error. The tokenizer has no state that a panic could leave half changed.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic::message(panic.as_ref()))
 }
 
+/// Bytes after the step, at most, of so many before. A sequence goes through its steps, however nested.
 fn normalized(normalizer: &NormalizerWrapper, bytes: usize) -> usize {
     match normalizer {
         NormalizerWrapper::Sequence(steps) => steps.as_ref().iter().fold(bytes, |bytes, step| normalized(step, bytes)),
@@ -96,6 +112,8 @@ fn normalized(normalizer: &NormalizerWrapper, bytes: usize) -> usize {
     }
 }
 
+/// A pattern that is text matches at most once for each of its lengths; a regular expression may match nothing,
+/// before every byte and at the end.
 fn replaced(replace: &Replace, bytes: usize) -> usize {
     let content = replace.content.len();
     // Its pattern is shown only where it is written.

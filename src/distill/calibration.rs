@@ -1,5 +1,12 @@
 //! Calibration without labels: the temperature and the mix with the class prior that make the teacher's candidates
 //! likeliest, i.e. maximise mean_i log sum_c p~_i(c) L_i(c), p~ = (1 - mix) softmax(logits / T) + mix * prior.
+//!
+//! The sum over c is the probability of the teachers' answer if the label is drawn by p~. A student that is sure of
+//! labels that teachers do not name makes their answers unlikely, and is cooled; temperature scaling as usual (Guo et
+//! al. 2017, arXiv 1706.04599) would need true labels for that. The mix bounds what one sure mistake can cost.
+//!
+//! Chosen from a grid: 9 x 6 pairs, of which the first of equals is taken. A search in steps would end elsewhere with
+//! other last bits.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,15 +14,19 @@ use super::ranks::RankLikelihood;
 use super::refinery::Evidence;
 use crate::domain::candidates::CandidateSet;
 
+/// Each about 1.4 times the one before: confidences do not notice what lies between.
 const TEMPERATURES: [f64; 9] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0];
+/// None is 0: p~ then is above 0 for every label, so its logarithm is finite.
 const MIXES: [f64; 6] = [0.01, 0.05, 0.1, 0.2, 0.4, 0.7];
-/// Samples that are enough to choose by.
+/// Samples that are enough to choose by; of more, every so many-th.
 const MOST_SAMPLES: usize = 4096;
 
 /// How the student's logits become probabilities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Calibration {
+    /// Above 0; larger makes less sure.
     temperature: f64,
+    /// Share of the prior, 0 to 1.
     mix: f64,
     /// The labels' shares among the predictions, C values.
     prior: Vec<f64>,
@@ -43,19 +54,20 @@ impl Calibration {
         self.prior.len()
     }
 
-    /// Whether it is for `labels` labels, and every number is usable.
+    /// Whether it is for `labels` labels, with a temperature and a mix that can be computed with.
     pub(super) fn fits(&self, labels: usize) -> bool {
         self.labels() == labels && self.temperature > 0.0 && (0.0..=1.0).contains(&self.mix)
     }
 
-    /// p~ of one row of logits.
+    /// p~ of one row of C logits, which are finite: C probabilities that sum to 1.
     pub(super) fn probabilities(&self, logits: &[f32]) -> Vec<f64> {
         let mut row = softmax(logits, self.temperature);
         row.iter_mut().zip(&self.prior).for_each(|(p, prior)| *p = (1.0 - self.mix) * *p + self.mix * prior);
         row
     }
 
-    /// The best temperature and mix for `evidence`, seen through `likelihood`.
+    /// The best temperature and mix for `evidence`, seen through `likelihood`. As [`Calibration::new`] without
+    /// evidence.
     pub(super) fn fit(evidence: &Evidence<'_>, likelihood: &RankLikelihood, labels: usize) -> Self {
         let samples: Vec<_> = evidence.iter().collect();
         let stride = samples.len().div_ceil(MOST_SAMPLES).max(1);
@@ -64,6 +76,7 @@ impl Calibration {
             return Self::new(labels);
         }
         let prior = class_prior(&samples, labels);
+        // sum_c p~ L is linear in p~: student and prior are weighed once each, and mixed afterwards.
         let prior_evidence: Vec<f64> =
             samples.iter().map(|(candidates, _)| weigh(candidates, &prior, likelihood)).collect();
         let mut best = (f64::NEG_INFINITY, 1.0, 0.1);
@@ -110,6 +123,7 @@ fn weigh(candidates: &CandidateSet, p: &[f64], likelihood: &RankLikelihood) -> f
     joint + (1.0 - inside).max(0.0) * rho.each_of(p.len().saturating_sub(candidates.len()))
 }
 
+/// In f64, with the largest logit taken off first, so that nothing overflows.
 fn softmax(logits: &[f32], temperature: f64) -> Vec<f64> {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut row: Vec<f64> = logits.iter().map(|logit| (f64::from(logit - top) / temperature).exp()).collect();

@@ -11,6 +11,9 @@
 //!
 //! Two departures: p is out of sample here, and the hyper-parameters are the middle of the paper's ranges, for the paper
 //! chose them with gold labels.
+//!
+//! What is learned is one bound a class, at every sweep and pass; until the first, nothing is taken for right, and IN
+//! samples are trained on q.
 
 use std::collections::BTreeMap;
 
@@ -39,8 +42,11 @@ pub(super) struct Candist {
 struct View {
     p: Vec<f32>,
     q: Vec<f32>,
+    /// The column of the largest p.
     best: usize,
+    /// Whether that is a candidate.
     is_in: bool,
+    /// -sum q ln p, in nats: small where the candidates have nearly all of p, and one of them most of it.
     cross_entropy: f32,
 }
 
@@ -71,6 +77,7 @@ impl Refinery for Candist {
     }
 
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
+        // In the warm-up all candidates are alike.
         let Some(logits) = logits else { return Some(alike(candidates.labels(), self.labels)) };
         let mut view = View::new(candidates, usable(logits)?);
         if !view.is_in {
@@ -111,6 +118,7 @@ impl Refinery for Candist {
             .into_iter()
             .filter_map(|(label, mut losses)| {
                 losses.sort_by(f32::total_cmp);
+                // The bound is the loss of the last sample that is taken, which so takes itself.
                 let small = (SMALL * losses.len() as f64).ceil() as usize;
                 Some((label, *losses.get(small.checked_sub(1)?)?))
             })

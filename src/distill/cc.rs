@@ -1,5 +1,6 @@
-//! `cc`: the loss -log of the sum of the candidates' probabilities (classifier-consistent, Feng et al. 2020,
-//! arXiv 2007.08929). The student shares the weight out by what it believes itself, in sample.
+//! `cc`: the loss -log of the sum of the candidates' probabilities (classifier-consistent, Feng et al. 2020, arXiv
+//! 2007.08929). The student shares the weight out by what it believes itself, in sample. So logits out of sample are
+//! not asked for a target: the loss needs only which labels are candidates.
 
 use super::refinery::{Refinery, nothing, restrict, usable};
 use crate::domain::candidates::CandidateSet;

@@ -1,4 +1,8 @@
 //! What a checkpoint holds: the student's file with the distiller's state in its header.
+//!
+//! One safetensors file: tensors are the student's, and the note `candist` of its header is a JSON object
+//! ([`Header`]). So weights and state cannot come apart: a file is there whole, by the hash in its name, or not used.
+//! Nothing of it is needed for correctness. It saves replaying the input log.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,9 +23,11 @@ use crate::error::{Error, Result};
 use crate::store::{CheckpointFiles, Checkpoints, Digest, Store};
 use crate::student::{self, Student};
 
+/// Raised when state, refinery or tensors come to mean something else; an older file is then passed over, and labels
+/// replayed.
 const FORMAT: u32 = 2;
 
-/// What the distiller is at.
+/// What the distiller is at. With the rest of the state it says what to do next, whichever piece of it was interrupted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Work {
@@ -32,7 +38,8 @@ pub(super) enum Work {
     Sweep {
         /// The first sample that is still to be labelled.
         next: Position,
-        /// Events before it began.
+        /// Events before it began. Offsets from here on are the sweep's own, and do not count when earlier labels are
+        /// looked up.
         before: u64,
         /// Whether labels become final by it.
         last: bool,
@@ -46,10 +53,11 @@ pub(super) enum Work {
     },
 }
 
-/// What the distiller knows besides the student's weights, wherever it can stop.
+/// What the distiller knows besides the student's weights, wherever it can stop. No text, no candidates, no
+/// generator: those follow from the input log and from keys.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct State {
-    /// Events of the input log taken in.
+    /// Events of the input log taken in: the number of the next one.
     pub(super) consumed: u64,
     /// Samples that arrived with them.
     pub(super) samples: Position,
@@ -57,9 +65,10 @@ pub(super) struct State {
     pub(super) taken: u64,
     /// Whether any of them had candidates.
     pub(super) has_candidates: bool,
-    /// Label events emitted.
+    /// Label events emitted: the offset of the next one.
     pub(super) offset: u64,
-    /// Training steps done.
+    /// Training steps done. Keys of random numbers, and what labels say of the student's age; replayed batches belong
+    /// to the step of their block.
     pub(super) step: u64,
     /// Samples that had arrived at the corpus' end up to which labels are final; 0 before the first.
     pub(super) finished: Position,
@@ -77,9 +86,11 @@ struct Header {
     format: u32,
     /// What its labels depend on besides the input log.
     labelling: String,
-    /// The label log up to the state's offset.
+    /// The label log up to the state's offset. With it, records that were lost are made from the file; see
+    /// `store/local/events`.
     labels_digest: Digest,
     state: State,
+    /// What the refinery learned, as it gave it.
     refinery: Value,
     /// What the student's logits are divided by for calibrated probabilities, as the refinery has it: that may be a program's
     /// own, and unknown to whoever reads this.
@@ -92,12 +103,18 @@ struct Header {
     labels: usize,
 }
 
+/// Our note in the file's header, beside those of the student.
 const KEY: &str = "candist";
 
 fn wrong(path: &Path, message: impl ToString) -> Error {
     Error::Checkpoint { path: path.to_owned(), message: message.to_string() }
 }
 
+/// Parses our note.
+///
+/// # Errors
+///
+/// [`Error::Checkpoint`] where there is none or it does not parse, [`Error::Format`] where it is of another format.
 fn header(path: &Path, notes: &HashMap<String, String>) -> Result<Header> {
     let text = notes.get(KEY).ok_or_else(|| wrong(path, "it is no checkpoint of candist"))?;
     let header: Header = serde_json::from_str(text).map_err(|error| wrong(path, error))?;
@@ -110,8 +127,11 @@ fn header(path: &Path, notes: &HashMap<String, String>) -> Result<Header> {
 /// Writes and finds checkpoints of one run.
 pub(super) struct Keeper {
     files: Arc<dyn Checkpoints>,
+    /// Between two checkpoints at least; counted from the end of the one before, so a slow disk does not make them
+    /// follow each other. The clock decides only what is repeated after a kill, and no label.
     every: Duration,
     last: Instant,
+    /// For the header: how to make the student that can read the file.
     student: NewStudent,
     labelling: String,
     distill: DistillConfig,
@@ -136,12 +156,20 @@ impl Keeper {
         Self { files, every, last: Instant::now(), student, labelling, distill: distill.clone(), labels }
     }
 
-    /// Whether enough work was done since the last one to be worth keeping.
+    /// Whether enough time went by since the last one, or since the start, for the work to be worth keeping.
     pub(super) fn is_due(&self) -> bool {
         self.last.elapsed() >= self.every
     }
 
-    /// Keeps `state`; what it stands on is on disk when this returns.
+    /// Keeps `state`, which is one at a boundary; what it stands on is on disk when this returns.
+    ///
+    /// The order matters: the label log is synced up to the state's offset and gives its digest, then the file is
+    /// written and synced at a scratch place, then renamed. A kill anywhere leaves the checkpoints that were there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] where a weight is not finite; [`Error::RunFile`] and [`Error::Checkpoint`] where the file
+    /// cannot be written; [`Error::Gone`] where the store is.
     pub(super) fn save(
         &mut self,
         state: &State,
@@ -170,7 +198,8 @@ impl Keeper {
         Ok(())
     }
 
-    /// Loads the newest checkpoint that `fits` into `student`. Tells why newer ones could not be used.
+    /// Loads the newest checkpoint that `fits` into `student`, which is as new if there is none. Tells why newer ones
+    /// could not be used.
     pub(super) fn load(
         &self,
         student: &mut dyn Student,
@@ -182,13 +211,19 @@ impl Keeper {
                 Ok(loaded) => return Ok((Some(loaded), unusable)),
                 Err(error) => unusable.push(error),
             }
+            // A load that failed may have been half done.
             student.reset();
         }
         Ok((None, unusable))
     }
 
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] for one of other settings or one that goes further than the logs; those of
+    /// [`Student::load`].
     fn load_from(&self, path: &Path, student: &mut dyn Student, fits: &impl Fn(&State) -> bool) -> Result<Loaded> {
         let header = header(path, &student::notes(path)?)?;
+        // The header is looked at before any tensor is.
         if header.labelling != self.labelling {
             return Err(wrong(path, "it is of other settings"));
         }
@@ -200,7 +235,8 @@ impl Keeper {
     }
 }
 
-/// How far the newest checkpoint of these settings vouches for the label log.
+/// How far the newest checkpoint vouches for the label log, if it is of these settings. Older ones are not asked:
+/// they vouch for less, and this saves only time. Reads the files to check their hashes.
 pub(crate) fn certified(files: &CheckpointFiles, labelling: &str) -> Option<Digest> {
     let path = files.whole().into_iter().next()?;
     let header = header(&path, &student::notes(&path).ok()?).ok()?;
@@ -215,7 +251,13 @@ pub(crate) struct TrainedStudent {
     pub temperature: f64,
 }
 
-/// The student of the latest checkpoint in `run_dir`; one of the kinds that can be configured.
+/// The student of the latest checkpoint in `run_dir`; one of the kinds that can be configured. Takes no lock, so a
+/// run may be at work beside it.
+///
+/// # Errors
+///
+/// [`Error::NoStudent`] where there is no checkpoint yet, [`Error::Checkpoint`] and [`Error::Format`] where the
+/// newest cannot be used or is of a program's own student, and those of making a student.
 pub(crate) fn load_student(run_dir: &Path) -> Result<TrainedStudent> {
     let newest = CheckpointFiles::of(run_dir).whole().into_iter().next();
     let path = newest.ok_or_else(|| Error::NoStudent { path: run_dir.to_owned() })?;

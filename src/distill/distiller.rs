@@ -3,6 +3,11 @@
 //! Everything it does is a function of the input log, the settings and the state: no clock, no thread, no order other than the
 //! log's. That is what makes resuming exact. It may stop wherever [`Distiller::boundary`] was called; what was done since is
 //! done again.
+//!
+//! Work is one of three kinds ([`Work`]): the stream takes in events and trains, a sweep labels all samples again, a
+//! pass trains on the memory. Each can be gone on with from the state alone, for the state says how far it is.
+//!
+//! It has a thread of its own ("candist-student"), on which it waits for the store: nothing here is async.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -23,11 +28,14 @@ use crate::error::{Error, Result};
 use crate::store::{AskedSample, Labelled, Store};
 use crate::student::{Encoded, Rows, Student, argmax};
 
-/// Texts that are predicted together, where many are.
+/// Texts that are predicted together, where many are. It decides where boundaries of a sweep are, and with that what
+/// is repeated after a kill, but no label.
 pub(super) const CHUNK: usize = 256;
-/// Events that are handed to the store together, at most.
+/// Events that are handed to the store together, at most. Until then they are in memory only; whoever looks labels up
+/// flushes first.
 const OUTBOX: usize = 256;
-/// Samples that the refinery learns from, at most.
+/// Samples that the refinery learns from, at most: enough for its few numbers, and a bound on what a fit costs with a
+/// large memory.
 const EVIDENCE: usize = 8192;
 
 /// Makes a refinery that knows nothing yet, for so many labels.
@@ -39,6 +47,7 @@ pub(super) struct Parts {
     pub(super) refinery: NewRefinery,
     pub(super) distill: DistillConfig,
     pub(super) seed: u64,
+    /// Of the task: columns of all rows.
     pub(super) labels: usize,
     pub(super) store: Store,
     pub(super) keeper: Keeper,
@@ -47,29 +56,35 @@ pub(super) struct Parts {
     pub(super) stopping: Box<dyn Fn() -> bool + Send>,
 }
 
-/// See the module.
+/// See the module. After an error that is no wish to stop, it is not to be used any more: student, state and outbox may
+/// be out of step.
 pub(super) struct Distiller {
     pub(super) config: DistillConfig,
     pub(super) seed: u64,
+    /// Labels of the task, C.
     pub(super) columns: usize,
     pub(super) student: Box<dyn Student>,
     pub(super) refinery: Box<dyn Refinery>,
+    /// For a student that begins anew at the corpus' end.
     pub(super) new_refinery: NewRefinery,
     pub(super) store: Store,
     keeper: Keeper,
     pub(super) progress: Arc<Progress>,
     stopping: Box<dyn Fn() -> bool + Send>,
     pub(super) state: State,
-    /// The state where a checkpoint can stand: student and refinery are as they were there.
+    /// The state where a checkpoint can stand: student and refinery are as they were there. Between boundaries
+    /// `state` runs ahead of it by the events of an unfinished block, of which the student knows nothing yet.
     boundary: State,
-    /// By slot; samples without candidates keep their slot but are not trained on.
+    /// By slot; samples without candidates keep their slot but are not trained on. At most `memory` of the
+    /// configuration; as long as all arrivals fit, the slot is the position.
     pub(super) memory: Vec<Arc<Item>>,
     /// Whether the memory is filled as it was at the state's position: a run that has nothing to do needs none.
     remembers: bool,
-    /// The next events, read and prepared together.
+    /// The next events, read and prepared together. Not part of the state: they are read again.
     pub(super) ahead: VecDeque<Next>,
-    /// New samples since the last training step.
+    /// New samples since the last training step, those that have candidates.
     pub(super) block: Vec<Arc<Item>>,
+    /// Events that the store was not given yet, the last `outbox.len()` before the state's offset.
     outbox: Vec<Labelled>,
 }
 
@@ -85,6 +100,13 @@ pub(super) enum Next {
 
 impl Distiller {
     /// Takes up where the newest usable checkpoint stands, or begins. Says why newer ones could not be used.
+    ///
+    /// `events` are those in the label log. A checkpoint that has seen more than either log holds is of no use: what
+    /// it knows could not be replayed. Where none can be used, labels come again from offset 0 and are compared.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] where the checkpoints cannot be listed. One that cannot be read is no error.
     pub(super) fn resume(parts: Parts, events: u64) -> Result<(Self, Vec<Error>)> {
         let mut student = parts.student;
         let inputs = parts.store.inputs.counts();
@@ -97,6 +119,7 @@ impl Distiller {
                 Ok(()) => state = found,
                 Err(message) => {
                     unusable.push(Error::Checkpoint { path: "checkpoints".into(), message });
+                    // The file had been loaded into it: half of a checkpoint must not be gone on with.
                     student.reset();
                     refinery = (parts.refinery)(parts.labels);
                 }
@@ -126,6 +149,9 @@ impl Distiller {
     }
 
     /// Fills the memory as it was at the state's position, unless it is.
+    ///
+    /// Texts are read in ranges from the input log and encoded again, at most `memory` of them. Candidates are those
+    /// as of the state's events. Done at the first piece of work, not on opening.
     fn remember(&mut self) -> Result<()> {
         if self.remembers {
             return Ok(());
@@ -134,6 +160,7 @@ impl Distiller {
         let mut slots: Vec<Option<Arc<Item>>> = vec![None; members.len()];
         let mut by_position: Vec<(Position, usize)> = members.into_iter().zip(0..).collect();
         by_position.sort_unstable();
+        // In the order of positions, for the log is read forward; each then goes to its slot.
         for range in memory::ranges(&by_position, CHUNK as u64) {
             self.check_stop()?;
             let mut samples = self.samples(range)?.into_iter();
@@ -151,11 +178,14 @@ impl Distiller {
         Ok(())
     }
 
-    /// The samples at `positions`, with the answers that were known when the state's events were all.
+    /// The samples at `positions`, with the answers that were known when the state's events were all. Later ones may
+    /// be in the log already; a label must not depend on how far asking was ahead.
     pub(super) fn samples(&self, positions: Range<Position>) -> Result<Vec<AskedSample>> {
         block_on(self.store.inputs.samples(positions, self.state.consumed))
     }
 
+    /// Encodes a sample and gives it its fold: the position modulo `folds`, so folds differ by one sample at most,
+    /// and a sample never changes its own.
     pub(super) fn item(&self, sample: AskedSample) -> Arc<Item> {
         let AskedSample { position, sample, candidates } = sample;
         let fold = usize::try_from(position % u64::from(self.config.folds)).unwrap_or(0);
@@ -183,6 +213,12 @@ impl Distiller {
     }
 
     /// Does the next piece of work: goes on with what is under way, else takes in the next event before `end`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`] where it stopped because that is wanted, at a boundary, with a checkpoint; or within a
+    /// fit, without one. [`Error::Gone`] where the store has ended; why, it says itself. [`Error::NotFinite`] and
+    /// [`Error::Refinery`] where no label can be made.
     pub(super) fn advance(&mut self, end: u64) -> Result<()> {
         self.remember()?;
         match self.state.work {
@@ -197,10 +233,16 @@ impl Distiller {
         self.state.work != Work::Stream
     }
 
+    /// For work between boundaries that takes long: a stop does not wait for it, and it is begun again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`] where a stop is wanted.
     pub(super) fn check_stop(&self) -> Result<()> {
         if (self.stopping)() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
+    /// Tells the progress how far it is. Only shown: nothing depends on it.
     fn show(&self) {
         self.progress.consumed.set(self.state.samples);
         self.progress.events.set(self.state.offset);
@@ -212,6 +254,14 @@ impl Distiller {
     }
 
     /// Labels a sample from a row of logits that are out of sample; `previous` is its event before.
+    ///
+    /// Emits an event only where it says something: the label is new, or becomes final. A confidence that changes
+    /// alone does not make one, or every sweep would write all samples again. Without a largest probability there is
+    /// no label and no event.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] for logits that are not finite, [`Error::Refinery`] for a posterior of another length.
     pub(super) fn label(
         &mut self,
         item: &Item,
@@ -245,6 +295,7 @@ impl Distiller {
         let event = StoredEvent {
             position: item.position,
             label,
+            // Four digits: more mean nothing, and make lines longer.
             confidence: (confidence * 1e4).round() / 1e4,
             by_student: item.candidates.is_empty(),
             revision: previous.as_ref().map_or(0, |(_, before)| before.revision + 1),
@@ -258,7 +309,8 @@ impl Distiller {
         if self.outbox.len() >= OUTBOX { self.flush() } else { Ok(()) }
     }
 
-    /// Hands events to the store.
+    /// Hands events to the store. Accepted when it returns, not yet stored or durable; an error of the store may come
+    /// with a later call.
     pub(super) fn flush(&mut self) -> Result<()> {
         self.show();
         if self.outbox.is_empty() {
@@ -273,7 +325,8 @@ impl Distiller {
         block_on(self.store.events.latest(positions, end))
     }
 
-    /// Logits of each item from the copy that never trained on it.
+    /// Logits of each item from the copy that never trained on it: one row per item, in their order, C columns. Each
+    /// copy is asked once, for all items of its fold.
     pub(super) fn out_of_sample(&self, items: &[&Item]) -> Rows {
         self.student.prepare(&items.iter().map(|item| &item.encoded).collect::<Vec<_>>());
         let mut values = vec![0.0; items.len() * self.columns];
@@ -293,6 +346,9 @@ impl Distiller {
     }
 
     /// Lets the refinery learn from the memory.
+    ///
+    /// Every so many-th remembered sample, so that the whole memory is covered at a bounded cost. The same samples
+    /// whenever it is repeated, for no draw is made.
     pub(super) fn refit(&mut self) -> Result<()> {
         let stride = self.memory.len().div_ceil(EVIDENCE).max(1);
         let items: Vec<&Item> =
@@ -309,6 +365,10 @@ impl Distiller {
 
     /// Student, refinery and state belong together here: a checkpoint can be taken, and is if it is due. Stops if that is
     /// wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`] after the checkpoint of a stop; those of the checkpoint.
     pub(super) fn boundary(&mut self) -> Result<()> {
         self.boundary = self.state.clone();
         if (self.stopping)() {
@@ -318,14 +378,16 @@ impl Distiller {
         if self.keeper.is_due() { self.checkpoint() } else { Ok(()) }
     }
 
-    /// Keeps the state as it was at the last boundary; what came since is done again after a restart.
+    /// Keeps the state as it was at the last boundary; what came since is done again after a restart. Its label events
+    /// are handed over first, for the checkpoint vouches for the log up to its offset.
     pub(super) fn checkpoint(&mut self) -> Result<()> {
         self.flush()?;
         self.keeper.save(&self.boundary, self.refinery.as_ref(), self.student.as_ref(), &self.store)
     }
 }
 
-/// The events of the log that stand ready, as they are taken in.
+/// Makes event number `number` of the input log ready to be taken in. Answers name only a position: text and earlier
+/// fields are looked up, as of this very event.
 pub(super) fn next_of(distiller: &Distiller, input: Input, number: u64) -> Result<Next> {
     Ok(match input {
         Input::Arrive { position, sample, outcome } => {

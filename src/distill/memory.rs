@@ -1,6 +1,8 @@
 //! The replay memory: a uniform sample of what was consumed, of bounded size (reservoir sampling, Vitter's algorithm R).
 //!
 //! Which positions are in it follows from the number consumed and the seed alone, so a restarted run finds the same.
+//! Each of n samples is in a memory of m with probability m / n, whenever it arrived; so the passes at the end see
+//! all of a sorted corpus alike.
 
 use std::ops::Range;
 
@@ -16,12 +18,15 @@ use crate::student::{Encoded, Fold};
 pub(super) struct Item {
     pub(super) position: Position,
     pub(super) id: SampleId,
+    /// The text as the student reads it; the text itself is not kept.
     pub(super) encoded: Encoded,
     pub(super) candidates: CandidateSet,
+    /// The copy that never trains on it.
     pub(super) fold: Fold,
 }
 
-/// Positions that may lie between two that are read together.
+/// Positions that may lie between two that are read together: reading a few lines for nothing is cheaper than a
+/// second read.
 const GAP: u64 = 16;
 
 /// The positions of `sorted`, which is, in ranges of at most `most` that are worth reading as one.
@@ -36,14 +41,16 @@ pub(super) fn ranges<T>(sorted: &[(Position, T)], most: u64) -> Vec<Range<Positi
     ranges
 }
 
-/// Where the sample at `position` goes: a slot to put it in, or nowhere.
+/// Where the sample at `position` goes: a slot to put it in, or nowhere. Position p is drawn a slot from 0..=p, by
+/// numbers of its own, and lets go whoever has it.
 pub(super) fn slot(seed: u64, position: Position, capacity: usize) -> Option<usize> {
     let capacity = capacity as u64;
     let slot = if position < capacity { position } else { rng(seed, "memory", &[position]).random_range(0..=position) };
     (slot < capacity).then(|| usize::try_from(slot).unwrap_or(usize::MAX))
 }
 
-/// The positions in memory after `consumed` samples, by slot.
+/// The positions in memory after `consumed` samples, by slot. A draw for each position: linear in `consumed`, with
+/// nothing read.
 pub(super) fn members(seed: u64, consumed: Position, capacity: usize) -> Vec<Position> {
     let mut members: Vec<Position> = Vec::new();
     for position in 0..consumed {

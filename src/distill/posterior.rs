@@ -25,19 +25,27 @@ use super::teacher_model::{TeacherCounts, TeacherModel};
 use super::trust;
 use crate::domain::candidates::{CandidateSet, Opinion};
 
+/// Shares hardly move after that many. A fixed number, and no bound on the change: so the work does not depend on
+/// last bits.
 const EM_ROUNDS: usize = 10;
-/// Samples that are enough to choose the sharpness by.
+/// Samples that are enough to choose the sharpness by: it needs all of the posterior for each of them, at every
+/// bisection.
 const SHARPNESS_SAMPLES: usize = 2048;
+/// Finds the sharpness to 2^-12.
 const BISECTIONS: usize = 12;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Posterior {
+    /// From logits to p~.
     calibration: Calibration,
+    /// 0 to 1; 0 before anything is learned.
     trust: f64,
+    /// Above 0, at most 1: labels are made less sure by it, never surer. It leaves the order of labels as it is.
     sharpness: f64,
-    /// By teacher.
+    /// By teacher, as the configuration counts them; empty before anything is learned. A teacher that is not here
+    /// says nothing.
     teachers: Vec<TeacherModel>,
-    /// L_0.
+    /// L_0, by the size of the whole candidate set. It is the prior of ranks and never learned.
     at_its_word: RankLikelihood,
 }
 
@@ -56,7 +64,7 @@ impl Posterior {
     fn at_its_word(&self, candidates: &CandidateSet) -> Vec<f64> {
         let rho = self.at_its_word.of(candidates.len());
         let labels = self.calibration.labels();
-        // With all labels listed, nobody reads what the others have.
+        // Above 0, since its logarithm is taken. With all labels listed, nobody reads what the others have.
         let others = rho.each_of(labels.saturating_sub(candidates.len())).max(1e-12);
         let mut row = vec![others.ln(); labels];
         for (label, rho) in candidates.labels().iter().zip(&rho.listed) {
@@ -65,7 +73,8 @@ impl Posterior {
         row
     }
 
-    /// ln of the student's part and L_0's, by label; what EM leaves alone.
+    /// ln of the student's part and L_0's, by label and up to a constant; what EM leaves alone. Without candidates,
+    /// the student's alone.
     fn ground(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f64> {
         let student = self.calibration.probabilities(logits);
         if candidates.is_empty() {
@@ -77,7 +86,8 @@ impl Posterior {
         student.iter().zip(ranking).map(|(p, l)| self.trust * p.ln() + word * l).collect()
     }
 
-    /// The posterior from its ground, to the power of `sharpness`.
+    /// The posterior from its ground, to the power of `sharpness`: C probabilities. Adds what each teacher's model
+    /// says, with the weight `trust`.
     fn shares(&self, candidates: &CandidateSet, mut row: Vec<f64>, sharpness: f64) -> Vec<f64> {
         for opinion in candidates.opinions() {
             if let Some(model) = self.teachers.get(usize::from(opinion.teacher)) {
@@ -87,25 +97,33 @@ impl Posterior {
         sharpened(&row, sharpness)
     }
 
-    /// L_t by EM, from the beginning.
+    /// L_t by EM, from the beginning: what was learned before does not count, so the same memory gives the same
+    /// models, whenever they were fitted last.
+    ///
+    /// Costs rounds x samples x labels x teachers. The ground is computed once, but for the first round.
     fn learn_teachers(&mut self, evidence: &Evidence<'_>) {
         let labels = self.calibration.labels();
         let said = || evidence.candidates.iter().flat_map(|candidates| candidates.opinions());
+        // Numbers from 0, of which some may have said nothing here: their models know only the prior.
         let teachers = said().map(|opinion| opinion.teacher + 1).max().unwrap_or(0);
         let of = |teacher: u16| move |opinion: &&Opinion| opinion.teacher == teacher;
         let mut learned: Vec<TeacherModel> =
             (0..teachers).map(|teacher| TeacherModel::new(said().filter(of(teacher)), labels)).collect();
+        // In the first round shares come of student and ranking alone; an old model would bring its old shares back
+        // in.
         self.teachers.clear();
         let mut ground: Vec<Vec<f64>> =
             evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits)).collect();
         for round in 0..EM_ROUNDS {
             let mut counts: Vec<TeacherCounts> = learned.iter().map(|_| TeacherCounts::new(labels)).collect();
             for ((candidates, _), ground) in evidence.iter().zip(&ground) {
+                // E-step: not sharpened, for the sharpness is of confidences alone.
                 let shares = self.shares(candidates, ground.clone(), 1.0);
                 for opinion in candidates.opinions() {
                     counts.get_mut(usize::from(opinion.teacher)).into_iter().for_each(|c| c.add(opinion, &shares));
                 }
             }
+            // M-step: each teacher by its own counts.
             learned.iter_mut().zip(counts).for_each(|(model, counts)| model.learn(counts));
             self.teachers.clone_from(&learned);
             if round == 0 {
@@ -115,7 +133,8 @@ impl Posterior {
         }
     }
 
-    /// The sharpness at which labels are as sure as teachers and student together suggest.
+    /// The sharpness at which labels are as sure as teachers and student together suggest, by bisection: the mean
+    /// largest probability rises with the power. 1 where even that is not sure enough, or nothing is known.
     fn sharpness(&self, evidence: &Evidence<'_>) -> f64 {
         let stride = evidence.candidates.len().div_ceil(SHARPNESS_SAMPLES).max(1);
         let mut agreed = 0.0;
@@ -129,6 +148,8 @@ impl Posterior {
         if rows.is_empty() {
             return 1.0;
         }
+        // Were both sources right with probability r and independent of each other, they would agree on r^2 of the
+        // samples, or a little more. So r is the root of the agreement.
         let wanted = (agreed / rows.len() as f64).sqrt();
         let sure = |sharpness: f64| {
             let top = |(candidates, ground): &(&CandidateSet, Vec<f64>)| {
@@ -145,6 +166,7 @@ impl Posterior {
     }
 }
 
+/// The student trains in f32.
 fn narrow(row: Vec<f64>) -> Vec<f32> {
     row.into_iter().map(|p| p as f32).collect()
 }

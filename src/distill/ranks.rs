@@ -3,10 +3,13 @@
 //! For a set of s candidates (1, 2, 3, or 4 and more) with the true label c at rank r:
 //! `L(c) = rho[s][r]` if c is listed, `rho[s][out] / (C - s)` if it is not; `sum_r rho[s][r] + rho[s][out] = 1`.
 //! In sets of 4 and more, the fourth rank and those after it share one probability.
+//!
+//! Ten numbers in all (1 + 2 + 3 + 4 ranks), which a few hundred samples are enough for; one for each label would not
+//! be.
 
 use serde::{Deserialize, Serialize};
 
-/// Set sizes told apart: 1, 2, 3, 4 and more.
+/// Set sizes told apart: 1, 2, 3, 4 and more. So also the most ranks that are told apart.
 const SIZES: usize = 4;
 /// What the prior gives to "not listed".
 const PRIOR_OUT: f64 = 0.1;
@@ -14,18 +17,20 @@ const PRIOR_OUT: f64 = 0.1;
 /// The table rho for one set size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Ranks {
-    /// By rank, the likeliest first.
+    /// By rank, the likeliest first; as many as the size, 4 at most. Never rises, for a teacher that ranks is not to
+    /// be believed to mean it the other way round.
     listed: Vec<f64>,
+    /// That none of them is the label, all others together.
     out: f64,
 }
 
-/// The rank likelihood.
+/// The rank likelihood, of one teacher or of all together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct RankLikelihood {
     by_size: Vec<Ranks>,
 }
 
-/// rho for one answer: one value per candidate, and one for all other labels together.
+/// rho for one answer: one value per candidate, and one for all other labels together. They sum to 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Likelihood {
     pub(super) listed: Vec<f64>,
@@ -33,7 +38,7 @@ pub(super) struct Likelihood {
 }
 
 impl Likelihood {
-    /// L of each other label, if there are `others` of them.
+    /// L of each other label, if there are `others` of them: nothing tells them apart, so all have the same.
     pub(super) fn each_of(&self, others: usize) -> f64 {
         if others > 0 { self.out / others as f64 } else { 0.0 }
     }
@@ -54,14 +59,16 @@ impl RankLikelihood {
         let listed = (1..=size)
             .map(|rank| {
                 let p = ranks.listed.get(rank.min(last) - 1).copied().unwrap_or_default();
+                // The last probability is shared evenly by all ranks from there on, so the sum stays 1.
                 if rank >= last { p / (size - last + 1) as f64 } else { p }
             })
             .collect();
         Likelihood { listed, out: ranks.out }
     }
 
-    /// Learned from `counts`. The prior weighs as much as all of them: a student that learned a teacher's habits finds it
-    /// too reliable.
+    /// Learned from `counts`. The prior weighs as much as all of them: a student that learned a teacher's habits finds
+    /// it too reliable. A size that was never seen keeps its prior. Every value stays above 0, so logarithms are
+    /// finite.
     pub(super) fn fit(counts: &RankCounts) -> Self {
         let mut fitted = Self::prior();
         for (ranks, counted) in fitted.by_size.iter_mut().zip(&counts.by_size) {
@@ -69,6 +76,7 @@ impl RankLikelihood {
             if seen > 0.0 {
                 ranks.listed.iter_mut().zip(&counted.listed).for_each(|(p, count)| *p = (*p + count / seen) / 2.0);
                 ranks.out = (ranks.out + counted.out / seen) / 2.0;
+                // Pooling keeps the sum, and with it that of the whole table.
                 make_monotone(&mut ranks.listed);
             }
         }
@@ -76,7 +84,8 @@ impl RankLikelihood {
     }
 }
 
-/// Where the true labels were, added up over samples: a share at each rank, and one outside.
+/// Where the true labels were, added up over samples: a share at each rank, and one outside. Labels are not known, so
+/// a sample counts at all ranks in parts.
 #[derive(Debug, Clone)]
 pub(super) struct RankCounts {
     by_size: Vec<Ranks>,
@@ -87,7 +96,8 @@ impl RankCounts {
         Self { by_size: (1..=SIZES).map(|size| Ranks { listed: vec![0.0; size], out: 0.0 }).collect() }
     }
 
-    /// Adds a sample: the probability of each of its candidates, by rank, of which the rest to 1 is outside.
+    /// Adds a sample: the probability of each of its candidates, by rank, of which the rest to 1 is outside. An empty
+    /// set says nothing and is not counted.
     pub(super) fn add(&mut self, listed: impl ExactSizeIterator<Item = f64>) {
         let bucket = listed.len().min(SIZES).checked_sub(1);
         let Some(ranks) = bucket.and_then(|bucket| self.by_size.get_mut(bucket)) else { return };
@@ -108,7 +118,7 @@ impl Ranks {
     }
 }
 
-/// The non-increasing sequence nearest in squares: pools adjacent violators.
+/// The non-increasing sequence nearest in squares: pools adjacent violators (Ayer et al. 1955). In linear time.
 fn make_monotone(values: &mut [f64]) {
     let mut pools: Vec<(f64, usize)> = Vec::new();
     for &value in values.iter() {

@@ -44,6 +44,9 @@ impl Evidence<'_> {
 /// **Broken students.** Logits that are infinite or no numbers say nothing. The refineries here give no target for them, and a
 /// posterior of nothing but NaN, of which [`argmax`](crate::student::argmax) takes no label.
 ///
+/// **Threads.** The one that labels is made and used on the student's thread; another is made beforehand, for its name
+/// and identity. A panic in one of a program's own ends the run with an error that names the refinery.
+///
 /// **Determinism.** What is given back depends on the arguments and on what was learned in [`Refinery::refit`], and on nothing
 /// else: a run that was killed is replayed, and must come to the same bytes. What is learned goes through
 /// [`Refinery::save`] and [`Refinery::load`] without the loss of a bit.
@@ -103,10 +106,16 @@ pub trait Refinery: Send {
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>>;
 
     /// What the label is taken from: a distribution over C labels. Without candidates, the student's own.
+    ///
+    /// The label is its largest value, the first of equals, which is also the label's confidence. Another length than
+    /// C ends the run with [`Error::Refinery`](crate::Error::Refinery).
     fn posterior(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f32>;
 
     /// What the student is to say of the text even when it is perturbed: a distribution, for refineries that regularise,
     /// of every text. `logits` are out of sample.
+    ///
+    /// Asked in the passes at the corpus' end only. One that gives nothing for any text of a batch has that batch
+    /// trained without it.
     fn steady(&self, _candidates: &CandidateSet, _logits: &[f32]) -> Option<Vec<f32>> {
         None
     }
@@ -116,20 +125,27 @@ pub trait Refinery: Send {
         Loss::CrossEntropy
     }
 
-    /// What a student's logits are divided by for calibrated probabilities, as far as this knows. Above 0.
+    /// What a student's logits are divided by for calibrated probabilities, as far as this knows. Above 0 and finite:
+    /// it goes into checkpoints and exported folders, and decides no label.
     fn temperature(&self) -> f64 {
         1.0
     }
 
-    /// Learns what the refinery itself has to learn, from samples in memory. Called before every sweep and every pass.
+    /// Learns what the refinery itself has to learn, from samples in memory. Called before every sweep and every
+    /// pass, with some thousand samples at most.
     fn refit(&mut self, _evidence: &Evidence<'_>) {}
 
-    /// What was learned, for a checkpoint.
+    /// What was learned, for a checkpoint. JSON has no number that is not finite.
     fn save(&self) -> Value {
         Value::Null
     }
 
     /// Takes up what [`Refinery::save`] gave; says why if it cannot, and is then to be made anew.
+    ///
+    /// # Errors
+    ///
+    /// Where that is none of this refinery's, or for another number of labels. The labels are then replayed from the
+    /// first text on, and nothing is lost.
     fn load(&mut self, _saved: Value) -> Result<(), String> {
         Ok(())
     }
@@ -190,7 +206,7 @@ pub fn new_refinery(kind: RefineryKind, labels: usize) -> Box<dyn Refinery> {
     }
 }
 
-/// Logits that say something: none of them infinite or no number.
+/// Logits that say something: none of them infinite or no number. The formulas assume it.
 pub(super) fn usable(logits: &[f32]) -> Option<&[f32]> {
     logits.iter().all(|logit| logit.is_finite()).then_some(logits)
 }
@@ -217,7 +233,8 @@ pub(super) fn restrict(candidates: &[LabelId], row: &[f32]) -> Vec<f32> {
     restricted
 }
 
-/// The distribution whose logarithms are `row`, up to a constant, to the power of `power`.
+/// The distribution whose logarithms are `row`, up to a constant, to the power of `power`. Below 1 it is flatter, and
+/// the order stays.
 pub(super) fn sharpened(row: &[f64], power: f64) -> Vec<f64> {
     let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut p: Vec<f64> = row.iter().map(|l| ((l - top) * power).exp()).collect();

@@ -1,4 +1,8 @@
 //! The corpus' end, for now: passes over the memory until labels settle, then a sweep after which every label is final.
+//!
+//! A pass trains on every remembered sample once, in an order of its own. Between passes the refinery is fitted and
+//! the memory labelled; what that costs is a prediction of each remembered text. "For now": a corpus that grows goes
+//! on from here, and ends again.
 
 use rand::seq::SliceRandom;
 
@@ -11,7 +15,7 @@ use crate::domain::progress::Phase;
 use crate::error::Result;
 use crate::student::argmax;
 
-/// Labels have settled when at most one in so many changes in a pass.
+/// Labels have settled when at most one in so many changes in a pass. In a memory of fewer, none may change.
 const SETTLED: usize = 1000;
 /// Passes of a new student in which the teacher alone sets the targets: a student that knows little must not teach
 /// itself.
@@ -21,6 +25,9 @@ const LEAST_PASSES: u32 = 8;
 
 impl Distiller {
     /// The corpus ended.
+    ///
+    /// The event counts as taken in from here on. With an unfinished block, that is learned first, so that nothing
+    /// stays unlearned.
     pub(super) fn begin_settling(&mut self) -> Result<()> {
         self.progress.set_phase(Phase::Settling);
         self.state.consumed += 1;
@@ -32,8 +39,9 @@ impl Distiller {
         if !self.block.is_empty() {
             self.learn()?;
         }
-        // A corpus is often sorted, and a student that learned it in order is hard to turn. So the passes, which shuffle,
-        // begin anew, unless most of the memory went through such passes before (a finished corpus that grew a little).
+        // A corpus is often sorted, and a student that learned it in order is hard to turn. So the passes, which
+        // shuffle, begin anew, unless most of the memory went through such passes before (a finished corpus that grew a
+        // little). `finished` is 0 at the first end. The refinery goes with the student it was fitted to.
         if self.state.samples >= 2 * self.state.finished {
             self.student.reset();
             self.refinery = (self.new_refinery)(self.columns);
@@ -41,6 +49,8 @@ impl Distiller {
         self.begin_pass(0)
     }
 
+    /// Fits and looks whether labels have settled; else enters pass number `pass`, from 0. Also ends the passes at
+    /// the most that are allowed.
     fn begin_pass(&mut self, pass: u32) -> Result<()> {
         if pass >= self.config.max_passes {
             return self.begin_sweep(true);
@@ -50,13 +60,18 @@ impl Distiller {
         if pass >= LEAST_PASSES && changes(&labels, &self.state.pass_labels) * SETTLED <= labels.len() {
             return self.begin_sweep(true);
         }
+        // They are part of the state: a resumed pass must be compared with what this one began with.
         self.state.pass_labels = labels;
         self.state.work = Work::Pass { pass, batch: 0 };
         self.boundary()
     }
 
-    /// The rest of a pass over the memory, in an order of its own. The steps get smaller from pass to pass, so that labels
-    /// settle.
+    /// The rest of a pass over the memory, in an order of its own. The steps get smaller from pass to pass, so that
+    /// labels settle. The order depends on the number of samples and of the pass alone, so the rest of an interrupted
+    /// pass is known.
+    ///
+    /// With at most `max_passes` of them, the share of the learning rate falls in a straight line from 1 towards 0,
+    /// and is never 0.
     pub(super) fn go_on_passing(&mut self) -> Result<()> {
         let Work::Pass { pass, batch: first } = self.state.work else { return Ok(()) };
         self.progress.set_phase(Phase::Settling);
@@ -72,6 +87,8 @@ impl Distiller {
         self.begin_pass(pass + 1)
     }
 
+    /// The likeliest label of each remembered sample, by slot, out of sample. Samples without candidates count too:
+    /// they are to be labelled as well. A posterior of which no label can be taken counts as label 0.
     fn memory_labels(&self) -> Result<Vec<LabelId>> {
         let mut labels = Vec::with_capacity(self.memory.len());
         for chunk in self.memory.chunks(CHUNK) {
@@ -85,7 +102,8 @@ impl Distiller {
         Ok(labels)
     }
 
-    /// Every label is final up to here.
+    /// Every label is final up to here. The last thing of an end of the corpus. A checkpoint is kept whatever the time:
+    /// passes are what costs most to repeat.
     pub(super) fn settle(&mut self) -> Result<()> {
         self.flush()?;
         self.state.finished = self.state.samples;
@@ -98,6 +116,7 @@ impl Distiller {
     }
 }
 
+/// Places that differ; those that only one of them has count as changed.
 fn changes(labels: &[LabelId], before: &[LabelId]) -> usize {
     labels.iter().zip(before).filter(|(now, before)| now != before).count() + labels.len().abs_diff(before.len())
 }

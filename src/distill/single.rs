@@ -1,5 +1,5 @@
 //! `single`: cross-entropy on the teacher's first label, and the student's own choice as the label. What annotators do
-//! that ask for one label and train on it; here to compare with.
+//! that ask for one label and train on it; here to compare with. The label may be one that no teacher named.
 
 use super::refinery::{Refinery, nothing, restrict, usable};
 use crate::domain::candidates::CandidateSet;

@@ -1,4 +1,5 @@
 //! A refinery of a user's own: where it panics on the student's thread, the error names it and not the student.
+//! Every method is wrapped: one that were forgotten would use the trait's default instead of the user's.
 
 use std::sync::Arc;
 

@@ -1,4 +1,8 @@
-//! Taking in the input log: every sample is labelled before anything is learned from it; then a training step a block.
+//! Taking in the input log: every sample is labelled before anything is learned from it; then a training step a
+//! block.
+//!
+//! A block is `block` arrivals and new answers, counted from the log's beginning and not from the process' start, so
+//! a resumed run trains at the same events. Where the student is after a block depends on nothing else.
 
 use std::sync::Arc;
 
@@ -12,15 +16,21 @@ use crate::base::random::rng;
 use crate::error::Result;
 use crate::student::{Encoded, Example, Objective, Rows};
 
-/// Events that are read ahead, at most.
+/// Events that are read ahead, at most. How many are read together changes no label, only the price: an encoder is
+/// faster on many texts at once.
 const AHEAD: u64 = 128;
-/// The first sweep comes after so many blocks, the next after twice as many, and so on.
+/// The first sweep comes after so many blocks, the next after twice as many, and so on: all sweeps together then cost
+/// at most two of the last one, whatever the length of the stream.
 const FIRST_SWEEP_BLOCKS: u64 = 8;
-/// The pass from which on a refinery that regularises does so in full.
+/// The pass from which on a refinery that regularises does so in full. Before that in proportion: a student that
+/// knows little is not to be held to what it says.
 const FULL_REGULARISATION: f32 = 10.0;
 
 impl Distiller {
     /// Takes in the next event, one of those before `end`.
+    ///
+    /// After the event that fills a block the student learns, and there is a boundary. An end of the corpus is no
+    /// part of a block.
     pub(super) fn consume(&mut self, end: u64) -> Result<()> {
         if self.ahead.is_empty() {
             self.read_ahead(end)?;
@@ -28,11 +38,14 @@ impl Distiller {
         match self.ahead.pop_front() {
             Some(Next::Arrival(item)) => self.arrive(item)?,
             Some(Next::Answers(item)) => self.take_answers(item)?,
+            // Counts the event itself, for what it begins has boundaries of its own.
             Some(Next::End) => return self.begin_settling(),
             None => return Ok(()),
         }
         self.state.consumed += 1;
         self.state.taken += 1;
+        // In the middle of a block student and state do not belong together: the block would be lost with a stop
+        // here.
         if !self.state.taken.is_multiple_of(self.config.block as u64) {
             return Ok(());
         }
@@ -42,6 +55,9 @@ impl Distiller {
     }
 
     /// Reads the next events, of which there are some before `end`, and prepares them together.
+    ///
+    /// New answers are looked up as of their own event, not of the last one that was read: later ones must not be
+    /// seen yet.
     fn read_ahead(&mut self, end: u64) -> Result<()> {
         let first = self.state.consumed;
         let inputs = block_on(self.store.inputs.read(first..end.min(first + AHEAD)))?;
@@ -61,6 +77,9 @@ impl Distiller {
         Ok(())
     }
 
+    /// Labels a new sample, then lets it into the block and the memory. One without candidates is not labelled yet,
+    /// for nobody knows anything of it but the student; the last sweep does. It takes its place in the memory all the
+    /// same, whose places follow from the number of arrivals alone.
     fn arrive(&mut self, item: Arc<Item>) -> Result<()> {
         if !item.candidates.is_empty() {
             self.state.has_candidates = true;
@@ -68,6 +87,7 @@ impl Distiller {
             self.label_first(&item, &logits, None)?;
             self.block.push(Arc::clone(&item));
         }
+        // As `memory::members` has it: a resumed run fills the memory by that, and must find what this one had.
         match memory::slot(self.seed, item.position, self.config.memory) {
             Some(slot) if slot < self.memory.len() => {
                 if let Some(member) = self.memory.get_mut(slot) {
@@ -82,9 +102,13 @@ impl Distiller {
     }
 
     /// A sample that arrived before is learned from as a new one is, and labelled again.
+    ///
+    /// Its earlier event is looked up first: revision and predecessor follow from it. It keeps its fold, so the copy
+    /// that labels it has not seen it, with old answers or new ones.
     fn take_answers(&mut self, item: Arc<Item>) -> Result<()> {
         if !item.candidates.is_empty() {
             self.state.has_candidates = true;
+            // Its label may still be in the outbox; what is not in the store is not found.
             self.flush()?;
             block_on(self.store.events.settle())?;
             let previous = self.latest(item.position..item.position + 1, self.state.offset)?.pop().flatten();
@@ -92,6 +116,7 @@ impl Distiller {
             self.label_first(&item, &logits, previous)?;
             self.block.push(Arc::clone(&item));
         }
+        // A sample that the memory let go is not put back: who is remembered follows from the number of arrivals.
         // Where as many as fit are remembered, each is at its own place.
         let place = usize::try_from(item.position).unwrap_or(usize::MAX);
         let at_place = self.memory.get(place).is_some_and(|member| member.position == item.position);
@@ -102,6 +127,7 @@ impl Distiller {
         Ok(())
     }
 
+    /// From the only row of `logits`. Never final: the corpus goes on.
     fn label_first(
         &mut self,
         item: &Item,
@@ -115,6 +141,9 @@ impl Distiller {
     }
 
     /// One training step on the new samples, and one on each replayed batch.
+    ///
+    /// Replayed samples are drawn with repetition, by numbers that belong to this step. Without replay a student
+    /// forgets what a sorted corpus had at its beginning.
     pub(super) fn learn(&mut self) -> Result<()> {
         let block = std::mem::take(&mut self.block);
         self.state.step += 1;
@@ -123,6 +152,7 @@ impl Distiller {
         self.train(&block, 1.0, warm_up)?;
         let mut rng = rng(self.seed, "replay", &[self.state.step]);
         for _ in 0..self.config.replay {
+            // Memory and draws follow from the state, so a step that is repeated after a kill is the same step.
             let batch: Vec<Arc<Item>> = (0..self.config.block)
                 .filter_map(|_| self.memory.get(rng.random_range(0..self.memory.len().max(1))).cloned())
                 .collect();
@@ -131,8 +161,14 @@ impl Distiller {
         Ok(())
     }
 
-    /// Trains every copy on the samples of other folds, as the refinery says. Targets come from the copy that has not seen
-    /// the sample, or in the warm-up from the candidates alone.
+    /// Trains every copy on the samples of other folds, as the refinery says. Targets come from the copy that has not
+    /// seen the sample, or in the warm-up from the candidates alone. Samples without candidates are left out.
+    ///
+    /// `rate` is a share of the configured learning rate.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`](crate::error::Error::NotFinite) where too many steps in a row had to be left out.
     pub(super) fn train(&mut self, batch: &[Arc<Item>], rate: f64, warm_up: bool) -> Result<()> {
         let batch: Vec<&Item> = batch.iter().map(AsRef::as_ref).filter(|item| !item.candidates.is_empty()).collect();
         let logits = (!warm_up).then(|| self.out_of_sample(&batch));
@@ -143,6 +179,8 @@ impl Distiller {
         let rows = logits.iter().filter(|_| regularisation > 0.0).flat_map(Rows::iter);
         let steady: Vec<Vec<f32>> =
             batch.iter().zip(rows).filter_map(|(item, row)| self.refinery.steady(&item.candidates, row)).collect();
+        // All of the batch or none: each text's steady distribution is at its own place, and a refinery that has none
+        // for one of them does not regularise.
         if steady.len() < batch.len() {
             regularisation = 0.0;
         }
@@ -158,6 +196,7 @@ impl Distiller {
             })
             .filter(|example| example.target.is_some() || example.steady.is_some())
             .collect();
+        // What is drawn for dropout and mixing belongs to this step: no generator outlives it.
         let objective = Objective {
             loss: self.refinery.loss(),
             regularisation,

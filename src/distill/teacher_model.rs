@@ -10,6 +10,10 @@
 //!   `base(l | c) = rho[1][out] pi_l / (1 - pi_c)`.
 //!
 //! Confusions are not used for longer answers: there a label learns from its being second that it should be first.
+//!
+//! Where the first formula comes from: given c, its rank is drawn by rho, and each other label l of the answer with
+//! pi_l / (1 - pi_c). Likelihoods are compared between labels c for one answer, so the product of pi over all that it
+//! names is left out, which is the same for every c; of a c that it names, 1 / pi_c remains.
 
 use std::collections::BTreeMap;
 
@@ -26,18 +30,20 @@ const LEAST_SHARE: f64 = 1e-3;
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct TeacherModel {
+    /// rho of this teacher.
     ranks: RankLikelihood,
     /// ln pi, by label.
     popularity: Vec<f64>,
     /// ln (1 - pi), by label.
     unpopularity: Vec<f64>,
-    /// n(c, l): by the answer l, then by the true label c.
+    /// n(c, l): by the answer l, then by the true label c. Sparse, for with C labels most of C x C pairs never come.
+    /// Sorted maps, so that sums are made and files written in one order.
     confused: BTreeMap<usize, BTreeMap<usize, f64>>,
-    /// n(c).
+    /// n(c), the sum of n(c, l) over l: C values.
     confused_from: Vec<f64>,
 }
 
-/// What is added up to learn a [`TeacherModel`].
+/// What is added up to learn a [`TeacherModel`]. Over one round of EM; parts of samples, not whole ones.
 pub(super) struct TeacherCounts {
     ranks: RankCounts,
     confused: BTreeMap<usize, BTreeMap<usize, f64>>,
@@ -45,7 +51,8 @@ pub(super) struct TeacherCounts {
 }
 
 impl TeacherModel {
-    /// Knows only what the teacher says, not yet whether it is right.
+    /// Knows only what the teacher says, not yet whether it is right. Each label is counted once more than it was
+    /// named, so that none is impossible; a longer answer counts as one, in equal parts.
     pub(super) fn new<'a>(opinions: impl Iterator<Item = &'a Opinion>, labels: usize) -> Self {
         let mut named = vec![1.0; labels];
         for opinion in opinions {
@@ -70,17 +77,19 @@ impl TeacherModel {
         [&self.popularity, &self.unpopularity, &self.confused_from].iter().all(|values| values.len() == labels)
     }
 
-    /// Learned from `counts`.
+    /// Learned from `counts`. Popularity stays: it is of the answers, not of what is right.
     pub(super) fn learn(&mut self, counts: TeacherCounts) {
         self.ranks = RankLikelihood::fit(&counts.ranks);
         self.confused = counts.confused;
         self.confused_from = counts.confused_from;
     }
 
-    /// Adds `weight` times ln L to `row`, by label.
+    /// Adds `weight` times ln L to `row`, by label, up to a constant. Finite, whatever the answer, as long as its
+    /// weights are.
     pub(super) fn weigh(&self, opinion: &Opinion, weight: f64, row: &mut [f64]) {
         let likelihood = self.ranks.of(opinion.labels.len());
         let rarity = |label: usize| self.unpopularity.get(label).copied().unwrap_or_default();
+        // One label: by confusions, with ranks and popularity as their prior.
         if let [answer] = opinion.labels.as_slice() {
             let (answer, right, wrong) = (answer.index(), likelihood.listed.first(), likelihood.out.ln());
             let popular = self.popularity.get(answer).copied().unwrap_or_default();
@@ -97,6 +106,7 @@ impl TeacherModel {
             }
             return;
         }
+        // Several: first as if every label were missing from the answer, then those that are in it set right.
         let size = opinion.labels.len() as f64;
         for (label, slot) in row.iter_mut().enumerate() {
             *slot += weight * (likelihood.out.ln() - size * rarity(label));
@@ -110,7 +120,8 @@ impl TeacherModel {
     }
 }
 
-/// The likelihoods of the ranks, tilted towards the labels with larger weights; their sum stays.
+/// The likelihoods of the ranks, tilted towards the labels with larger weights; their sum stays. As they are where
+/// the answer has no weight for each.
 fn tilted(listed: &[f64], weights: &[f32]) -> Vec<f64> {
     if weights.len() != listed.len() {
         return listed.to_vec();

@@ -4,6 +4,10 @@
 //!
 //! What explains is the student, on samples it never saw. Where there are several teachers, it is also the student and the
 //! other teachers together: teachers that bear each other out may be combined even if the student is weak.
+//!
+//! With sums over n samples, where m is how often each label comes first: H(first) = -sum ln m(first_i), and H(first
+//! | what explains) = -sum ln p_i(first_i). The share is 0 where p does no better than m, and 1 where it is sure of
+//! all and right. Where all first labels are the same there is nothing to know, and it is 0.
 
 use super::calibration::Calibration;
 use super::refinery::{Evidence, sharpened};
@@ -15,7 +19,7 @@ use crate::domain::label::LabelId;
 const POWERS: [f64; 6] = [0.1, 0.2, 0.3, 0.5, 0.7, 1.0];
 const MIXES: [f64; 5] = [0.01, 0.03, 0.1, 0.2, 0.4];
 
-/// The share that the student explains, 0 to 1.
+/// The share that the student explains, 0 to 1. One pass over the evidence.
 pub(super) fn in_student(calibration: &Calibration, evidence: &Evidence<'_>) -> f64 {
     let rows = evidence
         .iter()
@@ -27,11 +31,16 @@ pub(super) fn in_student(calibration: &Calibration, evidence: &Evidence<'_>) -> 
 }
 
 /// The share that student and, for each sample, all teachers but the one whose label it is explain together, 0 to 1.
+///
+/// The powers and shares are chosen on the samples they are judged by: with thirty choices and thousands of samples
+/// that flatters little.
 pub(super) fn in_the_rest(calibration: &Calibration, teachers: &[TeacherModel], evidence: &Evidence<'_>) -> f64 {
     let (mut firsts, mut rows): (Vec<LabelId>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
     for (candidates, logits) in evidence.iter() {
         let Some(&first) = candidates.labels().first() else { continue };
         let mut row: Vec<f64> = calibration.probabilities(logits).iter().map(|p| p.ln()).collect();
+        // The label comes of the first opinion that has it in front. That one is left out, or it would explain
+        // itself.
         let named_it = candidates.opinions().iter().position(|opinion| opinion.labels.first() == Some(&first));
         for (_, opinion) in (0..).zip(candidates.opinions()).filter(|(number, _)| Some(*number) != named_it) {
             if let Some(model) = teachers.get(usize::from(opinion.teacher)) {
@@ -53,16 +62,19 @@ pub(super) fn in_the_rest(calibration: &Calibration, teachers: &[TeacherModel], 
     marginal.explained(least)
 }
 
+/// 0 for a label that the row does not have.
 fn at(row: &[f64], label: LabelId) -> f64 {
     row.get(label.index()).copied().unwrap_or_default()
 }
 
+/// In nats, 27.6 at most: one sample on which it is sure and wrong must not outweigh all others.
 fn surprise(p: f64) -> f64 {
     -p.max(1e-12).ln()
 }
 
 /// How often each label comes first.
 struct Marginal {
+    /// C shares that sum to 1.
     p: Vec<f64>,
     /// Of all first labels together.
     entropy: f64,
@@ -78,6 +90,7 @@ impl Marginal {
         Self { p, entropy }
     }
 
+    /// `surprise` is over the same samples. Worse than the marginal counts as nothing explained.
     fn explained(&self, surprise: f64) -> f64 {
         if self.entropy > 0.0 { (1.0 - surprise / self.entropy).clamp(0.0, 1.0) } else { 0.0 }
     }

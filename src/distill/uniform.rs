@@ -1,4 +1,5 @@
 //! `uniform`: all candidates alike. The target never learns; the label is the student's choice among the candidates.
+//! The plainest way to learn from candidates, to compare the others with.
 
 use super::refinery::{Refinery, alike, nothing, restrict, usable};
 use crate::domain::candidates::CandidateSet;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::label::LabelId;
 use crate::domain::sample::{SampleId, TextHash, short_hash, to_hex};
 
-/// Hash of all that determines an answer: text, model, rendered prompt, decoding parameters.
+/// Hash of all that determines an answer: text, model, rendered prompt, decoding parameters. An answer that is stored
+/// under it is never paid for again; another way to make it asks everything anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AnswerKey(pub [u8; 16]);
 
@@ -101,7 +102,7 @@ pub struct Problem {
 pub struct Answer {
     /// Its candidates, likeliest first; empty when none of the task's labels was named.
     pub labels: Vec<LabelId>,
-    /// Weights of the candidates, 0 to 1: stated or token probabilities. Empty where there are none.
+    /// Weights of the candidates, 0 to 1, in their order: stated or token probabilities. Empty where there are none.
     pub weights: Vec<f32>,
     /// The reply as received; none from a recording.
     pub raw: Option<String>,
@@ -109,7 +110,8 @@ pub struct Answer {
     pub model: Option<String>,
     /// What it cost in tokens.
     pub usage: Option<Usage>,
-    /// What it cost in money.
+    /// What it cost in money, in the currency of the configured prices; `None` where there are none. A decimal, for
+    /// sums of it are held against a cap.
     #[serde(with = "rust_decimal::serde::str_option")]
     pub cost: Option<Decimal>,
     /// What is wrong with the reply, when it is empty or parts of it were dropped.
@@ -123,25 +125,26 @@ impl Answer {
     }
 }
 
-/// An answer with all that belongs to it: what the journal keeps.
+/// An answer with all that belongs to it: what the journal keeps. Written once, never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AnswerRecord {
     /// What it answers.
     pub key: AnswerKey,
-    /// The first sample it was asked for.
+    /// The first sample it was asked for; others with the same text share the answer.
     pub id: SampleId,
     /// That sample's text, by hash.
     pub text_hash: TextHash,
     /// Who answered.
     pub teacher: String,
-    /// Which try this was, from 1.
+    /// Which try this was, from 1; the latest try under a key counts.
     pub attempt: u32,
     /// The reply.
     pub answer: Answer,
 }
 
 impl AnswerRecord {
-    /// Whether asking again is not worth it: there are labels, or `allowed` tries were made, or the text was refused.
+    /// Whether asking again is not worth it: there are labels, or `allowed` tries were made (useless ones, of which
+    /// each was paid for), or the text was refused.
     #[must_use]
     pub fn is_settled(&self, allowed: u32) -> bool {
         !self.answer.labels.is_empty() || self.attempt >= allowed || self.is_refused()

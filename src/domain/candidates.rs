@@ -1,4 +1,6 @@
 //! The candidate set: the ranked labels that one sample may have, and who named them. No I/O.
+//!
+//! Sets are small, a handful of labels, so looking through a list is faster here than any map.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,16 +9,19 @@ use crate::domain::label::LabelId;
 /// What one teacher said about a sample.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Opinion {
-    /// The teacher, by its place in the configuration.
+    /// The teacher, by its place in the configuration, from 0. The input log has names, so it means the same in every
+    /// run of a directory.
     pub teacher: u16,
     /// Its labels, likeliest first, each once.
     pub labels: Vec<LabelId>,
-    /// One weight per label, above 0: what it stated, its token probabilities, or votes. Empty where there are none.
+    /// One weight per label, above 0 and finite: what it stated, its token probabilities, or votes. They need not sum
+    /// to 1. Empty where there are none, never fewer than labels.
     pub weights: Vec<f32>,
 }
 
 impl Opinion {
-    /// One answer as it stands; a label that is named twice counts where it is named first.
+    /// One answer as it stands; a label that is named twice counts where it is named first. Weights are all or
+    /// nothing: where one is missing or not above 0, none is kept.
     #[must_use]
     pub fn of(teacher: u16, labels: &[LabelId], weights: &[f32]) -> Self {
         let mut opinion = Self { teacher, ..Self::default() };
@@ -32,9 +37,10 @@ impl Opinion {
         opinion
     }
 
-    /// Several answers of one teacher to the same question, ranked by votes: an answer gives each label that it names its
-    /// weight there, or one vote where it has no weights. Of two with as many, the one ranked higher on average is first.
-    /// The weights are the votes an answer.
+    /// Several answers of one teacher to the same question, ranked by votes: an answer gives each label that it names
+    /// its weight there, or one vote where it has no weights. Of two with as many, the one ranked higher on average is
+    /// first. The weights are the votes an answer, 0 to 1 where the answers' are. (Ranked higher: by the sum of 1 /
+    /// rank over the answers that name it.)
     pub fn vote<'a>(teacher: u16, answers: impl IntoIterator<Item = (&'a [LabelId], &'a [f32])>) -> Self {
         let (mut votes, mut draws): (Vec<(LabelId, f64, f64)>, _) = (Vec::new(), 0.0);
         for (labels, weights) in answers {
@@ -58,8 +64,8 @@ impl Opinion {
     }
 }
 
-/// Ranked candidate labels of one sample, likeliest first, each once, with the opinions they come from. May be empty: no
-/// teacher named any.
+/// Ranked candidate labels of one sample, likeliest first, each once, with the opinions they come from. May be empty:
+/// no teacher named any. Stored as its opinions, from which the ranking follows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Vec<Opinion>", into = "Vec<Opinion>")]
 pub struct CandidateSet {
@@ -68,7 +74,8 @@ pub struct CandidateSet {
 }
 
 impl CandidateSet {
-    /// The union of `opinions`, in the order in which a label is first named.
+    /// The union of `opinions`, in the order in which a label is first named: all of the first teacher's, then what
+    /// the next adds. Opinions that name nothing are left out.
     pub fn merge(opinions: impl IntoIterator<Item = Opinion>) -> Self {
         let opinions: Vec<Opinion> = opinions.into_iter().filter(|opinion| !opinion.labels.is_empty()).collect();
         let mut ranked = Vec::new();

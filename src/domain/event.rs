@@ -27,14 +27,14 @@ impl By {
     }
 }
 
-/// A label event as the store keeps it.
+/// A label event as the store keeps it: all that decides what comes after it. Id and candidates are in the input log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct StoredEvent {
     /// Whose label.
     pub position: Position,
     /// The label.
     pub label: LabelId,
-    /// Its probability, rounded to 4 digits.
+    /// Its probability, 0 to 1, rounded to 4 digits.
     pub confidence: f32,
     /// Whether the student alone gave it: no teacher named a label.
     pub by_student: bool,
@@ -44,7 +44,7 @@ pub(crate) struct StoredEvent {
     pub student: u64,
     /// Whether the corpus had ended and the student settled.
     pub is_final: bool,
-    /// The offset of this sample's event before.
+    /// The offset of this sample's event before; `None` for its first, whose revision is 0.
     pub previous: Option<u64>,
 }
 
@@ -73,7 +73,8 @@ pub struct LabelEvent {
 }
 
 impl LabelEvent {
-    /// The event as users see it; `refinery` is where its label comes from if not from the student alone.
+    /// The event as users see it; `refinery` is where its label comes from if not from the student alone. A function
+    /// of its arguments: written again, it has the same bytes.
     #[must_use]
     pub(crate) fn new(
         offset: u64,
@@ -98,7 +99,7 @@ impl LabelEvent {
         }
     }
 
-    /// One JSON line, with its line feed.
+    /// One JSON line, with its line feed. Fields are in the order of the type, always all of them.
     #[must_use]
     pub fn to_line(&self) -> String {
         // Strings, numbers and flags: serialising them cannot fail.

@@ -10,10 +10,11 @@ use super::candidates::{CandidateSet, Opinion};
 use super::label::LabelSet;
 use super::sample::{Position, Sample, SampleId};
 
-/// What came of asking about a sample.
+/// What came of asking about a sample. There are candidates, or a failure says why not.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Outcome {
-    /// What each teacher said that was asked, in the order in which their labels rank. An empty one named no label.
+    /// What each teacher said that was asked, in the order in which their labels rank. An empty one named no label;
+    /// who was not asked is not there.
     pub opinions: Vec<Opinion>,
     /// Why there are no candidates, where there are none.
     pub failure: Option<String>,
@@ -26,7 +27,7 @@ impl Outcome {
         self.opinions.iter().all(|opinion| opinion.labels.is_empty())
     }
 
-    /// The candidates: empty for a failure.
+    /// The candidates: empty for a failure. The order of opinions decides their ranking, so the log keeps it.
     #[must_use]
     pub(crate) fn candidates(&self) -> CandidateSet {
         CandidateSet::merge(self.opinions.iter().cloned())
@@ -36,11 +37,12 @@ impl Outcome {
 /// An event that is to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum NewInput {
-    /// A sample was asked about for the first time; it gets the next position.
+    /// A sample was asked about for the first time; it gets the next position when it is written, and keeps it.
     Arrive(Sample, Outcome),
-    /// A sample that arrived before has new answers, which take the place of the old ones.
+    /// A sample that arrived before has new answers, which take the place of all the old ones, for whoever reads on
+    /// from here.
     Answers(Position, Outcome),
-    /// The corpus ended here, for now.
+    /// The corpus ended here, for now: the student settles. More may arrive after it.
     End,
 }
 
@@ -70,7 +72,8 @@ pub(crate) enum Input {
     },
 }
 
-/// The names that the log writes for what the program counts.
+/// The names that the log writes for what the program counts. So a log can be read without the configuration, and by
+/// a program that counts otherwise.
 #[derive(Debug, Clone)]
 pub(crate) struct Names {
     /// The task's labels.
@@ -154,7 +157,7 @@ pub(crate) enum InputLine {
 }
 
 impl Names {
-    /// The line of `input`, the next sample being `position`.
+    /// The line of `input`, the next sample being `position`. Its checksum is added when it is sealed.
     #[must_use]
     pub(crate) fn line(&self, input: &NewInput, position: Position) -> InputLine {
         let crc = String::new();
@@ -186,7 +189,8 @@ impl Names {
         outcome.opinions.iter().map(asked).collect()
     }
 
-    /// The event that `line` is, or why it is none of this task and these teachers.
+    /// The event that `line` is, or why it is none of this task and these teachers. Whether it follows on those
+    /// before it is not looked at here.
     pub(crate) fn input(&self, line: InputLine) -> Result<Input, String> {
         Ok(match line {
             InputLine::Begin { .. } => return Err("begins a log in the middle of one".to_owned()),
@@ -206,6 +210,7 @@ impl Names {
         asked.iter().map(|asked| self.opinion(asked)).collect()
     }
 
+    /// Labels by their exact name: what was written is our own spelling, and a near miss is damage.
     fn opinion(&self, asked: &Asked) -> Result<Opinion, String> {
         let teacher = self.teachers.iter().position(|name| *name == asked.teacher);
         let teacher = teacher.and_then(|place| u16::try_from(place).ok());

@@ -1,10 +1,13 @@
 //! The task's label set: names, aliases, and how a label written by someone else is matched to one of ours.
+//!
+//! Matching forgives case, space and punctuation, which models change freely, and no letter: "refund" is not
+//! "refunds". What could mean two labels means none.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Index of a label in its [`LabelSet`], 0..C.
+/// Index of a label in its [`LabelSet`], 0..C. Never written to a log, where labels have names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LabelId(pub u16);
@@ -31,7 +34,9 @@ pub struct Label {
 /// The closed set of labels of a task.
 #[derive(Debug, Clone)]
 pub struct LabelSet {
+    /// By [`LabelId`].
     labels: Vec<Label>,
+    /// Names and aliases as they are written.
     exact: HashMap<String, LabelId>,
     /// Folded names and aliases; `None` where two labels fold to the same.
     folded: HashMap<String, Option<LabelId>>,
@@ -98,7 +103,7 @@ impl LabelSet {
         self.labels.iter()
     }
 
-    /// The name of a label of this set.
+    /// The name of a label of this set; empty for a label of another.
     #[must_use]
     pub fn name(&self, id: LabelId) -> &str {
         self.labels.get(id.index()).map_or("", |label| &label.name)
@@ -110,14 +115,15 @@ impl LabelSet {
         self.exact.get(name).copied()
     }
 
-    /// The label that `written` means: exactly, or but for case, space and punctuation, by name or alias.
+    /// The label that `written` means: exactly, or but for case, space and punctuation, by name or alias. `None`
+    /// where that is none, or two.
     #[must_use]
     pub fn resolve(&self, written: &str) -> Option<LabelId> {
         let written = written.trim();
         self.exact.get(written).copied().or_else(|| self.folded.get(&fold(written)).copied().flatten())
     }
 
-    /// The name most like `written`, for an error message.
+    /// The name most like `written`, for an error message; never to match an answer.
     #[must_use]
     pub fn nearest(&self, written: &str) -> Option<&str> {
         nearest(written, self.labels.iter().map(|label| label.name.as_str()))
@@ -131,7 +137,7 @@ impl LabelSet {
     }
 }
 
-/// The entry most like `written`, if any is like it at all.
+/// The entry most like `written` by Jaro-Winkler, if any is like it at all (0.7 of 1).
 pub(crate) fn nearest<'a>(written: &str, among: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     among
         .map(|name| (strsim::jaro_winkler(written, name), name))

@@ -1,4 +1,6 @@
 //! Counters of a live run, shared by all stages and read by whoever shows them.
+//!
+//! Each is atomic by itself and none is in step with another: they are for people, and nothing decides by them.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -30,7 +32,7 @@ impl Phase {
 
 const PHASES: [Phase; 4] = [Phase::Annotating, Phase::Settling, Phase::Complete, Phase::Stopped];
 
-/// A counter.
+/// A counter. Relaxed: nothing else is made visible by it.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -40,7 +42,7 @@ impl Counter {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Counts one less.
+    /// Counts one less, never below 0.
     pub(crate) fn take_one(&self) {
         let less = |count: u64| Some(count.saturating_sub(1));
         // With a count for every value, it cannot fail.
@@ -88,6 +90,7 @@ pub struct Progress {
     pub pass: Counter,
     /// What answers cost so far, by this and earlier processes, in billionths.
     pub billionths: Counter,
+    /// Its place in `PHASES`.
     phase: AtomicU8,
 }
 
@@ -98,8 +101,8 @@ impl Progress {
         PHASES.get(usize::from(self.phase.load(Ordering::Relaxed))).copied().unwrap_or(Phase::Stopped)
     }
 
-    /// Starts from what earlier processes left: `placed` samples, of which no teacher named a label for `failed`, and `events`
-    /// label events.
+    /// Starts from what earlier processes left: `placed` samples, of which no teacher named a label for `failed`, and
+    /// `events` label events. Cost begins at 0 too: whoever begins adds what is on record.
     pub(crate) fn begin(&self, placed: u64, failed: u64, events: u64) {
         // Those of this process: a run that begins once more, with caches made anew, counts anew.
         let own = [&self.rows, &self.new_rows, &self.bad_rows, &self.unanswered, &self.billionths];
@@ -117,7 +120,7 @@ impl Progress {
         self.phase.store(number.unwrap_or_default(), Ordering::Relaxed);
     }
 
-    /// Counts what an answer cost.
+    /// Counts what an answer cost, in the currency of the prices.
     pub(crate) fn add_cost(&self, cost: Decimal) {
         // Only shown: what does not fit is not.
         let billionths =

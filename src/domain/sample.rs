@@ -24,7 +24,8 @@ impl fmt::Display for SampleId {
     }
 }
 
-/// BLAKE3 of a text, cut to 128 bits: tells equal texts apart from different ones.
+/// BLAKE3 of a text, cut to 128 bits: tells equal texts apart from different ones, byte for byte. Written to the
+/// store and to answers, so it never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TextHash(pub [u8; 16]);
 
@@ -41,7 +42,7 @@ impl TextHash {
         to_hex(self.0)
     }
 
-    /// Reads what [`TextHash::to_hex`] wrote.
+    /// Reads what [`TextHash::to_hex`] wrote, or the same in capitals; `None` for anything else.
     #[must_use]
     pub fn from_hex(hex: &str) -> Option<Self> {
         from_hex(hex).map(Self)
@@ -53,7 +54,7 @@ impl TextHash {
 pub struct Sample {
     /// The user's name for it; unique in a run.
     pub id: SampleId,
-    /// The text, as read.
+    /// The text, as read: not trimmed, not normalised. The hash, the prompt and the student see these bytes.
     pub text: String,
 }
 
@@ -72,10 +73,12 @@ impl Sample {
     }
 }
 
-/// The order in which a sample reached the store: 0, 1, 2, ... Labels depend on it, so it never changes.
+/// The order in which a sample reached the store: 0, 1, 2, ... without a gap. Labels depend on it (folds, memory,
+/// blocks), so it never changes.
 pub(crate) type Position = u64;
 
-/// BLAKE3 over `parts`, each preceded by its length (so that no two lists of parts collide), cut to 128 bits.
+/// BLAKE3 over `parts`, each preceded by its length in 8 bytes, little-endian (so that no two lists of parts
+/// collide), cut to 128 bits.
 #[must_use]
 pub(crate) fn short_hash(parts: &[&[u8]]) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();

@@ -1,4 +1,7 @@
 //! What can end a run. Every message names the path, key or id it is about and says what to do.
+//!
+//! One type for all stages: an error crosses threads and rooms unchanged, up to whoever started the run. Causes are
+//! sources, not parts of the text: [`with_causes`] shows both.
 
 mod problems;
 
@@ -337,6 +340,7 @@ pub enum Error {
 }
 
 impl Error {
+    /// For whoever finds a stage's channel closed. The stage's own error says why, and is the one to show.
     pub(crate) fn gone(stage: &'static str) -> Self {
         Self::Gone { stage }
     }
@@ -346,7 +350,7 @@ impl Error {
         Self::Threads { wanted: 1, source }
     }
 
-    /// Makes an I/O error into one about a file of the run directory.
+    /// Makes an I/O error into one about a file of the run directory. `action` goes between "cannot" and the path.
     pub(crate) fn run_file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::RunFile { action, path, source }

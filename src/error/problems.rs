@@ -1,16 +1,20 @@
-//! What is wrong with a configuration, each with the key that the user typed.
+//! What is wrong with a configuration, each with the key that the user typed. All problems are told at once: mending
+//! one after the other would take a run for each.
 
 use std::fmt;
 
 /// One thing that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// Steps with dots between them; an index of an array is a step too.
+    /// Steps with dots between them; an index of an array is a step too, from 0. `None` where it is about the whole
+    /// file.
     key: Option<String>,
+    /// Goes on from the key.
     message: String,
 }
 
 impl Problem {
+    /// About the value at `key`.
     pub(crate) fn at(key: &str, message: impl Into<String>) -> Self {
         Self { key: Some(key.to_owned()), message: message.into() }
     }
@@ -94,6 +98,8 @@ impl Problems {
         keys.filter_map(|other| other.strip_prefix(key)).any(|rest| rest.starts_with('.'))
     }
 
+    /// Every index is raised by the entries before it that were taken out of its array. `taken_out` is sorted, so
+    /// each of these is compared with the place that those before it have given.
     fn as_typed(&self, key: &str) -> String {
         key.split('.').fold(String::new(), |parent, step| {
             let step = step.parse().map_or_else(

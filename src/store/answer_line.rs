@@ -1,4 +1,5 @@
-//! A line of `answers.jsonl`: an answer as it is kept, in the format of a recording.
+//! A line of `answers.jsonl`: an answer as it is kept, in the format of a recording. So the log of one run can be the
+//! teacher of another, and a person can read it.
 
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
@@ -49,6 +50,7 @@ pub(crate) struct AnswerLine {
 }
 
 impl AnswerLine {
+    /// Labels by name, for their numbers change with the configuration.
     pub(crate) fn new(record: &AnswerRecord, labels: &LabelSet) -> Self {
         let answer = record.answer.clone();
         Self {
@@ -68,6 +70,8 @@ impl AnswerLine {
         }
     }
 
+    /// `None` where a name is no label of the task, or a hash is none: such a line is set aside, not used in part. A
+    /// problem without a kind counts as `empty`.
     pub(crate) fn into_record(self, labels: &LabelSet) -> Option<AnswerRecord> {
         let ids: Option<Vec<_>> = self.labels.iter().map(|name| labels.resolve(name)).collect();
         Some(AnswerRecord {
@@ -97,7 +101,7 @@ pub(crate) fn seal(record: &AnswerRecord, labels: &LabelSet) -> String {
     sealed::seal(&serde_json::to_string(&AnswerLine::new(record, labels)).unwrap_or_default())
 }
 
-/// The answer in `line`, which is whole; `None` if it is none of this task.
+/// The answer in `line`, whose checksum was checked; `None` if it is none of this task.
 pub(crate) fn parse(line: &[u8], labels: &LabelSet) -> Option<AnswerRecord> {
     serde_json::from_slice::<AnswerLine>(line).ok()?.into_record(labels)
 }

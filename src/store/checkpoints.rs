@@ -1,4 +1,7 @@
 //! Checkpoints: files of a student with its distiller's state, the newest of which is taken up after a stop.
+//!
+//! `student-STEP-OFFSET-CONSUMED-HASH.safetensors`: numbers in twelve digits, so names sort by age, and the beginning
+//! of the content's BLAKE3, so a file that was torn or edited does not fit its name.
 
 use std::path::{Path, PathBuf};
 
@@ -17,11 +20,13 @@ const HASH: usize = 16;
 
 /// Keeps checkpoints.
 pub(crate) trait Checkpoints: Send + Sync {
-    /// Where a new one is to be written, durably, before it is published.
+    /// Where a new one is to be written, durably, before it is published. Always the same place: what a kill left
+    /// there is written over.
     fn scratch(&self) -> PathBuf;
 
     /// Makes what stands at the scratch place the newest checkpoint. `order` is larger for a later one of the same run:
-    /// training steps, label events and input events behind it.
+    /// training steps, label events and input events behind it. On disk under its name when this returns; older ones
+    /// than the last two are gone.
     fn publish(&self, order: [u64; 3]) -> BoxFuture<'_, Result<()>>;
 
     /// Files that are as they were published, the newest first.
@@ -45,12 +50,12 @@ impl CheckpointFiles {
         std::fs::create_dir_all(&self.folder).map_err(Error::run_file("create", &self.folder))
     }
 
-    /// Removes all of them: they are of other settings.
+    /// Removes all of them, durably: they are of other settings.
     pub(crate) fn clear(&self) -> Result<()> {
         remove(&self.folder)
     }
 
-    /// All that are named like one, the newest first.
+    /// All that are named like one, the newest first. An unreadable folder has none: checkpoints only save time.
     fn named(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(&self.folder) else { return Vec::new() };
         let mut paths: Vec<PathBuf> =
@@ -60,6 +65,7 @@ impl CheckpointFiles {
         paths
     }
 
+    /// Reads all of the file.
     fn is_whole(path: &Path) -> bool {
         path.is_file() && hash_of(path).is_ok_and(|hash| hash_in_name(path) == Some(hash.as_str()))
     }
@@ -86,7 +92,8 @@ impl CheckpointFiles {
             .and_then(|()| rename(&scratch, &path))
             .and_then(|()| reach("checkpoint-renamed"));
         published.map_err(Error::run_file("write", &path))?;
-        // By name another may be newer, of a label log that is gone: it does not push out the one that was just made.
+        // Only after the new one has its name: at no moment are there fewer than there were. By name another may be newer, of
+        // a label log that is gone: it does not push out the one that was just made.
         for old in self.named().into_iter().filter(|other| *other != path).skip(KEPT - 1) {
             reach("checkpoint-prune").map_err(Error::run_file("remove", &old))?;
             std::fs::remove_file(&old).map_err(Error::run_file("remove", &old))?;

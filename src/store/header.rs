@@ -1,4 +1,5 @@
-//! The first line of the input log: whose log it is.
+//! The first line of the input log: whose log it is. Without it nothing that follows can be read, for it has the
+//! names that events use.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
@@ -21,9 +22,10 @@ const MOST_BYTES: u64 = 128 << 20;
 /// Whose input log it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// Random name of the run directory.
+    /// Random name of the run directory, 128 bits in hexadecimal: tells a log from another with the same settings.
     pub(crate) run: String,
     pub(crate) task: String,
+    /// In the order of the configuration, which decides their numbers.
     pub(crate) labels: Vec<String>,
     pub(crate) teachers: Vec<String>,
     /// Hash of all that answers depend on.
@@ -43,6 +45,11 @@ impl Header {
     }
 
     /// Reads that of the log in `dir`; `None` where there is no log, or an empty one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InputLog`] where the line is damaged, [`Error::Format`] where it is of another format,
+    /// [`Error::RunFile`] where it cannot be read.
     pub(crate) fn read(dir: &Path) -> Result<Option<Self>> {
         let path = dir.join(INPUTS);
         let file = match File::open(&path) {
@@ -84,7 +91,8 @@ impl Header {
         sealed::seal(&serde_json::to_string(&line).unwrap_or_default())
     }
 
-    /// Begins a log in `dir`.
+    /// Begins a log in `dir`, on disk when this returns, in one step: a log is never without its first line. What is
+    /// there is replaced.
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
         replace_file(&dir.join(INPUTS), self.line().as_bytes())
     }
@@ -95,7 +103,7 @@ impl Header {
     }
 }
 
-/// Labels without descriptions and aliases.
+/// Labels without descriptions and aliases, which logs do not have.
 pub(crate) fn label_set(labels: &[String]) -> Result<LabelSet> {
     let label = |name: &String| Label { name: name.clone(), description: None, aliases: Vec::new() };
     LabelSet::new(labels.iter().map(label).collect())

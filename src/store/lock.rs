@@ -1,4 +1,4 @@
-//! One process per run directory.
+//! One process per run directory: two would append to the same logs, each by its own count of what is there.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +15,13 @@ pub struct RunLock {
 }
 
 impl RunLock {
-    /// Takes the lock of `dir`, or says that someone else has it.
+    /// Takes the lock of `dir`, or says that someone else has it. Does not wait. The file stays when the lock is let
+    /// go; only the kernel's lock on it counts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] where a process, this one included, has it; [`Error::RunFile`] where the file cannot be opened
+    /// or locked.
     pub fn take(dir: &Path) -> Result<Self> {
         let path = dir.join(FILE);
         let file = OpenOptions::new()

@@ -1,5 +1,6 @@
-//! The manifest: whose run directory this is, and which settings its labels come from. A cache: the input log says the first,
-//! and labels that come of other settings are noticed.
+//! The manifest: whose run directory this is, and which settings its labels come from. A cache: the input log says the
+//! first, and labels that come of other settings are noticed. It is written last when a run directory is made or
+//! changed: while it is not that of the settings, whatever comes before it is done again.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -21,7 +22,8 @@ pub(crate) struct Manifest {
     pub(crate) run: String,
     /// The task's name.
     pub(crate) task: String,
-    /// Hash of all that labels depend on besides the input log: student and distillation.
+    /// Hash of all that labels depend on besides the input log: student and distillation. Where it differs, labels
+    /// are written anew.
     pub(crate) labelling: String,
 }
 
@@ -37,7 +39,8 @@ pub(crate) struct Format1 {
     pub(crate) ends: Vec<Position>,
 }
 
-/// The file: what it says, and the CRC-32 of its compact JSON.
+/// The file: what it says, and the CRC-32 of its compact JSON, in hexadecimal. A person may lay it out otherwise
+/// without breaking it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Sealed<T> {
     #[serde(flatten)]
@@ -68,7 +71,11 @@ impl Manifest {
         Self { format: FORMAT, run, task, labelling }
     }
 
-    /// Reads the manifest in `dir`.
+    /// Reads the manifest in `dir`. A damaged one is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] for one of a later format, [`Error::RunFile`] where it cannot be read.
     pub(crate) fn read(dir: &Path) -> Result<Found> {
         let path = dir.join(FILE);
         let bytes = match std::fs::read(&path) {

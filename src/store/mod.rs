@@ -44,12 +44,14 @@ use crate::domain::label::LabelId;
 use crate::domain::sample::{Position, Sample, SampleId};
 use crate::error::Result;
 
-/// What was paid for.
+/// What was paid for. Reads may block on the disk where they are called; see `local`.
 pub(crate) trait Answers: Send + Sync {
-    /// The answer under each of `keys`, the latest try of it.
+    /// The answer under each of `keys`, in their order, the latest try of it. `None` also for one whose line is
+    /// damaged.
     fn find<'a>(&'a self, keys: &'a [AnswerKey]) -> BoxFuture<'a, Result<Vec<Option<AnswerRecord>>>>;
 
-    /// Keeps answers. They are on disk when this returns; before that they count as nothing.
+    /// Keeps answers. They are on disk when this returns; before that they count as nothing. An error means that the
+    /// store has ended, and its thread says why; the answers may be kept all the same.
     fn keep(&self, records: Vec<AnswerRecord>) -> BoxFuture<'_, Result<()>>;
 }
 
@@ -64,7 +66,7 @@ pub(crate) trait Inputs: Send + Sync {
     /// Appends events, in order, [`APPENDED_TOGETHER`] at most. They are on disk when this returns the counts of then.
     fn append(&self, inputs: Vec<NewInput>) -> BoxFuture<'_, Result<InputCounts>>;
 
-    /// How far the log goes.
+    /// How far the log goes: what is counted can be read.
     fn counts(&self) -> InputCounts;
 
     /// The events of these numbers, which are there.
@@ -78,7 +80,7 @@ pub(crate) trait Inputs: Send + Sync {
 /// A sample's latest event with its offset, if it has any.
 pub(crate) type Latest = Option<(u64, StoredEvent)>;
 
-/// The label log.
+/// The label log. One thread appends, the student's.
 pub(crate) trait Events: Send + Sync {
     /// Appends events, the first of which has the offset `first`, and returns when they are accepted; an error of an earlier
     /// call may surface in a later one. Events that are there already must be the same.
@@ -97,7 +99,7 @@ pub(crate) trait Events: Send + Sync {
     fn seal(&self, events: u64) -> BoxFuture<'_, Result<Digest>>;
 }
 
-/// Notes of what failed in this run, which the next one finds out anew.
+/// Notes of what failed in this run, which the next one finds out anew. They may be lost.
 pub(crate) trait Notes: Send + Sync {
     /// Keeps a note.
     fn note(&self, failure: Failure) -> BoxFuture<'_, Result<()>>;
@@ -196,11 +198,11 @@ pub(crate) struct InputCounts {
     pub events: u64,
     /// Of these, arrivals.
     pub samples: u64,
-    /// Events up to and with the last end of the corpus.
+    /// Events up to and with the last end of the corpus; `None` before the first.
     pub ended: Option<u64>,
 }
 
-/// The first part of a file of lines, and what tells it from others.
+/// The first part of a file of lines, and what tells it from others. Whole lines; finds accidents, not intent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Digest {
     /// Its lines.
@@ -212,7 +214,7 @@ pub(crate) struct Digest {
 }
 
 impl Digest {
-    /// The part that is longer by `line`, which has its line feed.
+    /// The part that is longer by `line`, which has its line feed. Costs the line, not the part.
     #[must_use]
     pub(crate) fn with(self, line: &[u8]) -> Self {
         let mut hasher = crc32fast::Hasher::new_with_initial_len(self.crc, self.bytes);

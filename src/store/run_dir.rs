@@ -1,4 +1,8 @@
 //! The one way into a run directory: [`RunDir::view`] to look, [`RunDir::own`] to run.
+//!
+//! Owning one makes its files those of today's settings. Nothing that was paid for or labelled is deleted on the way:
+//! logs are moved aside under a free name, and only caches are removed. The manifest is written last, so a kill
+//! anywhere has it all done again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +30,8 @@ pub(crate) struct Identity {
     pub task: String,
     /// Its labels, and the teachers' names.
     pub names: Arc<Names>,
-    /// Hash of all that answers depend on besides the texts.
+    /// Hash of all that answers depend on besides the texts. Where it differs, the texts arrive anew, with those
+    /// stored answers whose keys still fit.
     pub asking: String,
     /// Hash of all that labels depend on besides the input log.
     pub labelling: String,
@@ -104,6 +109,8 @@ impl RunDir {
     }
 }
 
+/// Makes the folder and those above it; their names are on disk when this returns, or a power cut might lose all that
+/// was synced within.
 fn make(dir: &Path) -> Result<()> {
     let missing: Vec<&Path> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
     std::fs::create_dir_all(dir).map_err(Error::run_file("create", dir))?;
@@ -229,7 +236,8 @@ impl OwnedRun {
         same_task(&self.dir, (task, labels), (&self.identity.task, &self.identity.labels()))
     }
 
-    /// An input log of its own, from the corpus and the answers that there are.
+    /// An input log of its own, from the corpus and the answers that there are. Labels go first, the input log last:
+    /// as long as that is there, a kill has this begin again.
     fn begin_anew(&mut self, why: &str) -> Result<()> {
         let labels = self.move_aside(LABELS)?;
         pass("anew-labels-moved")?;
@@ -254,7 +262,8 @@ impl OwnedRun {
         Ok(())
     }
 
-    /// Another student or distillation: the same input log gives other labels.
+    /// Another student or distillation: the same input log gives other labels. Up to the manifest, which follows, a
+    /// kill has it done again; what was moved is then not there to be moved twice.
     fn label_anew(&mut self) -> Result<()> {
         let labels = self.move_aside(LABELS)?;
         pass("relabel-labels-moved")?;
@@ -271,7 +280,7 @@ impl OwnedRun {
         Ok(())
     }
 
-    /// Gives the name that it has then; `None` where it was not there.
+    /// Gives the name that it has then, durably; `None` where it was not there.
     fn move_aside(&self, name: &str) -> Result<Option<String>> {
         let path = self.dir.join(name);
         if !path.exists() {

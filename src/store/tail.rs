@@ -56,9 +56,11 @@ pub struct Tail {
     from: u64,
 }
 
+/// A log that is open stays readable when another takes its name: its events are read to the end first.
 #[derive(Debug)]
 struct Open {
     reader: BufReader<File>,
+    /// Tells whether the path still leads to this log.
     inode: u64,
     /// Where the next unread line begins.
     at: u64,
@@ -121,6 +123,10 @@ impl Tail {
     }
 
     /// Goes back to the start of the log that is open; another one in its place is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Labels`] where that fails.
     pub(crate) fn rewind(&mut self) -> Result<()> {
         self.partial.clear();
         if let Some(open) = &mut self.open {
@@ -130,6 +136,7 @@ impl Tail {
         Ok(())
     }
 
+    /// False where there is no log yet.
     fn open_log(&mut self) -> io::Result<bool> {
         match File::open(&self.path) {
             Ok(file) => {

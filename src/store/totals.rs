@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::answer::{AnswerRecord, ProblemKind, Usage};
 
-/// Sums over all answers.
+/// Sums over all answers, useless ones and every try included: what they cost was paid.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// What they cost in money.
@@ -22,7 +22,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Adds an answer.
+    /// Adds an answer. Not to be undone: each line of the log is added once.
     pub(crate) fn add(&mut self, record: &AnswerRecord) {
         let answer = &record.answer;
         self.cost = self.cost.saturating_add(answer.cost.unwrap_or_default());

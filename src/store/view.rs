@@ -1,5 +1,9 @@
 //! A run directory seen by someone who does not own it, from the logs alone: no lock is taken, nothing is written or mended,
 //! and a run beside it is not disturbed.
+//!
+//! Each method reads its file from the beginning, most of them line by line: what a view says is as new as the call,
+//! and two calls may see a log of different length. An unfinished last line is left out, as one that is being
+//! written.
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -96,7 +100,12 @@ impl RunView {
         super::lock::is_held(&self.dir)
     }
 
-    /// How many label events there are, and whether the last one is final.
+    /// How many label events there are, and whether the last one is final. Counts line feeds; only the last line is
+    /// parsed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] if the log cannot be read; there need be none.
     pub fn label_events(&self) -> Result<(u64, bool)> {
         let path = self.dir.join(LABELS);
         let mut file = match std::fs::File::open(&path) {
@@ -123,6 +132,11 @@ impl RunView {
     }
 
     /// Hands every event of the input log to `each`, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InputLog`] at the first damaged line, [`Error::Unconverted`] where there is no input log yet, and
+    /// those of `each`.
     pub(crate) fn inputs(&self, mut each: impl FnMut(Input) -> Result<()>) -> Result<()> {
         if !self.has_inputs {
             return Err(Error::Unconverted { path: self.dir.clone() });
@@ -272,7 +286,8 @@ fn outcome_of(input: &Input) -> Option<(Position, &Outcome)> {
     }
 }
 
-/// Keeps `value` for a sample as long as nobody has named a label for it.
+/// Keeps `value` for a sample as long as nobody has named a label for it. Memory grows with the failures, not with
+/// the samples.
 fn note<T>(failed: &mut BTreeMap<Position, T>, position: Position, outcome: &Outcome, value: T) {
     if outcome.names_nothing() {
         failed.insert(position, value);

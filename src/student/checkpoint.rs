@@ -1,4 +1,7 @@
 //! Tensors to and from one safetensors file, with notes in its header. None with a value that is not finite.
+//!
+//! Values are f32 or i64, little-endian, row-major, on the processor. They are held in memory as bytes while a file
+//! is written or read, so for a moment a student is there twice.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,9 +14,11 @@ use super::finite::is_finite;
 use crate::base::regular::read_regular;
 use crate::error::{Error, Result};
 
-/// Tensors that are being gathered for a file.
+/// Tensors that are being gathered for a file. Gathering does not fail, so that students need not handle it: what is
+/// wrong is told when the file is written.
 #[derive(Debug, Default)]
 pub(super) struct Saved {
+    /// Name, type, shape and bytes; names are each once.
     tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
     /// The first tensor with a value that is not finite.
     broken: Option<String>,
@@ -24,7 +29,7 @@ impl Saved {
         Self::default()
     }
 
-    /// Adds a tensor of f32 or i64.
+    /// Adds a tensor of f32 or i64 that is on the processor. Its values are copied.
     pub(super) fn add(&mut self, name: &str, tensor: &Tensor) {
         if self.broken.is_none() && !is_finite(tensor) {
             self.broken = Some(name.to_owned());
@@ -37,7 +42,13 @@ impl Saved {
         self.tensors.push((name.to_owned(), dtype, shape, bytes));
     }
 
-    /// Writes the file at `path`, on disk when this returns; nothing if a value is not finite.
+    /// Writes the file at `path`, on disk when this returns; nothing if a value is not finite. The name in its folder
+    /// is not synced: whoever puts the file in its place does that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] with the first tensor's name, [`Error::Checkpoint`] and [`Error::RunFile`] where it
+    /// cannot be written.
     pub(super) fn write(&self, path: &Path, notes: HashMap<String, String>) -> Result<()> {
         if let Some(name) = &self.broken {
             return Err(Error::NotFinite { what: format!("{name}, which was not written to {}", path.display()) });
@@ -54,15 +65,22 @@ impl Saved {
     }
 }
 
-/// Tensors of a file, checked as they are taken.
+/// Tensors of a file, checked as they are taken: a checkpoint of other settings has other shapes, and is refused
+/// before anything of it is used.
 #[derive(Debug)]
 pub(super) struct Loaded {
     path: PathBuf,
+    /// All of the file.
     bytes: Vec<u8>,
     pub(super) notes: HashMap<String, String>,
 }
 
 impl Loaded {
+    /// Reads a regular file and its header; no tensor is looked at yet.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] where it cannot be read, [`Error::Checkpoint`] where it is no safetensors file.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let bytes = read_regular(path).map_err(Error::run_file("read", path))?;
         let (_, header) = SafeTensors::read_metadata(&bytes)
@@ -71,10 +89,16 @@ impl Loaded {
         Ok(Self { path: path.to_owned(), bytes, notes })
     }
 
+    /// An error about this file.
     pub(super) fn wrong(&self, message: impl std::fmt::Display) -> Error {
         Error::Checkpoint { path: self.path.clone(), message: message.to_string() }
     }
 
+    /// Shape and bytes of the tensor `name`, copied out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] where there is none of that type.
     fn bytes_of(&self, name: &str, dtype: Dtype) -> Result<(Vec<i64>, Vec<u8>)> {
         let tensors = SafeTensors::deserialize(&self.bytes).map_err(|error| self.wrong(error))?;
         let view = tensors.tensor(name).map_err(|error| self.wrong(format!("{name}: {error}")))?;
@@ -86,6 +110,10 @@ impl Loaded {
     }
 
     /// The tensor of f32 `name`, which must have this shape and finite values.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] where it has not.
     pub(super) fn floats(&self, name: &str, shape: &[i64]) -> Result<Tensor> {
         let (found, bytes) = self.bytes_of(name, Dtype::F32)?;
         if found != shape {
@@ -101,7 +129,12 @@ impl Loaded {
         }
     }
 
-    /// The vector of i64 `name`, whose values must be in 0..`below`.
+    /// The vector of i64 `name`, whose values must be in 0..`below`: an index out of bounds would be a panic in
+    /// libtorch's binding. Its length is the caller's to compare.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`] where it is none, or has others.
     pub(super) fn rows(&self, name: &str, below: i64) -> Result<Tensor> {
         let (shape, bytes) = self.bytes_of(name, Dtype::I64)?;
         let values = bytes.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok()).map(i64::from_le_bytes);

@@ -32,7 +32,9 @@ thread_local! {
 /// See the module. Students borrow it; several may share one, and several with different ones may compute at once.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Compute {
+    /// Where an encoder's tensors are; `ngram` is always on the processor.
     device: Device,
+    /// At least 1.
     threads: i32,
     seed: u64,
 }
@@ -40,6 +42,10 @@ pub(crate) struct Compute {
 impl Compute {
     /// On a device as chosen, with `threads` threads (1 starts none besides the caller's) and random numbers by `seed`. An
     /// error if the device is not there or the threads cannot be had.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Threads`](crate::error::Error::Threads) and [`Error::Device`](crate::error::Error::Device).
     pub(crate) fn new(choice: DeviceChoice, threads: u32, seed: u64) -> Result<Self> {
         // libtorch's own threads end the process where they cannot be started.
         can_start(threads.saturating_sub(1))?;

@@ -9,7 +9,11 @@ use crate::error::{Error, Result};
 
 const LIBRARY: &str = "libtorch_cuda.so";
 
-/// The device as chosen, if it is there.
+/// The device as chosen, if it is there. `Auto` is the first card, or the processor.
+///
+/// # Errors
+///
+/// [`Error::Device`] for a card that is not there, with what is missing: libtorch's CUDA part, or the card.
 pub(super) fn device(choice: DeviceChoice) -> Result<Device> {
     match choice {
         DeviceChoice::Cpu => Ok(Device::Cpu),
@@ -43,7 +47,7 @@ pub fn missing_cuda(choice: DeviceChoice) -> Option<PathBuf> {
     cuda_library()
 }
 
-/// Beside the CPU part that is loaded, or in $LIBTORCH.
+/// Beside the CPU part that is loaded, or in $LIBTORCH, in this order: the two parts must be of one build.
 fn cuda_library() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let loaded = maps.lines().find_map(|line| {

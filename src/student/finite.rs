@@ -1,4 +1,5 @@
-//! Numbers that are not finite, and where they are stopped: before a weight takes one up, before a file does.
+//! Numbers that are not finite, and where they are stopped: before a weight takes one up, before a file does. One
+//! weight that is no number spreads to all others within a few steps, and to every label.
 
 use tch::{Kind, Tensor};
 
@@ -16,7 +17,7 @@ pub enum Step {
     Skipped,
 }
 
-/// Whether all values are finite.
+/// Whether all values are finite. One pass in nearly all cases, a second where the sum overflows.
 pub(super) fn is_finite(tensor: &Tensor) -> bool {
     let _guard = tch::no_grad_guard();
     // A sum of finite values can only overflow where they are huge, and one that is finite has finite terms alone.
@@ -26,12 +27,19 @@ pub(super) fn is_finite(tensor: &Tensor) -> bool {
 /// The steps that a student did not take.
 #[derive(Debug, Default)]
 pub(super) struct Skips {
+    /// Since a step was taken; not kept in a checkpoint.
     in_a_row: u32,
+    /// Since the student was made.
     total: u64,
 }
 
 impl Skips {
-    /// Counts a step, which was taken if `taken`. An error after too many in a row that were not.
+    /// Counts a step, which was taken if `taken`. An error after too many in a row that were not. Warns at the first
+    /// of a row only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`], with the learning rate, which is most often the reason.
     pub(super) fn count(&mut self, taken: bool, learning_rate: f64) -> Result<Step> {
         if taken {
             self.in_a_row = 0;

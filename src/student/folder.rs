@@ -1,4 +1,5 @@
-//! Files of a model's folder: each a regular file, and each error with its path.
+//! Files of a model's folder: each a regular file, and each error with its path. A folder comes from anywhere, so a
+//! pipe or a device in it is refused instead of waited for.
 
 use std::path::{Path, PathBuf};
 

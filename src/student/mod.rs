@@ -38,14 +38,17 @@ pub struct Encoded {
     pub ids: Vec<u32>,
     /// One weight per feature; none for tokens.
     pub weights: Vec<f32>,
-    /// What the parts of a student that are never trained make of it, once that was computed.
+    /// What the parts of a student that are never trained make of it, once that was computed. Filled by whoever needs
+    /// it first; kept with the text as long as it is remembered.
     pub frozen: OnceLock<Vec<f32>>,
 }
 
 /// Rows of numbers, all of one length: logits or probabilities, one row per text, one column per label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rows {
+    /// Above 0.
     columns: usize,
+    /// Row after row.
     values: Vec<f32>,
 }
 
@@ -136,10 +139,12 @@ impl From<Loss> for Objective {
 /// Logits of a student that is broken may be infinite or no numbers: ask [`Rows::is_finite`] before a label is taken from
 /// them. What is written to files is checked here.
 pub trait Student: Send {
-    /// Reads a text of any length and content; of a long one only as much as the student can use. Pure.
+    /// Reads a text of any length and content; of a long one only as much as the student can use. Pure: the same text
+    /// gives the same, at any time.
     fn encode(&self, text: &str) -> Encoded;
 
-    /// Computes what is the same for all copies and never changes, for many texts at once: cheaper than one by one later.
+    /// Computes what is the same for all copies and never changes, for many texts at once: cheaper than one by one
+    /// later. What is said of a text must not depend on whether, or with which others, it was prepared.
     fn prepare(&self, _texts: &[&Encoded]) {}
 
     /// Logits of `texts` from the copy `fold`: one row per text, C columns.
@@ -151,6 +156,9 @@ pub trait Student: Send {
     /// One training step of every copy, at `rate` times the learning rate, each on those examples in `batch` that are not held
     /// out from it. A copy whose loss or gradient is not finite does not take it: [`Step::Skipped`]. After too many of those in
     /// a row, [`Error::NotFinite`](crate::Error::NotFinite).
+    ///
+    /// An empty batch is no step. How long it takes may depend on the batch, what it does only on batch, objective,
+    /// rate, and the steps before.
     fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64) -> Result<Step>;
 
     /// Steps that were skipped since this student was made.
@@ -159,20 +167,35 @@ pub trait Student: Send {
     /// Forgets everything: as new.
     fn reset(&mut self);
 
-    /// Writes weights, optimizer state and `notes` to a safetensors file at `path`, on disk when this returns. Refused, and
-    /// nothing written, if a value is not finite.
+    /// Writes weights, optimizer state and `notes` to a safetensors file at `path`, on disk when this returns. Refused,
+    /// and nothing written, if a value is not finite. Notes come back as they were from [`Student::load`]; a student
+    /// may add its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`](crate::Error::NotFinite), and those of writing.
     fn save(&self, path: &Path, notes: HashMap<String, String>) -> Result<()>;
 
     /// Reads what [`Student::save`] wrote, for the same settings; returns the notes. After an error the student is to be made
     /// anew: part of it may have been read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`](crate::Error::Checkpoint) for a file that is damaged or of other settings,
+    /// [`Error::RunFile`](crate::Error::RunFile) where it cannot be read.
     fn load(&mut self, path: &Path) -> Result<HashMap<String, String>>;
 
     /// Writes what [`Predictor`] reads into `folder`, which is there and empty: the student as [`Student::predict`] has it,
     /// with the labels' names, and the temperature that its logits are divided by for calibrated probabilities.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Student::save`].
     fn export(&self, folder: &Path, labels: &[String], temperature: f64) -> Result<()>;
 }
 
-/// A draw from Beta(4, 4), the weight of one of two mixed texts: the median of seven uniform ones.
+/// A draw from Beta(4, 4), the weight of one of two mixed texts: the median of seven uniform ones. (The k-th smallest
+/// of n is Beta(k, n + 1 - k).) Near a half, so both texts count.
 fn mixing_weight(rng: &mut impl Rng) -> f32 {
     let mut draws: [f32; 7] = rng.random();
     draws.sort_by(f32::total_cmp);
@@ -180,7 +203,8 @@ fn mixing_weight(rng: &mut impl Rng) -> f32 {
     median
 }
 
-/// softmax of one row.
+/// softmax of one row, with the largest logit taken off first, so that nothing overflows. No numbers where a logit is
+/// none, or the largest is infinite.
 #[must_use]
 pub fn softmax(logits: &[f32]) -> Vec<f32> {
     let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -202,12 +226,18 @@ pub fn argmax(row: &[f32]) -> Option<usize> {
     best.map(|(column, _)| column)
 }
 
-/// The notes in the header of a file that [`Student::save`] wrote.
+/// The notes in the header of a file that [`Student::save`] wrote. Reads all of the file.
 pub(crate) fn notes(path: &Path) -> Result<HashMap<String, String>> {
     Ok(checkpoint::Loaded::read(path)?.notes)
 }
 
-/// A new student as configured, for `labels` labels, of the run in `dir`, where it may keep what it would compute again.
+/// A new student as configured, for `labels` labels, of the run in `dir`, where it may keep what it would compute
+/// again.
+///
+/// # Errors
+///
+/// [`Error::Device`](crate::Error::Device), [`Error::Threads`](crate::Error::Threads), and for an encoder's folder
+/// [`Error::Model`](crate::Error::Model).
 pub fn new(
     config: &StudentConfig,
     distill: &DistillConfig,
@@ -248,6 +278,9 @@ pub(crate) fn available(config: &StudentConfig) -> Result<()> {
 
 /// Tells apart all that labels depend on in a configured student; an error if it cannot be had. Opens an encoder's folder and
 /// tries it on a text.
+///
+/// Goes into the run's fingerprint: where it differs from before, labels are written anew. So it must not depend on
+/// where files are, nor on what does not change a label.
 pub(crate) fn identity(config: &StudentConfig) -> Result<String> {
     let mut config = config.clone();
     let StudentKind::Encoder(encoder) = &mut config.kind else {

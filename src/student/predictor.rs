@@ -1,4 +1,5 @@
-//! A finished student, from the folder it was exported to: labels new text, with no teacher and no run.
+//! A finished student, from the folder it was exported to: labels new text, with no teacher and no run. Nothing is
+//! trained or written here.
 
 use std::path::{Path, PathBuf};
 
@@ -18,9 +19,11 @@ pub struct Predictor {
     compute: Compute,
     kind: Kind,
     labels: Vec<String>,
+    /// What logits are divided by; a normal number above 0, checked when the folder was read.
     temperature: f32,
 }
 
+/// An encoder is boxed, for it is much larger than the other.
 enum Kind {
     Ngram(ExportedNgram),
     #[cfg(feature = "encoder")]
@@ -102,7 +105,8 @@ impl Predictor {
         }
     }
 
-    /// Calibrated probabilities, one row per text, C columns: softmax(logits / temperature).
+    /// Calibrated probabilities, one row per text, C columns: softmax(logits / temperature). The largest logit keeps
+    /// its place.
     ///
     /// # Errors
     ///

@@ -1,4 +1,7 @@
 //! `answers.jsonl` and where its answers stand.
+//!
+//! The log is what was paid for. It has every try of every answer; the index leads from a key to the latest try. No
+//! line of it is ever changed or dropped: what cannot be read is moved to a file of its own, byte for byte.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -17,7 +20,7 @@ use crate::store::answer_line::{parse, seal};
 /// The log's name.
 pub(crate) const FILE: &str = "answers.jsonl";
 
-/// Looks up answers.
+/// Looks up answers. Reads from any thread; a lookup is one read of the index and one of the log.
 #[derive(Debug, Clone)]
 pub(super) struct AnswersReader<D: Disk = Machine> {
     index: Index,
@@ -27,6 +30,10 @@ pub(super) struct AnswersReader<D: Disk = Machine> {
 
 impl<D: Disk> AnswersReader<D> {
     /// The latest try under `key`.
+    ///
+    /// `None` also where its line is damaged: the answer is lost then, and may be asked again. The checksum is
+    /// checked at every read, and the key compared, so that an index that leads astray never attaches another text's
+    /// answer.
     pub(super) fn find(&self, key: AnswerKey) -> Result<Option<AnswerRecord>> {
         let Some(at) = self.index.answer(key)? else { return Ok(None) };
         let record = self.log.line(at.span)?.and_then(|line| parse(&line, &self.names.labels));
@@ -50,6 +57,12 @@ pub(super) struct AnswersLog<D: Disk = Machine> {
 impl<D: Disk> AnswersLog<D> {
     /// Opens the log in `dir` and brings `index` and `applied` level with it. Unless the log is known to be as it was left,
     /// every line is checked; damaged ones are moved to `answers.damaged.jsonl`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreDamaged`] where the index speaks of another file, or lines were taken out: `store/` is to be
+    /// made anew from the log, and the log opened once more. [`Error::RunFile`] where it cannot be read or mended,
+    /// [`Error::Interrupted`] where `stop` says so.
     pub(super) fn open(
         place: &Place<'_, D>,
         applied: &mut Applied,
@@ -64,6 +77,7 @@ impl<D: Disk> AnswersLog<D> {
         }
         let mut answers = Self { log, index: place.index.clone(), names: Arc::clone(place.names) };
         let known = applied.answers;
+        // Someone cut the log or put another in its place: the index would lead to bytes that are not there.
         if known.bytes > answers.log.file_len()? {
             return Err(damaged(dir, format!("{FILE} is shorter than what was taken in of it")));
         }
@@ -82,6 +96,9 @@ impl<D: Disk> AnswersLog<D> {
     }
 
     /// Reads the log from `from` on, indexes what is not indexed, and gives the numbers of damaged lines.
+    ///
+    /// Numbers are from 0 and rise. A line that is whole but no answer of this task counts as damaged too: it cannot
+    /// be used. Lines that the index knows are read for their checksum alone, and not counted again.
     fn take_in(&mut self, from: Extent, applied: &mut Applied, stop: &dyn Fn() -> bool) -> Result<Vec<u64>> {
         let (index, names, known) = (self.index.clone(), Arc::clone(&self.names), applied.answers);
         let folder = self.log.path().parent().unwrap_or(Path::new(".")).to_owned();
@@ -113,6 +130,14 @@ impl<D: Disk> AnswersLog<D> {
     }
 
     /// Keeps answers; they are on disk when this returns.
+    ///
+    /// One write and one fdatasync for all of them. The index follows; after a kill in between, opening finds the
+    /// lines behind what `applied` says and indexes them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TakenAway`] where the log was removed or replaced, [`Error::RunFile`] where it cannot be written,
+    /// [`Error::StoreDamaged`] where the index cannot be. Whole lines that were written stay, for they were paid for.
     pub(super) fn append(&mut self, records: &[AnswerRecord], applied: &mut Applied) -> Result<()> {
         self.log.check_in_place()?;
         let lines: Vec<String> = records.iter().map(|record| seal(record, &self.names.labels)).collect();
@@ -132,11 +157,15 @@ impl<D: Disk> AnswersLog<D> {
     }
 }
 
+/// Of the folder `store`, which is made anew for it; never of the log.
 fn damaged(dir: &Path, message: impl Into<String>) -> Error {
     Error::StoreDamaged { path: dir.join("store"), message: message.into() }
 }
 
 /// Moves damaged lines to `answers.damaged.jsonl` (whole lines of any bytes), and puts the rest in place atomically.
+///
+/// A kill before the rename leaves the log as it was, and the next opening begins again: lines may then be twice in
+/// `answers.damaged.jsonl`, and none is lost. In bounded memory, whatever the length of the log.
 fn set_aside<D: Disk>(disk: &D, dir: &Path, path: &Path, broken: &[u64]) -> std::io::Result<()> {
     let new_path = dir.join("answers.jsonl.new");
     let old = disk.open(path)?;
@@ -154,6 +183,7 @@ fn set_aside<D: Disk>(disk: &D, dir: &Path, path: &Path, broken: &[u64]) -> std:
         }
         if broken.binary_search(&number).is_ok() { aside.append(&line)? } else { kept.extend_from_slice(&line) }
     }
+    // What was set aside is durable before the log is without it.
     aside.sync()?;
     new.sync()?;
     reach("set-aside-rename")?;

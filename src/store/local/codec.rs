@@ -7,15 +7,19 @@ use serde::de::DeserializeOwned;
 /// The format of all values. A change of any stored type raises it; a store of another format is rebuilt from the logs.
 pub(super) const FORMAT: u8 = 3;
 
-/// A value that cannot be read back: damage, or another format.
+/// A value that cannot be read back: damage, or another format. Says why; which store it is in the caller knows.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Undecodable(pub(super) String);
 
+/// The same for writing and reading, and for stores of format 1.
 pub(super) fn options() -> impl Options {
-    // Variable-length numbers keep values small; trailing bytes are damage.
+    // The limit bounds what a damaged length may ask for: no value of ours comes near 64 MiB. Variable-length numbers
+    // keep values small; trailing bytes are damage.
     bincode::DefaultOptions::new().with_limit(64 << 20)
 }
 
+/// Over the key's length, the key and the value with its format byte: a value that sled gives back under another key
+/// does not match. The length keeps key and value apart.
 fn crc(key: &[u8], value: &[u8]) -> [u8; 4] {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&(key.len() as u64).to_le_bytes());
@@ -24,6 +28,9 @@ fn crc(key: &[u8], value: &[u8]) -> [u8; 4] {
     hasher.finalize().to_le_bytes()
 }
 
+/// # Errors
+///
+/// Where a value is larger than the limit; none of ours is.
 pub(super) fn encode<T: Serialize>(key: &[u8], value: &T) -> Result<Vec<u8>, Undecodable> {
     let mut bytes = vec![FORMAT];
     options().serialize_into(&mut bytes, value).map_err(|error| Undecodable(error.to_string()))?;
@@ -31,9 +38,14 @@ pub(super) fn encode<T: Serialize>(key: &[u8], value: &T) -> Result<Vec<u8>, Und
     Ok(bytes)
 }
 
+/// # Errors
+///
+/// Where the value has another format, does not match its checksum, or is not what is wanted. Never panics, whatever
+/// the bytes.
 pub(super) fn decode<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, Undecodable> {
     let (value, found) = bytes.split_last_chunk::<4>().ok_or_else(|| Undecodable("a value is empty".to_owned()))?;
     match value.split_first() {
+        // The checksum comes before bincode: what reads a value trusts it.
         Some((&FORMAT, _)) if *found != crc(key, value) => {
             Err(Undecodable("a value is not as it was written".to_owned()))
         }

@@ -1,4 +1,8 @@
 //! `store/events`: a record for each event of the label log, with the log's end and checksum up to and with its line.
+//!
+//! 51 bytes with the record's own checksum. It holds what the next event of the same sample must know, so that labels
+//! are looked up without parsing lines; and the digest of the log so far, so that a checkpoint can vouch for any
+//! prefix of it and opening can tell how much of the file is as it was written.
 
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
@@ -12,17 +16,22 @@ use crate::domain::sample::Position;
 use crate::error::{Error, Result};
 use crate::store::Digest;
 
+/// Stands for "no event before": no log has an event of this number.
 const NONE: u64 = u64::MAX;
 
 /// A stored event, and the log up to and with its line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct EventAt {
     pub(super) event: StoredEvent,
+    /// The log's length in bytes up to and with this line: the next line begins here.
     pub(super) end: u64,
+    /// CRC-32 of all these bytes, not of this line alone.
     pub(super) crc: u32,
 }
 
 impl Record for EventAt {
+    // u64: end, position, previous, student; u32: crc, revision, the bits of confidence; u16: label; u8: flags, of
+    // which bit 0 says "by the student" and bit 1 "final". All little-endian.
     const SIZE: usize = 4 * 8 + 3 * 4 + 2 + 1;
 
     fn write(&self, bytes: &mut Vec<u8>) {
@@ -56,10 +65,20 @@ impl Record for EventAt {
     }
 }
 
+/// An offset as the table of latest events has it: plus one, 0 being "none". Four bytes a sample instead of sixteen.
+///
+/// # Errors
+///
+/// [`Error::TooLarge`] for an offset that 32 bits do not hold.
 pub(super) fn head(offset: u64) -> Result<u32> {
     u32::try_from(offset + 1).map_err(|_| Error::TooLarge { what: "label events", most: u64::from(u32::MAX) - 1 })
 }
 
+/// The place of `position` in the table of latest events, which grows up to it.
+///
+/// # Errors
+///
+/// [`Error::TooLarge`] for a position that 32 bits do not hold: a damaged record must not ask for all memory.
 pub(super) fn slot(latest: &mut Vec<u32>, position: Position) -> Result<&mut u32> {
     let most = u64::from(u32::MAX);
     let place = usize::try_from(position).ok().filter(|_| position < most);
@@ -71,6 +90,9 @@ pub(super) fn slot(latest: &mut Vec<u32>, position: Position) -> Result<&mut u32
 }
 
 /// The records of lines that a file of `length` bytes has, `most` of them at most, with what follows from them.
+///
+/// That is the table of latest events and the digest of the lines they cover. Records after the first that cannot be
+/// are cut off. Costs one pass over the records, and none over the log.
 pub(super) fn open_records<D: Disk>(
     disk: &D,
     path: &Path,
@@ -79,6 +101,8 @@ pub(super) fn open_records<D: Disk>(
 ) -> Result<(Flat<EventAt, D>, Vec<u32>, Digest)> {
     let (mut latest, mut known) = (Vec::new(), Digest::default());
     let flat = Flat::open(disk, path, |number, record: &EventAt| {
+        // A line has at least a byte, is in the file, and points back, not ahead: else a lookup might go round for
+        // ever.
         let sound = number < most
             && record.end > known.bytes
             && record.end <= length
@@ -96,6 +120,8 @@ pub(super) fn open_records<D: Disk>(
 
 /// Hands the number of each line of `labels` that is not as its record in `records` says, or is not there, to `each`, as long as
 /// that gives true.
+///
+/// Compares by CRC-32, not by parsing: one pass over both files.
 fn changed_lines(
     labels: &impl DiskFile,
     records: &impl DiskFile,
@@ -105,6 +131,7 @@ fn changed_lines(
     let (mut known, mut line, mut failed) = (Digest::default(), Vec::new(), Ok(()));
     read_records(records, |number, record: &EventAt| {
         line.resize(usize::try_from(record.end.saturating_sub(known.bytes)).unwrap_or(0), 0);
+        // The log is shorter than its records: this line and all after it are gone, so there is no point in going on.
         match input.read_exact(&mut line) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 each(number);
@@ -112,6 +139,8 @@ fn changed_lines(
             }
             read => failed = read,
         }
+        // Each line is checked against the sum before it *as recorded*, so one changed line does not make all after
+        // it look changed.
         let is_same = known.with(&line).crc == record.crc && line.last() == Some(&b'\n');
         known = Digest { lines: number + 1, bytes: record.end, crc: record.crc };
         failed.is_ok() && (is_same || each(number))
@@ -119,7 +148,7 @@ fn changed_lines(
     failed
 }
 
-/// The number of the first line that is not as its record says.
+/// The number of the first line that is not as its record says. `None` where all are.
 pub(super) fn first_changed(labels: &impl DiskFile, records: &impl DiskFile) -> std::io::Result<Option<u64>> {
     let mut first = None;
     changed_lines(labels, records, |number| {

@@ -3,6 +3,11 @@
 //!
 //! The file is a function of the two logs, so it is never synced on its own: what a crash leaves of it is cut back to what
 //! is sure and written again, with the same bytes. A record holds the checksum of the file up to and with its line.
+//!
+//! Opening finds one of four cases. Records and file agree: nothing is done. A line is not as its record says: the
+//! file is cut before it. The file has more lines than records: those are cut, unless the records were lost
+//! altogether. Records were lost: those lines for which a checkpoint vouches get records again, and the rest stays in
+//! place to be compared line by line as the student repeats it (`ahead`).
 
 use std::io::{BufRead, BufReader, Read};
 use std::ops::Range;
@@ -24,10 +29,12 @@ use crate::store::{Digest, Labelled};
 /// The log's name.
 pub(crate) const FILE: &str = "labels.jsonl";
 
-/// How far a checkpoint vouches for the file, and where a sample of it stands.
+/// How far a checkpoint vouches for the file, and where a sample of it stands. The position tells which sample an id of
+/// the file is, for the file has ids and the records have positions.
 pub(super) type Certified<'a> = (Digest, &'a dyn Fn(&SampleId) -> Result<Option<Position>>);
 
-/// The offset of each sample's latest event plus one, by position; 0 where there is none.
+/// The offset of each sample's latest event plus one, by position; 0 where there is none. Four bytes a sample, in
+/// memory. Written by the writer's thread after the records are, and read under the lock by anyone.
 type Latest = Arc<RwLock<Vec<u32>>>;
 
 /// Reads events. Cheap to clone; reads from any thread.
@@ -39,7 +46,11 @@ pub(super) struct EventsReader<D: Disk = Machine> {
 
 impl<D: Disk> EventsReader<D> {
     /// The latest event, with its offset, of each sample in `positions` among the events before `end`.
+    ///
+    /// One read of a record a sample, and one more for each of its events from `end` on. Only what was stored is
+    /// seen: the caller settles first.
     pub(super) fn latest(&self, positions: Range<Position>, end: u64) -> Result<Vec<Option<(u64, StoredEvent)>>> {
+        // Copied out, so that the lock is not held while records are read from the disk.
         let heads: Vec<u32> = {
             let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
             let of = |position: u64| usize::try_from(position).ok().and_then(|place| latest.get(place)).copied();
@@ -48,6 +59,8 @@ impl<D: Disk> EventsReader<D> {
         heads.into_iter().map(|head| self.before(head, end)).collect()
     }
 
+    /// Follows the chain of one sample's events from its latest back to the first one before `end`. Each record names
+    /// its predecessor, which comes earlier in the log, so the chain ends.
     fn before(&self, head: u32, end: u64) -> Result<Option<(u64, StoredEvent)>> {
         let mut at = head.checked_sub(1).map(u64::from);
         while let Some(offset) = at {
@@ -62,6 +75,9 @@ impl<D: Disk> EventsReader<D> {
 }
 
 /// The log, open for appending.
+///
+/// Not synced by an append: only [`EventsLog::sync`] makes lines durable, before a checkpoint vouches for them and at
+/// the end.
 #[derive(Debug)]
 pub(super) struct EventsLog<D: Disk = Machine> {
     disk: D,
@@ -69,11 +85,14 @@ pub(super) struct EventsLog<D: Disk = Machine> {
     path: PathBuf,
     flat: Flat<EventAt, D>,
     latest: Latest,
-    /// The part of the file that the records know.
+    /// The part of the file that the records know. Its CRC-32 is carried on from line to line, so an append costs what
+    /// it adds.
     known: Digest,
-    /// Lines behind that part: what a lost store left. They are compared when they come again.
+    /// Lines behind that part: what a lost store left. They are compared when they come again. Reads on behind the last
+    /// line that was compared; `None` once all are, and while nothing is left over.
     ahead: Option<BufReader<Reading<Arc<D::File>>>>,
     names: Arc<Names>,
+    /// What labels are `by`, unless they are the student's own.
     refinery: By,
 }
 
@@ -83,6 +102,11 @@ impl<D: Disk> EventsLog<D> {
     ///
     /// Where the records are lost, those up to `certified` are made from the file, if it still begins with that; what
     /// follows is compared when it comes again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] where file or records cannot be read or cut; [`Error::TooLarge`] where the file has more
+    /// events or samples than 32 bits count.
     pub(super) fn open(
         disk: &D,
         dir: &Path,
@@ -97,8 +121,12 @@ impl<D: Disk> EventsLog<D> {
         cut_torn_line(&file).map_err(Error::run_file("mend", &path))?;
         let length = file.len().map_err(Error::run_file("read", &path))?;
         let records = dir.join("store").join("events");
+        // Records of lines that the file does not have any more are dropped here: records and lines are written
+        // apart, and a power cut may keep either.
         let (mut flat, mut latest, mut known) = open_records(disk, &records, length, u64::MAX)?;
         let mut length = length;
+        // An editor, a bit that flipped, or pages that a power cut did not write. All from the first changed line on
+        // is made again, for later lines stand elsewhere if it has another length.
         if !as_left && let Some(bad) = first_changed(&file, flat.file()).map_err(Error::run_file("read", &path))? {
             let lost = flat.len() - bad;
             repairs.push(format!("{FILE}: {lost} line(s) from line {} on were not as written: written anew", bad + 1));
@@ -117,7 +145,10 @@ impl<D: Disk> EventsLog<D> {
             names: Arc::clone(names),
             refinery,
         };
+        // A checkpoint that knows no more than the records, or more than the file has, is of no help.
         let certified = certified.filter(|(digest, _)| digest.lines > log.known.lines && digest.bytes <= length);
+        // More lines than records. Either records were lost (there is none, or fewer than a checkpoint saw), or the
+        // end of the file is what a kill left between line and record, which is cheaper to write again than to check.
         if length > log.known.bytes && (log.known.lines == 0 || certified.is_some()) {
             log.forget_records()?;
             log.take_up(certified, repairs)?;
@@ -127,6 +158,7 @@ impl<D: Disk> EventsLog<D> {
         Ok(log)
     }
 
+    /// Records that are lost in part are made anew altogether: what is left of them has no use of its own.
     fn forget_records(&mut self) -> Result<()> {
         self.flat.truncate(0)?;
         self.latest.write().unwrap_or_else(PoisonError::into_inner).clear();
@@ -138,6 +170,8 @@ impl<D: Disk> EventsLog<D> {
     fn cut(&mut self, repairs: &mut Vec<String>) -> Result<()> {
         let failed = || Error::run_file("mend", &self.path);
         let mut bytes = Vec::new();
+        // Only to tell the user whether lines were cut that nobody of us wrote: a mebibyte of them is enough for
+        // that.
         let rest = reading(self.file.as_ref(), self.known.bytes);
         rest.take(1 << 20).read_to_end(&mut bytes).map_err(failed())?;
         // What was read of a longer rest may end within a line.
@@ -152,9 +186,13 @@ impl<D: Disk> EventsLog<D> {
     }
 
     /// The records are lost, the file is there.
+    ///
+    /// In the end the file has no line that is no event, and `ahead` stands behind the last record.
     fn take_up(&mut self, certified: Option<Certified<'_>>, repairs: &mut Vec<String>) -> Result<()> {
         let failed = || Error::run_file("read", &self.path);
         if let Some((digest, position)) = certified
+            // The file must begin with the very bytes that the checkpoint saw. Otherwise nothing vouches for it, and
+            // the student, which is then made from the beginning, is compared with every line.
             && crc_of(self.file.as_ref(), digest.bytes).map_err(failed())? == Some(digest.crc)
             && self.rebuild(digest, position)?
         {
@@ -181,6 +219,9 @@ impl<D: Disk> EventsLog<D> {
     }
 
     /// Makes the records of the lines that `digest` covers; whether all of them are events of this run.
+    ///
+    /// Where it gives `false`, lines without a record are compared one by one as they come again. All records are in
+    /// memory at once, some 64 bytes a line.
     fn rebuild(&mut self, digest: Digest, position: &dyn Fn(&SampleId) -> Result<Option<Position>>) -> Result<bool> {
         let failed = || Error::run_file("read", &self.path);
         let mut input = BufReader::new(reading(self.file.as_ref(), 0)).take(digest.bytes);
@@ -195,6 +236,7 @@ impl<D: Disk> EventsLog<D> {
             else {
                 return Ok(false);
             };
+            // As at an append: the digest grows, and the event's predecessor is the sample's latest so far.
             known = known.with(&line);
             let place = slot(&mut latest, position)?;
             let previous = place.checked_sub(1).map(u64::from);
@@ -203,6 +245,8 @@ impl<D: Disk> EventsLog<D> {
                 event: StoredEvent {
                     position,
                     label,
+                    // By way of its text, as it was written: a cast may give the float beside it, and then a replay
+                    // would find a difference.
                     confidence: event.confidence.to_string().parse().unwrap_or_default(),
                     by_student: event.by == By::Student,
                     revision: event.revision,
@@ -229,7 +273,7 @@ impl<D: Disk> EventsLog<D> {
         self.known.lines
     }
 
-    /// The log's first `lines` lines, of which there are as many.
+    /// The log's first `lines` lines, of which there are as many. From the records alone, at one read.
     pub(super) fn digest(&self, lines: u64) -> Result<Digest> {
         let Some(last) = lines.checked_sub(1) else { return Ok(Digest::default()) };
         let EventAt { end, crc, .. } = self.flat.reader().get(last)?;
@@ -237,11 +281,22 @@ impl<D: Disk> EventsLog<D> {
     }
 
     /// Appends events, the first of which has the offset `first`; those that are there already must be the same.
+    ///
+    /// In order: the lines, their records, the table of latest events, and then `known`. An error before the last
+    /// leaves `known` as it was; the log is not to be appended to any more, and the next opening cuts what is behind
+    /// the records.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Replay`] where an event comes out otherwise than it stands in the log, [`Error::TakenAway`] where the
+    /// file was removed or replaced, [`Error::RunFile`] where it cannot be written.
     pub(super) fn append(&mut self, first: u64, labelled: &[Labelled]) -> Result<()> {
         check_in_place(&self.disk, &self.file, &self.path)?;
         let (mut records, mut lines) = (Vec::new(), String::new());
         let mut known = self.known;
         for (offset, labelled) in (first..).zip(labelled) {
+            // Three kinds of events: recorded ones are compared with the record, left over ones with the file, all
+            // others written.
             let event = self.event(offset, labelled);
             if offset < self.known.lines {
                 self.compare_stored(offset, labelled, &event)?;
@@ -288,6 +343,8 @@ impl<D: Disk> EventsLog<D> {
         LabelEvent::new(offset, event, id, candidates, &self.names.labels, &self.refinery)
     }
 
+    /// Compares with the record, which has all but id and candidates. The line is read only to show it where they
+    /// differ.
     fn compare_stored(&self, offset: u64, labelled: &Labelled, now: &LabelEvent) -> Result<()> {
         let reader = self.flat.reader();
         let stored = reader.get(offset)?;
@@ -300,7 +357,7 @@ impl<D: Disk> EventsLog<D> {
         Err(differs(offset, &line, now))
     }
 
-    /// Whether `line` is in the file already; an error if another is.
+    /// Whether `line` is in the file already; an error if another is. Byte by byte, for there is no record of it.
     fn compare_ahead(&mut self, offset: u64, line: &str) -> Result<bool> {
         let Some(ahead) = &mut self.ahead else { return Ok(false) };
         let mut before = Vec::new();
@@ -316,13 +373,15 @@ impl<D: Disk> EventsLog<D> {
         Err(Error::Replay { offset, before, now })
     }
 
-    /// Makes what was appended durable.
+    /// Makes what was appended durable. The lines first: records without lines are dropped when the log is opened, and
+    /// the other way round lines are written again, so no order is needed for safety.
     pub(super) fn sync(&self) -> Result<()> {
         self.file.sync().map_err(Error::run_file("write", &self.path))?;
         self.flat.sync()
     }
 
-    /// The end of a run: the log is where it was opened, and has no line but ours.
+    /// The end of a run: the log is where it was opened, and has no line but ours. Lines that were left over and did
+    /// not come again are cut: the input log that they came of has changed.
     pub(super) fn close(&mut self) -> Result<()> {
         check_in_place(&self.disk, &self.file, &self.path)?;
         self.ahead = None;
@@ -330,6 +389,7 @@ impl<D: Disk> EventsLog<D> {
     }
 }
 
+/// Both lines as they are, so that the user can see what changed.
 fn differs(offset: u64, before: &[u8], now: &LabelEvent) -> Error {
     let before = String::from_utf8_lossy(before).trim_end().to_owned();
     Error::Replay { offset, before, now: now.to_line().trim_end().to_owned() }
@@ -352,6 +412,8 @@ fn crc_of(file: &impl DiskFile, bytes: u64) -> std::io::Result<Option<u32>> {
     Ok(Some(hasher.finalize()))
 }
 
+/// Whether `line` is the event of this offset. The label log has no checksum in its lines: it is read by other
+/// programs.
 fn is_event(line: &[u8], offset: u64) -> bool {
     serde_json::from_slice::<LabelEvent>(line).is_ok_and(|event| event.offset == offset)
 }

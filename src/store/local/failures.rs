@@ -12,6 +12,7 @@ use crate::store::Failure;
 /// The file's name.
 pub(crate) const FILE: &str = "failures.jsonl";
 
+/// Used by the writer's thread alone. Never synced: a kill may cost the last notes, and nothing else depends on them.
 #[derive(Debug)]
 pub(super) struct Failures {
     file: Option<BufWriter<File>>,
@@ -24,6 +25,7 @@ impl Failures {
         Self { file: None, path: dir.join(FILE) }
     }
 
+    /// Buffered; seen by others after [`Failures::flush`].
     pub(super) fn note(&mut self, failure: &Failure) -> Result<()> {
         let file = match &mut self.file {
             Some(file) => file,

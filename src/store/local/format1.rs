@@ -1,5 +1,9 @@
 //! Run directories of format 1, which had no input log: the order of arrivals was in sled alone, and the ends of the corpus in
 //! the manifest. They are taken up once.
+//!
+//! The steps, each of which may be the last before a kill: write the input log atomically; remove checkpoints and
+//! store; write the manifest of today. Up to the last, the old manifest says that it is not done, and the input log
+//! that its texts need not be read again.
 
 use std::path::Path;
 
@@ -26,6 +30,8 @@ use crate::store::run_dir::Identity;
 /// The format byte of its values.
 const CODEC: u8 = 2;
 
+/// The value under a position of the tree `samples`, in that format. bincode knows no names: the order of fields
+/// counts.
 #[derive(Deserialize)]
 struct OldSample {
     id: SampleId,
@@ -33,6 +39,7 @@ struct OldSample {
     candidates: CandidateSet,
 }
 
+/// The value under `sample:` and the position, in 20 digits, of the tree `failures`.
 #[derive(Deserialize)]
 struct OldFailure {
     #[expect(dead_code, reason = "bincode reads fields in their order")]
@@ -52,6 +59,13 @@ pub(crate) enum TakenUp {
 
 /// Writes the input log of what the run directory `dir` holds. Safe to be killed in: once the input log is there, it is not
 /// written again.
+///
+/// An old store that cannot be read is no error, since its answers are in `answers.jsonl`, from which the texts
+/// arrive anew.
+///
+/// # Errors
+///
+/// [`Error::Busy`] and [`Error::RunFile`] where trying again may help, and those of reading a first line.
 pub(crate) fn convert(dir: &Path, old: &Format1, identity: &Identity) -> Result<TakenUp> {
     if old.labelling != identity.before {
         return Ok(TakenUp::Nothing("its teachers, student or distillation changed since"));
@@ -71,7 +85,7 @@ pub(crate) fn convert(dir: &Path, old: &Format1, identity: &Identity) -> Result<
     }
 }
 
-/// Removes the caches that no later program reads.
+/// Removes the caches that no later program reads. Durable when it returns, but for the empty folder.
 pub(crate) fn drop_caches(dir: &Path) -> Result<()> {
     CheckpointFiles::of(dir).clear()?;
     pass("convert-checkpoints-removed")?;
@@ -102,10 +116,12 @@ fn read(path: &Path, ends: &[Position]) -> Result<Vec<NewInput>> {
     let mut left = ends.iter().copied().peekable();
     for (position, entry) in (0_u64..).zip(&samples) {
         while left.next_if_eq(&position).is_some() {
+            // The corpus ended when as many samples had arrived, perhaps more than once.
             inputs.push(NewInput::End);
         }
         let (key, value) = entry.map_err(|error| failed(path, error))?;
         let sample: OldSample = decode(&value).map_err(&wrong)?;
+        // Big-endian keys, so sled's order is that of arrival; a gap means that an entry was lost.
         if *key != position.to_be_bytes() {
             return Err(wrong(format!("sample {position} is missing")));
         }
@@ -115,6 +131,7 @@ fn read(path: &Path, ends: &[Position]) -> Result<Vec<NewInput>> {
             Outcome { opinions: sample.candidates.opinions().to_vec(), failure: failure.map(|failure| failure.reason) };
         inputs.push(NewInput::Arrive(Sample { id: sample.id, text: sample.text }, outcome));
     }
+    // `inputs` has the samples and those ends that were passed.
     let samples = (inputs.len() + left.len() - ends.len()) as u64;
     if ends.last().is_some_and(|&last| last > samples) {
         return Err(wrong(format!("it has {samples} samples, and there were more when the corpus ended")));
@@ -130,6 +147,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<T, String> {
     }
 }
 
+/// All of the log at once, in memory: it takes one rename to be there whole or not at all.
 fn write(dir: &Path, inputs: &[NewInput], identity: &Identity) -> Result<()> {
     let mut content = Header::new(identity).line();
     let mut position = 0;

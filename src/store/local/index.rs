@@ -1,4 +1,14 @@
 //! The index: where what resume looks up stands in the logs. sled trees of small values; all of it can be rebuilt.
+//!
+//! | tree | key | value |
+//! |---|---|---|
+//! | `meta` | `applied` | [`Applied`]: how far into the logs the rest goes |
+//! | `answers` | [`AnswerKey`], 16 bytes | [`AnswerAt`] |
+//! | `ids` | hash of the id, 16 bytes | [`KnownSample`] |
+//!
+//! sled writes to disk once a second and keeps no order between entries, so after a kill `applied` may be behind the
+//! other trees, and after damage ahead of them. The first is harmless, since what is put twice is the same; the
+//! second is what [`Index::verify`] looks for.
 
 use std::path::{Path, PathBuf};
 
@@ -32,12 +42,18 @@ pub(crate) struct KnownSample {
 }
 
 /// How far into the logs the index goes.
+///
+/// The writer's thread has it in memory, adds to it with every append, and keeps it after every group of commands. It
+/// is one value, so extents and sums always belong together: after a kill, exactly the lines behind the extents are
+/// added again.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Applied {
     pub(super) answers: Extent,
     pub(super) inputs: Extent,
-    /// Different keys of answers.
+    /// Different keys of answers, or fewer: after a kill, a key with several tries may not be counted again. So
+    /// [`Index::verify`] finds a loss for certain only if the index has fewer entries than this.
     pub(super) keys: u64,
+    /// Different ids, one a position.
     pub(super) samples: u64,
     /// Of these, samples that no teacher named a label for.
     pub(super) failed: u64,
@@ -45,7 +61,7 @@ pub(super) struct Applied {
     pub(super) totals: Totals,
 }
 
-/// Every tree, open.
+/// Every tree, open. Cheap to clone; every method may be called from any thread but tokio's, for sled blocks.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
     db: sled::Db,
@@ -56,6 +72,11 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// Opens or makes the index in the folder `path`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`failed`]. It may also panic, or not return, where the files are damaged: see `open::guarded`.
     pub(super) fn open(path: &Path) -> Result<Self> {
         Self::open_trees(path).map_err(|error| failed(path, error))
     }
@@ -75,6 +96,9 @@ impl Index {
         Error::StoreDamaged { path: self.path.clone(), message: what.to_string() }
     }
 
+    /// # Errors
+    ///
+    /// [`Error::StoreDamaged`] where the value is not as it was written: the index is to be made anew.
     fn get<T: DeserializeOwned>(&self, tree: &sled::Tree, key: &[u8]) -> Result<Option<T>> {
         let bytes = tree.get(key).map_err(|error| failed(&self.path, error))?;
         bytes.map(|bytes| decode(key, &bytes).map_err(|Undecodable(why)| self.damaged(why))).transpose()
@@ -88,12 +112,15 @@ impl Index {
         before.map(|bytes| decode(key, &bytes).map_err(damaged)).transpose()
     }
 
+    /// Where the latest try under `key` stands.
     pub(super) fn answer(&self, key: AnswerKey) -> Result<Option<AnswerAt>> {
         self.get(&self.answers, &key.0)
     }
 
     /// Keeps where an answer stands, unless there is one of a later attempt. Whether it is the first under its key, also where a
     /// crash left it here and not among what was counted.
+    ///
+    /// Of two lines with one key and try the later holds, as everywhere.
     pub(super) fn put_answer(&self, key: AnswerKey, at: AnswerAt) -> Result<bool> {
         if self.answer(key)?.is_some_and(|known| known.attempt > at.attempt) {
             return Ok(false);
@@ -106,12 +133,14 @@ impl Index {
         self.get(&self.ids, &id_key(id))
     }
 
-    /// Keeps where a sample stands. Whether its id is new, also where a crash left it here and not among what was counted.
+    /// Keeps where a sample stands. Whether its id is new, also where a crash left it here and not among what was
+    /// counted. An id that is there with another position is not new; intake lets none arrive twice.
     pub(super) fn put_sample(&self, id: &SampleId, known: &KnownSample) -> Result<bool> {
         let before = self.put(&self.ids, &id_key(id), known)?;
         Ok(before.is_none_or(|before| before.position == known.position))
     }
 
+    /// How far it goes, as it was last kept; nothing for a new index.
     pub(super) fn applied(&self) -> Result<Applied> {
         Ok(self.get(&self.meta, b"applied")?.unwrap_or_default())
     }
@@ -120,6 +149,7 @@ impl Index {
         self.put(&self.meta, b"applied", applied).map(drop)
     }
 
+    /// Makes everything that was put durable. Otherwise sled does so within a second.
     pub(super) fn flush(&self) -> Result<()> {
         self.db.flush().map_err(|error| failed(&self.path, error))?;
         Ok(())
@@ -132,7 +162,15 @@ impl Index {
     }
 
     /// Reads every entry and counts them: an entry that sled lost, or does not give back as it was written, is damage.
-    /// What is written meanwhile, behind `applied`, does no harm.
+    /// What is written meanwhile, behind `applied`, does no harm: samples from its number on are not counted, and of
+    /// answers there may be more.
+    ///
+    /// Reads all of the index, in time that grows with it; runs on a thread of its own, beside the run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreDamaged`] where something is missing, [`Error::Interrupted`] where `stop` says so, which is
+    /// asked every 4096 entries.
     pub(super) fn verify(&self, applied: &Applied, stop: &dyn Fn() -> bool) -> Result<()> {
         let answers = self.count::<AnswerAt>(&self.answers, stop, |_| true)?;
         let samples = self.count::<KnownSample>(&self.ids, stop, |known| known.position < applied.samples)?;
@@ -143,6 +181,7 @@ impl Index {
         Ok(())
     }
 
+    /// Decodes every entry of `tree`, and counts those that `counts` accepts.
     fn count<T: DeserializeOwned>(
         &self,
         tree: &sled::Tree,
@@ -162,7 +201,7 @@ impl Index {
     }
 }
 
-/// Ids may be long; their keys are not.
+/// Ids may be long; their keys are not. 128 bits, so that two ids of one corpus never meet.
 fn id_key(id: &SampleId) -> [u8; 16] {
     short_hash(&[id.0.as_bytes()])
 }
@@ -177,6 +216,8 @@ pub(super) fn failed(path: &Path, error: sled::Error) -> Error {
         sled::Error::Io(source) if source.raw_os_error().is_some_and(|code| REFUSALS.contains(&code)) => {
             Error::RunFile { action: "use", path: path.to_owned(), source }
         }
+        // sled has no kind of its own for it: its text alone tells. Another process has the index, and no damage is
+        // to be mended.
         sled::Error::Io(source) if text.contains("could not acquire lock") => {
             let _ = source;
             Error::Busy { path: path.to_owned() }

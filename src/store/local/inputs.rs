@@ -1,4 +1,10 @@
 //! `inputs.jsonl` and where its events stand: `store/inputs` has a record an event.
+//!
+//! Three counts must not be mixed up: lines of the file (the first is `begin`), events (number 0 is the second line),
+//! and positions (arrivals alone). Event `n` is line `n + 2` for people, who count from 1.
+//!
+//! Memory: eight bytes for each event that is no arrival, and a record in a map for each that brings new answers.
+//! Arrivals cost none, for the event of an arrival follows from its position; see [`Others`].
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -21,6 +27,7 @@ use crate::store::{APPENDED_TOGETHER, AskedSample, InputCounts};
 /// The log's name.
 pub(crate) const FILE: &str = "inputs.jsonl";
 
+/// Its number is a byte of the record, so the order is part of the format of `store/inputs`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Arrive,
@@ -31,6 +38,8 @@ enum Kind {
 /// Where an event stands, and whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct InputAt {
+    /// The event's line, its line feed included. Each begins where the one before ends: [`Shared::follows`] insists
+    /// on that.
     span: Span,
     /// The sample's; at an end, the number of samples.
     position: u64,
@@ -38,6 +47,7 @@ struct InputAt {
 }
 
 impl Record for InputAt {
+    // offset: u64, length: u32, position: u64, kind: u8; numbers are little-endian.
     const SIZE: usize = 8 + 4 + 8 + 1;
 
     fn write(&self, bytes: &mut Vec<u8>) {
@@ -55,6 +65,7 @@ impl Record for InputAt {
             0 => Kind::Arrive,
             1 => Kind::Answers,
             2 => Kind::End,
+            // No kind of ours, whatever the checksum says: the file is taken to end before this record.
             _ => return None,
         };
         Some(Self { span, position, kind })
@@ -62,6 +73,9 @@ impl Record for InputAt {
 }
 
 /// Events that are no arrivals: there are few of them. From these follows which event an arrival is.
+///
+/// The arrival at position p comes after p other arrivals, and after those other events that have at most p arrivals
+/// before them. `arrivals_before` never falls, so how many these are is found by bisection.
 #[derive(Debug, Default)]
 struct Others {
     /// For each, in order, the arrivals before it.
@@ -77,20 +91,25 @@ impl Others {
     }
 
     /// The last new answers of `position` among the events before `end`.
+    ///
+    /// Nothing later may be looked at: a replay would otherwise learn from answers that had not come yet.
     fn late(&self, position: Position, end: u64) -> Option<(u64, InputAt)> {
         self.late.get(&position)?.iter().rev().find(|(number, _)| *number < end).copied()
     }
 }
 
+/// What the records say, in a form that is looked up. Once open, the writer's thread alone changes it, when an
+/// event is on disk and recorded; readers on any thread see whole events only.
 #[derive(Debug, Default)]
 struct Shared {
     others: Others,
     counts: InputCounts,
-    /// Where the last event ends.
+    /// Where the last event ends. 0 before the first event, which begins behind a first line of any length.
     end: u64,
 }
 
 impl Shared {
+    /// Takes in the next event, for which [`Shared::follows`] holds.
     fn add(&mut self, at: InputAt) {
         match at.kind {
             Kind::Arrive => self.counts.samples += 1,
@@ -106,6 +125,8 @@ impl Shared {
 
     /// Whether `at` can be the next event.
     fn follows(&self, at: &InputAt) -> bool {
+        // Another order would give every sample after it another position, and with that another fold and another
+        // label.
         let right_place = match at.kind {
             Kind::Arrive | Kind::End => at.position == self.counts.samples,
             Kind::Answers => at.position < self.counts.samples,
@@ -134,12 +155,13 @@ impl<D: Disk> InputsReader<D> {
 
     /// The events in `numbers`, which are there.
     pub(super) fn read(&self, numbers: Range<u64>) -> Result<Vec<Input>> {
+        // One read of the records and one of the lines, however many there are: they lie side by side in both files.
         let count = usize::try_from(numbers.end - numbers.start).unwrap_or(0);
         let places = self.flat.range(numbers.start, count)?;
         self.at(&places, numbers.start)
     }
 
-    /// The events at `places`, which follow each other.
+    /// The events at `places`, which follow each other. `first` is the number of the first of them, for messages.
     fn at(&self, places: &[InputAt], first: u64) -> Result<Vec<Input>> {
         let (Some(from), Some(to)) = (places.first(), places.last()) else { return Ok(Vec::new()) };
         let len = to.span.offset + u64::from(to.span.len) - from.span.offset;
@@ -147,6 +169,7 @@ impl<D: Disk> InputsReader<D> {
         let mut rest = bytes.as_slice();
         let mut inputs = Vec::with_capacity(places.len());
         for (number, at) in (first..).zip(places) {
+            // Never short: as many bytes were read as all spans have together.
             let Some((line, after)) = rest.split_at_checked(at.span.len as usize) else { break };
             rest = after;
             inputs.push(self.parse(line.strip_suffix(b"\n").unwrap_or(line), number)?);
@@ -154,6 +177,7 @@ impl<D: Disk> InputsReader<D> {
         Ok(inputs)
     }
 
+    /// A line that was whole when the log was opened may have been damaged since: it is checked at every read.
     fn parse(&self, line: &[u8], number: u64) -> Result<Input> {
         parse_input(line, &self.names).map_err(|why| damaged_input(self.log.path(), number, &why))
     }
@@ -163,11 +187,13 @@ impl<D: Disk> InputsReader<D> {
         let Some(last) = positions.end.checked_sub(1).filter(|last| *last >= positions.start) else {
             return Ok(Vec::new());
         };
+        // The lock is let go before anything is read from the disk.
         let (first, last) = {
             let shared = self.shared();
             (shared.others.arrival(positions.start), shared.others.arrival(last))
         };
         let mut samples = Vec::new();
+        // Other events may lie between the arrivals; they are read with them and passed over.
         for input in self.read(first..last + 1)? {
             if let Input::Arrive { position, sample, outcome } = input {
                 let candidates = self.late(position, end)?.unwrap_or_else(|| outcome.candidates());
@@ -177,6 +203,8 @@ impl<D: Disk> InputsReader<D> {
         Ok(samples)
     }
 
+    /// The candidates by the last new answers before `end`; `None` where there are none, and those of the arrival
+    /// count.
     fn late(&self, position: Position, end: u64) -> Result<Option<CandidateSet>> {
         let late = self.shared().others.late(position, end);
         let Some((number, at)) = late else { return Ok(None) };
@@ -187,19 +215,24 @@ impl<D: Disk> InputsReader<D> {
     }
 }
 
-/// The event in `line`, or why it is none.
+/// The event in `line`, or why it is none. `line` is without its line feed. The reason goes on from "this line of the
+/// input log".
 pub(crate) fn parse_input(line: &[u8], names: &Names) -> Result<Input, String> {
     sealed::check(line).map_err(|_| "does not match its checksum".to_owned())?;
     let line: InputLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     names.input(line)
 }
 
-/// `number` counts events; the first line is no event.
+/// `number` counts events; the first line is no event. Wraps, so that `u64::MAX` stands for the first line, which is
+/// line 1.
 pub(crate) fn damaged_input(path: &Path, number: u64, why: &str) -> Error {
     Error::InputLog { path: path.to_owned(), line: number.wrapping_add(2), message: why.to_owned() }
 }
 
 /// The log, open for appending.
+///
+/// An event is appended in three steps: the line with an fdatasync, then the index and the record, then [`Shared`].
+/// After a kill between them the line counts, and opening makes up for the rest.
 #[derive(Debug)]
 pub(super) struct InputsLog<D: Disk = Machine> {
     log: Log<D>,
@@ -211,6 +244,12 @@ pub(super) struct InputsLog<D: Disk = Machine> {
 impl<D: Disk> InputsLog<D> {
     /// Opens the log in `dir`, whose first line is there, and brings records, `index` and `applied` level with it. Unless
     /// the log is known to be as it was left, every line is checked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InputLog`] for a damaged line that cannot be cut off, [`Error::StoreDamaged`] where records or index
+    /// speak of another file (the caller makes `store/` anew and opens once more), [`Error::Interrupted`] where
+    /// `stop` says so.
     pub(super) fn open(
         place: &Place<'_, D>,
         applied: &mut Applied,
@@ -224,6 +263,9 @@ impl<D: Disk> InputsLog<D> {
         }
         let file_len = log.file_len()?;
         let mut shared = Shared::default();
+        // Records are taken as long as they describe a log of this length; those after the first that does not are
+        // cut off, and come again from the lines. Records are never synced, so a power cut may have left anything of
+        // them.
         let flat = Flat::open(disk, &dir.join("store").join("inputs"), |_, at: &InputAt| {
             let is_there = at.span.offset + u64::from(at.span.len) <= file_len;
             let accepted = is_there && shared.follows(at);
@@ -232,6 +274,7 @@ impl<D: Disk> InputsLog<D> {
             }
             accepted
         })?;
+        // The index knows ids that the log has no more. It cannot forget single ones, so all of it is made anew.
         if applied.inputs.bytes > file_len {
             let message = format!("{FILE} is shorter than what was taken in of it");
             return Err(Error::StoreDamaged { path: dir.join("store"), message });
@@ -247,10 +290,13 @@ impl<D: Disk> InputsLog<D> {
 
     /// Reads what is not recorded or not indexed yet, or everything. Gives the number of lines that had to be cut off.
     ///
-    /// Damaged lines at the end, which nothing knows and no whole line follows, are what a power cut left of a last write;
-    /// nobody was told that it was done. Any other damaged line is an error. A write of several pages may have a hole, and
-    /// whole lines behind it: no more than are ever written together.
+    /// Damaged lines at the end which neither records nor index know, and which no whole line follows, are what a power
+    /// cut left of a last write; whole lines may follow if a damaged one has a hole, for the pages of a write reach the
+    /// disk in any order, but no more than are ever written together. All of them are cut off: nobody was told that it
+    /// was done. Any other damaged line is an error.
     fn take_in(&mut self, applied: &mut Applied, as_left: bool, stop: &dyn Fn() -> bool) -> Result<Option<u64>> {
+        // Records and index are brought level in one pass, which begins where the shorter of them ends. After an
+        // unclean end it begins at 0: then what both know is read for its checksum alone.
         let (recorded, indexed) = (self.recorded(), applied.inputs);
         let both = if recorded.bytes < indexed.bytes { recorded } else { indexed };
         let from = if as_left { both } else { Extent::default() };
@@ -265,9 +311,12 @@ impl<D: Disk> InputsLog<D> {
             let is_indexed = scanned.span.offset < indexed.bytes;
             let Some(line) = scanned.line else {
                 let why = damaged("does not match its checksum");
+                // It was whole once, and labels may have come of it. Without the first line nobody knows whose log
+                // this is.
                 if scanned.number == 0 || is_recorded || is_indexed {
                     return Err(why);
                 }
+                // The first damaged line decides; what follows shows whether it may be cut off.
                 let whole = Extent { bytes: scanned.span.offset, lines: scanned.number };
                 torn.get_or_insert((whole, why, scanned.has_hole));
                 return Ok(());
@@ -280,6 +329,8 @@ impl<D: Disk> InputsLog<D> {
                 Some(_) => return torn.take().map_or(Ok(()), |(_, why, _)| Err(why)),
                 None => {}
             }
+            // Both know the line. If they count fewer lines up to these bytes than there are, the file was edited
+            // since.
             if scanned.number == 0 || (is_recorded && is_indexed) {
                 return if is_recorded && scanned.number >= recorded.lines { Err(moved(&path)) } else { Ok(()) };
             }
@@ -297,12 +348,14 @@ impl<D: Disk> InputsLog<D> {
                 shared.add(at);
                 new.push(at);
             }
+            // A log of any length is taken up in bounded memory.
             if new.len() >= 4096 {
                 flat.append(&std::mem::take(&mut new))?;
             }
             Ok(())
         })?;
         self.flat.append(&new)?;
+        // The cut comes last: up to here an error leaves the file as it was found.
         let cut = torn.map(|(whole, ..)| (self.log.extent().lines - whole.lines, whole));
         if let Some((_, whole)) = cut {
             self.log.cut_back(whole)?;
@@ -311,7 +364,7 @@ impl<D: Disk> InputsLog<D> {
         Ok(cut.map(|(lines, _)| lines))
     }
 
-    /// How far the records go.
+    /// How far the records go. In lines, the first one counts; in an empty log it does not, so that it is read too.
     fn recorded(&self) -> Extent {
         let shared = self.reader.shared();
         match shared.counts.events {
@@ -324,7 +377,13 @@ impl<D: Disk> InputsLog<D> {
         self.reader.clone()
     }
 
-    /// Appends events; they are on disk when this returns. Gives the counts then.
+    /// Appends events; they are on disk when this returns. Gives the counts then. Positions are given out here, from
+    /// the number of samples on.
+    ///
+    /// # Errors
+    ///
+    /// After any error nothing more may be appended, and the store is to be opened anew: lines may be in the log that
+    /// neither records nor counts have.
     pub(super) fn append(&mut self, new: &[NewInput], applied: &mut Applied) -> Result<InputCounts> {
         self.log.check_in_place()?;
         let first = self.reader.counts().samples;
@@ -337,6 +396,7 @@ impl<D: Disk> InputsLog<D> {
         }
         let spans = self.log.append(&lines)?;
         pass("inputs-index")?;
+        // Once more over the same events, now that it is known where they stand.
         let mut position = first;
         let mut places = Vec::with_capacity(new.len());
         for (input, span) in new.iter().zip(spans) {
@@ -355,6 +415,7 @@ impl<D: Disk> InputsLog<D> {
         applied.inputs = self.log.extent();
         self.flat.append(&places)?;
         pass("inputs-recorded")?;
+        // Last of all: whoever sees an event in the counts can read its record and its line.
         let mut shared = self.reader.shared.write().unwrap_or_else(PoisonError::into_inner);
         places.into_iter().for_each(|at| shared.add(at));
         Ok(shared.counts)
@@ -365,6 +426,7 @@ impl<D: Disk> InputsLog<D> {
     }
 }
 
+/// Keeps what the index has of an event that was read from the log.
 fn index_input(index: &Index, input: &Input, applied: &mut Applied) -> Result<()> {
     applied.failed = failed_after(applied.failed, input);
     if let Input::Arrive { position, sample, .. } = input {
@@ -373,6 +435,7 @@ fn index_input(index: &Index, input: &Input, applied: &mut Applied) -> Result<()
     Ok(())
 }
 
+/// Whether the sample counts as new. The hash lets intake tell an id that comes again with another text.
 fn put_sample(index: &Index, position: Position, sample: &Sample) -> Result<bool> {
     index.put_sample(&sample.id, &KnownSample { position, text_hash: TextHash::of(&sample.text) })
 }
@@ -386,6 +449,8 @@ fn failed_after(failed: u64, input: &Input) -> u64 {
     }
 }
 
+/// The same for an event that is about to be written; both must agree, or counts would differ after the index is made
+/// anew.
 fn failed_after_new(failed: u64, input: &NewInput) -> u64 {
     match input {
         NewInput::Arrive(_, outcome) => failed + u64::from(outcome.names_nothing()),
@@ -394,6 +459,7 @@ fn failed_after_new(failed: u64, input: &NewInput) -> u64 {
     }
 }
 
+/// The record of an event that was read. In it the writer of the log says the position, so it is checked afterwards.
 fn place(input: &Input, span: Span) -> InputAt {
     let (kind, position) = match input {
         Input::Arrive { position, .. } => (Kind::Arrive, *position),

@@ -1,4 +1,7 @@
 //! An append-only file of sealed lines: what `answers.jsonl` and `inputs.jsonl` are.
+//!
+//! One thread appends; readers use the same open file by place, and never a position that they share. A line is known
+//! by its span, so a lookup is one read, and its checksum is checked at each.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,19 +15,23 @@ use crate::base::failpoint::reach;
 use crate::base::sealed;
 use crate::error::{Error, Result};
 
-/// Lines between two looks at whether to stop.
+/// Lines between two looks at whether to stop. Few enough to stop at once, for they are read in some milliseconds.
 const STOP_EVERY: u64 = 4096;
 
-/// How far a log goes.
+/// How far a log goes. Both say the same thing; the index keeps both, and where bytes agree and lines do not, the file
+/// was edited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Extent {
+    /// Where the next line begins.
     pub(crate) bytes: u64,
+    /// Line feeds up to there.
     pub(crate) lines: u64,
 }
 
-/// Where a line stands.
+/// Where a line stands. A line of 4 GiB or more would not fit: rows, replies and prompts are bounded far below that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Span {
+    /// Bytes before it.
     pub(crate) offset: u64,
     /// With its line feed.
     pub(crate) len: u32,
@@ -32,7 +39,8 @@ pub(crate) struct Span {
 
 /// One line of a scan.
 pub(crate) struct Scanned<'a> {
-    /// Without its line feed; `None` if it is not as it was sealed.
+    /// Without its line feed; `None` if it is not as it was sealed. Borrowed from the buffer of the scan, which the
+    /// next line overwrites.
     pub(crate) line: Option<&'a [u8]>,
     pub(crate) span: Span,
     /// From 0.
@@ -47,6 +55,7 @@ pub(super) struct Log<D: Disk = Machine> {
     disk: D,
     file: Arc<D::File>,
     path: PathBuf,
+    /// Of all whole lines; set by [`Log::scan`], and by every append.
     extent: Extent,
 }
 
@@ -64,14 +73,19 @@ impl<D: Disk> Clone for LogReader<D> {
 }
 
 impl<D: Disk> LogReader<D> {
-    /// The bytes of `count` lines that follow each other, from `offset` on.
+    /// `len` bytes from `offset` on: lines that follow each other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] where the file cannot be read or has not as many.
     pub(super) fn bytes(&self, offset: u64, len: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; len];
         self.file.read_exact_at(&mut bytes, offset).map_err(Error::run_file("read", &self.path))?;
         Ok(bytes)
     }
 
-    /// The line at `span`, without its line feed; `None` if it is not as it was sealed.
+    /// The line at `span`, without its line feed; `None` if it is not as it was sealed. That is so for a span that is
+    /// no line's, too: an index that leads astray finds nothing.
     pub(super) fn line(&self, span: Span) -> Result<Option<Vec<u8>>> {
         let mut line = match self.bytes(span.offset, span.len as usize) {
             // A log that was cut does not have it any more.
@@ -91,6 +105,13 @@ impl<D: Disk> LogReader<D> {
 impl<D: Disk> Log<D> {
     /// Opens or creates the log at `path` and cuts off an unfinished last line; what is left is on disk. Its extent is not
     /// known before a scan. Also gives the bytes that were cut off.
+    ///
+    /// A process that was killed may have left lines unsynced. What is read from here on is built upon, so all of it
+    /// is synced first, with its name in the folder.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] where it cannot be opened, synced or cut.
     pub(super) fn open(disk: &D, path: &Path) -> Result<(Self, u64)> {
         let file = open_append(disk, path).map_err(Error::run_file("open", path))?;
         let torn = cut_torn_line(&file).map_err(Error::run_file("mend", path))?;
@@ -115,6 +136,11 @@ impl<D: Disk> Log<D> {
 
     /// Goes on behind `known`, which is believed to be there, and hands every line to `each` until the end. Then the extent
     /// is that of the whole file.
+    ///
+    /// # Errors
+    ///
+    /// Those of `each`, which end the scan where it is; [`Error::Interrupted`] where `stop` says so;
+    /// [`Error::RunFile`] where the file cannot be read. The extent is then that of the lines that were handed on.
     pub(super) fn scan(
         &mut self,
         known: Extent,
@@ -132,6 +158,11 @@ impl<D: Disk> Log<D> {
 
     /// Appends lines, each with its line feed, and returns when they are on disk. Where it fails, no part of a line stays; whole
     /// ones do, for they may have been paid for, and the next opening takes them in. Nothing is to be appended then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] where writing or syncing fails. After a failed fdatasync the kernel may have dropped the
+    /// pages and would call the next one a success, which is why the run ends instead of trying again.
     pub(super) fn append(&mut self, lines: &[String]) -> Result<Vec<Span>> {
         let bytes = lines.concat();
         let write = || {
@@ -145,6 +176,7 @@ impl<D: Disk> Log<D> {
             let _ = cut_torn_line(self.file.as_ref());
             return Err(Error::run_file("write", &self.path)(source));
         }
+        // Only now: what has no extent was not promised to anyone.
         let mut spans = Vec::with_capacity(lines.len());
         for line in lines {
             let len = u32::try_from(line.len()).unwrap_or(u32::MAX);
@@ -156,6 +188,10 @@ impl<D: Disk> Log<D> {
     }
 
     /// Cuts off what follows `extent`, durably. To be used for what was never acknowledged alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] where it cannot be cut or synced.
     pub(super) fn cut_back(&mut self, extent: Extent) -> Result<()> {
         let cut = self.file.set_len(extent.bytes).and_then(|()| self.file.sync());
         cut.map_err(Error::run_file("mend", &self.path))?;
@@ -164,12 +200,17 @@ impl<D: Disk> Log<D> {
     }
 
     /// Whether the file is still where it was opened.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TakenAway`] where it is not, or its path cannot be looked at.
     pub(super) fn check_in_place(&self) -> Result<()> {
         check_in_place(&self.disk, &self.file, &self.path)
     }
 }
 
-/// Reads the log at `path` from `known` on, a line at a time. Changes nothing.
+/// Reads the log at `path` from `known` on, a line at a time. Changes nothing. Memory: the longest line. A last line
+/// without its line feed is not handed on: it may be in the middle of being written.
 pub(crate) fn scan(
     path: &Path,
     known: Extent,
@@ -200,6 +241,7 @@ fn scan_on<D: Disk>(
         if line.pop() != Some(b'\n') {
             return Ok(());
         }
+        // A longer line is none of ours. The offset below counts it in full all the same.
         let span = Span { offset, len: u32::try_from(len).unwrap_or(u32::MAX) };
         let whole = sealed::check(&line).is_ok().then_some(line.as_slice());
         each(Scanned { line: whole, span, number, has_hole: whole.is_none() && line.contains(&0) })?;
@@ -208,7 +250,8 @@ fn scan_on<D: Disk>(
     }
 }
 
-/// Whether `path` still leads to `file`: what is written to a file that was removed is lost.
+/// Whether `path` still leads to `file`: what is written to a file that was removed is lost. By device and inode,
+/// before every append: an editor that saves, or a tool that syncs, puts another file in its place.
 pub(super) fn check_in_place<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<()> {
     match disk.leads_to(path, file) {
         Ok(true) => Ok(()),
@@ -217,6 +260,9 @@ pub(super) fn check_in_place<D: Disk>(disk: &D, file: &D::File, path: &Path) -> 
 }
 
 /// Cuts off what follows the last line feed: a write that a crash interrupted. Gives the bytes that were cut off.
+///
+/// Reads backwards in blocks of 64 KiB, so it costs as much as what is cut off, not as the file. Durable when it
+/// returns, if anything was cut. A file without any line feed becomes empty.
 pub(super) fn cut_torn_line(file: &impl DiskFile) -> std::io::Result<u64> {
     let length = file.len()?;
     let mut end = length;

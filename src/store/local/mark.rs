@@ -1,5 +1,8 @@
-//! The mark of a clean close: `store/clean.json` says how the files were left. Where one of them is as it was left, it need not
-//! be read again; where it is not, or the mark is missing after a kill, it is checked line by line.
+//! The mark of a clean close: `store/clean.json` says how the files were left. Where one of them is as it was left, it
+//! need not be read again; where it is not, or the mark is missing after a kill, it is checked line by line.
+//!
+//! Without it, every opening would read all of the logs to find damage that is almost never there. What it cannot see
+//! is a change below the file system, of bits on the disk; every read of a line checks its checksum for that.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,16 +14,21 @@ use crate::base::durable::{remove, replace_file};
 use crate::error::Result;
 
 /// How a file was left.
+///
+/// The time of the last change of its inode cannot be set by a program, so an edit that keeps length and modification
+/// time is noticed too. The inode tells a copy that was put in place; a restored backup is therefore checked in full.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Stamp {
     len: u64,
-    /// Seconds and nanoseconds.
+    /// Seconds and nanoseconds. Since 1970, of the last write to its content.
     modified: (i64, i64),
+    /// Of the last change of content, name, owner or mode.
     changed: (i64, i64),
     inode: u64,
 }
 
 impl Stamp {
+    /// `None` where the file cannot be looked at: then it is not as it was left.
     fn of(path: &Path) -> Option<Self> {
         let file = std::fs::metadata(path).ok()?;
         Some(Self {
@@ -35,12 +43,14 @@ impl Stamp {
 /// See the module.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Mark {
+    /// By name, as the files stood when the mark was left; `None` for one that was not there.
     answers: Option<Stamp>,
     inputs: Option<Stamp>,
     labels: Option<Stamp>,
 }
 
-/// Which files are as they were left.
+/// Which files are as they were left. Each for itself: a label log that was edited does not make the answers be read
+/// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AsLeft {
     pub(super) answers: bool,
@@ -59,6 +69,14 @@ impl Mark {
     }
 
     /// Takes the mark away: from now on, files change. Says which are as they were left.
+    ///
+    /// It is gone from the disk when this returns, before anything is written: after a kill there is no mark, and all
+    /// is checked. A mark that cannot be read counts as none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`](crate::error::Error::RunFile) where it cannot be removed: a mark that stays would be
+    /// believed after a kill.
     pub(super) fn take(dir: &Path) -> Result<AsLeft> {
         let path = path(dir);
         let left: Self =
@@ -73,7 +91,8 @@ impl Mark {
         })
     }
 
-    /// Leaves the mark: everything was written and closed.
+    /// Leaves the mark: everything was written and closed. To be called last, with the files synced: any write after it
+    /// makes it void.
     pub(super) fn leave(dir: &Path) -> Result<()> {
         // Numbers: serialising them cannot fail.
         replace_file(&path(dir), &serde_json::to_vec(&Self::now(dir)).unwrap_or_default())

@@ -3,6 +3,14 @@
 //! `answers` and `inputs` are the logs (`log`: append-only, sealed lines), `events` the label log; `index` is sled, `flat`
 //! the records of where things stand. `writer` is the one thread that writes; everyone else sends it commands or reads.
 //! `open` brings everything level.
+//!
+//! | on disk | written | durable |
+//! |---|---|---|
+//! | `answers.jsonl`, `inputs.jsonl` | by the writer, a group at a time | before it is acknowledged |
+//! | `labels.jsonl` | by the writer | at a checkpoint, and at the end |
+//! | `store/index` | with every group | within a second, and at the end |
+//! | `store/inputs`, `store/events` | after their log's lines | `events` with its log; `inputs` never |
+//! | `store/clean.json` | when all was closed | when written; gone while a run is at work |
 
 mod answers;
 mod codec;
@@ -55,7 +63,8 @@ use crate::domain::input::{Input, Names, NewInput};
 use crate::domain::sample::{Position, SampleId};
 use crate::error::{Error, Result};
 
-/// A store whose parts agree, not yet at work.
+/// A store whose parts agree, not yet at work. Dropped without [`LocalStore::start`], it leaves no mark, and the next
+/// opening checks all.
 #[derive(Debug)]
 pub(crate) struct LocalStore {
     opened: Opened,
@@ -64,6 +73,10 @@ pub(crate) struct LocalStore {
 impl LocalStore {
     /// Opens or creates the store in the run directory `dir`, whose input log has its first line. `certified` is how far a
     /// checkpoint vouches for the label log.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open::open`.
     pub(crate) fn open(
         dir: &Path,
         names: &Arc<Names>,
@@ -106,6 +119,13 @@ impl LocalStore {
     }
 
     /// Starts the writer. It ends, and all is on disk, when the last handle is dropped.
+    ///
+    /// Its error is in the joined thread; a handle only learns that it is gone. `lock` is held by the thread and by
+    /// every handle.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] where no thread can be started.
     pub(crate) fn start(self, dir: &Path, lock: Arc<RunLock>) -> Result<(Store, JoinHandle<Result<()>>)> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (written, seen) = watch::channel(self.events());
@@ -151,6 +171,9 @@ impl LocalStore {
 }
 
 /// Sends commands to the writer, and reads.
+///
+/// Commands wait for room in the queue, on any thread. Reads happen where they are called, before the future is
+/// polled, and block on the disk: tokio's workers keep away from them.
 #[derive(Debug)]
 struct Handle {
     sender: mpsc::Sender<Command>,
@@ -166,6 +189,8 @@ struct Handle {
 }
 
 impl Handle {
+    /// Sends a command and waits until it is acknowledged. An error means that the writer is gone; why, its thread
+    /// says.
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T> {
         let (ack, done) = oneshot::channel();
         self.sender.send(command(ack)).await.map_err(|_| Error::gone("store"))?;
@@ -208,6 +233,7 @@ impl Inputs for Handle {
 impl Events for Handle {
     fn append(&self, first: u64, events: Vec<Labelled>) -> BoxFuture<'_, Result<()>> {
         async move {
+            // The queue still takes commands then, for answers; without this the student would go on for nothing.
             if self.labels_ended.load(Ordering::Relaxed) {
                 return Err(Error::gone("store"));
             }

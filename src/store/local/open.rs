@@ -2,6 +2,9 @@
 //!
 //! What it costs is what changed since the last clean close: the index says how far it goes into each log, and only what
 //! follows is read. After a kill the logs are checked line by line, at the speed of reading them.
+//!
+//! The order is that of trust: answers, then inputs, which repeat them, then labels, which follow from inputs.
+//! Everything here happens under the run's lock, before the writer's thread begins.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -30,9 +33,11 @@ pub const OPENING_THREAD: &str = "candist-open";
 #[derive(Debug)]
 pub(super) struct Opened<D: Disk = Machine> {
     pub(super) index: Index,
+    /// Open for appending, each at its whole length.
     pub(super) answers: AnswersLog<D>,
     pub(super) inputs: InputsLog<D>,
     pub(super) events: EventsLog<D>,
+    /// As it stands in the index, which is level with both logs.
     pub(super) applied: Applied,
     /// What had to be mended, one sentence each.
     pub(super) repairs: Vec<String>,
@@ -45,6 +50,7 @@ pub(super) struct Wanted<'a> {
     pub(super) refinery: &'a By,
     /// How far a checkpoint vouches for the label log.
     pub(super) certified: Option<Digest>,
+    /// Whether the user wants to stop: asked every few thousand lines, for checking a large log takes minutes.
     pub(super) stop: &'a dyn Fn() -> bool,
 }
 
@@ -58,18 +64,31 @@ pub(super) struct Place<'a, D: Disk> {
 }
 
 /// Opens or creates the store. A damaged one is made anew from the logs.
+///
+/// What is *damaged* is what only this program writes and nothing else depends on, so it may be removed. A store that
+/// the machine refuses is left alone: removing it would not help, and costs a pass over all logs.
+///
+/// # Errors
+///
+/// [`Error::RunFile`] where a file cannot be used, [`Error::Busy`] where another program has the index,
+/// [`Error::InputLog`] where the input log is damaged, [`Error::Interrupted`], and [`Error::StoreDamaged`] where
+/// making it anew does not help.
 pub(super) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
     let folder = wanted.dir.join("store");
+    // A new run directory has no store either, which is nothing to tell.
     let had_logs = std::fs::metadata(wanted.dir.join(super::answers::FILE)).is_ok_and(|file| file.len() > 0);
     let is_lost = !folder.exists() && had_logs;
     std::fs::create_dir_all(&folder).map_err(Error::run_file("create", &folder))?;
     let mut repairs = Vec::new();
-    // A log that lost lines is read again once more after them.
+    // Damage may show at the first try, and damaged answers, which are taken out of their log, at the second; the third
+    // finds neither. A log that lost lines is read again once more after them.
     for _ in 0..3 {
         match open_once(wanted, &folder, &mut repairs) {
             Err(Error::StoreDamaged { message, .. }) => {
                 let sentence = format!("store/ was damaged ({message}): made anew from the logs");
                 tracing::debug!("{sentence}");
+                // The mark is gone already, so what a kill in here leaves of the store is checked, or found damaged
+                // once more.
                 pass("store-remove")?;
                 remove(&folder)?;
                 pass("store-removed")?;
@@ -89,6 +108,7 @@ pub(super) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
     Err(Error::StoreDamaged { path: folder, message: "it cannot be made anew from the logs".to_owned() })
 }
 
+/// One try. The mark goes first, durably: whatever happens after this, the next opening checks all.
 fn open_once(wanted: &Wanted<'_>, folder: &Path, repairs: &mut Vec<String>) -> Result<Opened> {
     let left = Mark::take(wanted.dir)?;
     pass("mark-taken")?;
@@ -98,7 +118,8 @@ fn open_once(wanted: &Wanted<'_>, folder: &Path, repairs: &mut Vec<String>) -> R
     open_logs(&Machine, wanted, index, left, repairs)
 }
 
-/// Opens the logs and brings everything level with them.
+/// Opens the logs and brings everything level with them. On any disk, so that tests can cut its power between the
+/// steps.
 pub(super) fn open_logs<D: Disk>(
     disk: &D,
     wanted: &Wanted<'_>,
@@ -115,11 +136,20 @@ pub(super) fn open_logs<D: Disk>(
     let position = move |id: &SampleId| Ok(ids.known(id)?.map(|known| known.position));
     let certified = wanted.certified.map(|digest| (digest, &position as &dyn Fn(&SampleId) -> Result<Option<u64>>));
     let events = EventsLog::open(disk, dir, names, wanted.refinery.clone(), left.labels, certified, repairs)?;
+    // Last: as long as it is missing, lines are taken in once more, which changes nothing.
     index.set_applied(&applied)?;
     Ok(Opened { index, answers, inputs, events, applied, repairs: Vec::new() })
 }
 
 /// Reads what sled keeps at `path` on a thread of its own: sled panics, and may hang, on a damaged file.
+///
+/// The limit is a minute and 5 MB/s: far below any disk, and far above what opening takes. A thread that hangs is
+/// left behind with its files; the folder is removed under it, and the new index has files of its own.
+///
+/// # Errors
+///
+/// Those of `read`; [`Error::StoreDamaged`] where it panics on the content or takes too long; [`Error::RunFile`]
+/// where it panics because the machine refuses, or no thread can be started.
 pub(super) fn guarded<T: Send + 'static>(
     path: PathBuf,
     read: impl FnOnce(&Path) -> Result<T> + Send + 'static,
@@ -141,7 +171,8 @@ pub(super) fn guarded<T: Send + 'static>(
     }
 }
 
-/// sled panics on damage, and also where the machine refuses.
+/// sled panics on damage, and also where the machine refuses. The text is all there is to tell them apart. Taking a
+/// full disk for damage would remove a good index.
 fn what_the_panic_means(store: &Path, panic: String) -> Error {
     if ["No space left", "os error 28", "Too many open files", "os error 24"].iter().any(|why| panic.contains(why)) {
         return Error::run_file("use", store)(std::io::Error::other(panic));
@@ -149,6 +180,7 @@ fn what_the_panic_means(store: &Path, panic: String) -> Error {
     Error::StoreDamaged { path: store.to_owned(), message: panic }
 }
 
+/// Bytes of the files in a folder, not of those below; 0 where it cannot be read.
 fn folder_bytes(path: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(path) else { return 0 };
     entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()

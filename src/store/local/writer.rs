@@ -1,4 +1,11 @@
 //! The writer: the one thread that writes. It takes what has piled up, makes it durable in one go, then acknowledges.
+//!
+//! An fdatasync takes milliseconds whatever it syncs. With one a group, hundreds of answers a second cost a few
+//! syncs, and a single one waits for no company: the group is what came while the one before was being written.
+//!
+//! Where answers or inputs cannot be written, the thread ends at once, and whoever waits finds its acknowledgement
+//! dropped. Where labels cannot be, answers are kept until every handle is gone: they are paid for, and labels come
+//! again.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,37 +25,40 @@ use crate::domain::input::NewInput;
 use crate::error::{Error, Result};
 use crate::store::{Digest, Failure, InputCounts, Labelled, RunLock};
 
-/// Commands that are made durable together, at most.
+/// Commands that are made durable together, at most. Bounds the memory of a group, and how long the first of it waits.
 const GROUP: usize = 512;
-/// Commands that wait, at most.
+/// Commands that wait, at most. Then whoever sends waits too: a slow disk slows asking down instead of filling memory.
 pub(super) const QUEUE: usize = 1024;
 
 /// What the writer does. A dropped acknowledgement means that it failed and is gone.
 pub(super) enum Command {
-    /// Keep answers.
+    /// Keep answers. Acknowledged when they are on disk.
     Keep(Vec<AnswerRecord>, oneshot::Sender<()>),
-    /// Append to the input log.
+    /// Append to the input log. Acknowledged, with the counts of the whole group, when they are on disk.
     Append(Vec<NewInput>, oneshot::Sender<InputCounts>),
-    /// Append to the label log; the first event has this offset.
+    /// Append to the label log; the first event has this offset. Not acknowledged: [`Command::Settle`] says when it
+    /// is there, [`Command::Seal`] makes it durable.
     Emit(u64, Vec<Labelled>),
     /// Answer when all that came before is stored.
     Settle(oneshot::Sender<()>),
     /// Make the label log durable up to so many events, which are there; gives its digest.
     Seal(u64, oneshot::Sender<Digest>),
-    /// Keep a failure that the next run looks at anew.
+    /// Keep a failure that the next run looks at anew. Not acknowledged, and never an error.
     Note(Failure),
 }
 
 /// See the module.
 pub(super) struct Writer {
+    /// The run directory, for the mark.
     pub(super) dir: PathBuf,
     pub(super) answers: AnswersLog,
     pub(super) inputs: InputsLog,
     pub(super) events: EventsLog,
     pub(super) failures: Failures,
     pub(super) index: Index,
+    /// Further than the index says while a group is being written; level again at its end.
     pub(super) applied: Applied,
-    /// Label events in the log.
+    /// Label events in the log. Told after each command; a sink that follows reads the log up to there.
     pub(super) written: watch::Sender<u64>,
     /// Set when the label log can be written no more.
     pub(super) labels_ended: Arc<AtomicBool>,
@@ -60,10 +70,15 @@ pub(super) struct Writer {
     pub(super) _lock: Arc<RunLock>,
 }
 
+/// Held back until all of a group is done: what is acknowledged was stored in every respect.
 type Acknowledge = Box<dyn FnOnce() + Send>;
 
 impl Writer {
     /// Works until every handle is gone; then all is on disk.
+    ///
+    /// # Errors
+    ///
+    /// The first error of answers, inputs or index, at once; one of the labels at the end.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<()> {
         let mut group = Vec::new();
         while commands.blocking_recv_many(&mut group, GROUP) > 0 {
@@ -72,6 +87,9 @@ impl Writer {
         self.close()
     }
 
+    /// One group. Answers first, since inputs repeat them: no input may be on disk whose answer is not. Among labels,
+    /// notes and waits the order in which they were sent stays; a wait is acknowledged at the end, when all before it
+    /// is stored.
     fn commit(&mut self, group: &mut Vec<Command>) -> Result<()> {
         let mut acknowledge: Vec<Acknowledge> = Vec::new();
         self.keep(group, &mut acknowledge)?;
@@ -100,6 +118,8 @@ impl Writer {
             }
         }
         pass("before-applied")?;
+        // After a kill before this, opening takes the new lines in from the logs; the acknowledgements were not
+        // given.
         self.index.set_applied(&self.applied)?;
         pass("before-acknowledge")?;
         drop(self.failures.flush());
@@ -107,6 +127,7 @@ impl Writer {
         Ok(())
     }
 
+    /// Synced before the digest is given: a checkpoint must not vouch for lines that a power cut takes back.
     fn seal(&self, lines: u64) -> Result<Digest> {
         pass("before-seal")?;
         self.events.sync()?;
@@ -164,11 +185,14 @@ impl Writer {
         Ok(())
     }
 
+    /// After the last command. The mark comes last, and only if every file is in its place and nothing failed:
+    /// without it, the next opening checks all, which is the safe side.
     fn close(mut self) -> Result<()> {
         pass("before-close")?;
         self.index.set_applied(&self.applied)?;
         self.index.flush()?;
         pass("close-flushed")?;
+        // What was written to files that were removed is lost; a mark would vouch for others.
         self.answers.check_in_place()?;
         if let Some(error) = self.input_error {
             return Err(error);

@@ -1,4 +1,12 @@
-//! AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with its state in plain sight, so that a checkpoint can hold it.
+//! AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with its state in plain sight, so that a checkpoint can hold
+//! it.
+//!
+//! With the gradient g at step t, the rate r and the decay d:
+//! ```text
+//! m = b1 m + (1 - b1) g        v = b2 v + (1 - b2) g^2
+//! w = (1 - r d) w - r (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + e)
+//! ```
+//! The divisors undo that m and v begin at zero.
 
 use tch::Tensor;
 
@@ -6,19 +14,22 @@ const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
-/// One tensor that is trained, with its moments.
+/// One tensor that is trained, with its moments. All three have its shape, and are changed in place.
 #[derive(Debug)]
 pub(super) struct Parameter {
     pub(super) value: Tensor,
+    /// m, the running mean of gradients.
     pub(super) mean: Tensor,
+    /// v, the running mean of their squares.
     pub(super) square: Tensor,
     /// Its step size, as a multiple of the learning rate.
     pub(super) rate: f64,
-    /// Biases and normalisations are not pulled to zero.
+    /// Biases and normalisations are not pulled to zero: only tensors of two dimensions are.
     decays: bool,
 }
 
 impl Parameter {
+    /// Shares its memory with `value`, so the layer that has the tensor learns.
     pub(super) fn new(value: &Tensor, rate: f64) -> Self {
         Self {
             value: value.shallow_clone(),
@@ -30,7 +41,8 @@ impl Parameter {
     }
 }
 
-/// Scales `gradients` so that their norm over all is at most `most`; what it was.
+/// Scales `gradients` so that their norm over all is at most `most`; what it was. Not finite if any gradient is not,
+/// and they are of no use then.
 pub(super) fn clip(gradients: &mut [Tensor], most: f64) -> f64 {
     let norms: Vec<Tensor> = gradients.iter().map(Tensor::norm).collect();
     let norm = Tensor::stack(&norms, 0).norm().double_value(&[]);
@@ -42,7 +54,8 @@ pub(super) fn clip(gradients: &mut [Tensor], most: f64) -> f64 {
     norm
 }
 
-/// Step `step`, from 1, on all parameters, by their gradients.
+/// Step `step`, from 1, on all parameters, by their gradients, which are in the same order. To be called where no
+/// gradients are recorded.
 pub(super) fn descend(parameters: &mut [Parameter], gradients: &[Tensor], step: u64, learning_rate: f64, decay: f64) {
     let step = i32::try_from(step).unwrap_or(i32::MAX);
     let (correction_1, correction_2) = (1.0 - BETA_1.powi(step), 1.0 - BETA_2.powi(step));

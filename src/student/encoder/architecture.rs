@@ -1,6 +1,10 @@
 //! What a Hugging Face `config.json` says of a BERT-like encoder, and what its tensors are called.
 //!
 //! MiniLM and most sentence encoders are of type `bert`.
+//!
+//! Names and sizes are those of Hugging Face's modelling code, so that a folder from there works as it is, and one
+//! that is written here works there. Whatever would make the weights mean something else (relative positions, another
+//! activation) is refused.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::error::Result;
 pub(super) use crate::student::folder::wrong;
 
-/// Families that differ in names, positions and head.
+/// Families that differ in names, positions and head. RoBERTa's has `xlm-roberta` and `camembert` too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     Bert,
@@ -21,7 +25,9 @@ pub(super) enum Family {
 /// The function between the two linear maps of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Activation {
+    /// x Phi(x), with the error function.
     Gelu,
+    /// Its approximation with tanh.
     GeluTanh,
     Relu,
 }
@@ -35,24 +41,33 @@ pub(super) enum Pooling {
     Mean,
 }
 
-/// The sizes of an encoder.
+/// The sizes of an encoder, within bounds: 1 to 65,536 for a dimension, 256 layers, 2^20 positions. Tensors are held
+/// against them one by one, so one that is wrong (but for `heads` and `pad`) is found before it is used.
 #[derive(Debug, Clone)]
 pub(super) struct Architecture {
     pub(super) family: Family,
+    /// Values of a token's vector; a multiple of `heads`.
     pub(super) hidden: i64,
+    /// In the folder, trained ones and others.
     pub(super) layers: usize,
     pub(super) heads: i64,
+    /// Values between the two maps of a layer's feed-forward part.
     pub(super) intermediate: i64,
+    /// Rows of the table of positions, of which RoBERTa's first ones stand for no token.
     pub(super) positions: i64,
+    /// Added to the variance in a normalisation.
     pub(super) epsilon: f64,
+    /// Share of values that are dropped in training, 0 to 0.9; used for attention too.
     pub(super) dropout: f64,
     pub(super) activation: Activation,
+    /// The padding's token number; counts only for RoBERTa's positions, for nothing is padded here.
     pub(super) pad: i64,
     pub(super) pooling: Pooling,
     /// `config.json` as it is: what is written back on export.
     pub(super) config: Map<String, Value>,
 }
 
+/// DistilBERT has names of its own; a field that is missing has Hugging Face's default.
 #[derive(Deserialize)]
 struct Fields {
     model_type: String,
@@ -89,13 +104,19 @@ fn default_activation() -> String {
     "gelu".to_owned()
 }
 
-/// `file` in `folder`, read.
+/// `file` in `folder`, read. Gives its path too, for messages.
 pub(super) fn read(folder: &Path, file: &str) -> Result<(PathBuf, Vec<u8>)> {
     let expected = "a Hugging Face folder with config.json, model.safetensors and tokenizer.json";
     crate::student::folder::read(folder, file, expected)
 }
 
 impl Architecture {
+    /// Reads `config.json`, and how the folder pools.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::error::Error::Model) for a file that cannot be read, a type of model, activation or
+    /// kind of position that is not known, or sizes out of bounds.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let (path, bytes) = read(folder, "config.json")?;
         let config: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| wrong(&path, error))?;
@@ -149,7 +170,7 @@ impl Architecture {
         if self.family == Family::Roberta { self.pad + 1 } else { 0 }
     }
 
-    /// Tokens of a text that have a position.
+    /// Tokens of a text that have a position, those included that stand around it; 0 where the numbers leave none.
     pub(super) fn longest(&self) -> usize {
         usize::try_from(self.positions - self.first_position()).unwrap_or(0)
     }
@@ -182,7 +203,8 @@ impl Architecture {
     }
 }
 
-/// Sentence encoders say in a file of their own how they pool.
+/// Sentence encoders say in a file of their own how they pool. Without it, or where it says something else than the
+/// mean, the first token is taken.
 fn pooling(folder: &Path) -> Pooling {
     let said = crate::base::regular::read_regular(&folder.join("1_Pooling/config.json")).ok();
     let config: Option<Value> = said.and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -192,7 +214,7 @@ fn pooling(folder: &Path) -> Pooling {
     }
 }
 
-/// The parts of a layer, each with weight and bias.
+/// The parts of a layer, each with weight and bias, in the order in which [`super::layers::Layer`] keeps them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LayerPart {
     Query,
@@ -243,7 +265,7 @@ impl LayerPart {
         }
     }
 
-    /// The shape of its weight, given hidden and intermediate size.
+    /// The shape of its weight, given hidden and intermediate size: outputs x inputs. The bias has the first of them.
     pub(super) fn shape(self, hidden: i64, intermediate: i64) -> Vec<i64> {
         match self {
             Self::AttentionNorm | Self::OutputNorm => vec![hidden],

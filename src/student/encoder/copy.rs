@@ -1,4 +1,7 @@
 //! What is trained of an encoder: top layers and head, with their optimizer. One copy.
+//!
+//! A step goes through the texts in parts, and adds up their gradients, which bounds memory by the largest part.
+//! Losses are divided by the number of examples in all parts, so it is the same step as in one go.
 
 use tch::{Device, Kind, Tensor};
 
@@ -17,20 +20,24 @@ const DECAY: f64 = 0.01;
 /// The head is new, and learns so much faster than the layers.
 const HEAD_RATE: f64 = 10.0;
 
-/// Texts of a training step that go through the layers together. Tensors are texts x labels, or have one value per text.
+/// Texts of a training step that go through the layers together. Tensors are texts x labels, or have one value per
+/// text. Nothing that is held out from the copy is in it.
 pub(super) struct Part {
     pub(super) input: Packed,
+    /// As the loss reads them; zeros where there is none.
     pub(super) targets: Tensor,
     /// 1 where there is a target, 0 where there is none.
     pub(super) has_target: Tensor,
+    /// What is to be said of the perturbed text; zeros where there is none.
     pub(super) steady: Tensor,
     pub(super) has_steady: Tensor,
-    /// The text that each is mixed with, and its own weight then: texts x 1.
+    /// The text of this part that each is mixed with, by number, which may be itself.
     pub(super) partners: Tensor,
+    /// Its own weight in the mix, texts x 1; the other has the rest.
     pub(super) mixing: Tensor,
 }
 
-/// Of each row of logarithms with the distribution in the other.
+/// Of each row of logarithms with the distribution in the other, in nats: one value per text.
 fn cross_entropy(log_p: &Tensor, targets: &Tensor) -> Tensor {
     -(log_p * targets).sum_dim_intlist([-1].as_slice(), false, Kind::Float)
 }
@@ -39,19 +46,23 @@ fn cross_entropy(log_p: &Tensor, targets: &Tensor) -> Tensor {
 pub(super) struct Copy {
     /// Top layers; those after the first `trained` (the one that pools) stay as they are.
     pub(super) layers: Vec<Layer>,
+    /// Layers that are trained, from the lowest on.
     trained: usize,
     pub(super) head: Head,
+    /// What is trained, layers before head, in a fixed order, by which a checkpoint names them. Empty in the origin,
+    /// which is never trained.
     parameters: Vec<Parameter>,
-    /// Steps done, for the optimizer's corrections.
+    /// Steps taken, for the optimizer's corrections; a step that was left out does not count.
     steps: u64,
 }
 
 impl Copy {
+    /// The origin of copies: what [`Copy::trainable`] begins with.
     pub(super) fn new(layers: Vec<Layer>, trained: usize, head: Head) -> Self {
         Self { layers, trained, head, parameters: Vec::new(), steps: 0 }
     }
 
-    /// A copy of its own that can be trained.
+    /// A copy of its own that can be trained, with a new optimizer. What is not trained is shared, not copied.
     pub(super) fn trainable(&self) -> Self {
         let layers: Vec<Layer> = (0..)
             .zip(&self.layers)
@@ -72,7 +83,8 @@ impl Copy {
         Self { layers, trained: self.trained, head, parameters, steps: 0 }
     }
 
-    /// The mean of the weights of `copies`, which began with `origin`.
+    /// The mean of the weights of `copies`, which began with `origin`: one model that costs as much as one (Wortsman
+    /// et al. 2022, arXiv 2203.05482).
     pub(super) fn mean(origin: &Self, copies: &[Self]) -> Self {
         let _guard = tch::no_grad_guard();
         let mean = origin.trainable();
@@ -84,22 +96,24 @@ impl Copy {
         mean
     }
 
-    /// What the head reads: texts x hidden.
+    /// What the head reads: texts x hidden. With no layer trained, that is the input.
     fn pooled(&self, input: &Packed, noise: &Noise) -> Tensor {
         let input = input.with(input.x.shallow_clone());
         forward(&self.layers, input, Reads::First, self.trained, noise).firsts().x
     }
 
-    /// Texts x labels.
+    /// Logits, texts x labels.
     pub(super) fn forward(&self, input: &Packed, noise: &Noise) -> Tensor {
         self.head.forward(&self.pooled(input, noise), noise)
     }
 
-    /// One step of AdamW on what all `parts` together lose. Whether it was taken: not if the loss or a gradient is not finite.
+    /// One step of AdamW on what all `parts` together lose. Whether it was taken: not if the loss or a gradient is
+    /// not finite; then weights and optimizer are as they were.
     pub(super) fn step(&mut self, parts: &[Part], objective: Objective, learning_rate: f64, noise: &Noise) -> bool {
         if parts.is_empty() {
             return true;
         }
+        // Examples with a target, and with a steady distribution, over all parts; at least 1, to divide by.
         let count = |of: fn(&Part) -> &Tensor| -> f64 {
             parts.iter().map(|part| of(part).sum(Kind::Float).double_value(&[])).sum::<f64>().max(1.0)
         };
@@ -113,6 +127,7 @@ impl Copy {
                 let regularised = self.regularised(part, noise).sum(Kind::Float) / steady;
                 loss += regularised * f64::from(objective.regularisation);
             }
+            // The gradient of this part; its graph is freed with it, before the next one is made.
             let part = Tensor::run_backward(&[&loss], &values, false, false);
             losses.push(loss.detach());
             if gradients.is_empty() {
@@ -132,7 +147,7 @@ impl Copy {
         true
     }
 
-    /// Of each text with a target.
+    /// Of each text with a target; 0 for the others. One value per text.
     fn loss(&self, part: &Part, loss: Loss, noise: &Noise) -> Tensor {
         let log_p = self.forward(&part.input, noise).log_softmax(-1, Kind::Float);
         let losses = match loss {
@@ -145,7 +160,8 @@ impl Copy {
         losses * &part.has_target
     }
 
-    /// The cross-entropy of each text under another dropout, and of each mixed with another of the part.
+    /// The cross-entropy of each text under another dropout, and of each mixed with another of the part. What is
+    /// mixed are pooled vectors, before the head: sequences of tokens have other lengths.
     fn regularised(&self, part: &Part, noise: &Noise) -> Tensor {
         let pooled = self.pooled(&part.input, noise);
         let log_p = self.head.forward(&pooled, noise).log_softmax(-1, Kind::Float);
@@ -155,7 +171,8 @@ impl Copy {
         (cross_entropy(&log_p, &part.steady) + cross_entropy(&mixed, &mix(&part.steady))) * &part.has_steady
     }
 
-    /// Adds weights and optimizer to a checkpoint, under `name`.
+    /// Adds weights and optimizer to a checkpoint, under `name`: `NAME.steps`, and for each parameter
+    /// `NAME.NUMBER.value`, `mean` and `square`.
     pub(super) fn save(&self, name: &str, saved: &mut Saved) {
         saved.add(&format!("{name}.steps"), &Tensor::from_slice(&[i64::try_from(self.steps).unwrap_or(i64::MAX)]));
         for (number, parameter) in self.parameters.iter().enumerate() {
@@ -166,7 +183,7 @@ impl Copy {
         }
     }
 
-    /// Takes weights and optimizer from a checkpoint.
+    /// Takes weights and optimizer from a checkpoint. After an error, some tensors may be of it and others not.
     pub(super) fn load(&mut self, name: &str, loaded: &Loaded, device: Device) -> Result<()> {
         let _guard = tch::no_grad_guard();
         let steps = loaded.rows(&format!("{name}.steps"), i64::MAX)?;

@@ -1,5 +1,8 @@
-//! A student as a Hugging Face folder: `config.json` with the labels, `model.safetensors`, the tokenizer's files. Python's
-//! `AutoModelForSequenceClassification` reads it, and so does [`Exported`].
+//! A student as a Hugging Face folder: `config.json` with the labels, `model.safetensors`, the tokenizer's files.
+//! Python's `AutoModelForSequenceClassification` reads it, and so does [`Exported`].
+//!
+//! One model is written, the mean of the copies, in f32. A layer that pools is written as a transformer layer like
+//! any other, so that no other program need know of it.
 
 use std::fs::File;
 use std::path::Path;
@@ -20,7 +23,8 @@ use crate::student::{Encoded, Rows};
 
 /// What candist adds to `config.json`; Python reads over it.
 const OURS: &str = "candist";
-/// Files that belong to a tokenizer, where a folder has them.
+/// Files that belong to a tokenizer, where a folder has them. Here only the first is read; Python reads the others
+/// too.
 const TOKENIZER_FILES: [&str; 7] = [
     "tokenizer.json",
     "tokenizer_config.json",
@@ -30,10 +34,15 @@ const TOKENIZER_FILES: [&str; 7] = [
     "merges.txt",
     "sentencepiece.bpe.model",
 ];
-/// Tokens of a text, where the folder does not say.
+/// Tokens of a text, where the folder does not say: what BERT was made for.
 const LONGEST: usize = 512;
 
-/// Writes the encoder with `copy` on top.
+/// Writes the encoder with `copy` on top. `labels` are names by number.
+///
+/// # Errors
+///
+/// [`Error::NotFinite`] for a weight that is not finite, and then nothing is written; [`Error::RunFile`] where a file
+/// cannot be.
 pub(super) fn write(encoder: &Encoder, copy: &Copy, folder: &Path, labels: &[String], temperature: f64) -> Result<()> {
     let architecture = &encoder.architecture;
     let mut named = Named::new();
@@ -67,6 +76,8 @@ pub(super) fn write(encoder: &Encoder, copy: &Copy, folder: &Path, labels: &[Str
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::run_file("write", folder))
 }
 
+/// The model's own `config.json` with the classifier's class, layers and labels, and without the path it was loaded
+/// from.
 fn config(encoder: &Encoder, layers: usize, labels: &[String], temperature: f64) -> Map<String, Value> {
     let mut config = encoder.architecture.config.clone();
     let (class, layers_key) = match encoder.architecture.family {
@@ -94,7 +105,7 @@ fn config(encoder: &Encoder, layers: usize, labels: &[String], temperature: f64)
     config
 }
 
-/// A classifier from a folder, for use.
+/// A classifier from a folder, for use: one that was exported, or anyone's of a family that is known.
 pub(in crate::student) struct Exported {
     tokens: Tokens,
     trunk: Trunk,
@@ -131,7 +142,7 @@ impl Exported {
         Ok(exported)
     }
 
-    /// One row per text, `columns` labels.
+    /// Logits: one row per text, in their order, `columns` labels. Nothing is kept of a text.
     pub(in crate::student) fn logits(&self, texts: &[&str], columns: usize) -> Rows {
         let _guard = tch::no_grad_guard();
         let encoded: Vec<Encoded> =
@@ -155,6 +166,7 @@ impl Exported {
     }
 }
 
+/// The names in `id2label`, which must count from 0 without a gap.
 fn labels(folder: &Path, config: &Map<String, Value>) -> Result<Vec<String>> {
     let path = folder.join("config.json");
     let by_number = config

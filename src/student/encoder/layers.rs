@@ -1,6 +1,13 @@
 //! The layers of an encoder: embeddings, attention with a feed-forward part, and the head that classifies.
 //!
-//! Activations are tokens x hidden, packed. They follow Hugging Face's modelling code, so that its weights mean the same.
+//! Activations are tokens x hidden, packed. They follow Hugging Face's modelling code, so that its weights mean the
+//! same.
+//!
+//! A layer is that of BERT (Devlin et al. 2019, arXiv 1810.04805), with dropout before each sum:
+//! ```text
+//! x1 = norm(attention(x) + x)        x2 = norm(down(activation(up(x1))) + x1)
+//! ```
+//! Padding and masks do not occur; see `packed`.
 
 use tch::{Device, Kind, Tensor};
 
@@ -12,12 +19,13 @@ use crate::error::Result;
 
 /// How much larger the mean is than the token beside it, in the layer that pools.
 const MEAN_WEIGHT: f64 = 100.0;
-/// The pooled vector of a mean is scaled so that tanh keeps its shape.
+/// The pooled vector of a mean is scaled so that tanh keeps its shape. Normalised values are about 1 in size; half of
+/// them is where tanh is nearly straight.
 const POOLED_SCALE: f64 = 0.5;
 /// Standard deviation of a head's first weights, as in BERT.
 const HEAD_DEVIATION: f64 = 0.02;
 
-/// A weight and a bias: of a linear map, or of a normalisation.
+/// A weight and a bias: of a linear map (outputs x inputs, and outputs), or of a normalisation (hidden each).
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) weight: Tensor,
@@ -25,12 +33,14 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// Computed in `kind`, whatever its weights are kept in.
+    /// x W^T + b, computed in `kind`, whatever its weights are kept in. Where they are kept in it, nothing is copied.
     fn linear(&self, x: &Tensor, kind: Kind) -> Tensor {
         let [x, weight, bias] = [x, &self.weight, &self.bias].map(|tensor| tensor.to_kind(kind));
         x.linear(&weight, Some(&bias))
     }
 
+    /// Over the values of each token, in what `x` and the weights are kept in: in a trained layer f32, whatever its
+    /// maps are computed in.
     fn normalise(&self, x: &Tensor, epsilon: f64) -> Tensor {
         x.layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), epsilon, false)
     }
@@ -41,14 +51,16 @@ impl Pair {
         Self { weight: own(&self.weight), bias: own(&self.bias) }
     }
 
+    /// The same with changed tensors: of another kind, or on another device.
     fn map(&self, change: &dyn Fn(&Tensor) -> Tensor) -> Self {
         Self { weight: change(&self.weight), bias: change(&self.bias) }
     }
 }
 
-/// A transformer layer, post-norm.
+/// A transformer layer, post-norm. The tensors of a trained one are leaves that gradients are taken of.
 #[derive(Debug)]
 pub(super) struct Layer {
+    /// In the order of [`LayerPart::ALL`].
     parts: Vec<Pair>,
     heads: i64,
     epsilon: f64,
@@ -73,12 +85,13 @@ impl Layer {
         }
     }
 
-    /// The same, computed in `kind`; what it adds up and normalises stays in what its tensors and its input are kept in.
+    /// The same, computed in `kind`; what it adds up and normalises stays in what its tensors and its input are kept
+    /// in.
     pub(super) fn computed_in(self, kind: Kind) -> Self {
         Self { kind, ..self }
     }
 
-    /// Layer `number` of a folder.
+    /// Layer `number` of a folder, from 0, in f32 on the processor.
     pub(super) fn read(architecture: &Architecture, weights: &Weights, number: usize) -> Result<Self> {
         let mut parts = Vec::new();
         for part in LayerPart::ALL {
@@ -92,9 +105,13 @@ impl Layer {
         Ok(Self::of(parts, architecture))
     }
 
-    /// A layer that gives every token the mean over all of them, normalised: mean pooling, as a layer like any other, so that
-    /// a classifier that reads the first token can have it. Queries and keys are zero, so attention is even; values pass
-    /// unchanged, and so large that the token beside the mean hardly counts; the feed-forward part is zero.
+    /// A layer that gives every token the mean over all of them, normalised: mean pooling, as a layer like any other,
+    /// so that a classifier that reads the first token can have it. Queries and keys are zero, so attention is even;
+    /// values pass unchanged, and so large that the token beside the mean hardly counts; the feed-forward part is
+    /// zero.
+    ///
+    /// Its tensors are made for export alone. Here [`Layer::forward`] computes the same from the means, without its
+    /// products.
     pub(super) fn mean(architecture: &Architecture) -> Self {
         let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
         let unit = || Tensor::eye(architecture.hidden, (Kind::Float, Device::Cpu));
@@ -136,6 +153,9 @@ impl Layer {
     }
 
     /// Of all tokens, or of the first of each text, which is all that is read of the topmost layer.
+    ///
+    /// Keys and values are always of all tokens; with first tokens alone, all that comes after them is done for one
+    /// token a text.
     pub(super) fn forward(&self, below: &Packed, reads: Reads, noise: &Noise) -> Packed {
         let [query, key, value, output, attention_norm, up, down, output_norm] = self.parts.as_slice() else {
             return below.with(below.x.shallow_clone());
@@ -171,7 +191,7 @@ impl Layer {
     }
 }
 
-/// What is read of a layer.
+/// What is read of a layer: decides how many rows it gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reads {
     /// Every token.
@@ -180,8 +200,8 @@ pub(super) enum Reads {
     First,
 }
 
-/// `layers` one on the other; only the first tokens where that is all that is `read` of the topmost. `noise` in the first
-/// `trained`.
+/// `layers` one on the other; only the first tokens where that is all that is `read` of the topmost, and all tokens
+/// where there is no layer. `noise` in the first `trained`.
 pub(super) fn forward(layers: &[Layer], below: Packed, read: Reads, trained: usize, noise: &Noise) -> Packed {
     (0..).zip(layers).fold(below, |x, (number, layer)| {
         let reads = if number + 1 == layers.len() { read } else { Reads::All };
@@ -192,9 +212,11 @@ pub(super) fn forward(layers: &[Layer], below: Packed, read: Reads, trained: usi
 /// Word, position and type embeddings.
 #[derive(Debug)]
 pub(super) struct Embeddings {
+    /// Vocabulary x hidden.
     words: Tensor,
+    /// Positions x hidden.
     positions: Tensor,
-    /// The embedding of the first type; DistilBERT has none.
+    /// Types x hidden, of which the first is added to every token, for a text is one sentence; DistilBERT has none.
     types: Option<Tensor>,
     norm: Pair,
     first_position: i64,
@@ -223,7 +245,7 @@ impl Embeddings {
         })
     }
 
-    /// Words known.
+    /// Words known: token numbers are below it.
     pub(super) fn vocabulary(&self) -> i64 {
         self.words.size().first().copied().unwrap_or(0)
     }
@@ -249,7 +271,8 @@ impl Embeddings {
         add("LayerNorm.bias", &self.norm.bias);
     }
 
-    /// Token ids and their places in their texts: tokens x hidden.
+    /// Token ids and their places in their texts, from 0: tokens x hidden. Ids below the vocabulary, places below
+    /// `longest`; libtorch's binding panics for others.
     pub(super) fn forward(&self, ids: &Tensor, places: &Tensor) -> Tensor {
         let embed = |table: &Tensor, ids: &Tensor| Tensor::embedding(table, ids, -1, false, false);
         let mut x = embed(&self.words, ids) + embed(&self.positions, &(places + self.first_position));
@@ -260,10 +283,12 @@ impl Embeddings {
     }
 }
 
-/// From the first token to logits, as the family's `ForSequenceClassification` does it.
+/// From the first token to logits, as the family's `ForSequenceClassification` does it. Always in f32.
 #[derive(Debug)]
 pub(super) struct Head {
+    /// Hidden x hidden.
     dense: Pair,
+    /// Labels x hidden.
     labels: Pair,
     /// Whether the first map is trained too, not only the one to the labels.
     trains_dense: bool,
@@ -272,8 +297,8 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// A head for `labels` labels. The first map is the folder's where it has one, or made for a mean, or small and random from
-    /// `random`; the second is zero: an untrained head says nothing.
+    /// A head for `labels` labels. The first map is the folder's where it has one, or made for a mean, or small and
+    /// random from `random`; the second is zero: an untrained head says nothing.
     pub(super) fn new(
         architecture: &Architecture,
         weights: &Weights,
@@ -301,12 +326,13 @@ impl Head {
             Pair { weight: Tensor::from_slice(&values).view([hidden, hidden]), bias: zeros(&[hidden]) }
         };
         let labels = Pair { weight: zeros(&[labels, hidden]), bias: zeros(&[labels]) };
-        // What is made for a mean is good as it is, as long as the layers below stay as they are.
+        // With no layer trained, the mean of a text's tokens is a fixed vector, and a linear map of it is all that is
+        // learned. What is made for a mean is good as it is, as long as the layers below stay as they are.
         let trains_dense = !is_mean || trains_layers;
         Ok(Self { dense, labels, trains_dense, family: architecture.family, dropout: architecture.dropout })
     }
 
-    /// The head of a folder that has one, for `labels` labels.
+    /// The head of a folder that has one, for `labels` labels. For use only: nothing of it is trained.
     pub(super) fn read(architecture: &Architecture, weights: &Weights, labels: i64) -> Result<Self> {
         let hidden = architecture.hidden;
         let pair = |name: &str, rows: i64| -> Result<Pair> {

@@ -1,9 +1,9 @@
 //! The `encoder` student: a pretrained transformer from a Hugging Face folder, with a classification head.
 //!
-//! The lower layers stay as they are and are shared (the `trunk`, with `vectors`, its results on disk); the head, and as
-//! many top layers as configured, are trained in copies. `architecture` reads `config.json`; `weights` the tensors; `tokens`
-//! splits texts; `layers` computes on `packed` texts; `copy` is what is trained, `adamw` how; `folder` writes a student for use
-//! elsewhere and reads it again.
+//! The lower layers stay as they are and are shared (the `trunk`, with `vectors`, its results on disk); the head, and
+//! as many top layers as configured, are trained in copies. `architecture` reads `config.json`; `weights` the
+//! tensors; `tokens` splits texts; `layers` computes on `packed` texts; `copy` is what is trained, `adamw` how;
+//! `folder` writes a student for use elsewhere and reads it again.
 
 mod adamw;
 mod architecture;
@@ -44,11 +44,12 @@ use crate::error::{Error, Result};
 
 pub(super) use folder::Exported;
 
-/// Goes into the identity: another number when the same settings come to learn otherwise. 2: dropout of our own numbers.
+/// Goes into the identity: another number when the same settings come to learn otherwise. 2: dropout of our own
+/// numbers.
 const METHOD: u32 = 2;
 /// A text of which every model makes finite numbers, or is of no use.
 const PROBE: &str = "A probe: a few words, 12.5.";
-/// In a checkpoint's notes: training steps done, and the hash of the trunk's files.
+/// In a checkpoint's notes: training steps done, and the hash of `model.safetensors`.
 const STEPS: &str = "encoder_steps";
 const TRUNK: &str = "encoder_trunk";
 
@@ -56,7 +57,7 @@ fn size(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
 
-/// A folder, opened.
+/// A folder, opened: what of it is the same for every student.
 struct Opened {
     architecture: Architecture,
     weights: Weights,
@@ -86,7 +87,8 @@ fn not_finite(folder: &Path) -> Error {
     wrong(&folder.join("model.safetensors"), message)
 }
 
-/// Tells apart whatever the labels depend on in a folder; an error if it cannot be used.
+/// Tells apart whatever the labels depend on in a folder; an error if it cannot be used. Reads all layers and tries
+/// them on a text, on the processor: a model that is broken is told before anything is asked.
 pub(super) fn identity(config: &EncoderConfig) -> Result<String> {
     let opened = Opened::open(config)?;
     let layers = (0..opened.architecture.layers)
@@ -112,17 +114,24 @@ pub(super) struct Encoder {
     architecture: Architecture,
     tokens: Tokens,
     trunk: Trunk,
+    /// Of `model.safetensors`; a checkpoint of another model is refused.
     trunk_hash: String,
     /// What copies begin with.
     origin: Copy,
     copies: Vec<Copy>,
-    /// Training steps since the beginning, or since it forgot everything.
+    /// Training steps since the beginning, or since it forgot everything, those included that were left out: keys of
+    /// dropout, and what the warm-up counts.
     steps: u64,
     skips: Skips,
 }
 
 impl Encoder {
     /// `dir` is where vectors are kept, unless the configuration says where.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`] where the folder cannot be used, or makes nothing finite of a text on this device and at this
+    /// precision.
     pub(super) fn new(
         compute: Arc<Compute>,
         config: &StudentConfig,
@@ -142,15 +151,20 @@ impl Encoder {
         let mut layers = (0..architecture.layers)
             .map(|number| Layer::read(&architecture, &weights, number))
             .collect::<Result<Vec<_>>>()?;
+        // The top layers are trained; the others stay in the trunk.
         let mut trained = layers.split_off(frozen);
         let is_mean = architecture.pooling == Pooling::Mean;
         let mut rng = compute.rng("head", &[]);
         let mut random = || -> f32 { rng.sample(rand::distr::StandardUniform) };
+        // The sum of twelve uniform numbers, less six: mean 0, variance 1, with no logarithm whose last bit a library
+        // decides.
         let mut normal = || (0..12).map(|_| random()).sum::<f32>() - 6.0;
         let head = Head::new(&architecture, &weights, size(labels), is_mean, !trained.is_empty(), &mut normal)?;
         let pool = is_mean.then(|| Layer::mean(&architecture));
         let there = |tensor: &Tensor| tensor.to_device(device);
         let trained_layers = trained.len();
+        // Pooling by the mean is one more layer on top, of the trunk if nothing is trained, so that its result is a
+        // vector to keep.
         match pool {
             Some(pool) if trained.is_empty() => layers.push(pool),
             Some(pool) => trained.push(pool),
@@ -170,6 +184,7 @@ impl Encoder {
             architecture.pooling,
             trunk::TILES
         );
+        // With a trained layer there is no fixed vector to keep.
         let folder = encoder.vectors.as_deref().or(dir).filter(|_| trained_layers == 0);
         let hidden = usize::try_from(architecture.hidden).unwrap_or(0);
         let vectors = folder.and_then(|folder| Vectors::open(folder, &vectors_of, hidden));
@@ -212,7 +227,8 @@ impl Encoder {
         self.origin.layers.is_empty()
     }
 
-    /// What the copies get of `texts`, each text in one of the inputs, with the places in `texts`.
+    /// What the copies get of `texts`, each text in one of the inputs, with the places in `texts`. Computed once for
+    /// all copies.
     fn inputs(&self, texts: &[&Encoded]) -> Vec<(Vec<usize>, Packed)> {
         if self.reads_first_alone() {
             return vec![((0..texts.len()).collect(), self.trunk.first_tokens(texts))];
@@ -225,7 +241,8 @@ impl Encoder {
         together(texts, self.trunk.device).into_iter().map(forward).collect()
     }
 
-    /// What a copy trains on of texts that go through the layers together.
+    /// What a copy trains on of texts that go through the layers together. Partners are drawn among them, which the
+    /// copy may all see.
     fn part<'a>(&self, input: Packed, examples: &[&Example<'a>], rng: &mut impl Rng) -> Part {
         let count = examples.len();
         let there = |tensor: Tensor| tensor.to_device(self.trunk.device);
@@ -250,6 +267,7 @@ impl Encoder {
         }
     }
 
+    /// Rows in the order of `texts`, whatever order they were computed in.
     fn logits_of(&self, copy: &Copy, texts: &[&Encoded]) -> Rows {
         let _guard = tch::no_grad_guard();
         let mut values = vec![0.0; texts.len() * self.labels];
@@ -371,7 +389,7 @@ impl Student for Encoder {
     }
 }
 
-/// Numbers as an index on the device of `beside`.
+/// Numbers as an index on the device of `beside`: tensors of one operation must be on one device.
 fn index(rows: &[i64], beside: &Tensor) -> Tensor {
     Tensor::from_slice(rows).to_device(beside.device())
 }

@@ -1,8 +1,10 @@
 //! Dropout (Srivastava et al. 2014) in training, with random numbers that belong to one step of one copy.
 //!
-//! On a processor they are ours: libtorch has one generator for the process, and whoever else draws from it would change
-//! what is learned here. On a card they are the card's generator's, for attention draws them inside its own kernel; it is
-//! seeded for every step of every copy, and held until the step is done.
+//! On a processor they are ours: libtorch has one generator for the process, and whoever else draws from it would
+//! change what is learned here. On a card they are the card's generator's, for attention draws them inside its own
+//! kernel; it is seeded for every step of every copy, and held until the step is done.
+//!
+//! Either way a step draws the same whatever was computed before it, so nothing of a generator is in a checkpoint.
 
 use std::cell::RefCell;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,21 +13,22 @@ use rand::{Rng, RngCore};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
-/// Held while a card's generator is used.
+/// Held while a card's generator is used. Two runs of one process would otherwise take numbers from each other, and
+/// neither could be repeated.
 static CARD: Mutex<()> = Mutex::new(());
 
 /// See the module.
 pub(super) enum Noise {
     /// None: every value counts.
     Off,
-    /// Of our own numbers.
+    /// Of our own numbers. Drawn in the order of use, which the network's structure and the batch decide.
     Own(Box<RefCell<ChaCha8Rng>>),
     /// Of the card's numbers, which nobody else of this program draws meanwhile.
     Card { _mine: MutexGuard<'static, ()> },
 }
 
 impl Noise {
-    /// For a step on `device`.
+    /// For a step on `device`. On a card it waits until no other step of the process uses the card's generator.
     pub(super) fn new(mut rng: ChaCha8Rng, device: Device) -> Self {
         if device == Device::Cpu {
             return Self::Own(Box::new(RefCell::new(rng)));
@@ -35,7 +38,8 @@ impl Noise {
         Self::Card { _mine: mine }
     }
 
-    /// `x` with a share of its values, `rate`, set to zero, and the others larger by as much.
+    /// `x` with a share of its values, `rate`, set to zero, and the others larger by as much, so that the mean stays.
+    /// `rate` is below 1, and counts in steps of 2^-16.
     pub(super) fn drop(&self, x: Tensor, rate: f64) -> Tensor {
         match self {
             _ if rate <= 0.0 => x,
@@ -54,7 +58,11 @@ impl Noise {
         }
     }
 
-    /// softmax(query keys^T / sqrt(size of a head)) values, with dropout on what it attends to. Texts x heads x tokens x size.
+    /// softmax(query keys^T / sqrt(size of a head)) values, with dropout on what it attends to. Texts x heads x
+    /// tokens x size.
+    ///
+    /// Without dropout, and on a card, in libtorch's own kernel, which need not hold all scores at once. Our own
+    /// numbers need them, for what is dropped is a score.
     pub(super) fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor, rate: f64) -> Tensor {
         let fused = |rate| {
             let mask = None::<Tensor>;

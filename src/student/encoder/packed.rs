@@ -1,7 +1,9 @@
 //! Texts of any lengths one after the other, without padding.
 //!
-//! Linear maps and normalisations see tokens alone. Attention is computed for each run of texts of one length. So nothing
-//! is computed for padding, nothing needs a mask, and what becomes of a text does not depend on the texts beside it.
+//! Linear maps and normalisations see tokens alone. Attention is computed for each run of texts of one length. So
+//! nothing is computed for padding, nothing needs a mask, and what becomes of a text does not depend on the texts
+//! beside it. (But for last bits, where products of another shape are computed otherwise: `trunk` has tiles for
+//! that.)
 
 use tch::{Kind, Tensor};
 
@@ -9,7 +11,8 @@ use tch::{Kind, Tensor};
 pub(super) struct Packed {
     /// Tokens x hidden, text after text.
     pub(super) x: Tensor,
-    /// Neighbouring texts of one length: how many, and of how many tokens.
+    /// Neighbouring texts of one length: how many, and of how many tokens. Their products sum to the rows of `x`.
+    /// Texts that are sorted by length make few runs, and so few calls.
     runs: Vec<(i64, i64)>,
 }
 
@@ -36,7 +39,7 @@ impl Packed {
         self.runs.iter().flat_map(|&(texts, length)| (0..texts).map(move |_| length))
     }
 
-    /// Where each text begins.
+    /// Where each text begins. As rows of `x`, in the order of the texts.
     fn starts(&self) -> Vec<i64> {
         let next = |row: &mut i64, length: i64| {
             let start = *row;
@@ -48,6 +51,7 @@ impl Packed {
 
     /// The first token of each text.
     pub(super) fn firsts(&self) -> Self {
+        // Only first tokens are there already; nothing is copied.
         if self.runs.iter().all(|&(_, length)| length == 1) {
             return self.with(self.x.shallow_clone());
         }
@@ -56,7 +60,7 @@ impl Packed {
         Self { x: self.x.index_select(0, &super::index(&starts, &self.x)), runs: vec![(texts, 1)] }
     }
 
-    /// These texts alone, by number, in the order given.
+    /// These texts alone, by number, in the order given. A number that there is not is passed over.
     pub(super) fn texts(&self, numbers: &[usize]) -> Self {
         let (starts, lengths): (Vec<i64>, Vec<i64>) = (self.starts(), self.lengths().collect());
         let spans = || numbers.iter().filter_map(|&number| Some((*starts.get(number)?, *lengths.get(number)?)));
@@ -64,8 +68,11 @@ impl Packed {
         Self::new(self.x.index_select(0, &super::index(&rows, &self.x)), spans().map(|(_, length)| length))
     }
 
-    /// Attention of `queries`, of these texts or of their first tokens, to these texts, in heads; `attention` computes it
-    /// from queries, keys and values for texts of one length.
+    /// Attention of `queries`, of these texts or of their first tokens, to these texts, in heads; `attention`
+    /// computes it from queries, keys and values for texts of one length.
+    ///
+    /// Keys and values are tokens x hidden; `attention` gets and gives texts x heads x tokens x (hidden / heads), and
+    /// what is given back here has the rows of `queries`.
     pub(super) fn attend(
         &self,
         queries: &Self,
@@ -95,7 +102,7 @@ impl Packed {
         together(attended)
     }
 
-    /// The mean over the tokens of each text: texts x hidden.
+    /// The mean over the tokens of each text: texts x hidden. Summed in f32, whatever `x` is kept in.
     pub(super) fn means(&self) -> Tensor {
         let mut row = 0;
         let means = self.runs.iter().map(|&(texts, length)| {

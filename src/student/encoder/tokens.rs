@@ -1,4 +1,5 @@
-//! From texts to token ids, through the folder's `tokenizer.json`.
+//! From texts to token ids, through the folder's `tokenizer.json`. The file is anyone's: what guards against it is in
+//! `base/tokenizer`.
 
 use std::path::Path;
 
@@ -16,13 +17,20 @@ const MAX_BYTES: usize = 1 << 16;
 /// See the module.
 pub(super) struct Tokens {
     tokenizer: FencedTokenizer,
-    /// What stands for a text that cannot be split.
+    /// What stands for a text that cannot be split: the ids of an empty one. A text is never without tokens, for its
+    /// first one is what is read.
     unknown: Vec<u32>,
+    /// Tokens of a text, at most, those included that stand around it.
     longest: usize,
 }
 
 impl Tokens {
-    /// Texts are cut at `longest` tokens; all ids must be below `vocabulary`.
+    /// Texts are cut at `longest` tokens; all ids must be below `vocabulary`, for the embeddings have no others.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`](crate::error::Error::Model) for a file that cannot be read, cannot be used, or is of another
+    /// model.
     pub(super) fn read(folder: &Path, longest: usize, vocabulary: i64) -> Result<Self> {
         let (path, bytes) = read(folder, "tokenizer.json")?;
         let refused = |message: String| wrong(&path, message);
@@ -40,12 +48,13 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Ids of `text` with the special tokens around it; at least one.
+    /// Ids of `text` with the special tokens around it; at least one, `longest` at most.
     pub(super) fn encode(&self, text: &str) -> Vec<u32> {
         let most = self.longest.saturating_mul(BYTES_PER_TOKEN).min(MAX_BYTES);
         self.split(prefix(text, most)).filter(|ids| !ids.is_empty()).unwrap_or_else(|| self.unknown.clone())
     }
 
+    /// Cut once more, for a tokenizer may add tokens that it does not count.
     fn split(&self, text: &str) -> Option<Vec<u32>> {
         let mut ids = self.tokenizer.ids(text, true)?;
         ids.truncate(self.longest);

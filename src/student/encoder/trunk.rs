@@ -1,4 +1,8 @@
 //! What is never trained of an encoder, and shared by all copies: embeddings and lower layers.
+//!
+//! Where the copies read first tokens alone, what it makes of a text is one vector that never changes. It is computed
+//! once, kept with the text, and on disk (`vectors`). Otherwise the trunk is gone through at every step, once for all
+//! copies.
 
 use tch::{Device, Kind, Tensor};
 
@@ -12,11 +16,12 @@ use crate::student::Encoded;
 /// Tokens that go through the layers together: on a processor what its caches hold, on a card what keeps it busy.
 const TOGETHER: usize = 1 << 10;
 const TOGETHER_ON_A_CARD: usize = 1 << 14;
-/// Tokens of a tile of short texts and of a tile of longer ones, and what is short.
+/// Tokens of a tile of short texts and of a tile of longer ones, and what is short: up to so many tokens. A tile that
+/// is not full costs as much as a full one, and a large one less for each token.
 const TILE: usize = 128;
 const LARGE_TILE: usize = 512;
 const SHORT: usize = 64;
-/// What a vector's last bits depend on here.
+/// What a vector's last bits depend on here; goes into the name of the file of vectors.
 pub(super) const TILES: [usize; 3] = [TILE, LARGE_TILE, SHORT];
 
 /// What is not trained: embeddings and lower layers.
@@ -29,7 +34,7 @@ pub(super) struct Trunk {
 }
 
 impl Trunk {
-    /// What the layers above get of texts, or the first tokens alone.
+    /// What the layers above get of texts, or the first tokens alone, in f32. No gradients are recorded.
     pub(super) fn forward(&self, texts: &[&Encoded], reads: Reads) -> Packed {
         let _guard = tch::no_grad_guard();
         let ids: Vec<i64> = texts.iter().flat_map(|text| &text.ids).map(|&id| i64::from(id)).collect();
@@ -45,7 +50,8 @@ impl Trunk {
         packed
     }
 
-    /// Computes the first token's vectors of those texts that have none yet: the trunk does not change.
+    /// Computes the first token's vectors of those texts that have none yet: the trunk does not change. Looks in the
+    /// file first, and keeps there what it computed.
     pub(super) fn compute(&self, texts: &[&Encoded]) {
         let known = |text: &Encoded| {
             if text.frozen.get().is_none()
@@ -56,6 +62,8 @@ impl Trunk {
             text.frozen.get().is_some()
         };
         let unknown: Vec<&Encoded> = texts.iter().copied().filter(|text| !known(text)).collect();
+        // Fills a tile up: texts of one token, whose vectors are thrown away. Texts do not see each other, so which
+        // token it is does not matter.
         let word = Encoded { ids: vec![0], ..Encoded::default() };
         for (places, filler) in tiles(&unknown) {
             let texts: Vec<&Encoded> = places.iter().filter_map(|&place| unknown.get(place).copied()).collect();
@@ -75,7 +83,7 @@ impl Trunk {
         }
     }
 
-    /// The first token's vectors, computed once a text.
+    /// The first token's vectors, computed once a text: texts x hidden, each as a text of one token.
     pub(super) fn first_tokens(&self, texts: &[&Encoded]) -> Packed {
         self.compute(texts);
         let values: Vec<f32> = texts.iter().filter_map(|text| text.frozen.get()).flatten().copied().collect();
@@ -84,21 +92,24 @@ impl Trunk {
     }
 }
 
-/// Places of texts by length, in groups of a bounded number of tokens: texts of one length lie side by side.
+/// Places of texts by length, in groups of a bounded number of tokens: texts of one length lie side by side, so that
+/// attention is computed for many at once. A text that is longer than the bound is a group by itself.
 pub(super) fn together(texts: &[&Encoded], device: Device) -> Vec<Vec<usize>> {
     let most = if device == Device::Cpu { TOGETHER } else { TOGETHER_ON_A_CARD };
     grouped(texts, |_| most).into_iter().map(|(places, _)| places).collect()
 }
 
-/// The same in groups that are filled up to a number of tokens that depends on the texts in them alone, with that many more.
-/// The last bits of a matrix product depend on its shape: so a text becomes the same in whatever company.
+/// The same in groups that are filled up to a number of tokens that depends on the texts in them alone, with that
+/// many more. The last bits of a matrix product depend on its shape: so a text becomes the same in whatever company.
 fn tiles(texts: &[&Encoded]) -> Vec<(Vec<usize>, usize)> {
+    // A text that fills more than a large tile has one of the next power of two, and so again one of few shapes.
     let tile = |length: usize| if length <= SHORT { TILE } else { LARGE_TILE.max(length.next_power_of_two()) };
     grouped(texts, tile)
 }
 
-/// Places of texts by length, in groups of at most as many tokens as `most` says for their lengths, with the tokens that
-/// are left.
+/// Places of texts by length, in groups of at most as many tokens as `most` says for their lengths, with the tokens
+/// that are left. Sorted by length and then by place: the groups follow from the texts and their order alone. A group
+/// has texts of one bound only, or its shape would depend on who else is there.
 fn grouped(texts: &[&Encoded], most: impl Fn(usize) -> usize) -> Vec<(Vec<usize>, usize)> {
     let mut places: Vec<(usize, usize)> = texts.iter().map(|text| text.ids.len()).zip(0..).collect();
     places.sort_unstable();

@@ -1,8 +1,11 @@
 //! Texts' vectors that were computed once, in a file: for runs that go on, and for other runs with the same encoder.
 //!
-//! A file for each encoder, a record for each text: 16 bytes of a hash of its token ids, the values as 32-bit floats, and
-//! the CRC-32 of both, all little-endian. A torn or damaged record is as if it were not there, and so is a file that cannot
-//! be read: all of it can be computed again. The kernel lets one process write; the others only read.
+//! A file for each encoder, a record for each text: 16 bytes of a hash of its token ids, the values as 32-bit floats,
+//! and the CRC-32 of both, all little-endian. A torn or damaged record is as if it were not there, and so is a file
+//! that cannot be read: all of it can be computed again. The kernel lets one process write; the others only read.
+//!
+//! A record has 4 x hidden + 20 bytes. The file's name is a hash of all that the vectors' bits depend on: weights,
+//! configuration, pooling, precision, device, tiles. Nothing is synced: no label depends on what is there.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -20,23 +23,27 @@ type Key = [u8; KEY];
 
 /// See the module.
 pub(super) struct Vectors {
+    /// For messages.
     path: PathBuf,
     file: File,
+    /// Values of a vector.
     hidden: usize,
+    /// Held while a place is looked up and while records are written, not while one is read.
     state: Mutex<State>,
 }
 
 struct State {
-    /// Where each text's record begins.
+    /// Where each text's record begins. Of several of one text the last is used; it takes the place of a damaged one.
     places: HashMap<Key, u64>,
-    /// Where the next record goes.
+    /// Where the next record goes. Behind the last whole record.
     end: u64,
+    /// Whether the kernel gave this process the lock, and no write has failed since.
     is_writer: bool,
 }
 
 impl Vectors {
-    /// The file in `folder` for the encoder that `identity` tells apart, with vectors of `hidden` values; `None`, with a
-    /// warning, where there can be none.
+    /// The file in `folder` for the encoder that `identity` tells apart, with vectors of `hidden` values; `None`,
+    /// with a warning, where there can be none.
     pub(super) fn open(folder: &Path, identity: &str, hidden: usize) -> Option<Self> {
         let name = blake3::hash(identity.as_bytes()).to_hex();
         let path = folder.join(format!("{}.vectors", name.get(..16).unwrap_or_default()));
@@ -49,6 +56,7 @@ impl Vectors {
         }
     }
 
+    /// Opens the file and reads the key of every record; the rest of a record is read when it is wanted.
     fn read(folder: &Path, path: PathBuf, hidden: usize) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
@@ -68,7 +76,8 @@ impl Vectors {
         Ok(Self { path, file, hidden, state: Mutex::new(State { places, end: count * record, is_writer }) })
     }
 
-    /// The vector of `text`, if it was kept.
+    /// The vector of `text`, if it was kept. Its checksum and key are checked: a file that was damaged, or that
+    /// another process cut, costs computing it again.
     pub(super) fn get(&self, text: &Encoded) -> Option<Vec<f32>> {
         let key = key(text);
         let place = *self.state.lock().ok()?.places.get(&key)?;
@@ -83,7 +92,8 @@ impl Vectors {
         values.iter().all(|value| value.is_finite()).then_some(values)
     }
 
-    /// Keeps the vectors of `texts`, which are `hidden` values each; none that is not finite.
+    /// Keeps the vectors of `texts`, which are `hidden` values each; none that is not finite. One write for all of
+    /// them. Does nothing where another process writes.
     pub(super) fn keep(&self, texts: &[(&Encoded, &[f32])]) {
         let Ok(mut state) = self.state.lock() else { return };
         if !state.is_writer {
@@ -112,6 +122,8 @@ fn record_bytes(hidden: usize) -> usize {
     KEY + 4 * hidden + CHECKSUM
 }
 
+/// BLAKE3 of the ids, each in four bytes, cut to 128 bits: texts that a tokenizer makes the same ids of have one
+/// vector.
 fn key(text: &Encoded) -> Key {
     let bytes: Vec<u8> = text.ids.iter().flat_map(|id| id.to_le_bytes()).collect();
     let mut key = [0; KEY];

@@ -1,4 +1,7 @@
 //! The `ngram` student as a folder: `config.json` and `model.safetensors`, laid out as the README says.
+//!
+//! All copies are exported, for a new text is predicted by the mean of their probabilities. A folder may come from
+//! anyone: every number in it is checked before it is used.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,32 +16,42 @@ use crate::student::checkpoint::{Loaded, Saved};
 use crate::student::folder::read;
 use crate::student::{Encoded, Rows};
 
-/// `config.json`.
+/// `config.json`. Other fields are passed over.
 #[derive(Serialize, Deserialize)]
 struct Config {
     model_type: String,
+    /// Names by number, from "0" on, as Hugging Face has them.
     id2label: HashMap<String, String>,
     dimension: u32,
+    /// Decides what an n-gram's row is: another number makes the weights mean nothing.
     buckets: u32,
     copies: usize,
     temperature: f64,
 }
 
-/// Text predicted together.
+/// Texts predicted together: bounds memory for a long list of them.
 const CHUNK: usize = 256;
 /// What every student makes something finite of.
 const PROBE: &str = "A probe: a few words, 12.5.";
-/// Copies that a folder may have.
+/// Copies that a folder may have. A bound on what a damaged number may ask for; configurations have few.
 const MOST_COPIES: usize = 64;
 
 /// An `ngram` student from a folder, for use.
 pub(in crate::student) struct ExportedNgram {
     buckets: u32,
+    /// C, the number of names in `id2label`.
     labels: usize,
     copies: Vec<Model>,
 }
 
 impl Ngram {
+    /// Writes both files, on disk when it returns, but for the content of `config.json`, which is not synced by
+    /// itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] for weights that are not finite, and then no file is written; [`Error::RunFile`] where
+    /// one cannot be.
     pub(super) fn write(&self, folder: &Path, labels: &[String], temperature: f64) -> Result<()> {
         let config = Config {
             model_type: ExportedNgram::MODEL_TYPE.to_owned(),
@@ -66,6 +79,11 @@ impl ExportedNgram {
     pub(in crate::student) const MODEL_TYPE: &'static str = "candist-ngram";
 
     /// The student, its labels and its temperature.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`] for whatever is wrong with the folder: a file that is missing or no regular one, numbers out
+    /// of bounds, tensors of other shapes or not finite, a model that makes nothing finite of a text.
     pub(in crate::student) fn read(folder: &Path) -> Result<(Self, Vec<String>, f64)> {
         let (path, bytes) = read(folder, "config.json", "a student's folder")?;
         let wrong = |message: String| Error::Model { path: path.clone(), message };
@@ -107,7 +125,7 @@ impl ExportedNgram {
         Ok((exported, labels, config.temperature))
     }
 
-    /// One row per text.
+    /// One row per text, C columns: log-probabilities of the copies' mean.
     pub(in crate::student) fn logits(&self, texts: &[&str]) -> Rows {
         let mut values = Vec::with_capacity(texts.len() * self.labels);
         for chunk in texts.chunks(CHUNK) {

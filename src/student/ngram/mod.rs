@@ -2,6 +2,9 @@
 //!
 //! `base::ngrams` turns a text into ids and weights; `rows` makes a step's texts from the examples; `model` is one copy with its
 //! optimizer; this file keeps the copies.
+//!
+//! It reads whatever characters a text has and needs no model from elsewhere. Memory: for each copy the table
+//! (buckets x dimension, 4 bytes a value) and its sums (4 bytes a bucket).
 
 mod folder;
 mod model;
@@ -20,16 +23,20 @@ use crate::base::ngrams::{Ngrams, ngrams};
 use crate::config::{NgramConfig, StudentConfig};
 use crate::error::Result;
 
+/// The configuration's `ngram`, a seed and a learning rate; see the module.
 pub(super) struct Ngram {
     compute: Arc<Compute>,
     config: StudentConfig,
     ngram: NgramConfig,
+    /// C.
     labels: usize,
+    /// By fold.
     copies: Vec<Model>,
     skips: Skips,
 }
 
 impl Ngram {
+    /// Makes `folds` copies, untrained, for `labels` labels.
     pub(super) fn new(
         compute: Arc<Compute>,
         config: &StudentConfig,
@@ -43,7 +50,7 @@ impl Ngram {
     }
 }
 
-/// The text as the student reads it.
+/// The text as the student reads it: buckets, ascending, each with its weight. Pure.
 fn encode(text: &str, buckets: u32) -> Encoded {
     let Ngrams { ids, weights } = ngrams(text, buckets);
     Encoded { ids, weights, ..Encoded::default() }
@@ -56,6 +63,7 @@ impl Student for Ngram {
 
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows {
         self.compute.begin();
+        // A fold that there is none of gives no rows.
         let values = match self.copies.get(fold) {
             Some(copy) if !texts.is_empty() => copy.logits(texts),
             _ => Vec::new(),
@@ -78,6 +86,8 @@ impl Student for Ngram {
         let batch = rows.batch(self.labels);
         let mut taken = true;
         for (fold, copy) in self.copies.iter_mut().enumerate() {
+            // A copy from which all of the batch is held out takes no step: it would change nothing, and cost as much
+            // as any.
             let shares = rows.shares(fold);
             if shares.iter().any(|&share| share > 0.0) {
                 taken &= copy.train(&batch, &shares, objective.loss, rate * self.config.learning_rate);
@@ -109,6 +119,7 @@ impl Student for Ngram {
 
     fn load(&mut self, path: &Path) -> Result<HashMap<String, String>> {
         self.compute.begin();
+        // An error within leaves some copies loaded: the caller makes the student anew.
         let loaded = Loaded::read(path)?;
         for (fold, copy) in self.copies.iter_mut().enumerate() {
             copy.load(&format!("fold.{fold}"), &loaded)?;
@@ -122,8 +133,9 @@ impl Student for Ngram {
     }
 }
 
-/// The logarithm of the mean of the copies' probabilities. (Their weights have no mean: each head began elsewhere.) No number
-/// where a copy's logits are none.
+/// The logarithm of the mean of the copies' probabilities. (Their weights have no mean: each head began elsewhere.) No
+/// number where a copy's logits are none. Rows of log-probabilities, texts x labels; the smallest is that of the
+/// smallest normal f32, so a label that all copies find impossible is still finite.
 fn mean_of_copies(copies: &[Model], texts: &[&Encoded], labels: usize) -> Rows {
     let mut mean = vec![0.0; texts.len() * labels];
     if !texts.is_empty() {

@@ -3,6 +3,16 @@
 //! logits = (sum_f w_f E[f]) H + b. The gradient is written out by hand: only the rows of the batch are touched, so a
 //! step costs the same whatever the number of buckets. E starts at zero and H at random: an untrained row, and so an
 //! unseen n-gram, says nothing, and a checkpoint needs only the rows that were trained.
+//!
+//! With p = softmax(logits), the target q, a text's share s, and X the sums of the batch, texts x dimension:
+//! ```text
+//! e = s (p - q)        dH = X^T e        db = sum of e over texts        dX = e H^T
+//! dE[f] = sum over texts of w_f dX
+//! ```
+//!
+//! Adagrad for a row of the table: its accumulator grows by the mean of the squares of the row's gradient, so one
+//! number a row stands in for as many as the dimension has. The state is then hardly larger than the table. Always on
+//! the processor.
 
 use rand::Rng;
 use tch::{Device, Kind, Tensor};
@@ -14,9 +24,10 @@ use crate::student::checkpoint::{Loaded, Saved};
 use crate::student::finite::is_finite;
 use crate::student::{Encoded, Loss};
 
-/// Keeps Adagrad's division away from zero.
+/// Keeps Adagrad's division away from zero. Without it, a value that never had a gradient would become 0 / 0.
 const EPSILON: f64 = 1e-10;
 
+/// Tensors are f32. The table is changed in place; head and bias, which are small, are replaced after each step.
 pub(super) struct Model {
     /// E, buckets x dimension.
     table: Tensor,
@@ -24,14 +35,18 @@ pub(super) struct Model {
     table_sums: Tensor,
     /// H, dimension x labels.
     head: Tensor,
+    /// Sum over steps of each value's squared gradient, as large as H.
     head_sums: Tensor,
     /// b, labels.
     bias: Tensor,
+    /// The same for b.
     bias_sums: Tensor,
 }
 
-/// A batch of texts as tensors: the n-grams of all texts one after the other.
+/// A batch of texts as tensors: the n-grams of all texts one after the other. As libtorch's `embedding_bag` wants it; a
+/// text without n-grams is an empty bag, whose sum is zero.
 struct Bags {
+    /// Rows of the table.
     ids: Vec<i64>,
     weights: Vec<f32>,
     /// Which text each n-gram belongs to.
@@ -53,7 +68,7 @@ impl Bags {
     }
 }
 
-/// Weighted sums of rows of a table, one for each bag.
+/// Weighted sums of rows of a table, one for each bag: a product with a sparse matrix, which is never made.
 struct Sums {
     /// Rows, bag after bag.
     rows: Tensor,
@@ -80,9 +95,11 @@ impl Sums {
     }
 }
 
-/// A batch to train on.
+/// A batch to train on, the same for all copies.
+///
+/// An n-gram that is in several texts has one row here, so its gradient is complete when its step is taken.
 pub(super) struct Batch {
-    /// The distinct n-grams.
+    /// The distinct n-grams. Ascending.
     rows: Tensor,
     /// From the rows of the distinct n-grams to each text's sum.
     forward: Sums,
@@ -93,12 +110,14 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Texts with their targets, `labels` values each.
+    /// Texts with their targets, `labels` values each. Sorting the n-grams is what it costs.
     pub(super) fn new(batch: &[(&Encoded, &[f32])], labels: usize) -> Self {
         let Bags { ids, weights, text, offsets } = Bags::new(batch.iter().map(|(text, _)| *text));
         // The n-grams in the order of their ids; where a new id comes, a new row begins.
         let mut order: Vec<(i64, usize)> = ids.into_iter().zip(0..).collect();
         order.sort_unstable();
+        // `local` leads from each n-gram, in the order of the texts, to its row in `rows`; `starts` says where in the
+        // sorted order each row's occurrences begin.
         let (mut rows, mut starts, mut local) = (Vec::new(), Vec::new(), vec![0; order.len()]);
         let (mut text_by_row, mut weight_by_row) = (Vec::new(), Vec::new());
         for (place, &(id, at)) in (0_i64..).zip(&order) {
@@ -123,6 +142,7 @@ impl Batch {
 }
 
 impl Model {
+    /// Untrained. Each copy has a head of its own, drawn by seed and fold; tables and biases are zero.
     pub(super) fn new(config: &NgramConfig, seed: u64, labels: usize, fold: usize) -> Self {
         let (buckets, dimension) = (i64::from(config.buckets), i64::from(config.dimension));
         let columns = i64::try_from(labels).unwrap_or(i64::MAX);
@@ -142,7 +162,7 @@ impl Model {
         }
     }
 
-    /// Row-major, texts x labels.
+    /// Row-major, texts x labels. Not checked for being finite.
     pub(super) fn logits(&self, texts: &[&Encoded]) -> Vec<f32> {
         let _guard = tch::no_grad_guard();
         let bags = Bags::new(texts.iter().copied());
@@ -153,12 +173,16 @@ impl Model {
         values
     }
 
-    /// One Adagrad step on the sum over texts of `share` times the loss of softmax(logits) and the target. Whether it was
-    /// taken: not if a gradient is not finite.
+    /// One Adagrad step on the sum over texts of `share` times the loss of softmax(logits) and the target. Whether it
+    /// was taken: not if a gradient is not finite, and then nothing is changed.
+    ///
+    /// Everything is computed aside first and put in place at the end. Costs texts x dimension x labels, and the rows
+    /// of the batch.
     pub(super) fn train(&mut self, batch: &Batch, share: &[f32], loss: Loss, learning_rate: f64) -> bool {
         let _guard = tch::no_grad_guard();
         let Batch { rows, forward, backward, targets } = batch;
 
+        // From here on the rows of the batch stand in for the table.
         let table = self.table.index_select(0, rows);
         let texts = forward.of(&table);
         let predicted = (texts.matmul(&self.head) + &self.bias).softmax(-1, Kind::Float);
@@ -174,16 +198,19 @@ impl Model {
         let text_gradient = error.matmul(&self.head.tr());
         let table_gradient = backward.of(&text_gradient);
 
+        // Of the rows of the batch only. All others have no gradient, and Adagrad leaves them as they are.
         let squares = table_gradient.square().mean_dim([1].as_slice(), false, Kind::Float);
         let sums = self.table_sums.index_select(0, rows) + squares;
         let table = table - table_gradient / (sums.sqrt() + EPSILON).unsqueeze(1) * learning_rate;
         let (head, head_sums) = descend(&self.head, &self.head_sums, &head_gradient, learning_rate);
         let (bias, bias_sums) = descend(&self.bias, &self.bias_sums, &bias_gradient, learning_rate);
-        // The sums hold the square of every gradient, and what is subtracted is bounded by the learning rate. They are a
-        // thirtieth of the weights: nobody notices that they are asked.
+        // The sums hold the square of every gradient, and what is subtracted is bounded: by the learning rate, in the
+        // table times the root of the dimension. They are a thirtieth of the weights: nobody notices that they are
+        // asked.
         if ![&sums, &head_sums, &bias_sums].into_iter().all(is_finite) {
             return false;
         }
+        // `rows` has each row once, so no copy is written over another.
         let _ = self.table.index_copy_(0, rows, &table);
         let _ = self.table_sums.index_copy_(0, rows, &sums);
         (self.head, self.head_sums, self.bias, self.bias_sums) = (head, head_sums, bias, bias_sums);
@@ -196,8 +223,11 @@ impl Model {
         let _ = self.bias.fill_(f64::NAN);
     }
 
-    /// Adds what predicts to a folder, under `name`.
+    /// Adds what predicts to a folder, under `name`: the trained rows and their numbers, head, and bias. No
+    /// optimizer.
     pub(super) fn save_weights(&self, name: &str, saved: &mut Saved) {
+        // A row whose sum is zero had no gradient yet, and is zero itself. (But for gradients below 4e-23, whose
+        // squares underflow.)
         let rows = self.table_sums.nonzero().view([-1]);
         saved.add(&format!("{name}.table.rows"), &rows);
         saved.add(&format!("{name}.table.weight"), &self.table.index_select(0, &rows));
@@ -205,7 +235,12 @@ impl Model {
         saved.add(&format!("{name}.bias.weight"), &self.bias);
     }
 
-    /// Takes what [`Model::save_weights`] wrote.
+    /// Takes what [`Model::save_weights`] wrote. Sums stay as they are: such a model predicts only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`](crate::error::Error::Checkpoint) for a tensor that is missing, of another shape, or not
+    /// finite.
     pub(super) fn load_weights(&mut self, name: &str, loaded: &Loaded) -> Result<()> {
         let (buckets, dimension) = self.table.size2().unwrap_or((0, 0));
         let rows = loaded.rows(&format!("{name}.table.rows"), buckets)?;
@@ -228,6 +263,7 @@ impl Model {
         }
     }
 
+    /// What is kept whole, by name, in the order in which it is taken up again.
     fn dense(&self) -> [(&'static str, &Tensor); 4] {
         [
             ("head.weight", &self.head),
@@ -237,7 +273,12 @@ impl Model {
         ]
     }
 
-    /// Takes this copy's tensors from a checkpoint.
+    /// Takes this copy's tensors from a checkpoint. All of them are checked before the first is put in place.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Checkpoint`](crate::error::Error::Checkpoint) for a tensor that is missing, of another shape, or not
+    /// finite.
     pub(super) fn load(&mut self, name: &str, loaded: &Loaded) -> Result<()> {
         let (buckets, dimension) = self.table.size2().unwrap_or((0, 0));
         let rows = loaded.rows(&format!("{name}.table.rows"), buckets)?;
@@ -259,7 +300,8 @@ impl Model {
     }
 }
 
-/// Rows of probabilities, each renormalised within its candidates.
+/// Rows of probabilities, each renormalised within its candidates: the distribution with which the cross-entropy has
+/// the gradient of -ln of the candidates' sum.
 fn within(predicted: &Tensor, candidates: &Tensor) -> Tensor {
     // A little for each candidate, so that a row is a distribution even where the student finds all of them impossible.
     let listed = (predicted + 1e-12) * candidates;

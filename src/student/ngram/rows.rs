@@ -1,4 +1,7 @@
 //! What a training step is computed on: the examples, and texts made from them to regularise.
+//!
+//! The step minimises loss + regularisation x (perturbed + mixed), each a mean over its own rows that the copy may
+//! see. All three go through the same softmax, so they are one batch, and a row's share says how much it counts.
 
 use std::borrow::Cow;
 
@@ -8,13 +11,15 @@ use super::model::Batch;
 use crate::base::random::rng;
 use crate::student::{Encoded, Example, Fold, Objective, mixing_weight};
 
-/// Share of a text's n-grams that are left out of a perturbed text.
+/// Share of a text's n-grams that are left out of a perturbed text. As dropout of the encoder's usual rate.
 const DROPPED: f32 = 0.1;
 
 /// One text of a step.
 struct Row<'a> {
+    /// Borrowed from the example, or made for the step.
     text: Cow<'a, Encoded>,
     target: Cow<'a, [f32]>,
+    /// The copy that must not see it, as the example's; of two mixed texts it is the same.
     held_out: Fold,
     term: Term,
 }
@@ -22,18 +27,23 @@ struct Row<'a> {
 /// The terms of an [`Objective`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Term {
+    /// The example as it is, with its target.
     Loss,
+    /// With n-grams left out, towards its steady distribution.
     Perturbed,
+    /// Of two texts, towards the mix of their steady distributions.
     Mixed,
 }
 
 /// See the module.
 pub(super) struct Rows<'a> {
     rows: Vec<Row<'a>>,
+    /// The weight of each of the last two terms.
     regularisation: f32,
 }
 
 impl<'a> Rows<'a> {
+    /// Draws come from the objective's seed, in the order of the batch, and are the same for all copies.
     pub(super) fn new(batch: &[Example<'a>], objective: Objective) -> Self {
         let rng = &mut rng(objective.seed, "regularise", &[]);
         let row = |example: &Example<'a>| {
@@ -48,7 +58,8 @@ impl<'a> Rows<'a> {
                 let held_out = example.held_out;
                 let text = Cow::Owned(perturbed(example.text, rng));
                 rows.push(Row { text, target: Cow::Borrowed(*target), held_out, term: Term::Perturbed });
-                // With the next text of the same fold, so that what is held out from a copy stays so.
+                // The search goes round once. A text that is alone in its fold is not mixed. With the next text of the
+                // same fold, so that what is held out from a copy stays so.
                 let others = steady.iter().cycle().skip(place + 1).take(steady.len() - 1);
                 if let Some((other, also)) = others.into_iter().find(|(other, _)| other.held_out == held_out) {
                     let weight = mixing_weight(rng);
@@ -68,7 +79,8 @@ impl<'a> Rows<'a> {
         Batch::new(&rows, labels)
     }
 
-    /// What each row counts for the copy `fold`: nothing if it is held out, and else its part in the mean of its term.
+    /// What each row counts for the copy `fold`: nothing if it is held out, and else its part in the mean of its
+    /// term. In the order of the rows; a term's shares sum to its weight, or to 0 where the copy sees none of it.
     pub(super) fn shares(&self, fold: Fold) -> Vec<f32> {
         let seen = |row: &&Row<'_>| row.held_out != fold;
         let share = |term: Term| {
@@ -87,14 +99,15 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Some n-grams left out, and the others larger by as much.
+/// Some n-grams left out, and the others larger by as much, so that the mean over draws is the text itself.
 fn perturbed(text: &Encoded, rng: &mut impl Rng) -> Encoded {
     let kept = text.ids.iter().zip(&text.weights).filter(|_| rng.random::<f32>() >= DROPPED);
     let (ids, weights) = kept.map(|(&id, &weight)| (id, weight / (1.0 - DROPPED))).unzip();
     Encoded { ids, weights, ..Encoded::default() }
 }
 
-/// The text whose embedding is `weight` times that of `a` and the rest that of `b`.
+/// The text whose embedding is `weight` times that of `a` and the rest that of `b`. An n-gram of both is there twice,
+/// which sums do not mind.
 fn mix(a: &Encoded, b: &Encoded, weight: f32) -> Encoded {
     let scaled = |text: &Encoded, by: f32| text.weights.iter().map(move |weight| by * weight).collect::<Vec<_>>();
     Encoded {
