@@ -175,10 +175,12 @@ impl Intake {
     fn rows(&mut self) -> Result<(Vec<Row>, bool)> {
         let (mut rows, mut first) = (Vec::new(), None);
         while rows.len() < TOGETHER && !self.halt.is_halted() {
+            let asked = Instant::now();
             let Some(row) = in_stage("corpus", || self.corpus.next_row())? else { return Ok((rows, true)) };
             self.progress.rows.add(1);
             rows.push(row);
-            if first.get_or_insert_with(Instant::now).elapsed() > WAIT {
+            // A row that was long in coming does not wait for the next one, which may be as long.
+            if asked.elapsed() > WAIT || first.get_or_insert_with(Instant::now).elapsed() > WAIT {
                 break;
             }
         }

@@ -113,6 +113,11 @@ impl Ledger {
         })
     }
 
+    /// Whether there is a cap, so that what a request costs at most must be known.
+    pub(crate) fn has_cap(&self) -> bool {
+        self.cap.is_some()
+    }
+
     /// Takes up what the run directory `dir`, whose stored answers cost `recorded`, has spent. Writes nothing: that begins
     /// with the first request.
     ///

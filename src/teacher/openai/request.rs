@@ -179,10 +179,10 @@ impl OpenAi {
         Ok((admitted, dialect, body))
     }
 
-    /// The request as it is sent. An error where prices are set and the server takes no bound on an answer: the worst
+    /// The request as it is sent. An error where a cap is set and the server takes no bound on an answer: the worst
     /// case that was reserved would then be no bound on what it costs.
     fn body(&self, messages: &[Message<'_>], dialect: Dialect) -> Result<Vec<u8>, String> {
-        if self.config.price.is_some() && dialect.token_limit == TokenLimit::None {
+        if self.ledger.has_cap() && dialect.token_limit == TokenLimit::None {
             return Err(
                 "the server takes no limit of an answer's tokens, so run.max_cost cannot be kept: leave it out"
                     .to_owned(),
