@@ -16,7 +16,7 @@ pub(super) fn run(args: &AuditArgs) -> Result<()> {
             let message = format!("--sample draws from one run directory; {} are given\n", args.dirs.len());
             clap::Error::raw(clap::error::ErrorKind::TooManyValues, message).exit()
         };
-        let drawn = draw(dir, args.sample.unwrap_or_default(), args.seed)?;
+        let drawn = draw(dir, args.sample.map_or(0, std::num::NonZero::get), args.seed)?;
         for row in &drawn {
             writeln!(out, "{}", serde_json::to_string(row)?)?;
         }

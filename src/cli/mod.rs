@@ -206,9 +206,9 @@ struct AuditArgs {
     /// Run directories; several are compared.
     #[arg(required = true)]
     dirs: Vec<PathBuf>,
-    /// Draw so many of the final labels and print them as JSON lines, to fill in "gold".
+    /// Draw so many of the final labels and print them as JSON lines, to fill in "gold"; this or --gold.
     #[arg(long, value_name = "N", conflicts_with = "gold", required_unless_present = "gold")]
-    sample: Option<usize>,
+    sample: Option<std::num::NonZeroUsize>,
     /// Of the draw.
     #[arg(long, default_value_t = 0)]
     seed: u64,

@@ -77,7 +77,7 @@ fn at_rest(view: &RunView, status: Option<&Status>, out: &mut dyn Write) -> Resu
     }
     // How much is left is not known from the run's files: that takes reading the corpus.
     if state == STOPPED {
-        let rest = "of the corpus is not read yet; `candist plan CONFIG` counts it";
+        let rest = "of the corpus, if it was not read to its end; `candist plan CONFIG` counts it";
         writeln!(out, "  {:<18}{:>14}  {rest}", "pending", "the rest")?;
     }
     spent(view, &counts, out)?;

@@ -88,7 +88,10 @@ impl<'a> Wanted<'a> {
             let labels = view.labels();
             let Some(known) = labels.resolve(label) else {
                 let near = labels.nearest(label).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
-                let message = format!("has no label {label:?} among those of its task{near}");
+                let message = format!(
+                    "has no label {label:?} among those of its task{near} (`candist tail {}` shows what they are)",
+                    args.dir.display()
+                );
                 return Err(Error::Unfit { path: args.dir.clone(), message }.into());
             };
             // As the log spells it: events are compared by their labels' names.

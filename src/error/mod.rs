@@ -18,7 +18,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The configuration cannot be read.
-    #[error("cannot read the configuration {}: check the path", path.display())]
+    #[error(
+        "cannot read the configuration {}: check the path. (A run directory is read by `candist status`, `tail`, and \
+         `check --deep`)", path.display()
+    )]
     ConfigFile {
         /// The configuration.
         path: PathBuf,

@@ -211,8 +211,10 @@ impl Intake {
                 Seen::Before(_) => continue,
                 Seen::Clash => {
                     let id = &sample.id.0;
-                    let reason =
-                        format!("the id {id:?} was used for another text before: give every text an id of its own");
+                    let reason = format!(
+                        "the id {id:?} was used for another text before: give every text an id of its own, also one \
+                         that was changed"
+                    );
                     self.bad_row(line, reason)?;
                     continue;
                 }
