@@ -6,6 +6,8 @@
 //! `theta = (1 - a) / (C m lambda + 1 - a)`, `phi = 1 - C m lambda / (C m lambda + (m / C) (a - b) + 1 - a)`,
 //! with softmax linearised at zero. What follows: a student of second-ranked candidates too is right wherever the true
 //! label is likelier than each other one; a student of first labels needs a margin for that.
+//!
+//! Figures here are small enough to compute by hand or by plain iteration; nothing of this is in the program.
 
 use crate::student::{argmax, softmax};
 

@@ -7,7 +7,7 @@ use crate::domain::label::LabelId;
 use crate::domain::sample::{SampleId, TextHash, short_hash, to_hex};
 
 /// Hash of all that determines an answer: text, model, rendered prompt, decoding parameters. An answer that is stored
-/// under it is never paid for again; another way to make it asks everything anew.
+/// under it is not asked for again, unless it was useless; another way to make the key asks everything anew.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AnswerKey(pub [u8; 16]);
 

@@ -31,6 +31,7 @@ impl Opinion {
                 opinion.weights.extend(weights.get(rank));
             }
         }
+        // Half of the weights would be worse than none: whoever tilts by them needs one a label.
         if opinion.weights.len() != opinion.labels.len() || !opinion.weights.iter().all(|&weight| weight > 0.0) {
             opinion.weights.clear();
         }
@@ -57,6 +58,7 @@ impl Opinion {
                 }
             }
         }
+        // A stable sort: what is equal in both stays in the order in which it was first named.
         votes.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.2.total_cmp(&a.2)));
         let (labels, weights): (Vec<_>, Vec<_>) =
             votes.into_iter().map(|(label, votes, _)| (label, (votes / draws) as f32)).unzip();

@@ -65,13 +65,15 @@ impl Problems {
 
     pub(crate) fn push(&mut self, mut problem: Problem) {
         problem.key = problem.key.map(|key| self.as_typed(&key));
-        // A key of the wrong type is taken out and then missing as well: the first complaint is the true one.
+        // A problem of the whole file has no key, and is never a repetition. A key of the wrong type is taken out and
+        // then missing as well: the first complaint is the true one.
         if problem.key.is_none() || !self.problems.iter().any(|other| other.key == problem.key) {
             self.problems.push(problem);
         }
     }
 
-    /// The value at `key` was taken out: what comes after it in an array keeps the place that it was typed at.
+    /// The value at `key`, which is wrong, was taken out of what is parsed, so that the rest can be looked at: what
+    /// comes after it in an array keeps the place that it was typed at. A key that ends in no index changes nothing.
     pub(crate) fn take_out(&mut self, key: &str) {
         let typed = self.as_typed(key);
         if let Some((array, index)) = typed.rsplit_once('.')
@@ -92,7 +94,7 @@ impl Problems {
         self.problems.iter().any(|problem| problem.key.is_none())
     }
 
-    /// Whether something is wrong below `key`.
+    /// Whether something is wrong below `key`: then what follows from its value is not complained of.
     pub(crate) fn are_below(&self, key: &str) -> bool {
         let keys = self.problems.iter().filter_map(|problem| problem.key.as_deref());
         keys.filter_map(|other| other.strip_prefix(key)).any(|rest| rest.starts_with('.'))

@@ -162,11 +162,13 @@ impl OwnedRun {
                 header
             }
         };
+        // Sinks tell logs apart by it: the same for the same log and settings, another after either changes.
         self.log = to_hex(short_hash(&[header.run.as_bytes(), self.identity.labelling.as_bytes()]));
         pass("before-manifest")?;
         let wanted = Manifest::new(header.run, header.task, self.identity.labelling.clone());
         match manifest {
             Some(manifest) if manifest == wanted => return Ok(()),
+            // The same input log, other settings.
             Some(manifest) if manifest.run == wanted.run => self.label_anew()?,
             _ => {}
         }
@@ -215,6 +217,7 @@ impl OwnedRun {
     /// The first line of the input log, if the log is of this identity. One that is not is moved aside.
     fn fitting_header(&mut self, manifest: Option<&Manifest>) -> Result<Option<Header>> {
         let Some(found) = Header::read(&self.dir)? else {
+            // Something was here before; a new run directory has neither.
             if manifest.is_some() || self.dir.join(LABELS).exists() {
                 // What the labels came of cannot be told any more.
                 self.begin_anew("inputs.jsonl was missing")?;
@@ -222,6 +225,7 @@ impl OwnedRun {
             return Ok(None);
         };
         self.same_task(&found.task, &found.labels)?;
+        // One of the two was copied here from elsewhere, and it is not for us to say which.
         if manifest.is_some_and(|manifest| manifest.run != found.run) {
             return Err(Error::OtherRun { path: self.dir.join("manifest.json") });
         }

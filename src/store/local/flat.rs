@@ -82,6 +82,7 @@ impl<R: Record, D: Disk> FlatReader<R, D> {
     /// [`Error::StoreDamaged`] where they are not, or are not as they were written: the file is cut or was changed
     /// since it was opened, and is to be made anew.
     pub(super) fn range(&self, first: u64, count: usize) -> Result<Vec<R>> {
+        // All of them in one read: a sweep looks up hundreds that lie side by side.
         let size = R::SIZE + CRC;
         let mut bytes = vec![0; count * size];
         self.file
@@ -187,6 +188,7 @@ pub(super) fn read_records<R: Record>(
 ) -> std::io::Result<u64> {
     let mut input = BufReader::with_capacity(1 << 18, reading(file, 0));
     let (mut bytes, mut len) = (vec![0; R::SIZE + CRC], 0);
+    // One buffer for all; a file that is cut within a record ends before it.
     while read_whole(&mut input, &mut bytes)? {
         match open_record(&bytes) {
             Some(record) if accept(len, &record) => len += 1,

@@ -122,6 +122,7 @@ impl Architecture {
         let config: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| wrong(&path, error))?;
         let fields: Fields =
             serde_json::from_value(Value::Object(config.clone())).map_err(|error| wrong(&path, error))?;
+        // By what the file says it is; names of classes in it do not matter.
         let family = match fields.model_type.as_str() {
             "bert" => Family::Bert,
             "roberta" | "xlm-roberta" | "camembert" => Family::Roberta,
@@ -141,6 +142,8 @@ impl Architecture {
         if fields.position_embedding_type.is_some_and(|kind| kind != "absolute") {
             return Err(wrong(&path, "only absolute position embeddings are known"));
         }
+        // Before anything is computed with them: products of these must not overflow, nor ask for more memory than
+        // there is reason to.
         let sizes = [fields.hidden_size, fields.num_attention_heads, fields.intermediate_size];
         if sizes.iter().any(|size| !(1..=1 << 16).contains(size))
             || fields.hidden_size % fields.num_attention_heads != 0
@@ -165,7 +168,8 @@ impl Architecture {
         })
     }
 
-    /// The first position's number: RoBERTa counts from behind the padding's.
+    /// The first position's number: RoBERTa counts from behind the padding's. `pad` comes from the file and is held
+    /// against nothing before.
     pub(super) fn first_position(&self) -> i64 {
         if self.family == Family::Roberta { self.pad + 1 } else { 0 }
     }

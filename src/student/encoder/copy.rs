@@ -117,6 +117,7 @@ impl Copy {
         let count = |of: fn(&Part) -> &Tensor| -> f64 {
             parts.iter().map(|part| of(part).sum(Kind::Float).double_value(&[])).sum::<f64>().max(1.0)
         };
+        // Means are over the whole step, so they are known before its first part.
         let (targets, steady) = (count(|part| &part.has_target), count(|part| &part.has_steady));
         let values: Vec<Tensor> = self.parameters.iter().map(|parameter| parameter.value.shallow_clone()).collect();
         let mut gradients: Vec<Tensor> = Vec::new();
@@ -138,7 +139,8 @@ impl Copy {
         }
         let _guard = tch::no_grad_guard();
         let loss = Tensor::stack(&losses, 0).sum(Kind::Float).double_value(&[]);
-        // The norm is not finite if any of the gradients is not.
+        // Clipping tells it on the way: nothing is asked twice of a large model. The norm is not finite if any of the
+        // gradients is not.
         if !loss.is_finite() || !clip(&mut gradients, MOST_NORM).is_finite() {
             return false;
         }
@@ -163,8 +165,11 @@ impl Copy {
     /// The cross-entropy of each text under another dropout, and of each mixed with another of the part. What is
     /// mixed are pooled vectors, before the head: sequences of tokens have other lengths.
     fn regularised(&self, part: &Part, noise: &Noise) -> Tensor {
+        // A second time through the layers, so dropout draws anew: that is the perturbation.
         let pooled = self.pooled(&part.input, noise);
         let log_p = self.head.forward(&pooled, noise).log_softmax(-1, Kind::Float);
+        // Distributions are mixed as the texts are. Mixed texts share the layers' result, and only the head is gone
+        // through again.
         let (own, others) = (&part.mixing, 1.0 - &part.mixing);
         let mix = |x: &Tensor| x * own + x.index_select(0, &part.partners) * &others;
         let mixed = self.head.forward(&mix(&pooled), noise).log_softmax(-1, Kind::Float);

@@ -55,18 +55,21 @@ pub(super) fn write(encoder: &Encoder, copy: &Copy, folder: &Path, labels: &[Str
     }
     copy.head.name(architecture, &mut named);
     let model = folder.join("model.safetensors");
+    // Whatever device and precision it was trained with, the file is the same kind of file.
     let named: Vec<(String, Tensor)> = named
         .into_iter()
         .map(|(name, tensor)| (name, tensor.detach().to_device(Device::Cpu).to_kind(tch::Kind::Float).contiguous()))
         .collect();
     let mut saved = crate::student::checkpoint::Saved::new();
     named.iter().for_each(|(name, tensor)| saved.add(name, tensor));
+    // Python's loader refuses a safetensors file that does not say which framework's layout it has.
     saved.write(&model, [("format".to_owned(), "pt".to_owned())].into())?;
 
     let config = config(encoder, count, labels, temperature);
     let path = folder.join("config.json");
     let text = serde_json::to_string_pretty(&config).unwrap_or_default();
     std::fs::write(&path, text + "\n").map_err(Error::run_file("write", &path))?;
+    // Copied byte for byte: a tokenizer that was written anew might split otherwise.
     for file in TOKENIZER_FILES {
         let (from, to) = (encoder.encoder.model.join(file), folder.join(file));
         if from.is_file() {
@@ -85,6 +88,7 @@ fn config(encoder: &Encoder, layers: usize, labels: &[String], temperature: f64)
         super::architecture::Family::Roberta => ("RobertaForSequenceClassification", "num_hidden_layers"),
         super::architecture::Family::DistilBert => ("DistilBertForSequenceClassification", "n_layers"),
     };
+    // Two types of model share RoBERTa's tensors and have class names of their own.
     let class = match config.get("model_type").and_then(Value::as_str) {
         Some("xlm-roberta") => "XLMRobertaForSequenceClassification",
         Some("camembert") => "CamembertForSequenceClassification",
@@ -122,6 +126,8 @@ impl Exported {
         let labels = labels(folder, &architecture.config)?;
         let ours = architecture.config.get(OURS);
         let number = |key: &str| ours.and_then(|ours| ours.get(key)).and_then(Value::as_f64);
+        // Anyone's number: one that is not above 0 would turn labels around, and one that is no f32 would make them
+        // no numbers.
         let temperature = number("temperature")
             .filter(|&temperature| (temperature as f32).is_normal() && temperature > 0.0)
             .unwrap_or(1.0);
@@ -130,6 +136,7 @@ impl Exported {
         let embeddings = Embeddings::read(&architecture, &weights)?;
         let tokens = Tokens::read(folder, longest, embeddings.vocabulary())?;
         let there = |tensor: &Tensor| tensor.to_device(device);
+        // All layers: here nothing is trained, so no layer needs to be apart.
         let layers = (0..architecture.layers)
             .map(|number| Ok(Layer::read(&architecture, &weights, number)?.map(&there)))
             .collect::<Result<Vec<_>>>()?;
@@ -149,6 +156,7 @@ impl Exported {
             texts.iter().map(|text| Encoded { ids: self.tokens.encode(text), ..Encoded::default() }).collect();
         let encoded: Vec<&Encoded> = encoded.iter().collect();
         let mut values = vec![0.0; texts.len() * columns];
+        // Sorted by length for speed; rows go back to the places of their texts.
         for places in together(&encoded, self.trunk.device) {
             let group: Vec<&Encoded> = places.iter().filter_map(|&place| encoded.get(place).copied()).collect();
             let logits = self

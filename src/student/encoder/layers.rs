@@ -160,10 +160,13 @@ impl Layer {
         let [query, key, value, output, attention_norm, up, down, output_norm] = self.parts.as_slice() else {
             return below.with(below.x.shallow_clone());
         };
+        // What the result is of: rows of queries, of residuals, and of all that follows.
         let read = match reads {
             Reads::All => below.with(below.x.shallow_clone()),
             Reads::First => below.firsts(),
         };
+        // Even attention is the mean, and values pass unchanged; the feed-forward part adds nothing. So this is what
+        // the tensors say, at the cost of a sum.
         if self.is_mean {
             let means = below.means();
             let means = if reads == Reads::All { below.spread(&means) } else { means };
@@ -172,6 +175,7 @@ impl Layer {
         }
         let drop = |x: Tensor| noise.drop(x, self.dropout);
         let kind = self.kind;
+        // Post-norm: each part's result is dropped from, added to its input, and normalised.
         let queries = read.with(query.linear(&read.x, kind));
         let attended = below.attend(
             &queries,
@@ -313,6 +317,7 @@ impl Head {
         let dense = if is_mean {
             let unit = Tensor::eye(hidden, (Kind::Float, Device::Cpu)) * POOLED_SCALE;
             Pair { weight: unit, bias: zeros(&[hidden]) }
+        // A folder of a bare BERT has the pooler without the family's prefix; that of a classifier has it.
         } else if architecture.family == Family::Bert && weights.has("pooler.dense.weight")
             || weights.has(&format!("{pooled}.weight"))
         {
@@ -322,6 +327,7 @@ impl Head {
                 bias: weights.encoder(&format!("{name}.bias"), &[hidden])?,
             }
         } else {
+            // The same for all copies, so that the mean of their weights is a model of its own.
             let values: Vec<f32> = (0..hidden * hidden).map(|_| random() * HEAD_DEVIATION as f32).collect();
             Pair { weight: Tensor::from_slice(&values).view([hidden, hidden]), bias: zeros(&[hidden]) }
         };
@@ -335,6 +341,7 @@ impl Head {
     /// The head of a folder that has one, for `labels` labels. For use only: nothing of it is trained.
     pub(super) fn read(architecture: &Architecture, weights: &Weights, labels: i64) -> Result<Self> {
         let hidden = architecture.hidden;
+        // With their whole names, for a head is in classifiers only.
         let pair = |name: &str, rows: i64| -> Result<Pair> {
             Ok(Pair {
                 weight: weights.tensor(&format!("{name}.weight"), &[rows, hidden])?,

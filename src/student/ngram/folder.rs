@@ -93,6 +93,7 @@ impl ExportedNgram {
         let labels = labels
             .filter(|labels| !labels.is_empty())
             .ok_or_else(|| wrong("id2label does not name 0, 1, 2, ..".to_owned()))?;
+        // Bounds of each number alone, as the configuration has them.
         let fits = (1..=4096).contains(&config.dimension)
             && (16..=1 << 24).contains(&config.buckets)
             && (1..=MOST_COPIES).contains(&config.copies)
@@ -102,7 +103,8 @@ impl ExportedNgram {
             return Err(wrong("its numbers are no ngram student's".to_owned()));
         }
         let model = folder.join("model.safetensors");
-        // Wrong in a folder that was handed over is wrong input, and no damage to a run.
+        // The same reader serves checkpoints, whose errors speak of a run. Wrong in a folder that was handed over is
+        // wrong input, and no damage to a run.
         let of_the_model = |error| match error {
             Error::Checkpoint { path, message } => Error::Model { path, message },
             Error::RunFile { path, source, .. } => Error::Model { path, message: source.to_string() },

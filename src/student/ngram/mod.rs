@@ -81,6 +81,8 @@ impl Student for Ngram {
             return Ok(Step::Taken);
         }
         self.compute.begin();
+        // The texts to regularise with are made once, and the same for all copies: a copy leaves out those it must
+        // not see.
         let rows = rows::Rows::new(batch, objective);
         // What all copies have in common is made once.
         let batch = rows.batch(self.labels);
