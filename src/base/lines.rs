@@ -2,6 +2,9 @@
 
 use std::io::{self, BufRead, Read};
 
+/// What some editors put before the first line of UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// One line, without its line ending.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
@@ -37,8 +40,9 @@ impl<R: BufRead> Lines<R> {
     /// Those of reading; what a line holds is no error here.
     pub(crate) fn next_line(&mut self) -> io::Result<Option<(u64, Line)>> {
         let mut bytes = Vec::new();
-        // Two more than the most: the line feed, and one to tell "just fits" from "too long".
-        let limit = self.max_bytes as u64 + 2;
+        // Two more than the most: the line feed, and one to tell "just fits" from "too long". A byte order mark on top.
+        let mark = if self.number == 0 { MARK.len() as u64 } else { 0 };
+        let limit = self.max_bytes as u64 + 2 + mark;
         if (&mut self.input).take(limit).read_until(b'\n', &mut bytes)? == 0 {
             return Ok(None);
         }
@@ -52,8 +56,8 @@ impl<R: BufRead> Lines<R> {
         if bytes.last() == Some(&b'\r') {
             bytes.pop();
         }
-        if self.number == 1 && bytes.starts_with(b"\xef\xbb\xbf") {
-            bytes.drain(..3);
+        if self.number == 1 && bytes.starts_with(MARK) {
+            bytes.drain(..MARK.len());
         }
         let line = if bytes.len() > self.max_bytes {
             Line::TooLong
@@ -78,6 +82,9 @@ mod tests {
     fn endings_marks_and_lengths() {
         let text = |text: &str| Line::Text(text.to_owned());
         assert_eq!(all(b"\xef\xbb\xbfa\r\n\nb", 3), [text("a"), text(""), text("b")]);
+        assert_eq!(all(b"\xef\xbb\xbfabc\nd", 3), [text("abc"), text("d")]);
+        assert_eq!(all(b"\xef\xbb\xbfabcd\nd", 3), [Line::TooLong, text("d")]);
+        assert_eq!(all(b"abcdef\nd", 3), [Line::TooLong, text("d")]);
         assert_eq!(
             all(b"abc\nabcd\nabcde\nabcdefgh\nx\n", 3),
             [text("abc"), Line::TooLong, Line::TooLong, Line::TooLong, text("x")]

@@ -334,7 +334,7 @@ fn combine(raw: &RawCandidates, problems: &mut Problems) -> Option<Combine> {
 }
 
 /// Weights of one copy of a student, at most: 1 GiB.
-const MOST_WEIGHTS: u64 = 1 << 28;
+pub(crate) const MOST_WEIGHTS: u64 = 1 << 28;
 
 /// The student, with what is right for its kind where nothing is said.
 fn student(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<StudentConfig> {

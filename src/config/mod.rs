@@ -12,6 +12,7 @@ mod teacher;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use checked::MOST_WEIGHTS;
 pub use checked::{
     Combine, Config, CorpusConfig, DeviceChoice, DistillConfig, EncoderConfig, NgramConfig, Precision, RefineryKind,
     RunConfig, StudentConfig, StudentKind, Task,

@@ -149,6 +149,9 @@ impl Architecture {
             || fields.hidden_size % fields.num_attention_heads != 0
             || !(1..=1 << 20).contains(&fields.max_position_embeddings)
             || !(1..=256).contains(&fields.num_hidden_layers)
+            // A text needs a position for its first and its last mark; RoBERTa's begin behind the padding's.
+            || (family == Family::Roberta
+                && !(0..=fields.max_position_embeddings - 3).contains(&fields.pad_token_id))
         {
             return Err(wrong(&path, "its sizes are no encoder's"));
         }
@@ -168,8 +171,7 @@ impl Architecture {
         })
     }
 
-    /// The first position's number: RoBERTa counts from behind the padding's. `pad` comes from the file and is held
-    /// against nothing before.
+    /// The first position's number: RoBERTa counts from behind the padding's.
     pub(super) fn first_position(&self) -> i64 {
         if self.family == Family::Roberta { self.pad + 1 } else { 0 }
     }

@@ -201,7 +201,8 @@ impl Copy {
             parameter.mean.copy_(&take("mean")?);
             parameter.square.copy_(&take("square")?);
         }
-        self.steps = u64::try_from(steps.int64_value(&[0])).unwrap_or(0);
+        let steps: Option<i64> = (steps.size() == [1]).then(|| steps.int64_value(&[0]));
+        self.steps = steps.and_then(|steps| u64::try_from(steps).ok()).unwrap_or(0);
         Ok(())
     }
 }

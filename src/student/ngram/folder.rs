@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::Model;
 use super::{Ngram, encode, mean_of_copies};
-use crate::config::NgramConfig;
+use crate::config::{MOST_WEIGHTS, NgramConfig};
 use crate::error::{Error, Result};
 use crate::student::checkpoint::{Loaded, Saved};
 use crate::student::folder::read;
@@ -93,9 +93,10 @@ impl ExportedNgram {
         let labels = labels
             .filter(|labels| !labels.is_empty())
             .ok_or_else(|| wrong("id2label does not name 0, 1, 2, ..".to_owned()))?;
-        // Bounds of each number alone, as the configuration has them.
+        // The bounds that the configuration has: a damaged number must not ask for all memory.
         let fits = (1..=4096).contains(&config.dimension)
             && (16..=1 << 24).contains(&config.buckets)
+            && u64::from(config.dimension) * u64::from(config.buckets) <= MOST_WEIGHTS
             && (1..=MOST_COPIES).contains(&config.copies)
             && config.temperature > 0.0
             && (config.temperature as f32).is_normal();
