@@ -89,9 +89,8 @@ impl FencedTokenizer {
     }
 
     /// What a text of so many bytes may become in the normalizer, at most, but for Unicode's own rules, which make of a
-    /// letter eleven times as much once. Steps multiply, so they are followed one by one. (A `ByteLevel` or
-    /// `Precompiled` normalizer is taken to keep the length, though the first can double it and the second replace a
-    /// letter by any text.)
+    /// letter eleven times as much once. Steps multiply, so they are followed one by one. (A `Precompiled`
+    /// normalizer is taken to keep the length, though it can replace a letter by any text.)
     pub(crate) fn most_bytes(&self, bytes: usize) -> usize {
         self.tokenizer.get_normalizer().map_or(bytes, |normalizer| normalized(normalizer, bytes))
     }
@@ -108,6 +107,8 @@ fn normalized(normalizer: &NormalizerWrapper, bytes: usize) -> usize {
         NormalizerWrapper::Sequence(steps) => steps.as_ref().iter().fold(bytes, |bytes, step| normalized(step, bytes)),
         NormalizerWrapper::Replace(replace) => replaced(replace, bytes),
         NormalizerWrapper::Prepend(prepend) => bytes.saturating_add(prepend.prepend.len()),
+        // Every byte becomes a letter, those of other scripts one of two bytes.
+        NormalizerWrapper::ByteLevel(_) => bytes.saturating_mul(2),
         _ => bytes,
     }
 }
@@ -174,9 +175,16 @@ mod tests {
     }
 
     #[test]
+    fn many_steps_that_double_are_refused() {
+        let steps = vec![json!({ "type": "ByteLevel" }); 30];
+        assert!(FencedTokenizer::from_bytes(&file(&sequence(&steps))).unwrap_err().contains("its normalizer may turn"));
+    }
+
+    #[test]
     fn what_can_become_of_a_text_is_never_less_than_what_does() {
         let steps = [
             json!({ "type": "Prepend", "prepend": "ab" }),
+            json!({ "type": "ByteLevel" }),
             replace(&json!({ "String": "ab" }), "xyxyx"),
             replace(&json!({ "Regex": "x*" }), "abc"),
             replace(&json!({ "String": "bb" }), ""),
