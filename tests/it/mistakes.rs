@@ -181,7 +181,7 @@ fn threads_that_cannot_be_had_end_the_program_at_once() {
         let mut command = project.command(&verb);
         command.env("RUST_MIN_STACK", (1_u64 << 46).to_string());
         let ended = project.within_a_minute(command).expect_exit(1);
-        ended.expect_said("more threads cannot be started: raise the limit of processes");
+        ended.expect_said("more thread(s) cannot be started: raise the limit of processes");
     }
     assert!(!project.path("run/labels.jsonl").exists());
     project.run();
