@@ -72,6 +72,17 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
+    /// Most of a teacher's first answers name no label of the task.
+    #[error(
+        "teacher {teacher:?} stopped the run: {reason}\nMend that first: the same configuration stops at the stored answers again, \
+         without asking."
+    )]
+    Misfit {
+        /// The teacher.
+        teacher: String,
+        /// What it answers, and likely causes.
+        reason: String,
+    },
     /// A teacher cannot answer anything more for now.
     #[error(
         "teacher {teacher:?} stopped the run: {reason}\nAnswers received so far are stored; run the same command again to go on."

@@ -97,6 +97,9 @@ impl Asker {
     /// What the teachers say of one sample, or why they say nothing.
     pub(crate) async fn answer(self, question: Question) -> Result<Reply> {
         let Question { sample, slots, claim, arrived } = question;
+        if arrived.is_none() {
+            self.look_at_stored(&slots)?;
+        }
         let answered = match self.combine {
             Combine::Union => self.union(&sample, &slots).await,
             Combine::Cascade => self.cascade(&sample, &slots).await,
@@ -218,7 +221,7 @@ impl Asker {
             let misfit = is_new
                 .then(|| fit.look(&answer))
                 .flatten()
-                .map(|reason| self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
+                .map(|reason| self.halted(Error::Misfit { teacher: teacher.name().to_owned(), reason }));
             // Under the id of who asked first; others with the same question find it by its key.
             let record = AnswerRecord {
                 key: cell.key,
@@ -251,6 +254,20 @@ impl Asker {
     }
 
     /// A place where tests kill or fail the program.
+    /// Stored answers tell of the fit as new ones do: a run that was stopped for it asks nobody to find out again.
+    fn look_at_stored(&self, slots: &[Vec<Slot>]) -> Result<()> {
+        for ((teacher, fit), draws) in self.teachers.iter().zip(slots) {
+            for slot in draws {
+                if let Slot::Stored(record) = slot
+                    && let Some(reason) = fit.look(&record.answer)
+                {
+                    return Err(Error::Misfit { teacher: teacher.name().to_owned(), reason });
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn failpoint(&self, name: &'static str) -> Result<(), NoAnswer> {
         pass(name).map_err(|error| self.halted(error))
     }

@@ -50,6 +50,11 @@ fn labels_that_do_not_fit_stop_the_run_early() {
     let requests = server.replay.stats().requests;
     assert!((50..=50 + 64).contains(&requests), "{requests}");
     assert!(!project.path("run/labels.jsonl").exists() || project.labels().is_empty(), "no label was made up");
+    // A loop of runs pays no second time to find out the same.
+    let again = project.candist(&["run", "config.toml"]).expect_exit(3);
+    again.expect_said("answers name no label of the task").expect_said("Mend that first");
+    let more = server.replay.stats().requests - requests;
+    assert!(more <= 8, "{more}");
 }
 
 #[test]

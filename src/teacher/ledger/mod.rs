@@ -82,6 +82,8 @@ pub struct Ledger {
     sums: Mutex<Sums>,
     /// No sum passes it; none without one.
     cap: Option<Decimal>,
+    /// How many times its worst case a request cost, at most; 1 where servers keep to what they are asked for.
+    excess: Mutex<Decimal>,
     desk: Mutex<Desk>,
     /// Whether there is a file: then everything is written down, so that its sums stay whole.
     kept: AtomicBool,
@@ -106,6 +108,7 @@ impl Ledger {
         Arc::new(Self {
             sums: Mutex::default(),
             cap,
+            excess: Mutex::new(Decimal::ONE),
             desk: Mutex::default(),
             kept: AtomicBool::new(false),
             last_minute: Mutex::default(),
@@ -168,7 +171,9 @@ impl Ledger {
         lock(&self.last_minute).remove(to).unwrap_or_default()
     }
 
-    /// Reserves `worst`; waits while others' reservations may still come back smaller.
+    /// Reserves `worst`; waits while others' reservations may still come back smaller. Where an answer cost more than was
+    /// reserved for it (a server that heeds no bound, or adds to the prompt), as many times more is reserved from then on:
+    /// only what is on its way at that moment can pass the cap.
     ///
     /// # Errors
     ///
@@ -177,13 +182,13 @@ impl Ledger {
         loop {
             // Before the look, so that what is freed between look and wait wakes it.
             let freed = self.freed.notified();
-            match self.try_reserve(worst) {
-                Some(true) => break,
+            let amount = worst.saturating_mul(*lock(&self.excess));
+            match self.try_reserve(amount) {
+                Some(true) => return Ok(Reservation { ledger: Some(Arc::clone(self)), worst, amount, number: None }),
                 Some(false) => freed.await,
-                None => return Err(self.refusal(worst)),
+                None => return Err(self.refusal(amount)),
             }
         }
-        Ok(Reservation { ledger: Some(Arc::clone(self)), amount: worst, number: None })
     }
 
     /// Whether there was room; `None` if there will be none. Looked at and reserved under one lock: no two can take the
@@ -208,6 +213,22 @@ impl Ledger {
             "run.max_cost is reached: {spent} of {cap} is spent, and the next request may cost {}. Raise max_cost to go on",
             worst.normalize()
         ))
+    }
+
+    /// Learns from what a request cost whose worst case was `worst`.
+    fn learn(&self, worst: Decimal, cost: Option<Decimal>) {
+        let times = cost.filter(|_| self.cap.is_some()).and_then(|cost| cost.checked_div(worst));
+        let mut excess = lock(&self.excess);
+        if let Some(times) = times.filter(|times| times > &*excess) {
+            if *excess == Decimal::ONE {
+                tracing::warn!(
+                    "an answer cost {} times what it was to cost at most: the server heeds no max_tokens, adds to the \
+                     prompt, or the prices are not right. From now on as much is set aside for each request",
+                    times.round_dp(1)
+                );
+            }
+            *excess = times;
+        }
     }
 
     /// Hands a note to the scribe, who begins with the first: a run that asks nobody leaves no file, and what is there
@@ -305,6 +326,9 @@ fn read_book(dir: &Path, recorded: Decimal, at_most: Option<Decimal>) -> Result<
 pub struct Reservation {
     /// Until the request has ended.
     ledger: Option<Arc<Ledger>>,
+    /// What it should cost at most.
+    worst: Decimal,
+    /// What is set aside for it.
     amount: Decimal,
     /// Its number on file, if it is there.
     number: Option<u64>,
@@ -361,6 +385,7 @@ impl Reservation {
     /// wait for room.
     fn end(&mut self, cost: Option<Decimal>, tokens: Option<u32>) {
         let Some(ledger) = self.ledger.take() else { return };
+        ledger.learn(self.worst, cost);
         {
             let mut sums = lock(&ledger.sums);
             sums.reserved -= self.amount;

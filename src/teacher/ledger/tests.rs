@@ -181,3 +181,15 @@ async fn requests_of_the_last_minute_are_handed_out_once() {
     assert_eq!(tokens, [3, 7]);
     assert!(again.take_last_minute("a").is_empty());
 }
+
+/// As a server does that heeds no bound on answers: what was on its way then is all that can pass the cap.
+#[tokio::test]
+async fn after_an_answer_above_its_bound_more_is_set_aside() {
+    let ledger = Ledger::new(Some(dollars("1.00")));
+    let mut spent = Decimal::ZERO;
+    while let Ok(reservation) = ledger.reserve(dollars("0.01")).await {
+        reservation.settle(dollars("0.07"), None);
+        spent += dollars("0.07");
+    }
+    assert_eq!(spent, dollars("0.98"));
+}

@@ -221,7 +221,10 @@ impl Doubt {
         }
         // Whoever comes to this first decides for all, so that all say the same.
         let count = state.refused.len();
-        let settings = format!("{message} {count} different text(s) were refused and none was answered.");
+        let settings = format!(
+            "{message} {count} different text(s) were refused and none was answered. (If the first texts are too long for the model: put \
+             shorter ones before them.)"
+        );
         state.settings = Some(settings.clone());
         drop(state);
         self.changed.notify_waiters();

@@ -79,7 +79,7 @@ impl Redactor {
 }
 
 /// How many bytes of `text` spell `needle`, if it begins with it: each character as it is, or escaped as JSON (once or more
-/// often), URLs or HTML do.
+/// often), C, Python, Rust, URLs or HTML do.
 fn spelled(text: &[u8], needle: &[u8]) -> Option<usize> {
     let mut rest = text;
     for &byte in needle {
@@ -102,8 +102,24 @@ fn character(text: &[u8], byte: u8) -> Option<&[u8]> {
             if escaped == byte {
                 return Some(rest);
             }
-            let number = if escaped == b'u' { rest.split_at_checked(4)? } else { return None };
-            (hex(number.0)? == u32::from(byte)).then_some(number.1)
+            let (digits, rest) = match escaped {
+                b'u' if rest.first() == Some(&b'{') => {
+                    let end = rest.iter().take(10).position(|&next| next == b'}')?;
+                    (rest.get(1..end)?, rest.get(end + 1..)?)
+                }
+                b'u' => rest.split_at_checked(4)?,
+                b'U' => rest.split_at_checked(8)?,
+                b'x' => rest.split_at_checked(2)?,
+                // Octal, as C has it: the first of three figures is the one that was taken.
+                b'0'..=b'3' => {
+                    let (more, rest) = rest.split_at_checked(2)?;
+                    let digits = [&[escaped], more].concat();
+                    let value = u32::from_str_radix(std::str::from_utf8(&digits).ok()?, 8).ok()?;
+                    return (value == u32::from(byte)).then_some(rest);
+                }
+                _ => return None,
+            };
+            (hex(digits)? == u32::from(byte)).then_some(rest)
         }
         b'%' => {
             // `%` may be encoded itself, once or more often.
@@ -166,6 +182,8 @@ mod tests {
             KEY.replace('/', "\\/"),
             KEY.replace('c', "\\u0063"),
             KEY.replace('c', "\\\\u0063").replace('/', "\\\\\\/"),
+            KEY.replace('c', "\\x63").replace('/', "\\057"),
+            KEY.replace('c', "\\u{63}").replace('/', "\\U0000002f"),
             KEY.replace('/', "%2F").replace('+', "%2b"),
             KEY.replace('/', "%252F"),
             KEY.replace('/', "&#47;").replace('+', "&#x2B;"),

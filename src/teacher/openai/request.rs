@@ -291,10 +291,13 @@ impl OpenAi {
 
     /// What an answer cost: as the provider says, or by its tokens.
     /// `share` is the part of the price that is charged: 1, or that of a batch file. It does not touch what the
-    /// provider itself says that it charged. `None` where there are no prices, or the provider counted no tokens.
+    /// provider itself says that it charged. `None` where there are no prices, or the provider counted no tokens. That an
+    /// answer was for nothing is not believed where there are prices: it is what a proxy says that does not know them,
+    /// and one that passes the bill on to another account.
     pub(super) fn cost(&self, answer: &Answer, share: Decimal) -> Option<Decimal> {
         let price = self.config.price.as_ref();
-        answer.cost.or_else(|| Some((price?.of(&answer.usage?) * share).normalize()))
+        let by_price = || Some((price?.of(&answer.usage?) * share).normalize());
+        answer.cost.filter(|cost| !cost.is_zero()).or_else(by_price).or(answer.cost)
     }
 
     /// A reply without an answer: the dialect's fault, or whoever else's.
