@@ -74,8 +74,8 @@ pub enum Error {
     },
     /// Most of a teacher's first answers name no label of the task.
     #[error(
-        "teacher {teacher:?} stopped the run: {reason}\nMend that first: the same configuration stops at the stored answers again, \
-         without asking."
+        "teacher {teacher:?} stopped the run: {reason}\nMend that first: the same configuration would be stopped again, \
+         and some 50 answers more be paid for."
     )]
     Misfit {
         /// The teacher.

@@ -97,9 +97,6 @@ impl Asker {
     /// What the teachers say of one sample, or why they say nothing.
     pub(crate) async fn answer(self, question: Question) -> Result<Reply> {
         let Question { sample, slots, claim, arrived } = question;
-        if arrived.is_none() {
-            self.look_at_stored(&slots)?;
-        }
         let answered = match self.combine {
             Combine::Union => self.union(&sample, &slots).await,
             Combine::Cascade => self.cascade(&sample, &slots).await,
@@ -189,8 +186,6 @@ impl Asker {
         sample: &Sample,
         draw: u32,
     ) -> Result<AnswerRecord, NoAnswer> {
-        // Texts that are asked about again are the hard ones: they say nothing of how well answers fit the task.
-        let is_new = cell.attempts.load(Ordering::Relaxed) == 0;
         loop {
             if self.halt.is_halted() {
                 return Err(NoAnswer::Halted);
@@ -218,7 +213,8 @@ impl Asker {
                 return Err(self.halted(Error::TeacherStopped { teacher: teacher.name().to_owned(), reason }));
             }
             // At once, before this answer is stored: others are sent meanwhile.
-            let misfit = is_new
+            let misfit = cell
+                .tells_fit
                 .then(|| fit.look(&answer))
                 .flatten()
                 .map(|reason| self.halted(Error::Misfit { teacher: teacher.name().to_owned(), reason }));
@@ -254,20 +250,6 @@ impl Asker {
     }
 
     /// A place where tests kill or fail the program.
-    /// Stored answers tell of the fit as new ones do: a run that was stopped for it asks nobody to find out again.
-    fn look_at_stored(&self, slots: &[Vec<Slot>]) -> Result<()> {
-        for ((teacher, fit), draws) in self.teachers.iter().zip(slots) {
-            for slot in draws {
-                if let Slot::Stored(record) = slot
-                    && let Some(reason) = fit.look(&record.answer)
-                {
-                    return Err(Error::Misfit { teacher: teacher.name().to_owned(), reason });
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn failpoint(&self, name: &'static str) -> Result<(), NoAnswer> {
         pass(name).map_err(|error| self.halted(error))
     }

@@ -45,6 +45,8 @@ pub(crate) struct AnswerCell {
     pub(crate) attempts: AtomicU32,
     /// Tries after which an answer without labels is let be.
     pub(crate) allowed: u32,
+    /// Whether answers tell how well the task fits. Those to texts that failed before do not: they are the hard ones.
+    pub(crate) tells_fit: bool,
     /// The answer, once it is stored.
     /// Filled by the first task that comes to it; others wait for that one, and take over if it fails.
     pub(crate) record: OnceCell<AnswerRecord>,
@@ -314,7 +316,10 @@ impl Intake {
         match stored {
             Some(record) if !refused_before && record.is_settled(allowed) => Slot::Stored(Box::new(record)),
             _ => {
-                let cell = Arc::new(AnswerCell { key, attempts: attempts.into(), allowed, record: OnceCell::new() });
+                let tells_fit = !self.retry_failures || attempts == 0;
+                let attempts = attempts.into();
+                let record = OnceCell::new();
+                let cell = Arc::new(AnswerCell { key, attempts, allowed, tells_fit, record });
                 window.cells.insert(key, &cell);
                 held.cells.push(Arc::clone(&cell));
                 Slot::Open(cell)

@@ -46,15 +46,10 @@ fn labels_that_do_not_fit_stop_the_run_early() {
     let (from, to) = (config.find("labels = [").unwrap(), config.find("[corpus]").unwrap());
     project.write("config.toml", &format!("{}labels = [\"blue\", \"green\"]\n{}", &config[..from], &config[to..]));
     let run = project.candist(&["run", "config.toml"]).expect_exit(3);
-    run.expect_said("answers name no label of the task").expect_said("Likely causes");
+    run.expect_said("answers name no label of the task").expect_said("Likely causes").expect_said("Mend that first");
     let requests = server.replay.stats().requests;
     assert!((50..=50 + 64).contains(&requests), "{requests}");
     assert!(!project.path("run/labels.jsonl").exists() || project.labels().is_empty(), "no label was made up");
-    // A loop of runs pays no second time to find out the same.
-    let again = project.candist(&["run", "config.toml"]).expect_exit(3);
-    again.expect_said("answers name no label of the task").expect_said("Mend that first");
-    let more = server.replay.stats().requests - requests;
-    assert!(more <= 8, "{more}");
 }
 
 #[test]

@@ -82,8 +82,8 @@ pub struct Ledger {
     sums: Mutex<Sums>,
     /// No sum passes it; none without one.
     cap: Option<Decimal>,
-    /// How many times its worst case a request cost, at most; 1 where servers keep to what they are asked for.
-    excess: Mutex<Decimal>,
+    /// What answers taught of worst cases.
+    lessons: Mutex<Lessons>,
     desk: Mutex<Desk>,
     /// Whether there is a file: then everything is written down, so that its sums stay whole.
     kept: AtomicBool,
@@ -91,6 +91,26 @@ pub struct Ledger {
     last_minute: Mutex<LastMinute>,
     /// Told when a reservation ends: who waits for money looks again.
     freed: Notify,
+}
+
+/// Requests that are on their way under a cap before the first of them told what one costs.
+const FIRST: usize = 4;
+
+/// What the answers so far taught of worst cases.
+#[derive(Debug)]
+struct Lessons {
+    /// Whether any request has ended otherwise than for nothing.
+    answered: bool,
+    /// Reservations that have not ended.
+    open: usize,
+    /// How many times its worst case a request cost, at most; 1 where servers keep to what they are asked for.
+    excess: Decimal,
+}
+
+impl Default for Lessons {
+    fn default() -> Self {
+        Self { answered: false, open: 0, excess: Decimal::ONE }
+    }
 }
 
 /// Why nothing can be reserved, or put on file, any more: in words for a person, with what to do.
@@ -108,7 +128,7 @@ impl Ledger {
         Arc::new(Self {
             sums: Mutex::default(),
             cap,
-            excess: Mutex::new(Decimal::ONE),
+            lessons: Mutex::default(),
             desk: Mutex::default(),
             kept: AtomicBool::new(false),
             last_minute: Mutex::default(),
@@ -173,7 +193,8 @@ impl Ledger {
 
     /// Reserves `worst`; waits while others' reservations may still come back smaller. Where an answer cost more than was
     /// reserved for it (a server that heeds no bound, or adds to the prompt), as many times more is reserved from then on:
-    /// only what is on its way at that moment can pass the cap.
+    /// only what is on its way at that moment can pass the cap,
+    /// and before the first answer that is little ([`FIRST`]).
     ///
     /// # Errors
     ///
@@ -182,7 +203,7 @@ impl Ledger {
         loop {
             // Before the look, so that what is freed between look and wait wakes it.
             let freed = self.freed.notified();
-            let amount = worst.saturating_mul(*lock(&self.excess));
+            let amount = worst.saturating_mul(lock(&self.lessons).excess);
             match self.try_reserve(amount) {
                 Some(true) => return Ok(Reservation { ledger: Some(Arc::clone(self)), worst, amount, number: None }),
                 Some(false) => freed.await,
@@ -195,9 +216,14 @@ impl Ledger {
     /// same room.
     fn try_reserve(&self, worst: Decimal) -> Option<bool> {
         let mut sums = lock(&self.sums);
+        let mut lessons = lock(&self.lessons);
+        if self.cap.is_some() && !worst.is_zero() && !lessons.answered && lessons.open >= FIRST {
+            return Some(false);
+        }
         let fits = |sum: Decimal| self.cap.is_none_or(|cap| sum.saturating_add(worst) <= cap);
         if fits(sums.total()) {
             sums.reserved += worst;
+            lessons.open += 1;
             return Some(true);
         }
         let may_fit = sums.reserved > Decimal::ZERO && fits(sums.recorded.saturating_add(sums.unknown));
@@ -211,23 +237,26 @@ impl Ledger {
         let cap = self.cap.unwrap_or_default().normalize();
         Refused(format!(
             "run.max_cost is reached: {spent} of {cap} is spent, and the next request may cost {}. Raise max_cost to go on",
-            worst.normalize()
+            worst.round_dp(6).normalize()
         ))
     }
 
     /// Learns from what a request cost whose worst case was `worst`.
     fn learn(&self, worst: Decimal, cost: Option<Decimal>) {
         let times = cost.filter(|_| self.cap.is_some()).and_then(|cost| cost.checked_div(worst));
-        let mut excess = lock(&self.excess);
-        if let Some(times) = times.filter(|times| times > &*excess) {
-            if *excess == Decimal::ONE {
+        let mut lessons = lock(&self.lessons);
+        lessons.open = lessons.open.saturating_sub(1);
+        // One of unknown outcome teaches nothing, and is no reason to go on slowly for ever.
+        lessons.answered |= cost != Some(Decimal::ZERO);
+        if let Some(times) = times.filter(|times| *times > lessons.excess) {
+            if lessons.excess == Decimal::ONE {
                 tracing::warn!(
                     "an answer cost {} times what it was to cost at most: the server heeds no max_tokens, adds to the \
                      prompt, or the prices are not right. From now on as much is set aside for each request",
                     times.round_dp(1)
                 );
             }
-            *excess = times;
+            lessons.excess = times;
         }
     }
 

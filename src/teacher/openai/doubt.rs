@@ -18,6 +18,9 @@ use super::stop::Stop;
 use crate::domain::sample::TextHash;
 use crate::teacher::AskError;
 
+/// The other thing that it may be.
+const TOO_LONG: &str = "(If the first texts are too long for the model: put shorter ones before them.)";
+
 /// Different texts whose refusal, without any answer, says that it is not the texts: unusual texts come together at the
 /// start of a sorted corpus, but hardly so many; and a refusal costs nothing.
 const SEVERAL: usize = 8;
@@ -221,10 +224,7 @@ impl Doubt {
         }
         // Whoever comes to this first decides for all, so that all say the same.
         let count = state.refused.len();
-        let settings = format!(
-            "{message} {count} different text(s) were refused and none was answered. (If the first texts are too long for the model: put \
-             shorter ones before them.)"
-        );
+        let settings = format!("{message} {count} different text(s) were refused and none was answered. {TOO_LONG}");
         state.settings = Some(settings.clone());
         drop(state);
         self.changed.notify_waiters();
@@ -305,7 +305,13 @@ mod tests {
             (false, false, About::Unclear),
             (false, true, About::Text),
             (true, true, About::Text),
-            (true, false, About::Settings("HTTP 413. 2 different text(s) were refused and none was answered.".into())),
+            (
+                true,
+                false,
+                About::Settings(format!(
+                    "HTTP 413. 2 different text(s) were refused and none was answered. {TOO_LONG}"
+                )),
+            ),
         ] {
             let doubt = Doubt::new(known);
             if ended {
