@@ -121,36 +121,22 @@ fn somebodys_folder_is_left_alone() {
     assert_eq!(std::fs::read_dir(project.path("run")).unwrap().count(), 1);
 }
 
-/// The labels end (their file is taken away), and what is on its way then is kept all the same.
+/// What is on its way is paid for, also when labels or texts can be written no more.
 #[test]
-fn answers_in_flight_survive_the_end_of_the_labels() {
-    let project = Project::new(4);
-    let server = Server::start(&project, Behaviour { latency: Duration::from_millis(300), ..Behaviour::default() });
-    project.configure(&openai(&["all-merged"], &server.url, ""), "");
-    let running = project.start(&["run", "config.toml"]);
-    while !project.path("run/labels.jsonl").exists() || project.labels().is_empty() {
-        std::thread::sleep(Duration::from_millis(5));
+fn answers_in_flight_survive_the_end_of_a_log() {
+    for log in ["labels.jsonl", "inputs.jsonl"] {
+        let project = Project::new(4);
+        let server = Server::start(&project, Behaviour { latency: Duration::from_millis(300), ..Behaviour::default() });
+        project.configure(&openai(&["all-merged"], &server.url, ""), "");
+        let running = project.start(&["run", "config.toml"]);
+        while !project.path("run/labels.jsonl").exists() || project.labels().is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::fs::rename(project.path("run").join(log), project.path("away.jsonl")).unwrap();
+        let ended = crate::support::Finished::of(running.wait_with_output().unwrap()).expect_exit(1);
+        ended.expect_said(&format!("{log} was removed or replaced"));
+        assert_eq!(project.read("run/answers.jsonl").lines().count() as u64, server.replay.stats().requests, "{log}");
     }
-    std::fs::rename(project.path("run/labels.jsonl"), project.path("away.jsonl")).unwrap();
-    let ended = crate::support::Finished::of(running.wait_with_output().unwrap()).expect_exit(1);
-    ended.expect_said("labels.jsonl was removed or replaced");
-    assert_eq!(project.read("run/answers.jsonl").lines().count() as u64, server.replay.stats().requests);
-}
-
-/// So when texts can be placed no more: what is on its way is paid for all the same.
-#[test]
-fn answers_in_flight_survive_the_end_of_the_input_log() {
-    let project = Project::new(4);
-    let server = Server::start(&project, Behaviour { latency: Duration::from_millis(300), ..Behaviour::default() });
-    project.configure(&openai(&["all-merged"], &server.url, ""), "");
-    let running = project.start(&["run", "config.toml"]);
-    while !project.path("run/labels.jsonl").exists() || project.labels().is_empty() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    std::fs::rename(project.path("run/inputs.jsonl"), project.path("away.jsonl")).unwrap();
-    let ended = crate::support::Finished::of(running.wait_with_output().unwrap()).expect_exit(1);
-    ended.expect_said("inputs.jsonl was removed or replaced");
-    assert_eq!(project.read("run/answers.jsonl").lines().count() as u64, server.replay.stats().requests);
 }
 
 /// A cascade goes on while all that was said so far is more than one label.
