@@ -41,7 +41,7 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 complete (what failed is listed), 1 failed, 2 wrong usage, configuration or input, \
-3 incomplete but resumable (texts are unanswered; run the same command again), 130 stopped by Ctrl-C or SIGTERM (resumable).";
+3 incomplete but resumable (texts are unanswered; run the same command again), 130 stopped by Ctrl-C, SIGTERM or SIGHUP (resumable).";
 
 #[derive(Debug, Subcommand)]
 enum Command {
