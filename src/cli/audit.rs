@@ -2,21 +2,54 @@
 //! was filled in.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use candist::{Audit, Share, audit, draw};
+use clap::Args;
 
-use super::{AuditArgs, grouped};
+use super::grouped;
+use super::place::directory;
+
+#[derive(Debug, Args)]
+pub(super) struct AuditArgs {
+    /// Runs: their directories, or the configurations that name them; several are compared.
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Draw so many of the final labels and print them as JSON lines, to fill in "gold"; this or --gold.
+    #[arg(long, value_name = "N", conflicts_with = "gold", required_unless_present = "gold")]
+    sample: Option<std::num::NonZeroUsize>,
+    /// Of the draw.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The filled-in sample.
+    #[arg(long, value_name = "FILE")]
+    gold: Option<PathBuf>,
+    /// The share of wrong labels that is allowed among those that are relied on.
+    #[arg(long, default_value_t = 0.05, value_parser = share)]
+    epsilon: f64,
+    /// The chance that is allowed for there to be more.
+    #[arg(long, default_value_t = 0.05, value_parser = share)]
+    delta: f64,
+    /// Print JSON, one object a run.
+    #[arg(long)]
+    json: bool,
+}
+
+// A share that a promise is made about: 0 could never be kept, and 1 says nothing.
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| "must be between 0 and 1".to_owned())
+}
 
 pub(super) fn run(args: &AuditArgs) -> Result<()> {
     let out = &mut std::io::stdout().lock();
     let Some(gold) = &args.gold else {
         // clap cannot say "one, but only here": said in its words and with its exit code.
-        let [dir] = args.dirs.as_slice() else {
-            let message = format!("--sample draws from one run directory; {} are given\n", args.dirs.len());
+        let [run] = args.runs.as_slice() else {
+            let message = format!("--sample draws from one run directory; {} are given\n", args.runs.len());
             clap::Error::raw(clap::error::ErrorKind::TooManyValues, message).exit()
         };
-        let drawn = draw(dir, args.sample.map_or(0, std::num::NonZero::get), args.seed)?;
+        let drawn = draw(&directory(run)?, args.sample.map_or(0, std::num::NonZero::get), args.seed)?;
         for row in &drawn {
             writeln!(out, "{}", serde_json::to_string(row)?)?;
         }
@@ -28,8 +61,9 @@ pub(super) fn run(args: &AuditArgs) -> Result<()> {
     };
     // Of runs that are as good, the one that was named first. Told only where several are compared, and not in JSON,
     // whose reader can sort.
-    let mut best: Option<(&std::path::Path, f64)> = None;
-    for dir in &args.dirs {
+    let mut best: Option<(PathBuf, f64)> = None;
+    for run in &args.runs {
+        let dir = &directory(run)?;
         let found = audit(dir, gold, args.epsilon, args.delta)?;
         warn(dir, &found);
         if args.json {
@@ -38,11 +72,11 @@ pub(super) fn run(args: &AuditArgs) -> Result<()> {
         } else {
             print(dir, &found, args, out)?;
         }
-        if best.is_none_or(|(_, accuracy)| found.accuracy.estimate > accuracy) {
-            best = Some((dir, found.accuracy.estimate));
+        if best.as_ref().is_none_or(|(_, accuracy)| found.accuracy.estimate > *accuracy) {
+            best = Some((dir.clone(), found.accuracy.estimate));
         }
     }
-    if let Some((dir, accuracy)) = best.filter(|_| args.dirs.len() > 1 && !args.json) {
+    if let Some((dir, accuracy)) = best.filter(|_| args.runs.len() > 1 && !args.json) {
         writeln!(out, "  best on this sample: {} ({:.1}%)", dir.display(), 100.0 * accuracy)?;
     }
     Ok(())

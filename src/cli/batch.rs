@@ -2,11 +2,39 @@
 //! prints the names of its files alone on stdout, for a script to upload.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use candist::{Config, batch};
+use clap::Subcommand;
 
-use super::{BatchCommand, grouped};
+use super::grouped;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum BatchCommand {
+    /// Write what a run would ask as batch input files.
+    Export {
+        /// The configuration (TOML).
+        config: PathBuf,
+        /// The folder for the files.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// The run directory, instead of the configuration's run.dir.
+        #[arg(long, value_name = "DIR")]
+        run_dir: Option<PathBuf>,
+    },
+    /// Take the results of batch files into the run directory; `candist run` then labels with them.
+    Import {
+        /// The configuration (TOML) that the batch files were exported with.
+        config: PathBuf,
+        /// Result files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// The run directory, instead of the configuration's run.dir.
+        #[arg(long, value_name = "DIR")]
+        run_dir: Option<PathBuf>,
+    },
+}
 
 pub(super) fn run(command: BatchCommand) -> Result<()> {
     let out = &mut std::io::stdout().lock();

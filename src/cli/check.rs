@@ -1,21 +1,37 @@
 //! `candist check`
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use candist::config::StudentKind;
 use candist::{Config, Error, FileReport, check, check_deep};
+use clap::Args;
 
 use super::again::start_again_to_compute;
 use super::messages::printable;
+use super::place::directory;
 use super::{Exit, grouped};
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The configuration (TOML); with --deep, the run directory or its configuration.
+    path: PathBuf,
+    /// Read every line of the logs of a run directory and say which are damaged; changes nothing, and exits with 1 if any
+    /// is.
+    #[arg(long)]
+    deep: bool,
+}
 
 /// Problems of one file that are printed, at most.
 const PRINTED: usize = 20;
 
+pub(super) fn run(args: &CheckArgs) -> Result<Exit> {
+    if args.deep { deep(&directory(&args.path)?) } else { configuration(&args.path) }
+}
+
 /// Checks a configuration.
-pub(super) fn run(path: &Path) -> Result<Exit> {
+fn configuration(path: &Path) -> Result<Exit> {
     let config = Config::load(path, None)?;
     if let StudentKind::Encoder(encoder) = &config.student.kind {
         start_again_to_compute(encoder.device, config.student.threads);
@@ -41,7 +57,7 @@ pub(super) fn run(path: &Path) -> Result<Exit> {
 
 /// Checks every line of a run directory. Damage is printed, not an error: all of it is told before the exit says that
 /// there is some.
-pub(super) fn deep(dir: &Path) -> Result<Exit> {
+fn deep(dir: &Path) -> Result<Exit> {
     let reports = check_deep(dir)?;
     let out = &mut std::io::stdout().lock();
     for report in &reports {

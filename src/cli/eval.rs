@@ -1,27 +1,49 @@
 //! `candist eval`: labels against gold, for a person as a table, for a program as JSON with all digits.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use candist::{Confusion, Details, Evaluation, EvaluationOptions, LabelFigures, evaluate};
+use clap::Args;
 
+use super::grouped;
 use super::messages::one_line;
+use super::place::RunArg;
 use super::table::Table;
-use super::{EvalArgs, grouped};
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    #[command(flatten)]
+    run: RunArg,
+    /// Gold labels: JSONL with id and label. Texts that have no label in the run are counted, not judged.
+    #[arg(long, value_name = "FILE")]
+    gold: PathBuf,
+    /// Texts that were not in the corpus, for the student alone: JSONL with text and label.
+    #[arg(long, value_name = "FILE")]
+    held_out: Option<PathBuf>,
+    /// Tell precision, recall and F1 of every label, and which labels are taken for which others.
+    #[arg(long)]
+    details: bool,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
 
 /// Confusions that are printed; JSON has all.
 const CONFUSIONS: usize = 20;
 
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
     let options = EvaluationOptions { gold: &args.gold, held_out: args.held_out.as_deref(), details: args.details };
-    let evaluation = evaluate(&args.dir, options)?;
+    let dir = args.run.dir()?;
+    let evaluation = evaluate(&dir, options)?;
     // On stderr as well as in the table: a file of gold for another corpus shows by this alone.
     if evaluation.missing > 0 {
         tracing::warn!(
             "{} of {} texts with gold have no label in {}: they are not judged",
             grouped(evaluation.missing as u64),
             grouped(evaluation.gold as u64),
-            args.dir.display()
+            dir.display()
         );
     }
     let out = &mut std::io::stdout().lock();

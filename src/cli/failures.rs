@@ -1,22 +1,32 @@
 //! `candist failures`: every text and row without a label of a teacher, with the reason and what the teachers said.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::Result;
 use candist::{AnswerRecord, Failure, FailureKind, RunDir, failed_answers};
+use clap::Args;
 use serde_json::json;
 
 use super::messages::{one_line, printable};
+use super::place::RunArg;
 
-pub(super) fn run(dir: &Path, as_json: bool) -> Result<()> {
-    let view = RunDir::view(dir)?;
+#[derive(Debug, Args)]
+pub(super) struct FailuresArgs {
+    #[command(flatten)]
+    run: RunArg,
+    /// Print JSON, one object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &FailuresArgs) -> Result<()> {
+    let view = RunDir::view(&args.run.dir()?)?;
     let failures = view.failures()?;
     let answers = failed_answers(&view, &failures)?;
     let out = &mut std::io::stdout().lock();
     for failure in &failures {
         let answers = answers.get(&failure.id).map(Vec::as_slice).unwrap_or_default();
-        if as_json { print_json(failure, answers, out)? } else { print(failure, answers, out)? }
+        if args.json { print_json(failure, answers, out)? } else { print(failure, answers, out)? }
     }
     // Unanswered texts are asked again by any run; these only on request, for their answers are paid and stored.
     let retryable = failures.iter().filter(|failure| failure.kind == FailureKind::Sample).count();

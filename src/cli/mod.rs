@@ -10,6 +10,7 @@ mod export;
 mod failures;
 mod folded;
 mod messages;
+mod place;
 mod plan;
 mod predict;
 mod reporter;
@@ -20,12 +21,10 @@ mod table;
 mod tail;
 
 use std::io;
-use std::path::PathBuf;
 
 use anyhow::Result;
-use candist::config::DeviceChoice;
 use candist::internal::can_start;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 use indicatif::ProgressBar;
 use rust_decimal::Decimal;
 
@@ -46,189 +45,30 @@ const EXIT_CODES: &str = "Exit codes: 0 complete (what failed is listed), 1 fail
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Annotate the corpus; goes on where an earlier run stopped.
-    Run(RunArgs),
+    Run(run::RunArgs),
     /// Show what a run would ask, and what that would cost and take; sends nothing.
-    Plan {
-        /// The configuration (TOML).
-        config: PathBuf,
-        /// The run directory, instead of the configuration's run.dir.
-        #[arg(long, value_name = "DIR")]
-        run_dir: Option<PathBuf>,
-    },
+    Plan(plan::PlanArgs),
     /// Ask through a provider's batch files instead of one request at a time.
     #[command(subcommand)]
-    Batch(BatchCommand),
+    Batch(batch::BatchCommand),
     /// Print label events, one JSON line each, also while the run writes them.
-    Tail(TailArgs),
+    Tail(tail::TailArgs),
     /// Show how far a run is.
-    Status(DirArgs),
+    Status(status::StatusArgs),
     /// List what failed, with the reasons and the raw answers.
-    Failures {
-        /// The run directory.
-        dir: PathBuf,
-        /// Print JSON, one object a line.
-        #[arg(long)]
-        json: bool,
-    },
+    Failures(failures::FailuresArgs),
     /// Compare the labels of a run with gold labels.
-    Eval(EvalArgs),
+    Eval(eval::EvalArgs),
     /// Draw a random sample of labels for a person to check, or judge runs by a checked one.
-    Audit(AuditArgs),
+    Audit(audit::AuditArgs),
     /// Write the student of a run to a folder, to label new text with.
-    Export {
-        /// The run directory.
-        dir: PathBuf,
-        /// The new folder: a Hugging Face folder for an encoder student.
-        #[arg(long, value_name = "DIR")]
-        student: PathBuf,
-    },
+    Export(export::ExportArgs),
     /// Label new text with an exported student, without any LLM; prints one JSON line a text.
-    Predict(PredictArgs),
+    Predict(predict::PredictArgs),
     /// Check a configuration without running it, or with --deep every line of a run directory.
-    Check {
-        /// The configuration (TOML); with --deep, the run directory.
-        path: PathBuf,
-        /// Read every line of the logs of a run directory and say which are damaged; changes nothing, and exits with 1 if any
-        /// is.
-        #[arg(long)]
-        deep: bool,
-    },
+    Check(check::CheckArgs),
     /// Print a JSON schema.
-    Schema {
-        /// Of what.
-        #[arg(value_enum)]
-        of: SchemaOf,
-    },
-}
-
-#[derive(Debug, Args)]
-struct RunArgs {
-    /// The configuration (TOML).
-    config: PathBuf,
-    /// The run directory, instead of the configuration's run.dir.
-    #[arg(long, value_name = "DIR")]
-    run_dir: Option<PathBuf>,
-    /// Ask again about the texts whose answers named no label.
-    #[arg(long)]
-    retry_failures: bool,
-    /// Send again what a changed prompt, model or parameter asks for, however much it is.
-    #[arg(long)]
-    yes: bool,
-    /// Say nothing but warnings and errors.
-    #[arg(short, long)]
-    quiet: bool,
-    /// Exit with 1 where a row could not be read or a text got no candidate.
-    #[arg(long)]
-    strict: bool,
-}
-
-#[derive(Debug, Subcommand)]
-enum BatchCommand {
-    /// Write what a run would ask as batch input files.
-    Export {
-        /// The configuration (TOML).
-        config: PathBuf,
-        /// The folder for the files.
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// The run directory, instead of the configuration's run.dir.
-        #[arg(long, value_name = "DIR")]
-        run_dir: Option<PathBuf>,
-    },
-    /// Take the results of batch files into the run directory; `candist run` then labels with them.
-    Import {
-        /// The configuration (TOML) that the batch files were exported with.
-        config: PathBuf,
-        /// Result files.
-        #[arg(required = true)]
-        files: Vec<PathBuf>,
-        /// The run directory, instead of the configuration's run.dir.
-        #[arg(long, value_name = "DIR")]
-        run_dir: Option<PathBuf>,
-    },
-}
-
-#[derive(Debug, Args)]
-struct DirArgs {
-    /// The run directory.
-    dir: PathBuf,
-}
-
-#[derive(Debug, Args)]
-struct TailArgs {
-    /// The run directory.
-    dir: PathBuf,
-    /// Wait for more, also for a run that has not begun; ends by Ctrl-C.
-    #[arg(short, long)]
-    follow: bool,
-    /// Begin with this offset.
-    #[arg(long, value_name = "OFFSET", default_value_t = 0)]
-    from: u64,
-    /// Only final labels: a text's when it becomes final, and again only where a later end of the corpus changed it.
-    ///
-    /// A corpus may grow after its end, so a label is final for good so far. No final label of a text is printed twice; of
-    /// several lines with the same id, the last holds.
-    #[arg(long = "final")]
-    only_final: bool,
-    /// One line a text, the event that holds now, in the order of the log; then end.
-    ///
-    /// What else is asked for (--final, --label, ...) is asked of these events.
-    #[arg(long, conflicts_with = "follow")]
-    latest: bool,
-    /// Only events with this label.
-    #[arg(long)]
-    label: Option<String>,
-    /// Only events with at least this confidence, 0 to 1.
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = confidence)]
-    min_confidence: f64,
-}
-
-#[derive(Debug, Args)]
-struct EvalArgs {
-    /// The run directory.
-    dir: PathBuf,
-    /// Gold labels: JSONL with id and label. Texts that have no label in the run are counted, not judged.
-    #[arg(long, value_name = "FILE")]
-    gold: PathBuf,
-    /// Texts that were not in the corpus, for the student alone: JSONL with text and label.
-    #[arg(long, value_name = "FILE")]
-    held_out: Option<PathBuf>,
-    /// Tell precision, recall and F1 of every label, and which labels are taken for which others.
-    #[arg(long)]
-    details: bool,
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct AuditArgs {
-    /// Run directories; several are compared.
-    #[arg(required = true)]
-    dirs: Vec<PathBuf>,
-    /// Draw so many of the final labels and print them as JSON lines, to fill in "gold"; this or --gold.
-    #[arg(long, value_name = "N", conflicts_with = "gold", required_unless_present = "gold")]
-    sample: Option<std::num::NonZeroUsize>,
-    /// Of the draw.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// The filled-in sample.
-    #[arg(long, value_name = "FILE")]
-    gold: Option<PathBuf>,
-    /// The share of wrong labels that is allowed among those that are relied on.
-    #[arg(long, default_value_t = 0.05, value_parser = share)]
-    epsilon: f64,
-    /// The chance that is allowed for there to be more.
-    #[arg(long, default_value_t = 0.05, value_parser = share)]
-    delta: f64,
-    /// Print JSON, one object a run.
-    #[arg(long)]
-    json: bool,
-}
-
-// A share that a promise is made about: 0 could never be kept, and 1 says nothing.
-fn share(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| "must be between 0 and 1".to_owned())
+    Schema(schema::SchemaArgs),
 }
 
 // Both ends are of use: 0 lets everything through, 1 what the student is certain of.
@@ -236,56 +76,14 @@ fn confidence(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| "must be from 0 to 1".to_owned())
 }
 
-#[derive(Debug, Args)]
-struct PredictArgs {
-    /// The folder of the student.
-    #[arg(long, value_name = "DIR")]
-    student: PathBuf,
-    /// The texts; without it, or with -, standard input.
-    input: Option<PathBuf>,
-    /// The input has one text a line, not one JSON object.
-    #[arg(long)]
-    lines: bool,
-    /// The field of the text.
-    #[arg(long, value_name = "NAME", default_value = "text")]
-    text_field: String,
-    /// The field of the id; without it in a line, the text's hash.
-    #[arg(long, value_name = "NAME", default_value = "id")]
-    id_field: String,
-    /// Where the student is less sure, 0 to 1, give no label but the likeliest ones as candidates.
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = confidence)]
-    min_confidence: f64,
-    /// Exit with 1 where a line could not be read.
-    #[arg(long)]
-    strict: bool,
-    /// Where an encoder computes: cpu, cuda, cuda:NUMBER or auto.
-    #[arg(long, default_value = "cpu")]
-    device: DeviceChoice,
-    /// Threads of libtorch.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
-    threads: u32,
-}
-
 /// Threads of the stages, the store and what waits for files, besides one for every processor.
 const STAGE_THREADS: u32 = 16;
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SchemaOf {
-    /// The configuration.
-    Config,
-    /// A line of labels.jsonl.
-    Label,
-    /// A line of answers.jsonl.
-    Answer,
-    /// A line of inputs.jsonl.
-    Input,
-}
 
 /// Runs the verb.
 pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
     // Asked before anything waits for a thread: see `can_start`. Who only checks a configuration should be told about
     // that first.
-    if !matches!(cli.command, Command::Schema { .. } | Command::Check { .. }) {
+    if !matches!(cli.command, Command::Schema(_) | Command::Check(_)) {
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
         can_start(processors + STAGE_THREADS)?;
     }
@@ -293,17 +91,16 @@ pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
     let done = match cli.command {
         Command::Run(args) => return run::run(&args, bar),
         Command::Predict(args) => return unless_read_enough(predict::run(&args)),
-        Command::Check { path, deep: true } => return unless_read_enough(check::deep(&path)),
-        Command::Check { path, deep: false } => return unless_read_enough(check::run(&path)),
+        Command::Check(args) => return unless_read_enough(check::run(&args)),
         Command::Audit(args) => audit::run(&args),
-        Command::Export { dir, student } => export::run(&dir, &student),
-        Command::Plan { config, run_dir } => plan::run(&config, run_dir),
+        Command::Export(args) => export::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Batch(command) => batch::run(command),
-        Command::Failures { dir, json } => failures::run(&dir, json),
+        Command::Failures(args) => failures::run(&args),
         Command::Tail(args) => tail::run(&args),
-        Command::Status(args) => status::run(&args.dir),
+        Command::Status(args) => status::run(&args),
         Command::Eval(args) => eval::run(&args),
-        Command::Schema { of } => schema::run(of),
+        Command::Schema(args) => schema::run(&args),
     };
     unless_read_enough(done.map(|()| Exit::Complete))
 }

@@ -2,17 +2,27 @@
 //! told, for a run would stop there.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
 use candist::{ASSUMED_LATENCY, Config, Plan, TeacherPlan, plan};
+use clap::Args;
 use indicatif::HumanDuration;
 
 use super::{grouped, money};
 
-pub(super) fn run(path: &Path, run_dir: Option<PathBuf>) -> Result<()> {
-    let config = Config::load(path, run_dir)?;
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// The configuration (TOML).
+    config: PathBuf,
+    /// The run directory, instead of the configuration's run.dir.
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &PlanArgs) -> Result<()> {
+    let config = Config::load(&args.config, args.run_dir.clone())?;
     let plan = plan(&config)?;
     for missing in candist::missing_keys(&config) {
         tracing::warn!("{missing}");

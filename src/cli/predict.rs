@@ -6,16 +6,47 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use candist::config::CorpusConfig;
+use candist::config::{CorpusConfig, DeviceChoice};
 use candist::internal::{Settings, read_jsonl, read_lines};
 use candist::{Corpus, Error, Predictor, Row, argmax};
+use clap::Args;
 use indicatif::HumanCount;
 use serde::Serialize;
 
-use super::PredictArgs;
 use super::again::start_again_to_compute;
+use super::confidence;
 use super::exit::Exit;
 use super::folded::Folded;
+
+#[derive(Debug, Args)]
+pub(super) struct PredictArgs {
+    /// The folder of the student.
+    #[arg(long, value_name = "DIR")]
+    student: PathBuf,
+    /// The texts; without it, or with -, standard input.
+    input: Option<PathBuf>,
+    /// The input has one text a line, not one JSON object.
+    #[arg(long)]
+    lines: bool,
+    /// The field of the text.
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    text_field: String,
+    /// The field of the id; without it in a line, the text's hash.
+    #[arg(long, value_name = "NAME", default_value = "id")]
+    id_field: String,
+    /// Where the student is less sure, 0 to 1, give no label but the likeliest ones as candidates.
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = confidence)]
+    min_confidence: f64,
+    /// Exit with 1 where a line could not be read.
+    #[arg(long)]
+    strict: bool,
+    /// Where an encoder computes: cpu, cuda, cuda:NUMBER or auto.
+    #[arg(long, default_value = "cpu")]
+    device: DeviceChoice,
+    /// Threads of libtorch.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
+    threads: u32,
+}
 
 /// Texts that are predicted together. Where texts come slowly, in a pipe, the first waits for the last of its chunk.
 const CHUNK: usize = 256;

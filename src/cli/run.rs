@@ -2,19 +2,41 @@
 //! and need none.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use candist::config::{DeviceChoice, StudentKind};
 use candist::{Config, Run, plan_anew};
+use clap::Args;
 use indicatif::{HumanCount, ProgressBar};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::RunArgs;
 use super::again::start_again_to_compute;
 use super::exit::{Exit, with_failures};
 use super::money;
 use super::reporter::Reporter;
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The configuration (TOML).
+    config: PathBuf,
+    /// The run directory, instead of the configuration's run.dir.
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// Ask again about the texts whose answers named no label.
+    #[arg(long)]
+    retry_failures: bool,
+    /// Send again what a changed prompt, model or parameter asks for, however much it is.
+    #[arg(long)]
+    yes: bool,
+    /// Say nothing but warnings and errors.
+    #[arg(short, long)]
+    quiet: bool,
+    /// Exit with 1 where a row could not be read or a text got no candidate.
+    #[arg(long)]
+    strict: bool,
+}
 
 /// Runs to the end of the corpus, or until a signal. What the exit says is in `exit`; an error here is told by `main`.
 pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {

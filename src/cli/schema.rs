@@ -4,15 +4,33 @@ use std::io::Write;
 
 use anyhow::Result;
 use candist::{Schema, json_schema};
+use clap::{Args, ValueEnum};
 
-use super::SchemaOf;
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Of {
+    /// The configuration.
+    Config,
+    /// A line of labels.jsonl.
+    Label,
+    /// A line of answers.jsonl.
+    Answer,
+    /// A line of inputs.jsonl.
+    Input,
+}
 
-pub(super) fn run(of: SchemaOf) -> Result<()> {
-    let schema = json_schema(match of {
-        SchemaOf::Config => Schema::Config,
-        SchemaOf::Label => Schema::Label,
-        SchemaOf::Answer => Schema::Answer,
-        SchemaOf::Input => Schema::Input,
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// Of what.
+    #[arg(value_enum)]
+    of: Of,
+}
+
+pub(super) fn run(args: &SchemaArgs) -> Result<()> {
+    let schema = json_schema(match args.of {
+        Of::Config => Schema::Config,
+        Of::Label => Schema::Label,
+        Of::Answer => Schema::Answer,
+        Of::Input => Schema::Input,
     });
     Ok(writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&schema)?)?)
 }

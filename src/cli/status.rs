@@ -3,20 +3,28 @@
 //! than they are.
 
 use std::io::Write;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use candist::{Failure, FailureKind, Phase, RunDir, RunView, Status, ViewCounts, spending};
+use clap::Args;
 use rust_decimal::Decimal;
 
 use super::messages::{one_line, printable};
+use super::place::RunArg;
 use super::{grouped, money};
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    run: RunArg,
+}
 
 /// Failures that are listed, at most.
 const LISTED: usize = 10;
 
-pub(super) fn run(dir: &Path) -> Result<()> {
-    let view = RunDir::view(dir)?;
+pub(super) fn run(args: &StatusArgs) -> Result<()> {
+    let dir = args.run.dir()?;
+    let view = RunDir::view(&dir)?;
     let status =
         std::fs::read(dir.join("status.json")).ok().and_then(|bytes| serde_json::from_slice::<Status>(&bytes).ok());
     let out = &mut std::io::stdout().lock();

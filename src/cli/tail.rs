@@ -8,17 +8,49 @@ use std::time::Duration;
 use anyhow::Result;
 use candist::internal::no_labels;
 use candist::{Error, Finals, Follow, LabelEvent, RunDir, RunView, Tail, latest};
+use clap::Args;
 
-use super::TailArgs;
+use super::confidence;
+use super::place::RunArg;
+
+#[derive(Debug, Args)]
+pub(super) struct TailArgs {
+    #[command(flatten)]
+    run: RunArg,
+    /// Wait for more, also for a run that has not begun; ends by Ctrl-C.
+    #[arg(short, long)]
+    follow: bool,
+    /// Begin with this offset.
+    #[arg(long, value_name = "OFFSET", default_value_t = 0)]
+    from: u64,
+    /// Only final labels: a text's when it becomes final, and again only where a later end of the corpus changed it.
+    ///
+    /// A corpus may grow after its end, so a label is final for good so far. No final label of a text is printed twice; of
+    /// several lines with the same id, the last holds.
+    #[arg(long = "final")]
+    only_final: bool,
+    /// One line a text, the event that holds now, in the order of the log; then end.
+    ///
+    /// What else is asked for (--final, --label, ...) is asked of these events.
+    #[arg(long, conflicts_with = "follow")]
+    latest: bool,
+    /// Only events with this label.
+    #[arg(long)]
+    label: Option<String>,
+    /// Only events with at least this confidence, 0 to 1.
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = confidence)]
+    min_confidence: f64,
+}
 
 /// How often it looks for more. A look is a read and a stat.
 const POLL: Duration = Duration::from_millis(100);
 
 pub(super) fn run(args: &TailArgs) -> Result<()> {
-    let mut wanted = Wanted::new(args, begun(&args.dir, args.follow)?)?;
+    let dir = args.run.dir()?;
+    let mut wanted = Wanted::new(args, &dir, begun(&dir, args.follow)?)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     if args.latest {
-        latest(&args.dir, |event, line| -> Result<()> {
+        latest(&dir, |event, line| -> Result<()> {
             if wanted.holds(event) {
                 writeln!(out, "{line}")?;
             }
@@ -26,7 +58,7 @@ pub(super) fn run(args: &TailArgs) -> Result<()> {
         })?;
         return Ok(out.flush()?);
     }
-    let mut tail = Tail::new(&args.dir);
+    let mut tail = Tail::new(&dir);
     loop {
         match tail.poll()? {
             Follow::Event(event, line) => {
@@ -51,10 +83,6 @@ pub(super) fn run(args: &TailArgs) -> Result<()> {
 
 /// The run in `dir`, if it has begun. One that has not can be waited for, where a folder can be.
 fn begun(dir: &Path, follow: bool) -> Result<Option<RunView>> {
-    if dir.exists() && !dir.is_dir() {
-        let message = "is a file, and no run directory: name the folder that `candist run` writes to".to_owned();
-        return Err(Error::Unfit { path: dir.to_owned(), message }.into());
-    }
     let view = match RunDir::view(dir) {
         Ok(view) => Some(view),
         Err(Error::NoRun { .. }) => None,
@@ -82,7 +110,7 @@ struct Wanted<'a> {
 
 impl<'a> Wanted<'a> {
     /// A label that the run's task does not have is a slip: nothing would ever be printed.
-    fn new(args: &'a TailArgs, view: Option<RunView>) -> Result<Self> {
+    fn new(args: &'a TailArgs, dir: &Path, view: Option<RunView>) -> Result<Self> {
         let mut label = args.label.clone();
         if let (Some(view), Some(label)) = (view, &mut label) {
             let labels = view.labels();
@@ -90,9 +118,9 @@ impl<'a> Wanted<'a> {
                 let near = labels.nearest(label).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
                 let message = format!(
                     "has no label {label:?} among those of its task{near} (`candist tail {}` shows what they are)",
-                    args.dir.display()
+                    dir.display()
                 );
-                return Err(Error::Unfit { path: args.dir.clone(), message }.into());
+                return Err(Error::Unfit { path: dir.to_owned(), message }.into());
             };
             // As the log spells it: events are compared by their labels' names.
             labels.name(known).clone_into(label);

@@ -1,0 +1,39 @@
+//! Where a run is: verbs that look at one take its directory, or the configuration that names it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use candist::{Config, Error};
+use clap::Args;
+
+/// See the module. To be flattened into the arguments of a verb.
+#[derive(Debug, Args)]
+pub(super) struct RunArg {
+    /// The run: its directory, or the configuration (TOML) that names it.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+}
+
+impl RunArg {
+    /// The run directory, which need not be there.
+    pub(super) fn dir(&self) -> Result<PathBuf> {
+        directory(&self.run)
+    }
+}
+
+/// The directory that `run` is or, as a configuration, names.
+///
+/// # Errors
+///
+/// Those of a configuration, and of a file that is none: what a TOML parser says of a corpus would mislead.
+pub(super) fn directory(run: &Path) -> Result<PathBuf> {
+    if !run.is_file() {
+        return Ok(run.to_owned());
+    }
+    if run.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
+        return Ok(Config::load(run, None)?.run.dir);
+    }
+    let message =
+        "is a file, and no run directory: name the folder that `candist run` writes to, or the configuration (.toml)";
+    Err(Error::Unfit { path: run.to_owned(), message: message.to_owned() }.into())
+}
