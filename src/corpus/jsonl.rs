@@ -6,9 +6,7 @@
 use std::io::BufRead;
 use std::path::PathBuf;
 
-use serde_json::{Map, Value};
-
-use super::{Corpus, Row, Settings, file_name, id_of};
+use super::{Corpus, Fields, Record, Records, Row, Settings, file_name, sample_of};
 use crate::base::lines::{Line, Lines};
 use crate::config::CorpusConfig;
 use crate::domain::sample::Sample;
@@ -22,9 +20,7 @@ pub(super) struct Jsonl {
     lines: Lines<Box<dyn BufRead + Send>>,
     /// For messages; the input may be a pipe.
     path: PathBuf,
-    text_field: String,
-    id_field: String,
-    max_line_bytes: usize,
+    config: CorpusConfig,
     /// What these settings are called where they were typed.
     settings: Settings,
 }
@@ -35,44 +31,58 @@ impl Jsonl {
         Self {
             lines: Lines::new(input, config.max_line_bytes),
             path: config.path.clone(),
-            text_field: config.text_field.clone(),
-            id_field: config.id_field.clone(),
-            max_line_bytes: config.max_line_bytes,
+            config: config.clone(),
             settings,
         }
     }
 
-    /// The sample in a line, or why there is none, as the end of a sentence that the line begins.
-    fn sample(&self, line: &str) -> Result<Sample, String> {
-        let mut object: Map<String, Value> = serde_json::from_str(line).map_err(|error| not_an_object(&error))?;
-        // As it is, spaces included: the text is hashed into keys, and answers are stored under those.
-        let text = match object.remove(&self.text_field) {
-            Some(Value::String(text)) if !text.trim().is_empty() => text,
-            Some(Value::String(_)) => return Err(format!("the field {:?} is empty", self.text_field)),
-            Some(_) => return Err(format!("the field {:?} is no string", self.text_field)),
-            None => return Err(self.without_text(&object)),
-        };
-        let id = id_of(&self.id_field, object.remove(&self.id_field), Some(&text))?;
-        Ok(Sample { id, text })
+    /// The next line that is a row.
+    fn next_fields(&mut self) -> Result<Option<(u64, Result<Fields, String>)>> {
+        loop {
+            // A file that cannot be read any further ends the run; a line that cannot be used does not.
+            let next = self.lines.next_line().map_err(|source| Error::Input {
+                what: "corpus",
+                path: self.path.clone(),
+                source,
+            })?;
+            let Some((line, content)) = next else { return Ok(None) };
+            let fields = match content {
+                Line::Text(text) if text.trim().is_empty() => continue,
+                Line::Text(text) => serde_json::from_str(&text).map_err(|error| not_an_object(&error)),
+                Line::NotUtf8(at) => Err(format!("is not UTF-8 (byte {at})")),
+                Line::TooLong => Err(self.too_long()),
+            };
+            return Ok(Some((line, fields)));
+        }
+    }
+
+    /// The sample in a row, or why there is none. The text is as it is, spaces included: it is hashed into keys, and answers
+    /// are stored under those.
+    fn sample(&self, fields: &Fields) -> Result<Sample, String> {
+        match fields.get(&self.config.text_field) {
+            Some(_) => sample_of(&self.config, fields),
+            None => Err(self.without_text(fields)),
+        }
     }
 
     /// Mostly the field has another name: so those that are there are named, and where to say which it is.
-    fn without_text(&self, object: &Map<String, Value>) -> String {
-        let mut fields: Vec<&str> = object.keys().map(String::as_str).take(NAMED_FIELDS).collect();
-        if object.len() > fields.len() {
-            fields.push("...");
+    fn without_text(&self, fields: &Fields) -> String {
+        let mut names: Vec<&str> = fields.iter().map(|(name, _)| name).take(NAMED_FIELDS + 1).collect();
+        if names.len() > NAMED_FIELDS {
+            names.truncate(NAMED_FIELDS);
+            names.push("...");
         }
-        let has = if fields.is_empty() { "nothing".to_owned() } else { fields.join(", ") };
+        let has = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
         format!(
             "has no field {:?}, it has {has}: set {} to the field of the text",
-            self.text_field, self.settings.text_field
+            self.config.text_field, self.settings.text_field
         )
     }
 
     /// The line itself was passed over without being held.
     fn too_long(&self) -> String {
         let setting = self.settings.max_line_bytes.map(|name| format!(" ({name})")).unwrap_or_default();
-        format!("is longer than {} bytes{setting}", self.max_line_bytes)
+        format!("is longer than {} bytes{setting}", self.config.max_line_bytes)
     }
 }
 
@@ -89,24 +99,18 @@ impl Corpus for Jsonl {
     }
 
     fn next_row(&mut self) -> Result<Option<Row>> {
-        loop {
-            // A file that cannot be read any further ends the run; a line that cannot be used does not.
-            let next = self.lines.next_line().map_err(|source| Error::Input {
-                what: "corpus",
-                path: self.path.clone(),
-                source,
-            })?;
-            let Some((line, content)) = next else {
-                return Ok(None);
-            };
-            let sample = match content {
-                Line::Text(text) if text.trim().is_empty() => continue,
-                Line::Text(text) => self.sample(&text),
-                Line::NotUtf8(at) => Err(format!("is not UTF-8 (byte {at})")),
-                Line::TooLong => Err(self.too_long()),
-            };
-            return Ok(Some(Row { line, sample }));
-        }
+        let Some((line, fields)) = self.next_fields()? else { return Ok(None) };
+        Ok(Some(Row { line, sample: fields.and_then(|fields| self.sample(&fields)) }))
+    }
+}
+
+impl Records for Jsonl {
+    fn next_record(&mut self) -> Result<Option<Record>> {
+        Ok(self.next_fields()?.map(|(place, fields)| Record { place, fields }))
+    }
+
+    fn file(&self) -> String {
+        file_name(&self.path)
     }
 }
 

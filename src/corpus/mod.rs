@@ -7,6 +7,7 @@ mod file;
 mod id;
 mod jsonl;
 mod plain;
+mod record;
 mod samples;
 mod sniff;
 mod sound;
@@ -15,6 +16,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 pub(crate) use id::id_of;
+pub(crate) use record::{Fields, Record, Records, sample_of};
 pub use samples::Samples;
 
 use crate::config::CorpusConfig;
@@ -124,6 +126,45 @@ pub fn open(config: &CorpusConfig) -> Result<Box<dyn Corpus>> {
         return Err(Error::Unfit { path: config.path.clone(), message });
     }
     Ok(Box::new(corpus))
+}
+
+/// The rows of a corpus with all their columns: for joining them with a run's labels, and for looking at a corpus.
+///
+/// # Errors
+///
+/// [`Error::Input`] where a file cannot be read.
+pub(crate) fn records(config: &CorpusConfig) -> Result<Box<dyn Records>> {
+    let file = file::open(&config.path)?;
+    let input = Box::new(BufReader::with_capacity(BUFFER, file));
+    Ok(Box::new(jsonl::Jsonl::read(input, config, Settings::CONFIGURATION)))
+}
+
+/// How many rows a corpus has, good and bad, counted as fast as its format allows; `None` where `stop` said to stop. For who
+/// shows how far a run is, on a thread of its own.
+///
+/// # Errors
+///
+/// [`Error::Input`] where a file cannot be read.
+pub fn count(config: &CorpusConfig, stop: &dyn Fn() -> bool) -> Result<Option<u64>> {
+    let unreadable = |source| Error::Input { what: "corpus", path: config.path.clone(), source };
+    let mut file = BufReader::with_capacity(BUFFER, file::open(&config.path)?);
+    let (mut rows, mut is_blank) = (0, true);
+    while !stop() {
+        let bytes = file.fill_buf().map_err(unreadable)?;
+        if bytes.is_empty() {
+            return Ok(Some(rows + u64::from(!is_blank)));
+        }
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            is_blank = is_blank && line.trim_ascii().is_empty();
+            if line.ends_with(b"\n") {
+                rows += u64::from(!is_blank);
+                is_blank = true;
+            }
+        }
+        let read = bytes.len();
+        file.consume(read);
+    }
+    Ok(None)
 }
 
 /// Rows of JSON objects from any input; `config.path` is its name in errors, and `settings` those of `config`.
