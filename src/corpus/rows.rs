@@ -100,8 +100,12 @@ pub(super) fn read(
     };
     let limits = Limits::of(config, settings, text.encoding);
     let (own, wanted) = (path.to_owned(), wanted.clone());
-    // A table may be one of several kinds, and any text is good as lines.
-    let is_other = |kind: &&Kind| kind.format() != Some(format) && format != CorpusFormat::Lines;
+    // A table of one column looks like plain text, and any text is good as lines.
+    let is_other = |kind: &&Kind| match format {
+        CorpusFormat::Lines => false,
+        CorpusFormat::Csv | CorpusFormat::Tsv => !matches!(kind, Kind::Plain | Kind::Table(..)),
+        format => kind.format() != Some(format),
+    };
     let advice = text.kind.as_ref().filter(is_other).map(|kind| kind.advice(path, text_field, settings.format));
     let reader: Box<dyn Reader> = match format {
         CorpusFormat::Jsonl => Box::new(Jsonl::read(text.input, own, wanted, limits)),

@@ -131,7 +131,7 @@ fn rows() -> impl Strategy<Value = Vec<(String, String)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
     #[test]
     fn every_format_gives_what_was_written(rows in rows()) {
         for (ending, write) in formats() {
@@ -152,7 +152,7 @@ proptest! {
 
     /// Lines have no ids, and no line feeds.
     #[test]
-    fn lines_give_what_was_written(texts in prop::collection::vec("[a-z ,\"\u{0}é😀א]{0,12}x", 1..9)) {
+    fn lines_give_what_was_written(texts in prop::collection::vec("a text [a-z ,\"\u{0}é😀א]{0,12}", 1..9)) {
         let (_folder, config) = corpus_of(&[("rows.txt.gz", gzip((texts.join("\n") + "\n").as_bytes()))]);
         let (good, _) = read_all(&config).unwrap();
         prop_assert_eq!(good.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), texts);
@@ -185,7 +185,7 @@ fn one_broken_row_is_one_bad_row_in_every_format() {
         ("f.csv", broken(with_commas, ",text 20", b""), "f.csv:22"),
         ("g.csv", broken(with_commas, "text 20", b"a,b"), "g.csv:22"),
         ("h.csv", broken(with_commas, "text 20", b"\xff"), "h.csv:22"),
-        ("i.tsv", broken(with_tabs, "text 20", b"\"text\" 20"), "i.tsv:22"),
+        ("i.tsv", broken(with_tabs, "text 20", b"a\tb"), "i.tsv:22"),
     ] {
         let (_folder, config) = corpus_of(&[(name, content)]);
         let (good, bad) = read_all(&config).unwrap();
@@ -193,6 +193,16 @@ fn one_broken_row_is_one_bad_row_in_every_format() {
         assert_eq!(bad.len(), 1, "{name}: {bad:?}");
         assert_eq!(bad[0].0, place, "{bad:?}");
     }
+}
+
+/// Many writers of TSV quote nothing: a quote that makes no sense is one.
+#[test]
+fn in_a_table_with_tabs_quotes_may_be_text() {
+    let content = b"id\ttext\n1\t\"Hi\", she said\n2\t\"never closed\n3\t\"a \"\"b\"\"\tc\"\n".to_vec();
+    let (_folder, config) = corpus_of(&[("a.tsv", content)]);
+    let (good, bad) = read_all(&config).unwrap();
+    let texts: Vec<&str> = good.iter().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(texts, ["\"Hi\", she said", "\"never closed", "a \"b\"\tc"], "{bad:?}");
 }
 
 #[test]
