@@ -22,7 +22,8 @@ fn main() {
 
 /// Words that differ from row to row, with signs that have to be escaped now and then.
 fn text(row: usize) -> String {
-    let words = ["where", "is", "my", "card", "it said \"soon\",", "Überweisung", "payment", "since", "Monday", "thanks"];
+    let words =
+        ["where", "is", "my", "card", "it said \"soon\",", "Überweisung", "payment", "since", "Monday", "thanks"];
     let mut text = String::new();
     for word in 0..32 {
         let pick = words.get((row * 7 + word * word * 3) % words.len()).unwrap();

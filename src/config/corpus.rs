@@ -245,7 +245,8 @@ fn only_for(key: &str, is_set: bool, of: CorpusFormat, format: Option<CorpusForm
 
 /// Where the texts are, as seen from `base`.
 fn paths(raw: Option<RawPaths>, base: &Path, problems: &mut Problems) -> Option<Vec<PathBuf>> {
-    let raw = required("corpus.path", raw, "the file of texts (JSONL, JSON, CSV, TSV, Parquet or plain lines)", problems)?;
+    let raw =
+        required("corpus.path", raw, "the file of texts (JSONL, JSON, CSV, TSV, Parquet or plain lines)", problems)?;
     let paths = match raw {
         RawPaths::One(path) => vec![path],
         // Only [`Config::new`](super::Config::new) has none: a list that was typed has something in it.

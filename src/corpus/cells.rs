@@ -103,13 +103,15 @@ impl Scan {
                     None if after.is_empty() => return Step::More,
                     None => self.read += after.len(),
                 },
-                Mode::Quoted => match bytes.get(self.read..).and_then(|rest| rest.iter().position(|&byte| byte == b'"')) {
-                    Some(length) => {
-                        self.read += length + 1;
-                        self.mode = Mode::Closing;
+                Mode::Quoted => {
+                    match bytes.get(self.read..).and_then(|rest| rest.iter().position(|&byte| byte == b'"')) {
+                        Some(length) => {
+                            self.read += length + 1;
+                            self.mode = Mode::Closing;
+                        }
+                        None => self.read = bytes.len(),
                     }
-                    None => self.read = bytes.len(),
-                },
+                }
                 Mode::Closing | Mode::Return => {
                     if !self.close(byte) {
                         return Step::Broken(self.read);
@@ -399,7 +401,10 @@ impl Cells {
                 }
                 Step::More if self.has_ended && self.scan.mode == Mode::Quoted => {
                     let line = self.line;
-                    let why = format!("a quote in a row of more than {} bytes is not closed (line {line} or before)", self.max_bytes);
+                    let why = format!(
+                        "a quote in a row of more than {} bytes is not closed (line {line} or before)",
+                        self.max_bytes
+                    );
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
                 }
                 Step::More if self.has_ended => {

@@ -59,17 +59,16 @@ fn matches(path: &Path) -> Result<Vec<PathBuf>> {
     let found = glob::glob_with(&pattern, options).map_err(|error| unfit(format!("is no pattern: {error}")))?;
     let mut files = Vec::new();
     for path in found {
-        let path = path.map_err(|error| Error::Input {
-            what: "folder",
-            path: error.path().to_owned(),
-            source: error.into(),
-        })?;
+        let path =
+            path.map_err(|error| Error::Input { what: "folder", path: error.path().to_owned(), source: error.into() })?;
         if !path.is_dir() {
             files.push(path);
         }
     }
     if files.is_empty() {
-        return Err(unfit("matches no file: check the pattern, which is seen from the configuration's folder".to_owned()));
+        return Err(unfit(
+            "matches no file: check the pattern, which is seen from the configuration's folder".to_owned(),
+        ));
     }
     files.sort();
     Ok(files)
@@ -101,8 +100,8 @@ impl Files {
     /// Opens each of `files` and looks at its first rows, so that a mistake shows before anything is asked. At least one has
     /// to have a row.
     pub(super) fn open(config: &CorpusConfig, settings: Settings, files: Vec<PathBuf>) -> Result<Self> {
-        let sample_of = SampleOf::new(config, settings)
-            .map_err(|message| Error::Unfit { path: config.shown().into(), message })?;
+        let sample_of =
+            SampleOf::new(config, settings).map_err(|message| Error::Unfit { path: config.shown().into(), message })?;
         let mut files = Self {
             config: Arc::new(config.clone()),
             settings,
@@ -213,7 +212,12 @@ mod tests {
         }
         let found = |name: &str| {
             let found = matches(&at(name))?;
-            Ok::<_, Error>(found.into_iter().map(|path| path.strip_prefix(folder.path()).unwrap().display().to_string()).collect::<Vec<_>>())
+            Ok::<_, Error>(
+                found
+                    .into_iter()
+                    .map(|path| path.strip_prefix(folder.path()).unwrap().display().to_string())
+                    .collect::<Vec<_>>(),
+            )
         };
         assert_eq!(found("*.jsonl").unwrap(), ["[1].jsonl", "a.jsonl", "b.jsonl"]);
         assert_eq!(found("[ab].jsonl").unwrap(), ["a.jsonl", "b.jsonl"]);

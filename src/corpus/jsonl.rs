@@ -33,9 +33,9 @@ impl Jsonl {
 /// The line as text; `None` for a blank one.
 pub(super) fn text_of<'a>(raw: Raw<'a>, limits: &Limits) -> Option<Result<&'a str, String>> {
     match raw {
-        Raw::Bytes(bytes) => limits.text(bytes).map_or_else(|error| Some(Err(error)), |text| {
-            (!text.trim().is_empty()).then_some(Ok(text))
-        }),
+        Raw::Bytes(bytes) => limits
+            .text(bytes)
+            .map_or_else(|error| Some(Err(error)), |text| (!text.trim().is_empty()).then_some(Ok(text))),
         Raw::TooLong => Some(Err(limits.too_long.clone())),
     }
 }

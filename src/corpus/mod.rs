@@ -163,13 +163,8 @@ impl Settings {
     };
 
     /// Of a file that is what it is: it has no settings.
-    pub(crate) const FILE: Self = Self {
-        text: "the template",
-        format: "its format",
-        max_line_bytes: None,
-        once: true,
-        ..Self::CONFIGURATION
-    };
+    pub(crate) const FILE: Self =
+        Self { text: "the template", format: "its format", max_line_bytes: None, once: true, ..Self::CONFIGURATION };
 }
 
 /// Opens the configured corpus and reads the first rows of its files: an empty one, or one of another format, is an error. The

@@ -10,8 +10,8 @@ use super::input::{BUFFER, Input, Text};
 use super::jsonl::Jsonl;
 use super::lines::{Columns, Plain};
 use super::record::{Reader, Record, Wanted};
-use super::sound::{Look, Sound};
 use super::sniff::Kind;
+use super::sound::{Look, Sound};
 use super::stream::Stream;
 use super::table::{Table, delimiter_of};
 use super::{Corpus, Row, SampleOf, Settings, file};
@@ -83,8 +83,11 @@ pub(super) fn read(
     wanted: &Wanted,
 ) -> Result<Opened> {
     let encoding = config.encoding.as_deref().and_then(|label| Encoding::for_label(label.as_bytes()));
-    let text = Text::of(input, encoding)
-        .map_err(|source| Error::Input { what: settings.what, path: path.to_owned(), source })?;
+    let text = Text::of(input, encoding).map_err(|source| Error::Input {
+        what: settings.what,
+        path: path.to_owned(),
+        source,
+    })?;
     let unfit = |message| Error::Unfit { path: path.to_owned(), message };
     let text_field = match &config.text {
         TextFrom::Field(field) => field.as_str(),
@@ -120,7 +123,9 @@ pub(super) fn read(
         }
         CorpusFormat::Lines => Box::new(plain(text.input, own, wanted, limits, config, settings)?),
         CorpusFormat::Parquet if is_file => parquet(path, &wanted, limits)?,
-        CorpusFormat::Parquet => return Err(unfit("is Parquet, which is not read from a pipe: write it to a file".into())),
+        CorpusFormat::Parquet => {
+            return Err(unfit("is Parquet, which is not read from a pipe: write it to a file".into()));
+        }
     };
     Ok(Opened { reader, advice, has_lines: !matches!(format, CorpusFormat::Json | CorpusFormat::Parquet) })
 }
@@ -134,7 +139,8 @@ fn parquet(path: &Path, wanted: &Wanted, limits: Limits) -> Result<Box<dyn Reade
 /// What is said instead of reading one.
 #[cfg(not(feature = "parquet"))]
 fn parquet(path: &Path, _: &Wanted, _: Limits) -> Result<Box<dyn Reader>> {
-    let message = "is a Parquet file, and this candist was built without it: build it with `--features parquet`".to_owned();
+    let message =
+        "is a Parquet file, and this candist was built without it: build it with `--features parquet`".to_owned();
     Err(Error::Unfit { path: path.to_owned(), message })
 }
 
@@ -148,8 +154,9 @@ fn plain(
     settings: Settings,
 ) -> Result<Plain> {
     let columns = match (&config.pattern, &config.text) {
-        (Some(pattern), _) => Columns::Groups(regex::Regex::new(pattern).map_err(|error| {
-            Error::Unfit { path: path.clone(), message: format!("cannot be read by its pattern: {error}") }
+        (Some(pattern), _) => Columns::Groups(regex::Regex::new(pattern).map_err(|error| Error::Unfit {
+            path: path.clone(),
+            message: format!("cannot be read by its pattern: {error}"),
         })?),
         (None, TextFrom::Field(field)) => Columns::Whole(Arc::from(field.as_str())),
         (None, TextFrom::Template(_)) => Columns::Whole(Arc::from("text")),
@@ -164,7 +171,9 @@ fn format_of(path: &Path, kind: Option<&Kind>) -> Option<CorpusFormat> {
     match (by_name(path), kind) {
         // Certain: there is no such line in JSONL.
         (_, Some(Kind::Parquet)) => Some(CorpusFormat::Parquet),
-        (None | Some(CorpusFormat::Jsonl | CorpusFormat::Json), Some(Kind::Array | Kind::Spread)) => Some(CorpusFormat::Json),
+        (None | Some(CorpusFormat::Jsonl | CorpusFormat::Json), Some(Kind::Array | Kind::Spread)) => {
+            Some(CorpusFormat::Json)
+        }
         // One object a line is what such files mostly hold that are no array.
         (Some(CorpusFormat::Json), None) => Some(CorpusFormat::Jsonl),
         (Some(named), _) => Some(named),

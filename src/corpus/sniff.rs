@@ -88,7 +88,8 @@ impl Kind {
             return Some(table);
         }
         // Text may have a zero here and there; of binary files they are a good part.
-        let odd = text.chars().filter(|c| c.is_control() && !c.is_whitespace() || *c == char::REPLACEMENT_CHARACTER).count();
+        let odd =
+            text.chars().filter(|c| c.is_control() && !c.is_whitespace() || *c == char::REPLACEMENT_CHARACTER).count();
         let is_binary = text.contains('\0') && 5 * odd > text.chars().count();
         Some(if is_binary { Self::Binary } else { Self::Plain })
     }

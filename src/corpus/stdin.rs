@@ -53,9 +53,15 @@ struct Reading {
 
 impl Stdin {
     /// To be kept in `spool`, of which nothing is changed before the first row is asked for.
-    pub(super) fn open(config: &CorpusConfig, spool: PathBuf, settings: Settings, sample_of: Arc<SampleOf>) -> Result<Self> {
+    pub(super) fn open(
+        config: &CorpusConfig,
+        spool: PathBuf,
+        settings: Settings,
+        sample_of: Arc<SampleOf>,
+    ) -> Result<Self> {
         if pieces(&spool)?.is_empty() && io::stdin().is_terminal() {
-            let message = "is the terminal: give the texts by a pipe (`program | candist run ..`) or `< file`".to_owned();
+            let message =
+                "is the terminal: give the texts by a pipe (`program | candist run ..`) or `< file`".to_owned();
             return Err(Error::Unfit { path: "standard input".into(), message });
         }
         let stop = Arc::new(AtomicBool::new(false));

@@ -10,15 +10,22 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{CorpusFormat, TextFrom};
 
+/// Ids and texts, or places and reasons.
+type Pairs = Vec<(String, String)>;
+
 /// Writes the ids and texts of rows.
 type Writer = fn(&[(String, String)]) -> Vec<u8>;
 
 fn jsonl(rows: &[(String, String)]) -> Vec<u8> {
-    rows.iter().map(|(id, text)| serde_json::json!({"id": id, "text": text, "x": [1]}).to_string() + "\n").collect::<String>().into()
+    rows.iter()
+        .map(|(id, text)| serde_json::json!({"id": id, "text": text, "x": [1]}).to_string() + "\n")
+        .collect::<String>()
+        .into()
 }
 
 fn array(rows: &[(String, String)]) -> Vec<u8> {
-    let rows: Vec<_> = rows.iter().map(|(id, text)| serde_json::json!({"text": text, "id": id, "x": {"y": "]"}})).collect();
+    let rows: Vec<_> =
+        rows.iter().map(|(id, text)| serde_json::json!({"text": text, "id": id, "x": {"y": "]"}})).collect();
     serde_json::to_vec_pretty(&rows).unwrap()
 }
 
@@ -96,7 +103,7 @@ fn corpus_of(files: &[(&str, Vec<u8>)]) -> (TempDir, CorpusConfig) {
 }
 
 /// Good rows as ids and texts, and the places of the bad ones with their reasons.
-fn read_all(config: &CorpusConfig) -> Result<(Vec<(String, String)>, Vec<(String, String)>)> {
+fn read_all(config: &CorpusConfig) -> Result<(Pairs, Pairs)> {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     let mut corpus = open(config)?;
     while let Some(Row { line, sample }) = corpus.next_row()? {
@@ -315,7 +322,10 @@ fn a_text_may_be_made_of_columns() {
     assert_eq!(read_records(&config).len(), 2);
     let config = CorpusConfig { text: text("{{ titel }}. {{ body }}"), ..config };
     let error = open(&config).err().unwrap().to_string();
-    assert!(error.contains("no field \"titel\" (did you mean \"title\"?), which corpus.text names; it has id, title, body"), "{error}");
+    assert!(
+        error.contains("no field \"titel\" (did you mean \"title\"?), which corpus.text names; it has id, title, body"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -333,7 +343,10 @@ fn what_is_no_file_or_holds_nothing_is_refused_when_it_is_opened() {
     let other = folder.path().join("pool.csv");
     std::fs::write(&other, "id,body\n1,a\n").unwrap();
     let error = refused(&other);
-    assert!(error.contains("pool.csv has no field \"text\", it has id, body") && error.contains("likely \"body\""), "{error}");
+    assert!(
+        error.contains("pool.csv has no field \"text\", it has id, body") && error.contains("likely \"body\""),
+        "{error}"
+    );
     std::fs::write(&other, "id,text\n").unwrap();
     assert!(refused(&other).contains("is empty"));
 }

@@ -17,8 +17,20 @@ const NAMED: usize = 12;
 
 /// Names that columns of texts mostly have, the likelier first.
 const LIKELY: [&str; 14] = [
-    "text", "body", "message", "content", "sentence", "review", "comment", "question", "utterance", "document", "query",
-    "description", "summary", "title",
+    "text",
+    "body",
+    "message",
+    "content",
+    "sentence",
+    "review",
+    "comment",
+    "question",
+    "utterance",
+    "document",
+    "query",
+    "description",
+    "summary",
+    "title",
 ];
 
 /// The name by which a template has the whole row: for columns whose names are no words.
@@ -36,7 +48,7 @@ pub(crate) struct SampleOf {
 #[derive(Debug)]
 enum Source {
     Field(Arc<str>),
-    Template(Template),
+    Template(Box<Template>),
 }
 
 /// A template, and the columns that it names.
@@ -53,9 +65,9 @@ impl SampleOf {
     pub(crate) fn new(config: &CorpusConfig, settings: Settings) -> Result<Self, String> {
         let text = match &config.text {
             TextFrom::Field(field) => Source::Field(Arc::from(field.as_str())),
-            TextFrom::Template(source) => Source::Template(
+            TextFrom::Template(source) => Source::Template(Box::new(
                 Template::new(source).map_err(|error| format!("the template {} {error}", settings.text))?,
-            ),
+            )),
         };
         Ok(Self { text, id_field: Arc::from(config.id_field.as_str()), settings })
     }
@@ -91,7 +103,9 @@ impl SampleOf {
                         _ => return Err(format!("has {}", self.lacking(&missing, &names()))),
                     }
                 } else {
-                    let text = template.render(&fields).map_err(|error| format!("cannot be put into {}: {error}", self.settings.text))?;
+                    let text = template
+                        .render(&fields)
+                        .map_err(|error| format!("cannot be put into {}: {error}", self.settings.text))?;
                     if text.trim().is_empty() {
                         return Err(format!("has an empty text: {} has nothing to show", self.settings.text));
                     }
@@ -232,7 +246,10 @@ mod tests {
                 "has no field \"text\", it has id, lang, review_text: set corpus.text_field to the field of the text, likely \
                  \"review_text\"",
             ),
-            (serde_json::json!({}), "has no field \"text\", it has nothing: set corpus.text_field to the field of the text"),
+            (
+                serde_json::json!({}),
+                "has no field \"text\", it has nothing: set corpus.text_field to the field of the text",
+            ),
         ] {
             assert_eq!(sample(field("text"), row), Err(expected.to_owned()));
         }
@@ -241,7 +258,8 @@ mod tests {
     #[test]
     fn a_template_is_made_of_columns() {
         let template = |source: &str| TextFrom::Template(source.to_owned());
-        let row = serde_json::json!({"id": 1, "title": "A", "body": "b < c", "stars": 4, "nil": null, "two words": "w"});
+        let row =
+            serde_json::json!({"id": 1, "title": "A", "body": "b < c", "stars": 4, "nil": null, "two words": "w"});
         for (source, expected) in [
             ("{{ title }}. {{ body }}", "1=A. b < c"),
             ("{{ title | lower }} {{ stars }}{{ nil }}", "1=a 4"),
@@ -252,7 +270,10 @@ mod tests {
             assert_eq!(sample(template(source), row.clone()), Ok(expected.to_owned()), "{source}");
         }
         for (source, expected) in [
-            ("{{ titel }}. {{ body }}", "has no field \"titel\" (did you mean \"title\"?), which corpus.text names; it has"),
+            (
+                "{{ titel }}. {{ body }}",
+                "has no field \"titel\" (did you mean \"title\"?), which corpus.text names; it has",
+            ),
             ("{{ nil }} ", "has an empty text"),
             ("{{ title", "the template corpus.text cannot be used: "),
             ("fixed {{ 1 }}", "the template corpus.text names no column"),

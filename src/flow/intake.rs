@@ -196,7 +196,12 @@ impl Intake {
     }
 
     /// Passes on what is new of `rows`; false if nobody wants it any more.
-    fn pass_on(&self, rows: Vec<(String, Row)>, window: &mut Window, questions: &mpsc::Sender<Question>) -> Result<bool> {
+    fn pass_on(
+        &self,
+        rows: Vec<(String, Row)>,
+        window: &mut Window,
+        questions: &mpsc::Sender<Question>,
+    ) -> Result<bool> {
         let mut held = Held::default();
         let mut samples = Vec::with_capacity(rows.len());
         for (file, Row { line, sample }) in rows {
