@@ -77,15 +77,18 @@ impl Kind {
         if first == "{" {
             return Some(Self::Spread);
         }
-        // Some line begins an object: it may well be JSONL with bad rows at its head, and their reasons say more.
-        if text.lines().any(|line| line.trim_start().starts_with('{')) {
+        let table = table(text);
+        let is_sure = matches!(&table, Some(Self::Table(_, columns)) if columns.iter().any(is_usual));
+        // Some line begins an object: it may well be JSONL with bad rows at its head, and their reasons say more. A cell of
+        // several lines may do so too.
+        if !is_sure && text.lines().any(|line| line.trim_start().starts_with('{')) || first.starts_with('{') {
             return None;
         }
         if serde_json::from_str::<String>(first).is_ok() {
             return Some(Self::Strings);
         }
-        if let Some(table) = table(text) {
-            return Some(table);
+        if table.is_some() {
+            return table;
         }
         // Text may have a zero here and there; of binary files they are a good part.
         let odd =
@@ -181,6 +184,11 @@ fn by_magic(head: &[u8]) -> Option<Kind> {
     }
 }
 
+/// Whether a column of texts is mostly called so.
+fn is_usual(column: &String) -> bool {
+    USUAL_COLUMNS.contains(&column.to_lowercase().as_str())
+}
+
 /// A header line and what follows it. A sentence has commas too, so its cells must look like names of columns.
 fn table(text: &str) -> Option<Kind> {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
@@ -191,7 +199,6 @@ fn table(text: &str) -> Option<Kind> {
             (1..=LONGEST_COLUMN).contains(&cell.chars().count())
                 && !cell.contains(|c: char| c.is_control() || ".!?\"".contains(c))
         };
-        let is_usual = |cell: &String| USUAL_COLUMNS.contains(&cell.to_lowercase().as_str());
         let row_has_as_many = row.is_some_and(|row| row.matches(delimiter).count() + 1 >= cells.len());
         let are_words = cells.iter().all(|cell| !cell.contains(' '));
         // Either a column that tables of texts have, or one-word names over a row with as many cells.
@@ -225,6 +232,7 @@ mod tests {
             "\u{feff}{\"text\": \"a\"}\n",
             "{\"text\": \"a, b\", \"id\": 1}\n[1]\n",
             "nonsense\n{\"text\": \"a\"}\n",
+            "Hello, you\n{\"text\": \"a\", \"id\": 1}\n",
             "[a comment]\n{\"text\": \"a\"}\n",
             "{\"id\": \"cut",
         ] {
@@ -244,6 +252,7 @@ mod tests {
             ("utterance\tintent\nhello, you\tgreet\n", Kind::Table('\t', columns(&["utterance", "intent"]))),
             ("Hello, I would like to know where my card is.\nThanks, you too!\n", Kind::Plain),
             ("where is my card\nwhen does it come\n", Kind::Plain),
+            ("id,text\n1,\"\n{\"\n", Kind::Table(',', columns(&["id", "text"]))),
         ] {
             assert_eq!(Kind::of(head.as_bytes()), Some(expected), "{head:?}");
         }
