@@ -78,7 +78,7 @@ impl Kind {
             return Some(Self::Spread);
         }
         let table = table(text);
-        let is_sure = matches!(&table, Some(Self::Table(_, columns)) if columns.iter().any(is_usual));
+        let is_sure = matches!(&table, Some(Self::Table(_, columns)) if columns.iter().any(|column| is_usual(column)));
         // Some line begins an object: it may well be JSONL with bad rows at its head, and their reasons say more. A cell of
         // several lines may do so too.
         if !is_sure && text.lines().any(|line| line.trim_start().starts_with('{')) || first.starts_with('{') {
@@ -185,7 +185,7 @@ fn by_magic(head: &[u8]) -> Option<Kind> {
 }
 
 /// Whether a column of texts is mostly called so.
-fn is_usual(column: &String) -> bool {
+fn is_usual(column: &str) -> bool {
     USUAL_COLUMNS.contains(&column.to_lowercase().as_str())
 }
 
@@ -204,7 +204,7 @@ fn table(text: &str) -> Option<Kind> {
         // Either a column that tables of texts have, or one-word names over a row with as many cells.
         let is_header = cells.len() > 1
             && cells.iter().all(is_name)
-            && (cells.iter().any(is_usual) || (row_has_as_many && are_words));
+            && (cells.iter().any(|cell| is_usual(cell)) || (row_has_as_many && are_words));
         is_header.then_some(Kind::Table(delimiter, cells))
     })
 }
