@@ -71,14 +71,19 @@ pub use teacher::{Addresses, AskError, Asked, Labels, Permit, Teacher, labels_in
 // What reads a run, and what comes before and after one.
 pub use flow::batch;
 pub use readers::audit::{Audit, Share, Threshold, ToLabel, audit, draw};
-pub use readers::check::check;
+pub use readers::check::{check, few_texts};
 pub use readers::confusion::{Confusion, Details, LabelFigures};
 pub use readers::deep::{FileReport, check_deep};
 pub use readers::evaluate::{Evaluation, EvaluationOptions, HeldOut, evaluate};
 pub use readers::export::export_student;
 pub use readers::failed::failed_answers;
+pub use readers::judging::{Judged, OnGold};
 pub use readers::latest::{Finals, latest};
-pub use readers::plan::{ASSUMED_LATENCY, Plan, TeacherPlan, Tokens, plan, plan_anew};
+pub use readers::measured::Measured;
+pub use readers::plan::{
+    ASSUMED_LATENCY, FEW_TEXTS, Plan, PlanOptions, TeacherPlan, Tokens, plan, plan_anew, plan_with,
+};
+pub use readers::preview::{Preview, PreviewedRequest};
 pub use readers::schema::{Schema, json_schema};
 pub use readers::spending::{Sums, spending};
 pub use store::{Failure, FailureCounts, FailureKind, Follow, RunDir, RunView, Tail, Totals, ViewCounts};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use candist::config::StudentKind;
-use candist::{Config, Error, FileReport, check, check_deep};
+use candist::{Config, Error, FEW_TEXTS, FileReport, check, check_deep, few_texts};
 use clap::Args;
 
 use super::again::start_again_to_compute;
@@ -49,11 +49,23 @@ fn configuration(path: &Path) -> Result<Exit> {
     writeln!(out, "  corpus    {}{note}", config.corpus.shown())?;
     writeln!(out, "  teachers  {}", teachers.join(", "))?;
     writeln!(out, "  run       {}", config.run.dir.display())?;
+    if let Ok(Some(texts)) = few_texts(&config) {
+        tell_of_few_texts(texts);
+    }
     // A warning alone: the configuration is right, and the key may be on another machine.
     for missing in candist::missing_keys(&config) {
         tracing::warn!("{missing}");
     }
     Ok(Exit::Complete)
+}
+
+/// What a small corpus means for the confidences of its labels.
+pub(super) fn tell_of_few_texts(texts: u64) {
+    tracing::warn!(
+        "the corpus has {} texts: with fewer than some {FEW_TEXTS} the student learns too little for confidences to be calibrated \
+         well; take labels for as good as the teacher's, and check a sample (`candist audit`)",
+        grouped(texts)
+    );
 }
 
 /// Checks every line of a run directory. Damage is printed, not an error: all of it is told before the exit says that

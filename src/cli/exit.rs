@@ -102,8 +102,8 @@ mod tests {
             (0, 1, 0, [Exit::Complete, Exit::Failed]),
             (1, 1, 1, [Exit::Incomplete, Exit::Incomplete]),
         ] {
-            let outcome =
-                Outcome { failures: FailureCounts { samples, rows, unanswered }, new_events: 0, spent: Decimal::ZERO };
+            let failures = FailureCounts { samples, rows, unanswered };
+            let outcome = Outcome { failures, new_events: 0, spent: Decimal::ZERO, limited: false };
             assert_eq!([false, true].map(|strict| with_failures(&outcome, strict)), exits);
         }
     }

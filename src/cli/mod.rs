@@ -13,6 +13,7 @@ mod messages;
 mod place;
 mod plan;
 mod predict;
+mod preview;
 mod reporter;
 mod run;
 mod schema;

@@ -24,6 +24,10 @@ pub(super) struct RunArgs {
     /// The run directory, instead of the configuration's run.dir.
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
+    /// A pilot: annotate the first N texts of the corpus alone, to the end. A run without it goes on from there, and asks
+    /// about none of them again.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
     /// Ask again about the texts whose answers named no label.
     #[arg(long)]
     retry_failures: bool,
@@ -53,7 +57,11 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
     let dir = config.run.dir.clone();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     let (outcome, progress) = runtime.block_on(async {
-        let run = Run::builder(config).retry_failures(args.retry_failures).start();
+        let mut run = Run::builder(config).retry_failures(args.retry_failures);
+        if let Some(texts) = args.limit {
+            run = run.limit(texts);
+        }
+        let run = run.start();
         // The run is under way by now, and goes on where nothing can be shown of it.
         let reporter = Reporter::start(Arc::clone(run.progress()), bar, args.quiet);
         tokio::spawn(watch_signals(run.stopper()));
@@ -77,6 +85,9 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
             HumanCount(progress.events.get()),
             dir.join("labels.jsonl").display()
         );
+        if let Some(texts) = args.limit.filter(|_| outcome.limited) {
+            tell_of_pilot(texts, args);
+        }
         if outcome.spent > rust_decimal::Decimal::ZERO {
             tracing::info!("spent so far, at most: {}", money(outcome.spent));
         }
@@ -84,10 +95,20 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
     Ok(with_failures(&outcome, args.strict))
 }
 
+/// That there may be more, and what a pilot is for.
+fn tell_of_pilot(texts: u64, args: &RunArgs) {
+    let config = args.config.display();
+    tracing::info!(
+        "this was a pilot: no more than the first {} texts were read. `candist plan {config}` now says with what was measured \
+         what all of them take; `candist run {config}` goes on, and asks about none of these again",
+        HumanCount(texts)
+    );
+}
+
 /// A changed prompt asks again about texts that are done: what that takes is said before the first request, and where it is
 /// much and a person is there, it needs a `--yes`.
 fn agrees_to_ask_again(config: &Config, args: &RunArgs) -> Result<bool> {
-    let Some(plan) = plan_anew(config)? else { return Ok(true) };
+    let Some(plan) = plan_anew(config, args.limit)? else { return Ok(true) };
     // A recording takes no tokens: to look it up again costs nothing.
     let asked = || plan.teachers.iter().filter(|teacher| teacher.tokens.prompt > 0);
     let requests: u64 = asked().map(|teacher| teacher.requests).sum();

@@ -25,6 +25,8 @@ type NewSink = Box<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
 pub(crate) struct Plan {
     pub(crate) config: Config,
     pub(crate) retry_failures: bool,
+    /// Texts of the corpus that are read, at most.
+    pub(crate) limit: Option<u64>,
     corpus: Option<NewCorpus>,
     teachers: Option<Vec<Arc<dyn Teacher>>>,
     student: Option<OwnStudent>,
@@ -40,6 +42,7 @@ impl Plan {
         Self {
             config,
             retry_failures: false,
+            limit: None,
             corpus: None,
             teachers: None,
             student: None,
@@ -189,6 +192,17 @@ impl RunBuilder {
     /// Asks again about the texts whose answers name no label.
     pub fn retry_failures(mut self, retry: bool) -> Self {
         self.0.retry_failures = retry;
+        self
+    }
+
+    /// Reads no more than the first `texts` texts of the corpus: a pilot. They are asked about and labelled to the end, and
+    /// their labels are final as at a corpus' end. A run without a limit, or with a larger one, goes on from there and asks
+    /// about none of them again.
+    ///
+    /// Texts that are known count, rows that cannot be used or that repeat an id do not; so a limit means the same texts
+    /// whenever it is given.
+    pub fn limit(mut self, texts: u64) -> Self {
+        self.0.limit = Some(texts);
         self
     }
 

@@ -103,7 +103,7 @@ pub struct Share {
 
 impl Share {
     /// Of a sample of `all`, of which `right` are.
-    fn of(right: u64, all: u64) -> Self {
+    pub(super) fn of(right: u64, all: u64) -> Self {
         let (low, high) = interval(right, all, 0.95);
         Self { estimate: right as f64 / all.max(1) as f64, low, high }
     }

@@ -169,6 +169,9 @@ pub trait Requests {
     /// Whether sizes are counted with the model's tokenizer; else they are estimated.
     fn sizes_are_counted(&self) -> bool;
 
+    /// Where requests are sent, in words that hold no secret.
+    fn url(&self) -> String;
+
     /// The path of the API and the body of a request about `sample`, for a batch file.
     ///
     /// # Errors

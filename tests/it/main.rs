@@ -34,6 +34,8 @@ mod asking;
 mod faults;
 // Plans, costs, and the cap.
 mod money;
+// The first texts alone, and what a plan then says.
+mod pilot;
 // Batch files out and in.
 mod batch;
 // Looking at a run directory without changing it.

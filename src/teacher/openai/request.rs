@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use rust_decimal::Decimal;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::blame::Trouble;
 use super::client::{Lost, Response, Where};
@@ -147,6 +148,7 @@ impl OpenAi {
         if let Err(Refused(why)) = reserved.put_on_file(self.limited.as_deref(), most).await {
             return Err(Trouble::Stop(why));
         }
+        let began = Instant::now();
         // Whoever is abandoned may have been heard after all: its reservation is dropped, and counts in full.
         let sent = tokio::select! {
             sent = self.http.post(body) => sent,
@@ -156,7 +158,10 @@ impl OpenAi {
             Ok(response) if response.status.is_success() => {
                 // A success is the server's word that it takes this form, even where the model's answer cannot be read.
                 self.dialects.worked(dialect);
-                self.read(&response, messages, admitted, reserved, dialect)
+                let mut asked = self.read(&response, messages, admitted, reserved, dialect)?;
+                // To the millisecond, for plans: no label depends on it.
+                asked.answer.seconds = Some((began.elapsed().as_secs_f64() * 1e3).round() / 1e3);
+                Ok(asked)
             }
             Ok(response) => self.without_answer(response, admitted, reserved, dialect),
             Err(lost) => {
