@@ -9,6 +9,7 @@ mod exit;
 mod export;
 mod failures;
 mod folded;
+mod init;
 mod messages;
 mod place;
 mod plan;
@@ -45,6 +46,8 @@ const EXIT_CODES: &str = "Exit codes: 0 complete (what failed is listed), 1 fail
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a configuration: looks at a corpus, and asks for the rest or takes it from flags.
+    Init(init::InitArgs),
     /// Annotate the corpus; goes on where an earlier run stopped.
     Run(run::RunArgs),
     /// Show what a run would ask, and what that would cost and take; sends nothing.
@@ -93,6 +96,7 @@ pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
         Command::Run(args) => return run::run(&args, bar),
         Command::Predict(args) => return unless_read_enough(predict::run(&args)),
         Command::Check(args) => return unless_read_enough(check::run(&args)),
+        Command::Init(args) => return unless_read_enough(init::run(&args)),
         Command::Audit(args) => audit::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Plan(args) => plan::run(&args),

@@ -21,6 +21,7 @@ pub(crate) use checked::{MOST_WEIGHTS, SPOOL};
 pub use corpus::{CorpusConfig, CorpusFormat, TextFrom, delimiter, encoding, pattern};
 pub(crate) use raw::RawConfig;
 use raw::{RawLabel, RawPaths};
+pub use teacher::goes_unencrypted;
 pub(crate) use teacher::is_loopback;
 pub use teacher::{
     Choose, ExamplesConfig, HttpConfig, LimitsConfig, Mode, OpenAiConfig, Output, Price, PromptConfig, RecordedConfig,

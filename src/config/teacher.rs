@@ -304,9 +304,16 @@ fn address_problem(url: &str, allow_http: bool) -> Option<String> {
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return Some("holds a name or password: put the key into a variable and name it in api_key_env".to_owned());
     }
-    (parsed.scheme() == "http" && !is_loopback(&parsed) && !allow_http).then(|| {
+    (goes_unencrypted(url) && !allow_http).then(|| {
         "sends texts and key unencrypted to another machine: use https://, or set allow_http = true".to_owned()
     })
+}
+
+/// Whether what is sent to an address goes over a network unencrypted: plain http to another machine.
+#[doc(hidden)]
+#[must_use]
+pub fn goes_unencrypted(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && !is_loopback(&url))
 }
 
 /// Whether an address is on this machine.

@@ -234,7 +234,6 @@ fn maker(config: &CorpusConfig, settings: Settings) -> Result<Arc<SampleOf>> {
 /// # Errors
 ///
 /// [`Error::Input`] where a file cannot be read, [`Error::Unfit`] where one is in no format that is known.
-#[cfg_attr(not(test), expect(dead_code, reason = "for joining and for looking, of which there is nothing yet"))]
 pub(crate) fn records(config: &CorpusConfig) -> Result<Box<dyn Records>> {
     records_of(config, Settings::CONFIGURATION)
 }

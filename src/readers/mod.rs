@@ -8,6 +8,7 @@ pub(crate) mod deep;
 pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod failed;
+pub(crate) mod glimpse;
 mod gold;
 pub(crate) mod judging;
 pub(crate) mod latest;

@@ -32,6 +32,8 @@ mod openai;
 mod asking;
 // A server that misbehaves in every way there is.
 mod faults;
+// A configuration from a look at a corpus.
+mod init;
 // Plans, costs, and the cap.
 mod money;
 // The first texts alone, and what a plan then says.
