@@ -127,7 +127,7 @@ impl Plan {
     }
 }
 
-/// The plan of `config` where its teachers, prompts or parameters are others than those of the run directory, so that texts
+/// The plan of `config` where its labels, teachers, prompts or parameters are others than those of the run directory, so that texts
 /// that are done are asked about again; `None` where they are the same. Of the first `limit` texts, if there is a limit.
 ///
 /// # Errors
