@@ -20,3 +20,4 @@ pub(crate) mod run;
 mod sinking;
 mod stages;
 mod status;
+mod total;

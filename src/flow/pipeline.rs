@@ -17,13 +17,15 @@ use super::placing::{ask_all, place_all};
 use super::plan::Plan;
 use super::stages::{Ended, Materials, Stages};
 use super::status::StatusFile;
+use super::total::Total;
 use crate::base::durable::remove;
 use crate::base::failpoint::pass;
 use crate::base::threads::{blocking, join};
+use crate::config::Config;
 use crate::distill::{Feed, Report};
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
-use crate::domain::progress::{Phase, Progress};
+use crate::domain::progress::{About, Phase, Progress};
 use crate::error::{Error, Result};
 use crate::store::{FailureCounts, InputCounts, RunLock, Store};
 
@@ -87,20 +89,23 @@ async fn run_once(
     let config = &plan.config;
     // Before anything else: a device that is not there should not cost the time of opening a corpus.
     plan.student().available()?;
-    let Parts { corpus, teachers, sinks, ledger } = parts(plan, stop.clone()).await?;
+    let Parts { corpus, teachers, sinks, ledger } = parts(plan, progress, stop.clone()).await?;
     let taken = take(plan, &teachers, &stop).await?;
     let (before, events, lock) = (taken.store.inputs(), taken.store.events(), taken.owned.lock());
+    progress.describe(about(config));
     progress.begin(before.samples, taken.store.failed(), events);
     // From here on who follows the labels finds the right log.
     open.send_replace(true);
     // Nothing has been sent: the ledger has to know all that was spent before its first reservation.
     ledger.take_up(&config.run.dir, taken.store.totals().cost)?;
-    progress.add_cost(ledger.sums().recorded);
+    progress.begin_cost(ledger.sums().recorded);
 
     // ---- the threads: check, store, sinks, student, corpus ---------------------------------------------------------------------
     let halt = Halt::new(teachers.clone());
     let materials = Materials { plan, corpus, teachers: teachers.clone(), sinks, halt: &halt, progress, stop: &stop };
     let (stages, (questions, intake)) = Stages::start(taken, materials)?;
+    // Stops counting when it is dropped.
+    let _total = Total::start(plan, progress);
     let status = StatusFile::start(&config.run.dir, Arc::clone(progress), Arc::clone(&ledger), lock);
 
     // ---- asking: many at a time; into the input log in corpus order --------------------------------------------------------------
@@ -145,6 +150,15 @@ async fn run_once(
         unanswered: progress.unanswered.get(),
     };
     Ok(Outcome { failures, spent, new_events: progress.events.get().saturating_sub(events) })
+}
+
+/// What is shown of a configuration beside the counters.
+fn about(config: &Config) -> About {
+    About {
+        labels: config.task.labels.iter().map(|label| label.name.clone()).collect(),
+        max_passes: config.distill.max_passes,
+        max_cost: config.run.max_cost,
+    }
 }
 
 /// The corpus' end is an input too: before the student acts on it, it is in the log. What was tried without an answer

@@ -58,6 +58,11 @@ impl Plan {
         }
     }
 
+    /// Whether it is the program's own: then nobody knows how many rows it has.
+    pub(crate) fn has_own_corpus(&self) -> bool {
+        self.corpus.is_some()
+    }
+
     /// The teachers, at least one. What the configured ones spend goes through `ledger`; those of the program's own
     /// keep their own accounts, and say in their answers what these cost.
     pub(crate) fn teachers(&self, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Teacher>>> {

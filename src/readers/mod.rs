@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod check;
 pub(crate) mod confusion;
 pub(crate) mod deep;
+pub(crate) mod distribution;
 pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod failed;
