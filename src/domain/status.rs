@@ -128,7 +128,10 @@ mod tests {
         let old = r#"{"phase":"settling","rows":9,"pending":0,"bad_rows":1,"placed":8,"failed":2,"asked":8,"cost":"0.5",
             "consumed":8,"events":12,"steps":3}"#;
         let status: Status = serde_json::from_str(old).unwrap();
-        assert_eq!((status.phase, status.total, status.spent, status.max_cost), (Phase::Settling, None, Decimal::ZERO, None));
+        assert_eq!(
+            (status.phase, status.total, status.spent, status.max_cost),
+            (Phase::Settling, None, Decimal::ZERO, None)
+        );
         let line = serde_json::to_string(&status).unwrap();
         assert_eq!(serde_json::from_str::<Status>(&line).unwrap(), status);
     }
