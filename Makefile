@@ -1,7 +1,9 @@
 # One command each. `make` alone lists them.
-.PHONY: help setup build quickstart test check bench experiments soak fmt clean
+.PHONY: help setup build install uninstall screens quickstart test check bench experiments soak fmt clean
 
 CARGO = cargo
+PREFIX = /usr/local
+DESTDIR =
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -11,6 +13,16 @@ setup: ## check what is needed to build, get libtorch (once)
 
 build: setup ## build the release program
 	@$(CARGO) build --release --locked
+
+install: build ## put program, libraries, completions and man pages under PREFIX (/usr/local), after DESTDIR
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install.sh install
+
+uninstall: ## take them away again
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install.sh uninstall
+
+screens: build ## take the terminal's screens in the documentation anew (needs tmux)
+	@$(CARGO) build --release --locked --example replay_server
+	@scripts/screens.sh
 
 quickstart: build ## annotate the example corpus and show how good the labels are
 	@scripts/quickstart.sh

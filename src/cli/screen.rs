@@ -128,6 +128,8 @@ mod tests {
                 match character {
                     '\r' => self.column = 0,
                     '\n' => {
+                        // As a terminal has it from a program that does not care.
+                        self.column = 0;
                         self.row += 1;
                         if self.row == self.rows.len() {
                             self.rows.push(String::new());

@@ -40,6 +40,10 @@ mod batch;
 mod views;
 // Following the labels while they are written.
 mod tail;
+// How a run is shown: on a terminal, without one, to a program.
+mod terminal;
+// What one verb takes and says, the others do.
+mod commands;
 // Files that are no corpus.
 mod corpora;
 // Readers that went away, and messages that cannot be written.

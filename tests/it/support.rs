@@ -96,6 +96,11 @@ impl Project {
         Finished::of(self.command(args).output().unwrap())
     }
 
+    /// What another program says that runs ours.
+    pub(crate) fn command_output(&self, mut command: Command) -> Output {
+        command.stdin(Stdio::null()).env_remove("LD_LIBRARY_PATH").env_remove("CANDIST_LOG").output().unwrap()
+    }
+
     /// `candist run`, which must succeed; what it said.
     pub(crate) fn run(&self) -> Finished {
         self.candist(&["run", "config.toml"]).expect_exit(0)
