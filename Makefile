@@ -2,8 +2,8 @@
 .PHONY: help setup build install uninstall screens quickstart test check bench experiments soak fmt clean
 
 CARGO = cargo
-PREFIX = /usr/local
-DESTDIR =
+PREFIX ?= /usr/local
+DESTDIR ?=
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

@@ -233,8 +233,9 @@ fn live(view: &RunView, status: &Status, out: &mut dyn Write) -> Result<()> {
         ],
     )?;
     if status.cost > Decimal::ZERO {
-        let cap = status.max_cost.map(|cap| format!(" of {}", money(cap))).unwrap_or_default();
-        writeln!(out, "  {:<18}{:>14}  so far{cap}, at most", "spent", money(status.cost))?;
+        let cap = status.max_cost.map(|cap| format!("of {}, ", money(cap))).unwrap_or_default();
+        let most = format!("{cap}at most {} with what is on its way", money(status.cost));
+        writeln!(out, "  {:<18}{:>14}  {most}", "spent", money(status.spent))?;
     }
     for line in frame::newest(status, columns) {
         writeln!(out, "{line}")?;
