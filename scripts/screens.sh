@@ -73,11 +73,12 @@ rm -r "$work/run"
 serve --latency-ms 250 --spread-ms 200
 begin 40 16 'candist run support.toml'
 take forty '([3-5][0-9])%' 'in all' 'in flight'
-begin 80 24 'candist status --watch run'
-take stopped 'waiting for'
-"$program" run "$work/support.toml" -q &
+rm -rf "$work/run2"
+begin 80 40 'candist status --watch run2'
+take waiting 'waiting for'
+(cd "$work" && exec "$program" run support.toml --run-dir run2 -q) &
 run=$!
-take watching '[5-9][0-9]%' 'in flight'
+take watching '[4-9][0-9]%' '/s' 'in flight'
 take watched 'banking77: complete' '^\$ ?$'
 wait "$run"
 

@@ -217,19 +217,19 @@ fn live(view: &RunView, status: &Status, out: &mut dyn Write) -> Result<()> {
     table(
         out,
         &[
-            ("done", status.done, &format!("{of}: annotated, or found to be of no use")),
+            ("done", status.done, &format!("{of}: annotated, or of no use")),
             // The counters are read one after the other while they grow, so any difference may be below nothing for a
             // moment.
             ("annotated", status.placed - status.failed.min(status.placed), "texts that a teacher named labels for"),
             ("failed", status.failed, "texts that no teacher named a label for"),
-            ("unanswered", status.unanswered, "texts that could not be asked about: the next run does"),
-            ("bad rows", status.bad_rows, "rows of the corpus that cannot be used"),
-            ("waiting", status.pending, "texts that were read and are not answered yet"),
-            ("in flight", status.in_flight, "requests that were sent and not answered yet"),
+            ("unanswered", status.unanswered, "texts that the next run asks about again"),
+            ("bad rows", status.bad_rows, "rows that cannot be used"),
+            ("waiting", status.pending, "texts that are not answered yet"),
+            ("in flight", status.in_flight, "requests that are not answered yet"),
             ("sent again", status.retries, "requests, since this process began"),
             ("labelled", status.consumed, "texts that the student has taken in"),
-            ("behind", status.behind(), "annotated texts that it has not taken in yet"),
-            ("label events", status.events, "lines of labels.jsonl: first labels and changed ones"),
+            ("behind", status.behind(), "texts that it has still to take in"),
+            ("label events", status.events, "first labels and changed ones"),
         ],
     )?;
     if status.cost > Decimal::ZERO {
@@ -256,10 +256,10 @@ impl AtRest {
                     "texts that a teacher named labels for",
                 ),
                 ("failed", counts.failed, "texts that no teacher named a label for"),
-                ("unanswered", self.unanswered, "texts that could not be asked about: the next run does"),
-                ("bad rows", self.rows, "rows of the corpus that cannot be used"),
-                ("answers", counts.answers, "in answers.jsonl: each teacher's, with second tries"),
-                ("label events", self.events, "lines of labels.jsonl: first labels and changed ones"),
+                ("unanswered", self.unanswered, "texts that the next run asks about again"),
+                ("bad rows", self.rows, "rows that cannot be used"),
+                ("answers", counts.answers, "of all teachers, with second tries"),
+                ("label events", self.events, "first labels and changed ones"),
             ],
         )?;
         // A view changes nothing: it can only say what a run would do about them.
@@ -268,7 +268,7 @@ impl AtRest {
         }
         // How much is left is not known from the run's files: that takes reading the corpus.
         if self.state == State::Stopped {
-            let rest = "of the corpus, if it was not read to its end; `candist plan CONFIG` counts it";
+            let rest = "`candist plan CONFIG` counts it";
             writeln!(out, "  {:<18}{:>14}  {rest}", "still to do", "the rest")?;
         }
         self.spent(out)?;

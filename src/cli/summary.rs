@@ -59,9 +59,11 @@ impl Summary<'_> {
             lines.push(doubts(&self.distribution));
         }
         lines.push("  next:".to_owned());
-        lines.extend(
-            self.next().into_iter().map(|(command, why)| format!("    {:<width$}  # {why}", command, width = 44)),
-        );
+        // Why, where there is room for it: a command is copied, and must not be broken.
+        lines.extend(self.next().into_iter().map(|(command, why)| {
+            let explained = format!("    {command:<44}  # {why}");
+            if width(&explained) < columns { explained } else { format!("    {command}") }
+        }));
         lines.join("\n")
     }
 
