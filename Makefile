@@ -1,10 +1,10 @@
 # One command each. `make` alone lists them.
-.PHONY: help setup build quickstart test check bench experiments soak fmt clean
+.PHONY: help setup build quickstart test check check-python bench experiments soak fmt clean
 
 CARGO = cargo
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## check what is needed to build, get libtorch (once)
 	@scripts/setup.sh
@@ -25,6 +25,9 @@ check: setup ## format, lints, tests, docs: what must hold before a commit
 	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	@$(MAKE) --no-print-directory test
+
+check-python: setup ## open tables of labels in pandas, polars, DuckDB, datasets, Label Studio's and Argilla's SDKs
+	@scripts/check-tables.sh
 
 bench: setup ## measure speed and memory (benches/)
 	@scripts/bench.sh

@@ -27,6 +27,7 @@
 //! | run | [`Config`], [`Run`], [`RunHandle`], [`Progress`] |
 //! | give it parts of one's own | [`Corpus`], [`Teacher`], [`Refinery`], [`Sink`]; `examples/` has one of each |
 //! | look at a run directory, also beside a run | [`RunDir::view`], [`Tail`], [`latest`] |
+//! | hand labels on as a table | [`write_table`], [`export_for`] |
 //! | judge labels | [`evaluate`], [`audit`], [`draw`] |
 //! | know before what a run asks and costs | [`plan`], [`check`] |
 //! | label without an LLM | [`export_student`], [`Predictor`] |
@@ -81,6 +82,7 @@ pub use readers::latest::{Finals, latest};
 pub use readers::plan::{ASSUMED_LATENCY, Plan, TeacherPlan, Tokens, plan, plan_anew};
 pub use readers::schema::{Schema, json_schema};
 pub use readers::spending::{Sums, spending};
+pub use readers::table::{Compression, TableFormat, TableOptions, TableSummary, Tool, export_for, write_table};
 pub use store::{Failure, FailureCounts, FailureKind, Follow, RunDir, RunView, Tail, Totals, ViewCounts};
 pub use student::{Predictor, missing_cuda};
 pub use teacher::missing_keys;

@@ -61,7 +61,7 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Draw a random sample of labels for a person to check, or judge runs by a checked one.
     Audit(audit::AuditArgs),
-    /// Write the student of a run to a folder, to label new text with.
+    /// Write the labels of a run as a table, or as a tool imports them; or its student, to label new text with.
     Export(export::ExportArgs),
     /// Label new text with an exported student, without any LLM; prints one JSON line a text.
     Predict(predict::PredictArgs),

@@ -15,6 +15,11 @@ pub(super) struct RunArg {
 }
 
 impl RunArg {
+    /// The configuration, where that is what was named.
+    pub(super) fn config(&self) -> Result<Option<Config>> {
+        if self.run.is_file() && is_toml(&self.run) { Ok(Some(Config::load(&self.run, None)?)) } else { Ok(None) }
+    }
+
     /// The run directory, which need not be there.
     pub(super) fn dir(&self) -> Result<PathBuf> {
         directory(&self.run)
@@ -30,10 +35,14 @@ pub(super) fn directory(run: &Path) -> Result<PathBuf> {
     if !run.is_file() {
         return Ok(run.to_owned());
     }
-    if run.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
+    if is_toml(run) {
         return Ok(Config::load(run, None)?.run.dir);
     }
     let message =
         "is a file, and no run directory: name the folder that `candist run` writes to, or the configuration (.toml)";
     Err(Error::Unfit { path: run.to_owned(), message: message.to_owned() }.into())
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }

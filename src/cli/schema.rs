@@ -16,6 +16,8 @@ enum Of {
     Answer,
     /// A line of inputs.jsonl.
     Input,
+    /// A row of a table of labels (`candist export --labels`), as JSON Lines have it.
+    Table,
 }
 
 #[derive(Debug, Args)]
@@ -31,6 +33,7 @@ pub(super) fn run(args: &SchemaArgs) -> Result<()> {
         Of::Label => Schema::Label,
         Of::Answer => Schema::Answer,
         Of::Input => Schema::Input,
+        Of::Table => Schema::Table,
     });
     Ok(writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&schema)?)?)
 }

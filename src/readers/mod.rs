@@ -14,3 +14,4 @@ pub(crate) mod plan;
 pub(crate) mod schema;
 pub(crate) mod spending;
 mod statistics;
+pub(crate) mod table;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::config::RawConfig;
 use crate::domain::event::LabelEvent;
 use crate::domain::input::InputLine;
+use crate::readers::table::TableRow;
 use crate::store::AnswerLine;
 
 /// What there is a schema of.
@@ -19,6 +20,8 @@ pub enum Schema {
     Answer,
     /// A line of `inputs.jsonl`.
     Input,
+    /// A row of a table of labels, as JSON Lines have it.
+    Table,
 }
 
 /// The JSON schema (draft 2020-12) of what `of` says, to be serialised: its keys then stand in the order in which one reads them.
@@ -29,5 +32,6 @@ pub fn json_schema(of: Schema) -> impl Serialize + use<> {
         Schema::Label => schema_for!(LabelEvent),
         Schema::Answer => schema_for!(AnswerLine),
         Schema::Input => schema_for!(InputLine),
+        Schema::Table => schema_for!(TableRow<'_>),
     }
 }

@@ -40,6 +40,8 @@ mod batch;
 mod views;
 // Following the labels while they are written.
 mod tail;
+// Labels as tables, and as tools import them.
+mod export;
 // Files that are no corpus.
 mod corpora;
 // Readers that went away, and messages that cannot be written.

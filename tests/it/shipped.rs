@@ -19,7 +19,7 @@ fn every_configuration_is_well_formed() {
 #[test]
 fn the_schemas_are_those_of_the_program() {
     let project = Project::new(512);
-    for of in ["config", "label", "answer", "input"] {
+    for of in ["config", "label", "answer", "input", "table"] {
         let now = project.candist(&["schema", of]).expect_exit(0).out;
         let shipped = std::fs::read_to_string(repository().join(format!("schemas/{of}.json"))).unwrap();
         assert!(now == shipped, "run: candist schema {of} > schemas/{of}.json");
