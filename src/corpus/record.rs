@@ -1,18 +1,17 @@
-//! Rows as their source has them: all columns, by name, as JSON values.
+//! Rows as their source has them: columns, by name, as JSON values.
 //!
-//! A run needs of a row only text and id, and reads no more. Who joins a run's labels with what its corpus says besides, or
-//! looks at a corpus to find out what it is, reads records.
+//! A run needs of a row only what its text and its id are made of, and reads no more. Who joins a run's labels with what its
+//! corpus says besides, or looks at a corpus to find out what it is, reads all columns.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use std::path::Path;
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use super::id_of;
-use crate::config::CorpusConfig;
-use crate::domain::sample::Sample;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// One row as its source has it.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Record {
     /// The line or row it begins at in its file, from 1.
     pub place: u64,
@@ -22,22 +21,37 @@ pub(crate) struct Record {
 
 /// The columns of a row, in the source's order. A name that is there twice has its last value.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Fields(Vec<(String, Value)>);
+pub(crate) struct Fields(Vec<(Arc<str>, Value)>);
 
 impl Fields {
+    /// With room for so many columns.
+    pub(super) fn with_capacity(columns: usize) -> Self {
+        Self(Vec::with_capacity(columns))
+    }
+
+    /// Adds a column after the others.
+    pub(super) fn push(&mut self, name: &Arc<str>, value: Value) {
+        self.0.push((Arc::clone(name), value));
+    }
+
     /// The value of a column.
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
+        self.0.iter().rev().find(|(known, _)| **known == *name).map(|(_, value)| value)
     }
 
     /// All columns, in the source's order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.0.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// Takes the value of a column out.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.iter_mut().rev().find(|(known, _)| **known == *name).map(|(_, value)| std::mem::take(value))
     }
 }
 
-impl FromIterator<(String, Value)> for Fields {
-    fn from_iter<I: IntoIterator<Item = (String, Value)>>(fields: I) -> Self {
+impl FromIterator<(Arc<str>, Value)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, Value)>>(fields: I) -> Self {
         Self(fields.into_iter().collect())
     }
 }
@@ -55,39 +69,53 @@ pub(crate) trait Records: Send {
     fn file(&self) -> String;
 }
 
-/// The text and the id of a row, as a run has them; or why it has none.
-pub(crate) fn sample_of(config: &CorpusConfig, fields: &Fields) -> Result<Sample, String> {
-    let text = match fields.get(&config.text_field) {
-        Some(Value::String(text)) if !text.trim().is_empty() => text.clone(),
-        Some(Value::String(_)) => return Err(format!("the field {:?} is empty", config.text_field)),
-        Some(_) => return Err(format!("the field {:?} is no string", config.text_field)),
-        None => return Err(format!("has no field {:?}", config.text_field)),
-    };
-    let id = id_of(&config.id_field, fields.get(&config.id_field).cloned(), Some(&text))?;
-    Ok(Sample { id, text })
+/// Which columns are read; what is not wanted is passed over, and costs as little as the format allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// All there are.
+    All,
+    /// These, where they are there.
+    Columns(Vec<Arc<str>>),
+    /// None: rows are counted.
+    Nothing,
 }
 
-/// By hand, for a map of serde_json is sorted, and the order of columns is part of what a source says.
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a map")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Fields, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
+impl Wanted {
+    /// The name of a column, if it is wanted.
+    pub(super) fn name(&self, column: &str) -> Option<Arc<str>> {
+        match self {
+            Self::All => Some(Arc::from(column)),
+            Self::Columns(columns) => columns.iter().find(|wanted| ***wanted == *column).cloned(),
+            Self::Nothing => None,
         }
-        deserializer.deserialize_map(Object)
     }
+}
+
+/// A format: what reads the rows of one file.
+pub(super) trait Reader: Send {
+    /// The next row, with those of its columns that are wanted; `None` at the end.
+    ///
+    /// # Errors
+    ///
+    /// Those after which nothing more of the file can be read.
+    fn next(&mut self) -> Result<Option<Record>>;
+
+    /// The columns that all rows have, where the format names them before the first row.
+    fn header(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// All columns of the row that was given last, for the message that one is missing.
+    fn names(&self) -> Vec<String>;
+}
+
+/// The error that nothing more can be read of a file: it is cut off, damaged, or the disk fails.
+pub(super) fn broken(path: &Path, what: &str, place: u64, error: &dyn std::fmt::Display) -> Error {
+    let message = format!(
+        "the file cannot be read beyond {what} {place}: {error}. What comes before it was read; mend the file, or get it \
+         again, and run again"
+    );
+    Error::InputLine { path: path.to_owned(), line: place, message }
 }
 
 #[cfg(test)]
@@ -95,11 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_keep_the_order_of_their_source() {
-        let fields: Fields = serde_json::from_str(r#"{"z": 1, "a": "x", "z": [2]}"#).unwrap();
+    fn of_two_columns_with_one_name_the_last_counts() {
+        let fields: Fields = [("z", 1), ("a", 2), ("z", 3)]
+            .into_iter()
+            .map(|(name, value)| (Arc::from(name), Value::from(value)))
+            .collect();
         assert_eq!(fields.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["z", "a", "z"]);
-        assert_eq!(fields.get("z"), Some(&serde_json::json!([2])));
+        assert_eq!(fields.get("z"), Some(&Value::from(3)));
         assert_eq!(fields.get("b"), None);
-        assert!(serde_json::from_str::<Fields>("[1]").is_err());
     }
 }
