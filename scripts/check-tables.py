@@ -111,7 +111,8 @@ def with_pandas():
         check(as_json(frame["candidates"]), column("candidates"), f"pandas: {name}: candidates")
         check(frame["text"].tolist(), column("text"), f"pandas: {name}: text")
         check(frame["note"].tolist()[3:5], ["'=HYPERLINK(1)", column("note")[4]], f"pandas: {name}: guard")
-    frame = pandas.read_json(work / "out.jsonl.zst", lines=True)
+    with pyarrow.input_stream(str(work / "out.jsonl.zst"), compression="zstd") as lines:
+        frame = pandas.read_json(lines, lines=True)
     check(frame["candidate_weights"].tolist(), column("candidate_weights"), "pandas: out.jsonl.zst")
 
 
@@ -182,6 +183,7 @@ class Argilla(http.server.BaseHTTPRequestHandler):
         path = self.path.split("?")[0].removeprefix("/api/v1/")
         Argilla.sent.append((self.command, path, body))
         reply = Argilla.reply(self.command, path, body)
+        reply = {"inserted_at": Argilla.now, "updated_at": Argilla.now} | reply
         content = json.dumps(reply).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -195,7 +197,8 @@ class Argilla(http.server.BaseHTTPRequestHandler):
     def made(kind):
         return [body | {"id": str(uuid.uuid4()), "dataset_id": Argilla.dataset["id"]} for _, path, body in Argilla.sent if path.endswith(kind) and body]
 
-    workspace = {"id": str(uuid.uuid4()), "name": "argilla"}
+    now = "2026-01-01T00:00:00"
+    workspace = {"id": str(uuid.uuid4()), "name": "argilla", "inserted_at": now, "updated_at": now}
     dataset = {"id": str(uuid.uuid4()), "name": "x", "status": "draft", "workspace_id": workspace["id"]}
 
     @staticmethod

@@ -171,7 +171,10 @@ fn for_tool(view: &RunView, options: &TableOptions, tool: ForTool, out: &Path) -
         ForTool::LabelStudio => {
             let configuration = out.with_extension("xml");
             let configuration = configuration.display();
-            (Tool::LabelStudio, format!("set up the project with the labelling configuration in {configuration}, then import it"))
+            (
+                Tool::LabelStudio,
+                format!("set up the project with the labelling configuration in {configuration}, then import it"),
+            )
         }
         ForTool::Argilla => (Tool::Argilla, format!("rg.Dataset.from_disk({:?})", out.display().to_string())),
         ForTool::Hf => (Tool::HuggingFace, format!("datasets.load_dataset({:?})", out.display().to_string())),
@@ -194,6 +197,9 @@ fn tell(summary: &TableSummary, place: String) {
         );
     }
     if summary.not_in_run > 0 {
-        tracing::warn!("{} row(s) of the corpus are not labelled yet: they have no row here", grouped(summary.not_in_run));
+        tracing::warn!(
+            "{} row(s) of the corpus are not labelled yet: they have no row here",
+            grouped(summary.not_in_run)
+        );
     }
 }

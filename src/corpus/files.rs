@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 /// # Errors
 ///
 /// [`Error::Unfit`] for a pattern that matches nothing.
-pub(super) fn files(config: &CorpusConfig) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(config: &CorpusConfig) -> Result<Vec<PathBuf>> {
     let mut seen = HashSet::new();
     let mut files = Vec::new();
     for path in &config.paths {

@@ -33,6 +33,7 @@ use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use files::files;
 pub(crate) use id::id_of;
 pub(crate) use record::{Fields, Record, Records};
 pub use samples::Samples;
@@ -41,7 +42,7 @@ pub(crate) use text::SampleOf;
 use crate::config::CorpusConfig;
 use crate::domain::sample::Sample;
 use crate::error::{Error, Result};
-use files::{FileRecords, Files, files};
+use files::{FileRecords, Files};
 use record::Wanted;
 
 /// One row of a corpus.
@@ -174,7 +175,12 @@ pub fn read_file(path: &Path, config: &CorpusConfig, settings: Settings) -> Resu
     Ok(Box::new(opened.sound(path, sample_of)))
 }
 
-fn sample_of(config: &CorpusConfig, settings: Settings) -> Result<Arc<SampleOf>> {
+/// What makes samples of a corpus' rows.
+///
+/// # Errors
+///
+/// [`Error::Unfit`] where its template is none.
+pub(crate) fn sample_of(config: &CorpusConfig, settings: Settings) -> Result<Arc<SampleOf>> {
     let made = SampleOf::new(config, settings);
     made.map(Arc::new).map_err(|message| Error::Unfit { path: config.shown().into(), message })
 }

@@ -206,7 +206,8 @@ mod tests {
     /// A run directory with a first line, and these lines after it.
     fn run(inputs: &[&str], torn: &str) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        let begin = r#"{"event":"begin","format":1,"run":"0","task":"t","labels":["a","b"],"teachers":["x"],"asking":"0"}"#;
+        let begin =
+            r#"{"event":"begin","format":1,"run":"0","task":"t","labels":["a","b"],"teachers":["x"],"asking":"0"}"#;
         let lines: String = std::iter::once(&begin).chain(inputs).map(|line| sealed::seal(line)).collect();
         std::fs::write(dir.path().join(INPUTS), lines + torn).unwrap();
         dir

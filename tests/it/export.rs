@@ -67,7 +67,8 @@ fn cells(text: &str, delimiter: u8) -> Vec<BTreeMap<String, String>> {
 #[test]
 fn all_formats_say_the_same() {
     let project = finished(64);
-    let export = |file: &str| project.candist(&["export", "config.toml", "--labels", file, "--join"]).expect_exit(0).out;
+    let export =
+        |file: &str| project.candist(&["export", "config.toml", "--labels", file, "--join"]).expect_exit(0).out;
     let bytes = |file: &str| std::fs::read(project.path(file)).unwrap();
     let jsonl = export("-");
     // Standard output is CSV where nothing else is said.
@@ -120,7 +121,10 @@ fn a_table_is_replaced_whole_or_stays() {
     let names = std::fs::read_dir(project.path("")).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".part")));
     // A disk without room.
-    project.candist(&["export", "run", "--labels", "/dev/full", "--format", "csv"]).expect_exit(1).expect_said("No space");
+    project
+        .candist(&["export", "run", "--labels", "/dev/full", "--format", "csv"])
+        .expect_exit(1)
+        .expect_said("No space");
 }
 
 #[test]
@@ -152,7 +156,7 @@ fn what_cannot_be_exported_is_said() {
     refused(&["--student", "s", "--join"], "cannot be used with");
     refused(&["--for", "hf"], "--out");
     refused(&["--for", "hf", "--out", "."], "choose an empty or new folder");
-    refused(&["--labels", "pool.jsonl", "--config", "config.toml"], "is the corpus");
+    refused(&["--labels", "pool.jsonl", "--config", "config.toml"], "is a file of the corpus");
     assert!(!project.path("out.csv").exists());
     std::fs::write(project.path("run/labels.jsonl"), "").unwrap();
     refused(&["--labels", "out.csv"], "has no labels yet");
@@ -162,7 +166,8 @@ fn what_cannot_be_exported_is_said() {
 fn tools_get_tasks_records_and_a_dataset() {
     let project = finished(64);
     let count = arrived(&project).len();
-    let export = |tool: &str, out: &str| project.candist(&["export", "config.toml", "--for", tool, "--out", out, "--join"]);
+    let export =
+        |tool: &str, out: &str| project.candist(&["export", "config.toml", "--for", tool, "--out", out, "--join"]);
     // Twice: what an earlier export wrote is replaced.
     for _ in 0..2 {
         export("label-studio", "tasks.json").expect_exit(0).expect_said("tasks.xml");

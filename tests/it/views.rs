@@ -22,7 +22,7 @@ const LOOKS: [&[&str]; 14] = [
     &["eval", "run", "--gold", "pool_gold.jsonl", "--json"],
     &["audit", "run", "--sample", "10"],
     &["export", "run", "--labels", "-"],
-    &["export", "config.toml", "--labels", "-", "--format", "parquet", "--join"],
+    &["export", "config.toml", "--labels", "-", "--format", "jsonl", "--join"],
     &["check", "--deep", "run"],
     &["check", "config.toml"],
     &["plan", "config.toml"],

@@ -33,9 +33,8 @@ pub(super) fn record(row: &Row, shape: &Shape) -> Value {
             metadata.insert(column.name.clone(), plain(value));
         }
     }
-    let suggestion = |held: Held| {
-        json!({"value": shape.labels.name(held.label), "score": held.confidence(), "agent": "candist"})
-    };
+    let suggestion =
+        |held: Held| json!({"value": shape.labels.name(held.label), "score": held.confidence(), "agent": "candist"});
     let suggestions: Map<String, Value> =
         row.label.map(|held| (QUESTION.to_owned(), suggestion(held))).into_iter().collect();
     json!({
@@ -66,9 +65,7 @@ pub(super) fn dataset(task: &str) -> Value {
 pub(super) fn settings(task: &str, labels: &LabelSet) -> Value {
     let options: Vec<Value> =
         labels.iter().map(|label| json!({"value": label.name, "text": label.name, "description": null})).collect();
-    let metadata = |name: &str, title: &str, settings: Value| {
-        json!({"name": name, "title": title, "settings": settings, "visible_for_annotators": true})
-    };
+    let metadata = |name: &str, title: &str, settings: Value| json!({"name": name, "title": title, "settings": settings, "visible_for_annotators": true});
     let share = || json!({"type": "float", "min": 0.0, "max": 1.0});
     let terms = || json!({"type": "terms", "values": null});
     json!({

@@ -46,7 +46,8 @@ impl HeldLabels {
         let mut read = Self::default();
         logs.labels(|line| {
             let event: Fields<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-            let label = labels.exact(&event.label).ok_or_else(|| format!("{:?} is no label of the task", event.label))?;
+            let label =
+                labels.exact(&event.label).ok_or_else(|| format!("{:?} is no label of the task", event.label))?;
             let by = read.source(&event.by)?;
             let held = Held::new(label, by, event.is_final, event.confidence, event.margin);
             read.by_id.insert(key(&event.id), held);

@@ -81,7 +81,9 @@ fn quoted(text: &str) -> String {
     let mut written = String::new();
     for character in serde_json::to_string(text).unwrap_or_default().chars() {
         match u32::from(character) {
-            code @ (0x7f..=0x9f | 0x2028 | 0x2029 | 0xfeff | 0xfffe | 0xffff) => written.push_str(&format!("\\u{code:04x}")),
+            code @ (0x7f..=0x9f | 0x2028 | 0x2029 | 0xfeff | 0xfffe | 0xffff) => {
+                written.push_str(&format!("\\u{code:04x}"))
+            }
             _ => written.push(character),
         }
     }
@@ -97,5 +99,30 @@ fn size_category(rows: u64) -> &'static str {
         100_000..1_000_000 => "100K<n<1M",
         1_000_000..10_000_000 => "1M<n<10M",
         _ => "10M<n<100M",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::columns::Column;
+    use super::*;
+    use crate::domain::label::{Label, LabelSet};
+
+    #[test]
+    fn a_card_says_what_the_columns_hold() {
+        let label = |name: &str| Label { name: name.into(), description: None, aliases: vec![] };
+        let labels = LabelSet::new(["no", "a: \"b\"\u{2028}"].map(label).to_vec()).unwrap();
+        let columns = vec![Column { field: "n".into(), name: "n".into(), kind: Kind::Int }];
+        let card = card("mood", &Shape { labels, by: vec![], has_text: true, columns }, 1234);
+        assert!(card.starts_with("---\ntask_categories:\n") && card.matches("\n---\n").count() == 1);
+        // Quoted, or YAML takes it for false.
+        assert!(
+            card.contains(
+                "class_label:\n        names:\n          '0': \"no\"\n          '1': \"a: \\\"b\\\"\\u2028\"\n"
+            )
+        );
+        assert!(card.contains("  - name: \"candidates\"\n    sequence: string\n"));
+        assert!(card.contains("  - name: \"n\"\n    dtype: int64\n"));
+        assert!(card.contains("- 1K<n<10K\n") && card.contains("# mood\n"));
     }
 }

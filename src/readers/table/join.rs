@@ -8,14 +8,16 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::columns::{Column, Survey};
 use super::held::{HeldLabels, key};
 use crate::base::disk::DiskFile;
-use crate::config::CorpusConfig;
-use crate::corpus::{Fields, Records, records, sample_of};
+use crate::config::{CorpusConfig, TextFrom};
+use crate::corpus::{Fields, Record, Records, SampleOf, Settings, records, sample_of};
+use crate::domain::sample::Sample;
 use crate::error::{Error, Result};
 
 /// Bytes of rows set aside that are held before they go to the file.
@@ -23,7 +25,7 @@ const HELD_BYTES: usize = 4 << 20;
 
 /// See the module.
 pub(super) struct Join {
-    config: CorpusConfig,
+    sample_of: Arc<SampleOf>,
     records: Box<dyn Records>,
     columns: Vec<Column>,
     /// Where the values of a field stand.
@@ -39,19 +41,22 @@ impl Join {
     ///
     /// Those of a corpus that cannot be read.
     pub(super) fn open(config: CorpusConfig, held: &HeldLabels) -> Result<Self> {
+        let sample_of = sample_of(&config, Settings::CONFIGURATION)?;
         let (mut survey, mut unlabelled) = (Survey::default(), 0);
         let mut all = records(&config)?;
         while let Some(record) = all.next_record()? {
-            // A row that is no sample is in no run.
-            let Ok(fields) = record.fields else { continue };
-            let Ok(sample) = sample_of(&config, &fields) else { continue };
+            let Some((sample, fields)) = sample(&sample_of, record) else { continue };
             unlabelled += u64::from(held.of(&sample.id.0).is_none());
             fields.iter().for_each(|(field, value)| survey.add(field, value));
         }
-        let columns = survey.columns(&[&config.text_field, &config.id_field]);
+        let text = match &config.text {
+            TextFrom::Field(field) => field.as_str(),
+            TextFrom::Template(_) => "",
+        };
+        let columns = survey.columns(&[text, &config.id_field]);
         let places = columns.iter().enumerate().map(|(place, column)| (column.field.clone(), place)).collect();
         let records = records(&config)?;
-        Ok(Self { config, records, columns, places, aside: Aside::default(), unlabelled })
+        Ok(Self { sample_of, records, columns, places, aside: Aside::default(), unlabelled })
     }
 
     /// The columns.
@@ -76,8 +81,7 @@ impl Join {
             return Ok(Some(row));
         }
         while let Some(record) = self.records.next_record()? {
-            let Ok(fields) = record.fields else { continue };
-            let Ok(sample) = sample_of(&self.config, &fields) else { continue };
+            let Some((sample, fields)) = sample(&self.sample_of, record) else { continue };
             if sample.id.0 == id {
                 return Ok(Some(if wanted { self.values(&fields) } else { Vec::new() }));
             }
@@ -96,6 +100,13 @@ impl Join {
         }
         values
     }
+}
+
+/// The sample of a row, and all its fields; a row that is no sample is in no run.
+fn sample(sample_of: &SampleOf, record: Record) -> Option<(Sample, Fields)> {
+    let fields = record.fields.ok()?;
+    let sample = sample_of.sample(fields.clone(), Vec::new).ok()?;
+    Some((sample, fields))
 }
 
 /// Rows that came before they were asked for. The first of an id counts.
@@ -141,7 +152,8 @@ impl Aside {
 
     fn spill(&mut self) -> Result<()> {
         if self.file.is_none() {
-            let path = std::env::temp_dir().join(format!("candist-{}-{:016x}", std::process::id(), rand::random::<u64>()));
+            let path =
+                std::env::temp_dir().join(format!("candist-{}-{:016x}", std::process::id(), rand::random::<u64>()));
             let file = nameless(&path).map_err(Error::run_file("create", &path))?;
             self.file = Some((path, file));
         }

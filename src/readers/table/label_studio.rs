@@ -65,13 +65,8 @@ mod tests {
     #[test]
     fn a_task_has_our_label_as_its_prediction() {
         let label = Some(Held::new(LabelId(0), 0, true, 0.75, None));
-        let row = Row {
-            id: "1".into(),
-            text: Some("x".into()),
-            label,
-            candidates: vec![(LabelId(0), 1.0)],
-            fields: vec![],
-        };
+        let row =
+            Row { id: "1".into(), text: Some("x".into()), label, candidates: vec![(LabelId(0), 1.0)], fields: vec![] };
         let found = task(&row, &shape());
         assert_eq!(found["data"], json!({"id": "1", "text": "x", "candidates": ["a"]}));
         assert_eq!(found["predictions"][0]["score"], json!(0.75));

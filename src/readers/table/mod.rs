@@ -36,7 +36,7 @@ pub use self::tools::{Tool, export_for};
 
 use self::csv::Csv;
 use self::json::JsonLines;
-use self::reading::Reading;
+use self::reading::{Reading, refuse_ours};
 use self::target::{Stream, Target};
 use crate::config::Config;
 use crate::error::Result;
@@ -101,8 +101,12 @@ pub fn write_table(
     path: Option<&Path>,
 ) -> Result<TableSummary> {
     format.check(compression, path)?;
-    let reading = Reading::open(view, options, path)?;
+    if let Some(path) = path {
+        refuse_ours(view, options, path)?;
+    }
+    // First, for the logs may take a while to read.
     let (target, file) = Target::open(path)?;
+    let reading = Reading::open(view, options)?;
     let failed = target.failed();
     let out = Stream::new(file, compression).map_err(&failed)?;
     let (shape, guard) = (reading.shape(), !options.no_guard);

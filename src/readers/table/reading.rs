@@ -12,6 +12,7 @@ use super::target::Target;
 use super::write::Writer;
 use super::{TableOptions, TableSummary};
 use crate::base::panic::panicked;
+use crate::corpus::files as corpus_files;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::error::{Error, Result};
 use crate::readers::latest::no_labels;
@@ -34,16 +35,14 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Opens what `options` ask for, to be written to `out`.
+    /// Opens what `options` ask for.
     ///
     /// # Errors
     ///
     /// Those of [`write_table`](super::write_table).
-    pub(super) fn open(view: &'a RunView, options: &TableOptions, out: Option<&Path>) -> Result<Self> {
-        if let Some(out) = out {
-            refuse_ours(view, options, out)?;
-        }
+    pub(super) fn open(view: &'a RunView, options: &TableOptions) -> Result<Self> {
         if let Some(config) = &options.config {
+            // Labels that were added since have none here yet; another task is an error.
             view.same_task(&config.task.name, &config.task.labels)?;
         }
         let filter = Filter {
@@ -121,9 +120,12 @@ fn read(rows: Rows<'_>, doubtful: Option<usize>, sender: &SyncSender<Vec<Row>>) 
 
 /// What a label is that was asked for by name, or by alias where a configuration has those.
 fn resolve(view: &RunView, options: &TableOptions, label: &str) -> Result<LabelId> {
-    let labels = options.config.as_ref().map_or(view.labels(), |config| &config.task.labels);
-    labels.resolve(label).ok_or_else(|| {
-        let near = labels.nearest(label).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+    let known = view.labels();
+    let labels = options.config.as_ref().map_or(known, |config| &config.task.labels);
+    // By its name in the run: the configuration may count its labels otherwise by now.
+    let found = labels.resolve(label).and_then(|label| known.exact(labels.name(label)));
+    found.ok_or_else(|| {
+        let near = known.nearest(label).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
         let message = format!("has no label {label:?} among those of its task{near}");
         Error::Unfit { path: view.dir().to_owned(), message }
     })
@@ -147,11 +149,10 @@ pub(super) fn refuse_ours(view: &RunView, options: &TableOptions, out: &Path) ->
     {
         return Err(unfit("is in the run directory, which is candist's own: choose another place"));
     }
-    if let Some(config) = &options.config
-        && let (Some(out), Some(corpus)) = (real(out), real(&config.corpus.path))
-        && out == corpus
+    if let (Some(config), Some(place)) = (&options.config, real(out))
+        && corpus_files(&config.corpus).unwrap_or_default().iter().any(|file| real(file).as_ref() == Some(&place))
     {
-        return Err(unfit("is the corpus: choose another name"));
+        return Err(unfit("is a file of the corpus: choose another name"));
     }
     Ok(())
 }

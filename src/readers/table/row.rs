@@ -28,7 +28,13 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn new(label: LabelId, by: u16, is_final: bool, confidence: f64, margin: Option<f64>) -> Self {
-        Self { label, by, is_final, confidence: confidence as f32, margin: margin.map_or(f32::NAN, |margin| margin as f32) }
+        Self {
+            label,
+            by,
+            is_final,
+            confidence: confidence as f32,
+            margin: margin.map_or(f32::NAN, |margin| margin as f32),
+        }
     }
 
     /// As it stands in the log.

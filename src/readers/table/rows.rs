@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 
+use super::TableSummary;
 use super::choose::{Doubtful, Filter};
 use super::held::HeldLabels;
 use super::join::Join;
 use super::row::Row;
 use super::weights::{Said, weighted};
-use super::TableSummary;
 use crate::domain::label::LabelSet;
 use crate::error::Result;
 use crate::store::{Ended, FailureKind, Place, RawLogs, RunView};

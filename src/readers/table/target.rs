@@ -37,7 +37,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// [`Error::Unfit`] where `path` is a folder, or is being written by another process; [`Error::RunFile`] where
+    /// [`Error::Unfit`] where `path` is a folder, its folder is not there, or another process is writing it; [`Error::RunFile`] where
     /// nothing can be written there.
     pub(super) fn open(path: Option<&Path>) -> Result<(Self, File)> {
         let Some(path) = path else {
@@ -54,6 +54,10 @@ impl Target {
                 return Ok((Self { path: path.to_owned(), kind: Kind::Stream }, file));
             }
             _ => {}
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(unfit("is in a folder that is not there: make it first"));
         }
         // Where it is a link, the file that it leads to is replaced, and not the link.
         let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -204,13 +208,19 @@ mod tests {
         // Only one at a time.
         assert!(Target::open(Some(&path)).unwrap_err().to_string().contains("another process"));
         drop((target, file));
-        assert_eq!((std::fs::read(&path).unwrap(), names(folder.path())), (b"old".to_vec(), vec!["out.csv".to_owned()]));
+        assert_eq!(
+            (std::fs::read(&path).unwrap(), names(folder.path())),
+            (b"old".to_vec(), vec!["out.csv".to_owned()])
+        );
         // What a kill left is written over.
         std::fs::write(part_of(&path), "rest of a longer one").unwrap();
         let (target, mut file) = Target::open(Some(&path)).unwrap();
         file.write_all(b"new").unwrap();
         target.put().unwrap();
-        assert_eq!((std::fs::read(&path).unwrap(), names(folder.path())), (b"new".to_vec(), vec!["out.csv".to_owned()]));
+        assert_eq!(
+            (std::fs::read(&path).unwrap(), names(folder.path())),
+            (b"new".to_vec(), vec!["out.csv".to_owned()])
+        );
     }
 
     #[test]
@@ -227,7 +237,7 @@ mod tests {
         Target::open(Some(Path::new("/dev/null"))).unwrap().0.put().unwrap();
         assert!(Target::open(Some(folder.path())).unwrap_err().to_string().contains("is a folder"));
         let nowhere = Target::open(Some(&folder.path().join("none/out"))).unwrap_err().to_string();
-        assert!(nowhere.contains("cannot write"), "{nowhere}");
+        assert!(nowhere.contains("folder that is not there"), "{nowhere}");
     }
 
     #[test]

@@ -12,11 +12,16 @@ use crate::store::RunDir;
 /// A run directory of the labels a, b and c with these events.
 fn run(inputs: &[Value], labels: &[Value]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let begin = r#"{"event":"begin","format":1,"run":"0","task":"t","labels":["a","b","c"],"teachers":["x","y"],"asking":"0"}"#;
+    let begin =
+        r#"{"event":"begin","format":1,"run":"0","task":"t","labels":["a","b","c"],"teachers":["x","y"],"asking":"0"}"#;
     // By hand, for a map of JSON values has its keys in another order, and the log's is fixed.
     let line = |event: &Value| {
         let kind = event["event"].as_str().unwrap();
-        let rest = event.to_string().replacen(&format!("\"event\":\"{kind}\","), "", 1).replacen(&format!(",\"event\":\"{kind}\""), "", 1);
+        let rest = event.to_string().replacen(&format!("\"event\":\"{kind}\","), "", 1).replacen(
+            &format!(",\"event\":\"{kind}\""),
+            "",
+            1,
+        );
         seal(&format!("{{\"event\":\"{kind}\",{}", &rest[1..]))
     };
     let log: String = std::iter::once(seal(begin)).chain(inputs.iter().map(line)).collect();
@@ -112,7 +117,10 @@ fn rows_are_chosen_by_confidence_label_and_doubt() {
     assert_eq!(ids(TableOptions { min_confidence: Some(0.0), ..TableOptions::default() }), ["one", "three"]);
     assert_eq!(ids(TableOptions { max_confidence: Some(0.75), ..TableOptions::default() }), ["one"]);
     assert_eq!(ids(TableOptions { doubtful: Some(9), ..TableOptions::default() }), ["one", "three"]);
-    assert_eq!(ids(TableOptions { doubtful: Some(1), min_confidence: Some(0.8), ..TableOptions::default() }), ["three"]);
+    assert_eq!(
+        ids(TableOptions { doubtful: Some(1), min_confidence: Some(0.8), ..TableOptions::default() }),
+        ["three"]
+    );
     assert_eq!(ids(TableOptions { labels: vec!["B".into()], ..TableOptions::default() }), ["three"]);
     let unknown = TableOptions { labels: vec!["bee".into()], ..TableOptions::default() };
     let view = RunDir::view(dir.path()).unwrap();
@@ -127,14 +135,18 @@ fn config(dir: &Path, corpus: &str) -> Config {
     let mut config = Config::new("t", ["a", "b", "c"], dir).unwrap();
     let label = |name: &str| Label { name: name.into(), description: None, aliases: vec![format!("{name}-alias")] };
     config.task.labels = LabelSet::new(["a", "b", "c"].map(label).to_vec()).unwrap();
-    config.corpus.path = path;
+    config.corpus.paths = vec![path];
     config
 }
 
 #[test]
 fn the_corpus_columns_are_joined_by_id_in_any_order() {
     let dir = three();
-    let row = |id: &str, n: u32| json!({"id": id, "text": "x", "n": n, "label": "own", "mixed": if n == 1 { json!(1) } else { json!("s") }}).to_string() + "\n";
+    let row = |id: &str, n: u32| {
+        json!({"id": id, "text": "x", "n": n, "label": "own", "mixed": if n == 1 { json!(1) } else { json!("s") }})
+            .to_string()
+            + "\n"
+    };
     let orders: [&[&str]; 3] = [&["one", "two", "three"], &["new", "three", "one", "two", "one"], &["three", "new"]];
     for order in orders {
         let corpus: String = order.iter().zip(1..).map(|(id, n)| row(id, n)).collect::<String>() + "nonsense\n";
@@ -166,7 +178,7 @@ fn logs_and_corpus_are_not_written_over() {
     let dir = three();
     let view = RunDir::view(dir.path()).unwrap();
     let options = TableOptions { config: Some(config(dir.path(), "{}\n")), ..TableOptions::default() };
-    let corpus = options.config.as_ref().unwrap().corpus.path.clone();
+    let corpus = options.config.as_ref().unwrap().corpus.paths[0].clone();
     for path in [dir.path().join("labels.jsonl"), dir.path().join("new.csv"), corpus] {
         let refused = write_table(&view, &options, TableFormat::Csv, Compression::None, Some(&path)).unwrap_err();
         assert!(refused.to_string().contains("choose another"), "{refused}");
@@ -210,7 +222,8 @@ fn parquet_has_the_types_of_its_columns() {
     let path = out.path().join("out.parquet");
     let view = RunDir::view(dir.path()).unwrap();
     write_table(&view, &options, TableFormat::Parquet, Compression::None, Some(&path)).unwrap();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&path).unwrap()).unwrap().build().unwrap();
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&path).unwrap()).unwrap().build().unwrap();
     let batches: Vec<_> = reader.map(Result::unwrap).collect();
     let [batch] = batches.as_slice() else { panic!("{batches:?}") };
     let types: Vec<String> =
@@ -220,8 +233,15 @@ fn parquet_has_the_types_of_its_columns() {
     assert_eq!(
         types[6..],
         [
-            "by Utf8", "corrected Boolean", "final Boolean", "text Utf8", "n Int64", "d Float64", "yes Boolean", "s Utf8",
-            "any Utf8"
+            "by Utf8",
+            "corrected Boolean",
+            "final Boolean",
+            "text Utf8",
+            "any Utf8",
+            "d Float64",
+            "n Int64",
+            "s Utf8",
+            "yes Boolean"
         ]
     );
     assert_eq!(batch["label"].as_string::<i32>().iter().collect::<Vec<_>>(), [Some("c"), None, Some("b")]);

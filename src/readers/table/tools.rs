@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::array::Array;
 use super::format::Compression;
-use super::reading::Reading;
+use super::reading::{Reading, refuse_ours};
 use super::row::{Row, Shape};
 use super::target::{Stream, Target};
 use super::{TableOptions, TableSummary, argilla, label_studio};
@@ -34,35 +34,35 @@ pub enum Tool {
 /// Those of [`write_table`](super::write_table); [`Error::Unfit`] where `out` is somebody's folder.
 pub fn export_for(view: &RunView, options: &TableOptions, tool: Tool, out: &Path) -> Result<TableSummary> {
     let options = &TableOptions { text: true, ..options.clone() };
-    let reading = Reading::open(view, options, Some(out))?;
+    refuse_ours(view, options, out)?;
     match tool {
         Tool::LabelStudio => {
             let configuration = label_studio::configuration(view.labels());
-            let summary = array(reading, out, label_studio::task)?;
+            let summary = array(view, options, out, label_studio::task)?;
             file(&out.with_extension("xml"), configuration.as_bytes())?;
             Ok(summary)
         }
         Tool::Argilla => {
             folder(out, &[argilla::RECORDS, ".argilla"])?;
-            let summary = array(reading, &beside(out, argilla::RECORDS)?, argilla::record)?;
+            let summary = array(view, options, &beside(out, argilla::RECORDS)?, argilla::record)?;
             let json = |value: &Value| format!("{value:#}\n");
             file(&beside(out, argilla::SETTINGS)?, json(&argilla::settings(view.task(), view.labels())).as_bytes())?;
             file(&beside(out, argilla::DATASET)?, json(&argilla::dataset(view.task())).as_bytes())?;
             Ok(summary)
         }
-        Tool::HuggingFace => hugging_face(view, reading, out),
+        Tool::HuggingFace => hugging_face(view, options, out),
     }
 }
 
 #[cfg(feature = "parquet")]
-fn hugging_face(view: &RunView, reading: Reading<'_>, out: &Path) -> Result<TableSummary> {
+fn hugging_face(view: &RunView, options: &TableOptions, out: &Path) -> Result<TableSummary> {
     use super::hub;
     use super::parquet::{LabelColumn, Parquet};
 
     folder(out, &[hub::CARD, "data"])?;
-    let shape = reading.shape();
     let (target, data) = Target::open(Some(&beside(out, hub::DATA)?))?;
-    let failed = target.failed();
+    let reading = Reading::open(view, options)?;
+    let (failed, shape) = (target.failed(), reading.shape());
     let stream = Stream::new(data, Compression::None).map_err(&failed)?;
     let writer = Parquet::new(stream, shape.clone(), LabelColumn::Class).map_err(&failed)?;
     let (stream, summary) = reading.write(&target, writer)?;
@@ -73,13 +73,19 @@ fn hugging_face(view: &RunView, reading: Reading<'_>, out: &Path) -> Result<Tabl
 }
 
 #[cfg(not(feature = "parquet"))]
-fn hugging_face(_: &RunView, _: Reading<'_>, out: &Path) -> Result<TableSummary> {
+fn hugging_face(_: &RunView, _: &TableOptions, out: &Path) -> Result<TableSummary> {
     super::TableFormat::Parquet.check(Compression::None, Some(out)).map(|()| TableSummary::default())
 }
 
 /// Writes the rows as a JSON array to the file `out`.
-fn array(reading: Reading<'_>, out: &Path, object: fn(&Row, &Shape) -> Value) -> Result<TableSummary> {
+fn array(
+    view: &RunView,
+    options: &TableOptions,
+    out: &Path,
+    object: fn(&Row, &Shape) -> Value,
+) -> Result<TableSummary> {
     let (target, file) = Target::open(Some(out))?;
+    let reading = Reading::open(view, options)?;
     let failed = target.failed();
     let stream = Stream::new(file, Compression::None).map_err(&failed)?;
     let writer = Array::new(stream, reading.shape(), object).map_err(&failed)?;
