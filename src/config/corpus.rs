@@ -293,7 +293,7 @@ mod tests {
             ("path = \"a\"\ntext = \"body\"", "`corpus.text` names no column"),
             ("path = \"a\"\ntext_field = \"\"", "`corpus.text_field` is empty"),
             ("path = \"a\"\nid_field = \"text\"", "`corpus.id_field` is the field of the text too"),
-            ("path = \"a\"\nformat = \"cvs\"", "`corpus.format` is \"cvs\"; did you mean \"csv\"?"),
+            ("path = \"a\"\nformat = \"parqet\"", "`corpus.format` is \"parqet\"; did you mean \"parquet\"?"),
             ("path = \"a\"\ndelimiter = \",,\"", "`corpus.delimiter` is \",,\""),
             ("path = \"a\"\nformat = \"json\"\ndelimiter = \";\"", "`corpus.delimiter` is for corpus.format = \"csv\""),
             ("path = \"a\"\nencoding = \"latin-99\"", "`corpus.encoding` is \"latin-99\", which is no encoding"),

@@ -13,7 +13,7 @@ mod teacher;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use checked::MOST_WEIGHTS;
+pub(crate) use checked::{MOST_WEIGHTS, SPOOL};
 pub use checked::{
     Combine, Config, DeviceChoice, DistillConfig, EncoderConfig, NgramConfig, Precision, RefineryKind,
     RunConfig, StudentConfig, StudentKind, Task,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::record::{Reader, Record, Records, Wanted};
 use super::rows;
 use super::sound::Sound;
-use super::{Corpus, Row, SampleOf, Settings};
+use super::{Corpus, Row, SampleOf, Settings, spool};
 use crate::config::CorpusConfig;
 use crate::error::{Error, Result};
 
@@ -18,12 +18,26 @@ use crate::error::{Error, Result};
 ///
 /// [`Error::Unfit`] for a pattern that matches nothing.
 pub(crate) fn files(config: &CorpusConfig) -> Result<Vec<PathBuf>> {
+    if config.is_stdin() {
+        return kept(config);
+    }
     let mut seen = HashSet::new();
     let mut files = Vec::new();
     for path in &config.paths {
         files.extend(matches(path)?.into_iter().filter(|file| seen.insert(file.clone())));
     }
     Ok(files)
+}
+
+/// What a run has kept of standard input.
+fn kept(config: &CorpusConfig) -> Result<Vec<PathBuf>> {
+    let pieces = spool::pieces(&config.spool)?;
+    if pieces.is_empty() {
+        let message = "is read by `candist run` alone, which keeps what comes: nothing is kept yet, and this takes nothing \
+                       of it. Write the texts to a file to look at them first";
+        return Err(Error::Unfit { path: "standard input".into(), message: message.to_owned() });
+    }
+    Ok(pieces)
 }
 
 /// The files that `path` matches; itself where it is there, or is no pattern.

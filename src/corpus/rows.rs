@@ -68,8 +68,9 @@ impl Opened {
 ///
 /// [`Error::Input`] where it cannot be read; [`Error::Unfit`] where it is in no format that is known.
 pub(super) fn open(path: &Path, config: &CorpusConfig, settings: Settings, wanted: &Wanted) -> Result<Opened> {
-    let input = Box::new(BufReader::with_capacity(BUFFER, file::open(path)?));
-    read(input, path, true, config, settings, wanted)
+    let is_pipe = settings.once && file::is_pipe(path);
+    let file = if is_pipe { file::open_any(path, settings.what)? } else { file::open(path, settings.what)? };
+    read(Box::new(BufReader::with_capacity(BUFFER, file)), path, !is_pipe, config, settings, wanted)
 }
 
 /// Reads `input`, which is called `path`; `is_file` where it is the file of that name, and may be read in any order.
@@ -83,7 +84,7 @@ pub(super) fn read(
 ) -> Result<Opened> {
     let encoding = config.encoding.as_deref().and_then(|label| Encoding::for_label(label.as_bytes()));
     let text = Text::of(input, encoding)
-        .map_err(|source| Error::Input { what: "corpus", path: path.to_owned(), source })?;
+        .map_err(|source| Error::Input { what: settings.what, path: path.to_owned(), source })?;
     let unfit = |message| Error::Unfit { path: path.to_owned(), message };
     let text_field = match &config.text {
         TextFrom::Field(field) => field.as_str(),
@@ -99,8 +100,12 @@ pub(super) fn read(
     };
     let limits = Limits::of(config, settings, text.encoding);
     let (own, wanted) = (path.to_owned(), wanted.clone());
-    // A table may be one of several kinds, and any text is good as lines.
-    let is_other = |kind: &&Kind| kind.format() != Some(format) && format != CorpusFormat::Lines;
+    // A table of one column looks like plain text, and any text is good as lines.
+    let is_other = |kind: &&Kind| match format {
+        CorpusFormat::Lines => false,
+        CorpusFormat::Csv | CorpusFormat::Tsv => !matches!(kind, Kind::Plain | Kind::Table(..)),
+        format => kind.format() != Some(format),
+    };
     let advice = text.kind.as_ref().filter(is_other).map(|kind| kind.advice(path, text_field, settings.format));
     let reader: Box<dyn Reader> = match format {
         CorpusFormat::Jsonl => Box::new(Jsonl::read(text.input, own, wanted, limits)),

@@ -99,7 +99,9 @@ impl SampleOf {
                 }
             }
         };
-        let id = id_of(&self.id_field, fields.take(&self.id_field), Some(&text))?;
+        // An empty cell is how a table has no id.
+        let id = fields.take(&self.id_field).filter(|id| id.as_str() != Some(""));
+        let id = id_of(&self.id_field, id, Some(&text))?;
         Ok(Sample { id, text })
     }
 
@@ -214,6 +216,7 @@ mod tests {
         let hash = TextHash::of(" a ").to_hex();
         for (row, expected) in [
             (serde_json::json!({"text": " a "}), format!("{hash}= a ")),
+            (serde_json::json!({"text": " a ", "id": ""}), format!("{hash}= a ")),
             (serde_json::json!({"text": "a", "id": 7}), "7=a".to_owned()),
             (serde_json::json!({"text": "a", "id": "x"}), "x=a".to_owned()),
         ] {
@@ -238,10 +241,10 @@ mod tests {
     #[test]
     fn a_template_is_made_of_columns() {
         let template = |source: &str| TextFrom::Template(source.to_owned());
-        let row = serde_json::json!({"id": 1, "title": "A", "body": "b < c", "stars": 4, "none": null, "two words": "w"});
+        let row = serde_json::json!({"id": 1, "title": "A", "body": "b < c", "stars": 4, "nil": null, "two words": "w"});
         for (source, expected) in [
             ("{{ title }}. {{ body }}", "1=A. b < c"),
-            ("{{ title | lower }} {{ stars }}{{ none }}", "1=a 4"),
+            ("{{ title | lower }} {{ stars }}{{ nil }}", "1=a 4"),
             ("{{ row['two words'] }}", "1=w"),
             ("{{ body }}{% if other is defined %}{{ other }}{% endif %}", "1=b < c"),
             ("{% for word in body | split(' ') %}{{ loop.index }}{{ word }}{% endfor %}", "1=1b2<3c"),
@@ -250,7 +253,7 @@ mod tests {
         }
         for (source, expected) in [
             ("{{ titel }}. {{ body }}", "has no field \"titel\" (did you mean \"title\"?), which corpus.text names; it has"),
-            ("{{ none }} ", "has an empty text"),
+            ("{{ nil }} ", "has an empty text"),
             ("{{ title", "the template corpus.text cannot be used: "),
             ("fixed {{ 1 }}", "the template corpus.text names no column"),
         ] {

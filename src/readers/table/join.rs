@@ -16,7 +16,7 @@ use super::columns::{Column, Survey};
 use super::held::{HeldLabels, key};
 use crate::base::disk::DiskFile;
 use crate::config::{CorpusConfig, TextFrom};
-use crate::corpus::{Fields, Record, Records, SampleOf, Settings, records, sample_of};
+use crate::corpus::{Fields, Record, Records, SampleOf, Settings, maker, records};
 use crate::domain::sample::Sample;
 use crate::error::{Error, Result};
 
@@ -41,7 +41,7 @@ impl Join {
     ///
     /// Those of a corpus that cannot be read.
     pub(super) fn open(config: CorpusConfig, held: &HeldLabels) -> Result<Self> {
-        let sample_of = sample_of(&config, Settings::CONFIGURATION)?;
+        let sample_of = maker(&config, Settings::CONFIGURATION)?;
         let (mut survey, mut unlabelled) = (Survey::default(), 0);
         let mut all = records(&config)?;
         while let Some(record) = all.next_record()? {
