@@ -50,8 +50,11 @@ fn a_table_has_a_row_a_text_with_the_label_that_holds() {
     let labels: BTreeMap<String, LabelEvent> = latest(&project.events());
     for row in &table {
         let event = &labels[row["id"].as_str().unwrap()];
-        let from_log = json!([event.label, event.confidence, event.candidates, event.is_final, event.by]);
-        assert_eq!(json!([row["label"], row["confidence"], row["candidates"], row["final"], row["by"]]), from_log);
+        let from_log = json!([event.label, event.confidence, event.margin, event.candidates, event.is_final, event.by]);
+        assert_eq!(
+            json!([row["label"], row["confidence"], row["margin"], row["candidates"], row["final"], row["by"]]),
+            from_log
+        );
         let weights: Vec<f64> = serde_json::from_value(row["candidate_weights"].clone()).unwrap();
         assert_eq!(weights.len(), event.candidates.len());
         assert!(weights.is_empty() || (weights.iter().sum::<f64>() - 1.0).abs() < 1e-3, "{weights:?}");

@@ -131,5 +131,6 @@ fn write_parquet(reading: Reading<'_>, target: &Target, out: Stream) -> Result<(
 /// Refused before, by [`TableFormat::check`].
 #[cfg(not(feature = "parquet"))]
 fn write_parquet(reading: Reading<'_>, target: &Target, out: Stream) -> Result<(Stream, TableSummary)> {
-    reading.write(target, JsonLines::new(out, reading.shape()))
+    let shape = reading.shape();
+    reading.write(target, JsonLines::new(out, shape))
 }
