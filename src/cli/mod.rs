@@ -1,6 +1,10 @@
 //! The command line: one verb a file. Data goes to stdout, everything else to stderr.
 
 mod again;
+#[cfg(feature = "parquet")]
+mod arrow_columns;
+#[cfg(feature = "parquet")]
+mod arrow_stream;
 mod audit;
 mod batch;
 mod check;

@@ -1,5 +1,5 @@
 //! `candist predict`: an exported student, texts in, one JSON line out for each that could be read, in their order.
-//! Nothing is held but a chunk of texts, so it works in a pipe without an end.
+//! Nothing is held but a chunk of texts, so it works in a pipe without an end. Or Arrow batches in and out.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -9,11 +9,13 @@ use anyhow::Result;
 use candist::config::{CorpusConfig, DeviceChoice};
 use candist::internal::{Settings, read_jsonl, read_lines};
 use candist::{Corpus, Error, Predictor, Row, argmax};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::again::start_again_to_compute;
+#[cfg(feature = "parquet")]
+use super::arrow_stream::{self, Columns, Said};
 use super::confidence;
 use super::exit::Exit;
 use super::folded::Folded;
@@ -25,6 +27,9 @@ pub(super) struct PredictArgs {
     student: PathBuf,
     /// The texts; without it, or with -, standard input.
     input: Option<PathBuf>,
+    /// How texts come in and labels go out.
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
     /// The input has one text a line, not one JSON object.
     #[arg(long)]
     lines: bool,
@@ -46,6 +51,17 @@ pub(super) struct PredictArgs {
     /// Threads of libtorch.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
     threads: u32,
+}
+
+/// How texts come in and labels go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One JSON object a line.
+    Jsonl,
+    /// Arrow IPC streams: a batch of texts in (columns of --text-field and, if it is there, --id-field), a batch of as many
+    /// labels out, at once. A row without a text has its `error`.
+    #[cfg(feature = "parquet")]
+    Arrow,
 }
 
 /// Texts that are predicted together. Where texts come slowly, in a pipe, the first waits for the last of its chunk.
@@ -73,6 +89,10 @@ struct Prediction<'a> {
 pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
     start_again_to_compute(args.device, args.threads);
     let predictor = Predictor::open(&args.student, args.device, args.threads)?;
+    #[cfg(feature = "parquet")]
+    if args.format == Format::Arrow {
+        return answer_batches(args, &predictor);
+    }
     let mut input = open(args)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     let (mut rows, mut unread) = (Vec::new(), Folded::default());
@@ -103,6 +123,29 @@ pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
         tracing::warn!("{} line(s) could not be read: they have no label{more}", HumanCount(unread.count()));
     }
     Ok(if args.strict && unread.count() > 0 { Exit::Failed } else { Exit::Complete })
+}
+
+/// The same by Arrow IPC streams.
+#[cfg(feature = "parquet")]
+fn answer_batches(args: &PredictArgs, predictor: &Predictor) -> Result<Exit> {
+    if args.lines {
+        let message = "is for lines of text, and --format arrow reads columns: leave one of them out".to_owned();
+        return Err(Error::Unfit { path: PathBuf::from("--lines"), message }.into());
+    }
+    let (input, name) = arrow_stream::open(args.input.as_deref())?;
+    let columns = Columns { text: &args.text_field, id: &args.id_field };
+    let out = BufWriter::new(std::io::stdout().lock());
+    let unread = arrow_stream::answer(input, &name, out, &columns, |texts| {
+        let said = |p: &[f32]| {
+            let Prediction { label, confidence, candidates, .. } = prediction("", p, predictor, args.min_confidence);
+            Said { label, confidence, candidates }
+        };
+        Ok(predictor.probabilities(texts)?.iter().map(said).collect())
+    })?;
+    if unread > 0 {
+        tracing::warn!("{} row(s) had no text: they have no label, and their error says why", HumanCount(unread));
+    }
+    Ok(if args.strict && unread > 0 { Exit::Failed } else { Exit::Complete })
 }
 
 /// What is printed about a text whose labels have the probabilities `p`. The confidence is compared as it is printed:
