@@ -18,6 +18,7 @@ use arrow_schema::{ArrowError, DataType, Field, Schema};
 use candist::{Error, TextHash};
 
 use super::arrow_columns::{Ids, Words};
+use super::arrow_guard::guarded;
 
 /// What is said of one text.
 pub(super) struct Said<'a> {
@@ -68,11 +69,10 @@ pub(super) fn answer<'a>(
     answers.flush().map_err(unwritten)?;
     let wrong = |message| Error::Unfit { path: name.to_owned(), message };
     let input = check_beginning(input, name)?;
-    let texts = StreamReader::try_new(input, None).map_err(|error| unreadable(name, error, 0))?;
+    let mut texts = decoded(|| StreamReader::try_new(input, None)).map_err(|error| unreadable(name, error, 0))?;
     columns.check(&texts.schema()).map_err(wrong)?;
     let (mut rows, mut unread) = (0, 0);
-    for batch in texts {
-        let batch = batch.map_err(|error| unreadable(name, error, rows))?;
+    while let Some(batch) = decoded(|| texts.next().transpose()).map_err(|error| unreadable(name, error, rows))? {
         let (answer, without) = answer_batch(&batch, columns, &schema, &mut label)?;
         rows += batch.num_rows() as u64;
         unread += without;
@@ -82,6 +82,11 @@ pub(super) fn answer<'a>(
     }
     answers.finish().map_err(unwritten)?;
     Ok(unread)
+}
+
+/// What `decode` reads of a stream; a panic of it is an error.
+fn decoded<T>(decode: impl FnOnce() -> Result<T, ArrowError>) -> Result<T, ArrowError> {
+    guarded(decode).unwrap_or_else(|panicked| Err(ArrowError::IpcError(panicked)))
 }
 
 /// The columns of an answer.
@@ -106,7 +111,8 @@ fn check_beginning(mut input: impl Read, name: &Path) -> Result<impl Read> {
             b"ARRO" => "is an Arrow file (Feather), and no Arrow IPC stream".to_owned(),
             _ => format!("is no Arrow IPC stream: it begins with {:?}", String::from_utf8_lossy(&begins)),
         };
-        let message = format!("{found}; `pyarrow.ipc.new_stream` writes one, and without --format arrow texts are JSONL");
+        let message =
+            format!("{found}; `pyarrow.ipc.new_stream` writes one, and without --format arrow texts are JSONL");
         return Err(Error::Unfit { path: name.to_owned(), message }.into());
     }
     Ok(io::Cursor::new(begins).chain(input))
@@ -118,10 +124,17 @@ impl Columns<'_> {
         let Ok(text) = schema.field_with_name(self.text) else {
             let has: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
             let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
-            return Err(format!("has no column {:?}, it has {has}: set --text-field to the column of the text", self.text));
+            return Err(format!(
+                "has no column {:?}, it has {has}: set --text-field to the column of the text",
+                self.text
+            ));
         };
         if !Words::can_be(text.data_type()) {
-            return Err(format!("has texts in a column of {}: {:?} must be one of strings", text.data_type(), self.text));
+            return Err(format!(
+                "has texts in a column of {}: {:?} must be one of strings",
+                text.data_type(),
+                self.text
+            ));
         }
         match schema.field_with_name(self.id) {
             Ok(id) if !Ids::can_be(id.data_type()) => Err(format!(
@@ -218,7 +231,8 @@ fn unreadable(name: &Path, error: ArrowError, rows: u64) -> Error {
             Error::Input { what: "texts", path, source }
         }
         ArrowError::IoError(..) => {
-            let message = format!("ends within a batch, after {rows} rows that were answered: send it again from there");
+            let message =
+                format!("ends within a batch, after {rows} rows that were answered: send it again from there");
             Error::Unfit { path, message }
         }
         error => {
@@ -233,5 +247,153 @@ fn unwritten(error: ArrowError) -> anyhow::Error {
     match error {
         ArrowError::IoError(_, source) => source.into(),
         error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::Cell;
+
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Float64Type, Int32Type};
+    use arrow_array::{
+        Array, ArrayRef, BooleanArray, DictionaryArray, Int64Array, LargeStringArray, NullArray, StringArray,
+        StringViewArray,
+    };
+    use proptest::prelude::*;
+
+    const COLUMNS: Columns<'_> = Columns { text: "text", id: "id" };
+
+    fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)))
+            .unwrap()
+    }
+
+    fn stream(batches: &[RecordBatch]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = StreamWriter::try_new(&mut bytes, &batches[0].schema()).unwrap();
+        batches.iter().for_each(|batch| writer.write(batch).unwrap());
+        writer.finish().unwrap();
+        drop(writer);
+        bytes
+    }
+
+    /// Answers each text with its first word, sure of it where it has one alone.
+    fn first_words<'a>(texts: &[&str]) -> Result<Vec<Said<'a>>> {
+        let said = |text: &&str| {
+            if text.contains(' ') {
+                Said { label: None, confidence: 0.25, candidates: vec!["a", "b"] }
+            } else {
+                Said { label: Some("word"), confidence: 1.0, candidates: Vec::new() }
+            }
+        };
+        Ok(texts.iter().map(said).collect())
+    }
+
+    fn answered(input: &[u8]) -> Result<(Vec<RecordBatch>, u64)> {
+        let mut out = Vec::new();
+        let unread = answer(input, Path::new("standard input"), &mut out, &COLUMNS, first_words)?;
+        Ok((StreamReader::try_new(out.as_slice(), None)?.collect::<Result<_, _>>()?, unread))
+    }
+
+    fn refused(input: &[u8]) -> String {
+        let error = answered(input).unwrap_err();
+        assert!(matches!(error.downcast_ref::<Error>(), Some(Error::Unfit { .. })), "{error:?}");
+        error.to_string()
+    }
+
+    fn strings<'a>(batch: &'a RecordBatch, column: &str) -> Vec<Option<&'a str>> {
+        batch.column_by_name(column).unwrap().as_string::<i32>().iter().collect()
+    }
+
+    #[test]
+    fn every_row_has_an_answer_and_one_without_a_text_says_why() {
+        let texts = StringArray::from(vec![Some("hello"), None, Some("two words"), Some("  ")]);
+        let ids = Int64Array::from(vec![Some(7), Some(-8), None, None]);
+        let input = stream(&[batch(vec![("id", Arc::new(ids)), ("text", Arc::new(texts))])]);
+        let (batches, unread) = answered(&input).unwrap();
+        assert_eq!((batches.len(), unread), (1, 2));
+        let hash = TextHash::of("two words").to_hex();
+        assert_eq!(strings(&batches[0], "id"), [Some("7"), Some("-8"), Some(hash.as_str()), None]);
+        assert_eq!(strings(&batches[0], "label"), [Some("word"), None, None, None]);
+        let confidences = batches[0].column_by_name("confidence").unwrap().as_primitive::<Float64Type>();
+        assert_eq!(confidences.iter().collect::<Vec<_>>(), [Some(1.0), None, Some(0.25), None]);
+        let candidates = batches[0].column_by_name("candidates").unwrap().as_list::<i32>();
+        assert_eq!(candidates.null_count(), 0);
+        assert_eq!((0..4).map(|row| candidates.value(row).len()).collect::<Vec<_>>(), [0, 0, 2, 0]);
+        let errors = [None, Some("the column \"text\" is null"), None, Some("the column \"text\" is empty")];
+        assert_eq!(strings(&batches[0], "error"), errors);
+    }
+
+    #[test]
+    fn strings_of_every_type_are_texts_and_ids() {
+        let words = [Some("one"), None, Some("two")];
+        let dictionary: DictionaryArray<Int32Type> = words.into_iter().collect();
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from_iter(words)),
+            Arc::new(LargeStringArray::from_iter(words)),
+            Arc::new(StringViewArray::from_iter(words)),
+            Arc::new(dictionary),
+        ];
+        for column in columns {
+            let kind = column.data_type().clone();
+            let (batches, unread) =
+                answered(&stream(&[batch(vec![("text", Arc::clone(&column)), ("id", column)])])).unwrap();
+            assert_eq!((strings(&batches[0], "id"), unread), (words.to_vec(), 1), "{kind}");
+        }
+        let none: DictionaryArray<Int32Type> = [None::<&str>, None].into_iter().collect();
+        for column in [Arc::new(NullArray::new(2)) as ArrayRef, Arc::new(none)] {
+            assert_eq!(answered(&stream(&[batch(vec![("text", column)])])).unwrap().1, 2);
+        }
+    }
+
+    #[test]
+    fn batches_are_answered_one_by_one_however_large_they_are() {
+        let of = |rows: usize| batch(vec![("text", Arc::new(StringArray::from(vec!["x"; rows])) as ArrayRef)]);
+        let sizes = [1, 0, CHUNK, 3 * CHUNK + 1];
+        let input = stream(&sizes.map(of));
+        let longest = Cell::new(0);
+        let mut out = Vec::new();
+        answer(input.as_slice(), Path::new("-"), &mut out, &COLUMNS, |texts| {
+            longest.set(longest.get().max(texts.len()));
+            first_words(texts)
+        })
+        .unwrap();
+        let rows = StreamReader::try_new(out.as_slice(), None).unwrap().map(|batch| batch.unwrap().num_rows());
+        assert_eq!((rows.collect::<Vec<_>>(), longest.get()), (sizes.to_vec(), CHUNK));
+    }
+
+    #[test]
+    fn what_cannot_be_labelled_says_what_to_do() {
+        assert!(refused(b"").contains("standard input is empty; `pyarrow.ipc.new_stream` writes one"));
+        assert!(refused(b"{\"text\": \"hello\"}\n").contains("it begins with \"{\\\"te\""));
+        assert!(refused(b"ARROW1\0\0").contains("is an Arrow file (Feather)"));
+        let words = || Arc::new(StringArray::from(vec!["x"])) as ArrayRef;
+        let numbers = || Arc::new(BooleanArray::from(vec![true])) as ArrayRef;
+        let other = refused(&stream(&[batch(vec![("body", words()), ("title", words())])]));
+        assert!(other.contains("no column \"text\", it has body, title: set --text-field"), "{other}");
+        assert!(refused(&stream(&[batch(vec![("text", numbers())])])).contains("texts in a column of Boolean"));
+        let ids = refused(&stream(&[batch(vec![("text", words()), ("id", numbers())])]));
+        assert!(ids.contains("ids in a column of Boolean"), "{ids}");
+        let whole = stream(&[batch(vec![("text", words())]), batch(vec![("text", words())])]);
+        // Cut within the second batch: the end has 8 bytes.
+        assert!(refused(&whole[..whole.len() - 20]).contains("ends within a batch, after 1 rows"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_stream_is_answered_or_refused(place: prop::sample::Index, bits in 1u8.., cut: prop::sample::Index) {
+            let texts = Arc::new(StringArray::from(vec![Some("one"), None, Some("three words here")])) as ArrayRef;
+            let dictionary: DictionaryArray<Int32Type> = ["a", "b", "a"].into_iter().collect();
+            let mut input = stream(&[batch(vec![("text", texts), ("id", Arc::new(dictionary))])]);
+            let place = place.index(input.len());
+            input[place] ^= bits;
+            input.truncate(1 + cut.index(2 * input.len()));
+            // No panic, and nothing but rows for rows.
+            if let Ok((batches, _)) = answered(&input) {
+                prop_assert!(batches.iter().all(|batch| batch.num_columns() == 5));
+            }
+        }
     }
 }

@@ -4,9 +4,12 @@ mod again;
 #[cfg(feature = "parquet")]
 mod arrow_columns;
 #[cfg(feature = "parquet")]
+mod arrow_guard;
+#[cfg(feature = "parquet")]
 mod arrow_stream;
 mod audit;
 mod batch;
+mod caller;
 mod check;
 mod eval;
 mod exit;
@@ -91,6 +94,7 @@ pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
         can_start(processors + STAGE_THREADS)?;
     }
+    caller::stop_with_caller();
     // `run` has exit codes of its own; of what prints, a reader that has gone away is no failure.
     let done = match cli.command {
         Command::Run(args) => return run::run(&args, bar),

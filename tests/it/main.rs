@@ -52,3 +52,8 @@ mod product;
 mod embed;
 // configs/, schemas/ and examples/ are what the program says they are.
 mod shipped;
+// Batches of texts in, batches of labels out.
+#[cfg(feature = "parquet")]
+mod predict_arrow;
+// A program whose caller is gone.
+mod caller;
