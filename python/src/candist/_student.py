@@ -63,6 +63,7 @@ class Student:
         args: list[str | os.PathLike[str]] = ["predict", "--student", path, "--format", "arrow", "--device", device]
         args += ["--threads", str(threads), "--min-confidence", str(min_confidence)]
         self._child = start(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
+        self._stdin: Any = self._child.stdin
         try:
             # The program says what its answers look like once the student is there.
             self._answers = ipc.open_stream(self._child.stdout)
@@ -118,7 +119,7 @@ class Student:
         try:
             for begin in range(0, len(column), _BATCH):
                 self._texts.write_batch(pa.record_batch([column.slice(begin, _BATCH)], names=["text"]))
-                self._child.stdin.flush()
+                self._stdin.flush()
                 answers.append(self._answers.read_next_batch())
         except (OSError, ValueError, StopIteration) as broken:
             raise self._ended() from broken
