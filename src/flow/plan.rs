@@ -53,7 +53,7 @@ impl Plan {
     pub(crate) fn corpus(&self) -> Result<Box<dyn Corpus>> {
         match &self.corpus {
             Some(open) => in_stage("corpus", || open()),
-            None if self.config.corpus.path.as_os_str().is_empty() => Err(Error::Lacks { part: "corpus" }),
+            None if self.config.corpus.paths.is_empty() => Err(Error::Lacks { part: "corpus" }),
             None => corpus::open(&self.config.corpus),
         }
     }

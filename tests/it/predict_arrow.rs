@@ -145,7 +145,7 @@ fn what_is_no_stream_is_wrong_input_and_says_what_to_do() {
     }
     let (exit, out, err) = fed(&project, &["predict", "--student", "nowhere", "--format", "arrow"], &whole);
     assert!(exit == Some(2) && out.is_empty() && err.contains("candist export"), "{err}");
-    let lines: Vec<&str> = PREDICT.into_iter().chain(["--lines"]).collect();
+    let lines: Vec<&str> = PREDICT.into_iter().chain(["--encoding", "latin1"]).collect();
     assert_eq!(fed(&project, &lines, &whole).0, Some(2));
 }
 

@@ -1,0 +1,1 @@
+//! Formats against each other.
