@@ -23,8 +23,8 @@ tools=$PWD/target/wheel-tools
 [ -x "$tools/bin/hatchling" ] || { python3 -m venv "$tools" && "$tools/bin/pip" install --quiet hatchling==1.27.0; }
 mkdir -p "$out"
 rm -f "$out"/candist-*.whl
-CANDIST_STAGED=$(realpath "$folder")
-export CANDIST_STAGED CANDIST_PLATFORM=manylinux_2_${glibc}_$(uname -m)
+CANDIST_STAGED=$(realpath "$folder") CANDIST_PLATFORM=manylinux_2_${glibc}_$(uname -m)
+export CANDIST_STAGED CANDIST_PLATFORM
 to=$(realpath "$out") log=$(realpath "$staged")/hatchling.txt
 (cd python && "$tools/bin/python" -m hatchling build -d "$to" -t wheel >"$log" 2>&1) || { cat "$log" >&2; exit 1; }
 printf 'wheel: %s\n' "$(du -h --apparent-size "$out"/candist-*.whl)" >&2

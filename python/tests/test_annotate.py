@@ -37,7 +37,8 @@ def test_a_frame_comes_back_with_labels(here: Path, teacher: tuple[dict[str, Any
     settings, asked = teacher
     bodies: list[str | None] = [*texts(20), None, "", "money number 0"]
     frame = pd.DataFrame({"n": range(len(bodies)), "body": bodies}, index=range(100, 100 + len(bodies)))
-    options: dict[str, Any] = {"instruction": "What is it about?", "teacher": settings, "text": "body", "folder": "mine", "quiet": True}
+    options: dict[str, Any] = {"instruction": "What is it about?", "teacher": settings, "quiet": True}
+    options |= {"text": "body", "folder": "mine"}
     found = candist.annotate(frame, list(WORDS), **options)
     assert list(found.index) == list(frame.index) and list(found["n"]) == list(frame["n"])
     for row in found.itertuples():
@@ -52,7 +53,7 @@ def test_a_frame_comes_back_with_labels(here: Path, teacher: tuple[dict[str, Any
 
 def test_lists_and_other_tables(here: Path, teacher: tuple[dict[str, Any], list[str]]) -> None:
     options: dict[str, Any] = {"instruction": "What is it about?", "teacher": [teacher[0]], "quiet": True}
-    labels = [{"name": "refund", "description": "wants money back"}, "delivery", "other"]
+    labels: list[Any] = [{"name": "refund", "description": "wants money back"}, "delivery", "other"]
     table = candist.annotate(texts(10), labels, **options)
     assert isinstance(table, pa.Table) and table.column_names == ["text", "label", "confidence", "candidates"]
     frame = candist.annotate(pl.DataFrame({"text": texts(10)}), labels, **options)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import candist
 import pytest
-from candist._progress import describe
+from candist._progress import describe, summarise
 from candist._toml import to_toml
 
 
@@ -30,8 +30,23 @@ def test_a_configuration_survives_toml() -> None:
 
 def test_progress_tells_what_it_knows() -> None:
     assert describe({}) == "candist: "
-    line = describe({"placed": 1200, "total": 5000, "rate": 12.34, "eta_s": 3725, "in_flight": 8, "failed": 0, "cost": "0.12"})
-    assert line == "candist: 1,200 of 5,000 texts (24%), 12.3/s, 1:02:05 left, 8 in flight, spent 0.12"
+    asking = {"phase": "annotating", "done": 1200, "total": 5000, "texts_per_s": 12.34, "left_s": 3725.0, "in_flight": 8}
+    assert describe(asking) == "candist: 1,200 of 5,000 texts, 24%, 12.3/s, 1:02:05 left, 8 in flight"
+    money = {"done": 12, "total": None, "spent": "0.125", "max_cost": "5.00", "failed": 0, "unanswered": 2}
+    assert describe(money) == "candist: 12 texts, 2 unanswered, spent 0.12 of 5.00"
+    assert "settling, pass 2 of at most 9" in describe({"phase": "settling", "pass": 2, "max_passes": 9, "done": 1, "total": 1})
+    assert "paused 12 s: 429 from api" in describe({"pause": {"seconds": 11.6, "why": "429 from api"}})
+    # What a later program says in another way does no harm.
+    assert describe({"done": "many", "pause": 3, "spent": [], "phase": None}) == "candist: "
+
+
+def test_a_summary_is_one_line() -> None:
+    summary = {"texts": 3080, "doubtful": {"below": 0.5, "texts": 7}, "failures": {"bad_rows": 0, "unanswered": 2}}
+    line = summarise(summary | {"spent": "0.5", "seconds": 61.2})
+    assert line == (
+        "candist: complete: 3,080 texts labelled, 7 of them doubtful (confidence below 0.5), 2 unanswered, spent 0.50, took 1:01"
+    )
+    assert summarise({}) == "candist: complete: "
 
 
 def test_the_package_is_typed_and_carries_the_program() -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import candist
 import pandas as pd
@@ -48,9 +49,10 @@ def test_a_column_of_every_kind_gives_the_same(student_folder: Path) -> None:
         assert student.predict(texts, as_="polars").height == student.predict(texts, as_="arrow").num_rows == 22
         assert student.predict([]) == [] and student.predict([], as_="arrow").num_rows == 0
         # What cannot be sent does no harm to what comes after.
-        for wrong in (["\ud800"], [1, 2]):
+        unfit: list[Any] = [["\ud800"], [1, 2]]
+        for wrong in unfit:
             with pytest.raises((ValueError, TypeError, pa.ArrowException)):
-                student.predict(wrong)  # type: ignore[list-item]
+                student.predict(wrong)
         with pytest.raises(TypeError, match="not one text"):
             student.predict("where is my card?")
         assert student.predict(texts) == plain
@@ -102,7 +104,7 @@ def test_an_interrupt_leaves_no_answer_to_the_next_question(student_folder: Path
         student.predict(["where is my card?"])
 
 
-def _predict_in_a_fork(student: candist.Student, answer: multiprocessing.queues.Queue[str]) -> None:  # type: ignore[name-defined]
+def _predict_in_a_fork(student: candist.Student, answer: Any) -> None:
     try:
         student.predict(["where is my card?"])
     except candist.CandistError as error:
@@ -136,7 +138,9 @@ def test_it_ends_with_its_python(student_folder: Path) -> None:
         time.sleep(0.02)
 
 
-def test_libraries_of_this_process_are_not_taken_for_its_own(student_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libraries_of_this_process_are_not_taken_for_its_own(
+    student_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("libtorch_cpu.so", "libc10.so", "libgomp.so.1"):
         (tmp_path / name).write_bytes(b"no library")
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ._program import ENDS_WITH_US, CandistError, error, output, read_back, start
+from ._program import ENDS_WITH_US, CandistError, Pipe, error, output, read_back, start
 
 TableKind = Literal["pandas", "polars", "arrow"]
 
@@ -58,9 +58,9 @@ def check_kind(as_: str) -> None:
 def from_parquet(content: bytes, as_: TableKind) -> Any:
     """The bytes of a Parquet file as a table."""
     pyarrow()
-    import pyarrow.parquet
+    from pyarrow import parquet
 
-    return as_kind(pyarrow.parquet.read_table(io.BytesIO(content)), as_)
+    return as_kind(parquet.read_table(io.BytesIO(content)), as_)
 
 
 def as_kind(table: Any, as_: TableKind) -> Any:
@@ -147,15 +147,15 @@ def tail(
     with tempfile.TemporaryFile() as said:
         child = start(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=ENDS_WITH_US)
         try:
-            for line in child.stdout or ():
+            pipe = Pipe(child.stdout)
+            while (line := pipe.line()) is not None:
                 yield LabelEvent.of(line)
             code = child.wait()
         finally:
             # The reader has had enough, or the program ended before.
             child.kill()
             child.wait()
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    pipe.close()
+            child.stdin.close()
+            child.stdout.close()
         if code != 0:
             raise error(code, read_back(said))

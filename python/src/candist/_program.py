@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -43,9 +44,9 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
 
 
-def start(args: Command, **options: Any) -> subprocess.Popen[Any]:
-    """Starts the program in a session of its own: a Ctrl-C in the terminal is for this process, which passes it on where
-    that is meant."""
+def start(args: Command, **options: Any) -> Any:
+    """Starts the program (a Popen) in a session of its own: a Ctrl-C in the terminal is for this process, which passes it on
+    where that is meant."""
     command = [str(program()), *(os.fspath(arg) for arg in args)]
     env = environment() | options.pop("env", {})
     return subprocess.Popen(command, env=env, start_new_session=True, **options)
@@ -55,6 +56,37 @@ def start(args: Command, **options: Any) -> subprocess.Popen[Any]:
 ENDS_WITH_US = {"CANDIST_STOP_AT_EOF": "1"}
 
 
+class Pipe:
+    """What a child writes, as it comes. Each wait can be interrupted, also where some module (polars is one) has asked the system to
+    start reads again after a signal. What was read stays when that happens."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._fd = pipe.fileno()
+        self._rest = b""
+        self._lines: list[bytes] = []
+        self._poll = select.poll()
+        self._poll.register(self._fd, select.POLLIN)
+
+    def wait(self) -> None:
+        """Until there is something to read, or the end."""
+        self._poll.poll()
+
+    def read(self) -> bytes:
+        """What there is; empty at the end."""
+        self.wait()
+        return os.read(self._fd, 1 << 16)
+
+    def line(self) -> bytes | None:
+        """The next line, without its end."""
+        while not self._lines:
+            chunk = self.read()
+            *self._lines, self._rest = (self._rest + chunk).split(b"\n")
+            if not chunk:
+                last, self._rest = self._rest, b""
+                return last or None
+        return self._lines.pop(0)
+
+
 def output(args: Command) -> bytes:
     """What the program prints, once it ended well."""
     with (
@@ -62,8 +94,8 @@ def output(args: Command) -> bytes:
         start(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=ENDS_WITH_US) as child,
     ):
         try:
-            assert child.stdout is not None
-            printed: bytes = child.stdout.read()
+            pipe = Pipe(child.stdout)
+            printed = b"".join(iter(pipe.read, b""))
             code = child.wait()
         except BaseException:
             child.kill()

@@ -53,31 +53,59 @@ class Progress:
 
 
 def describe(progress: Mapping[str, Any]) -> str:
-    """One line of what a progress object says. What it does not say is left out."""
-    done, total = progress.get("placed"), progress.get("total")
-    parts: list[str] = []
-    if isinstance(done, int):
-        if isinstance(total, int) and total > 0:
-            parts.append(f"{done:,} of {total:,} texts ({100 * done // total}%)")
-        else:
-            parts.append(f"{done:,} texts")
-    _add(parts, progress, "rate", lambda rate: f"{rate:.1f}/s")
-    _add(parts, progress, "eta_s", lambda seconds: f"{_time(seconds)} left")
-    _add(parts, progress, "in_flight", lambda count: f"{count} in flight" if count else "")
-    _add(parts, progress, "failed", lambda count: f"{count:,} failed" if count else "")
-    cost = progress.get("cost", progress.get("spent"))
-    if cost is not None and str(cost) not in ("0", "0.00"):
-        parts.append(f"spent {cost}")
-    phase = progress.get("phase")
-    if isinstance(phase, str) and phase not in ("asking", "complete"):
-        parts.append(phase)
-    return "candist: " + ", ".join(part for part in parts if part)
+    """One line of what a progress object of ``candist run --json`` says. What it does not say is left out."""
+    done, total = _number(progress, "done"), _number(progress, "total")
+    parts = [f"{done:,.0f} texts" if total is None else f"{done or 0:,.0f} of {total:,.0f} texts"] if done is not None else []
+    if done is not None and total:
+        parts.append(f"{100 * min(done, total) / total:.0f}%")
+    if progress.get("phase") == "settling":
+        parts.append(f"settling, pass {progress.get('pass', 0)} of at most {progress.get('max_passes', 0)}")
+    elif (rate := _number(progress, "texts_per_s")) is not None:
+        parts.append(f"{rate:.1f}/s")
+        if (left := _number(progress, "left_s")) is not None:
+            parts.append(f"{_time(left)} left")
+    pause = progress.get("pause")
+    if isinstance(pause, Mapping):
+        parts.append(f"paused {_number(pause, 'seconds') or 0:.0f} s: {pause.get('why', '')}")
+    for key, what in (("in_flight", "in flight"), ("failed", "without candidates"), ("unanswered", "unanswered")):
+        if count := _number(progress, key):
+            parts.append(f"{count:,.0f} {what}")
+    if _amount(progress, "spent"):
+        cap = progress.get("max_cost")
+        parts.append(f"spent {_amount(progress, 'spent'):.2f}" + (f" of {cap}" if cap else ""))
+    return "candist: " + ", ".join(parts)
 
 
-def _add(parts: list[str], progress: Mapping[str, Any], key: str, text: Any) -> None:
-    value = progress.get(key)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        parts.append(text(value))
+def summarise(summary: Mapping[str, Any]) -> str:
+    """One line of what the summary at the end of ``candist run --json`` says."""
+    parts = []
+    if (texts := _number(summary, "texts")) is not None:
+        parts.append(f"{texts:,.0f} texts labelled")
+    doubtful, failures = summary.get("doubtful"), summary.get("failures")
+    if isinstance(doubtful, Mapping) and _number(doubtful, "texts"):
+        parts.append(f"{_number(doubtful, 'texts'):,.0f} of them doubtful (confidence below {doubtful.get('below')})")
+    if isinstance(failures, Mapping):
+        for key, count in failures.items():
+            if isinstance(count, int) and count:
+                parts.append(f"{count:,} {key.replace('_', ' ')}")
+    if _amount(summary, "spent"):
+        parts.append(f"spent {_amount(summary, 'spent'):.2f}")
+    if (seconds := _number(summary, "seconds")) is not None:
+        parts.append(f"took {_time(seconds)}")
+    return "candist: complete: " + ", ".join(parts)
+
+
+def _number(values: Mapping[str, Any], key: str) -> float | None:
+    value = values.get(key)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _amount(values: Mapping[str, Any], key: str) -> float:
+    """An amount of money: a string, so that it loses no digit on the way."""
+    try:
+        return float(values.get(key) or 0)
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def _time(seconds: float) -> str:

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ._labels import LabelEvent, TableKind, labels, tail
-from ._program import ENDS_WITH_US, CandistError, error, output, start
-from ._progress import Progress
+from ._program import ENDS_WITH_US, CandistError, Pipe, error, output, start
+from ._progress import Progress, summarise
 from ._student import Student
 from ._toml import to_toml
-
-Config = "str | os.PathLike[str] | Mapping[str, Any]"
 
 _WRITTEN = "# Written by candist.run() from a dict, and by its next call again: change it there, or remove this line."
 
@@ -92,13 +90,16 @@ def run(
     if limit is not None:
         args += ["--limit", str(limit)]
     args += [flag for flag, wanted in (("--retry-failures", retry_failures), ("--quiet", quiet)) if wanted]
-    code, said, summary = _follow(args, Progress(quiet))
+    progress = Progress(quiet)
+    code, said, summary = _follow(args, progress)
     this = Run(path if run_dir is None else Path(run_dir), summary)
-    if code == 3:
-        raise Incomplete(str(error(code, said)), this)
-    if code != 0:
-        raise error(code, said)
-    return this
+    if code == 0:
+        if not quiet:
+            progress.say(summarise(summary))
+        return this
+    # The summary has the error as it is; a program that did not come so far has said it.
+    failed = CandistError(str(summary["error"]), code) if "error" in summary else error(code, said)
+    raise Incomplete(str(failed), this) if code == 3 else failed
 
 
 def _written(config: Mapping[str, Any]) -> Path:
@@ -122,16 +123,13 @@ def _follow(args: list[str | os.PathLike[str]], progress: Progress) -> tuple[int
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
         env=ENDS_WITH_US,
     )
-    assert child.stderr is not None
+    pipe = Pipe(child.stderr)
     while True:
         try:
-            for line in child.stderr:
-                summary = _take(line, progress, said) or summary
+            while (line := pipe.line()) is not None:
+                summary = _take(line.decode("utf-8", "replace"), progress, said) or summary
             code = child.wait()
             break
         except KeyboardInterrupt:
@@ -143,8 +141,7 @@ def _follow(args: list[str | os.PathLike[str]], progress: Progress) -> tuple[int
             child.wait()
             raise
     progress.close()
-    if child.stdin is not None:
-        child.stdin.close()
+    child.stdin.close()
     child.stderr.close()
     if interrupted:
         raise KeyboardInterrupt

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ._labels import TableKind, as_kind, check_kind, pyarrow
-from ._program import CandistError, error, read_back, start
+from ._program import CandistError, Pipe, error, read_back, start
 
 #: Texts that are sent at once. The program answers each batch before the next is sent.
 _BATCH = 4096
@@ -63,9 +63,10 @@ class Student:
         args: list[str | os.PathLike[str]] = ["predict", "--student", path, "--format", "arrow", "--device", device]
         args += ["--threads", str(threads), "--min-confidence", str(min_confidence)]
         self._child = start(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
-        self._stdin: Any = self._child.stdin
+        self._pipe = Pipe(self._child.stdout)
         try:
             # The program says what its answers look like once the student is there.
+            self._pipe.wait()
             self._answers = ipc.open_stream(self._child.stdout)
             self._texts = ipc.new_stream(self._child.stdin, pa.schema([("text", pa.large_string())]))
         except (OSError, ValueError) as broken:
@@ -119,7 +120,9 @@ class Student:
         try:
             for begin in range(0, len(column), _BATCH):
                 self._texts.write_batch(pa.record_batch([column.slice(begin, _BATCH)], names=["text"]))
-                self._stdin.flush()
+                self._child.stdin.flush()
+                # Unlike a read, this wait can always be interrupted.
+                self._pipe.wait()
                 answers.append(self._answers.read_next_batch())
         except (OSError, ValueError, StopIteration) as broken:
             raise self._ended() from broken
@@ -143,12 +146,11 @@ class Student:
     def _stop(self, why: str) -> None:
         self._over = self._over or why
         for pipe in (self._child.stdin, self._child.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    # What was not sent need not be sent any more.
-                    pass
+            try:
+                pipe.close()
+            except OSError:
+                # What was not sent need not be sent any more.
+                pass
         # Nothing of it is worth waiting for: it writes no file.
         self._child.kill()
         self._child.wait()
