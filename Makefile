@@ -1,10 +1,10 @@
 # One command each. `make` alone lists them.
-.PHONY: help setup build quickstart test check bench experiments soak fmt clean
+.PHONY: help setup build quickstart test check check-python bench experiments soak dist wheel fmt clean
 
 CARGO = cargo
 
 help: ## list the commands
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## check what is needed to build, get libtorch (once)
 	@scripts/setup.sh
@@ -26,6 +26,9 @@ check: setup ## format, lints, tests, docs: what must hold before a commit
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
 	@$(MAKE) --no-print-directory test
 
+check-python: ## the Python package in a clean environment (types, tests), with the program that was built last
+	@scripts/check-python.sh
+
 bench: setup ## measure speed and memory (benches/)
 	@scripts/bench.sh
 
@@ -36,6 +39,12 @@ soak: setup ## kills, power cuts, failures, damage and costs with their full cou
 	CANDIST_POWER_CUTS=10000 $(CARGO) test --locked --release --lib -- store::local::tests
 	CANDIST_KILLS=20 CANDIST_CAPS=100 CANDIST_FAILPOINTS=1 CANDIST_DELETIONS=1024 CANDIST_DAMAGES=500 CANDIST_CASES=200 \
 		$(CARGO) test --locked --release --test it -- kill cap_holds failpoints ruins formats function --nocapture
+
+dist: build ## a folder that runs without Rust and libtorch, and a tar.zst of it, in dist/
+	@scripts/dist.sh
+
+wheel: build ## the Python package, with the program in it, in dist/
+	@scripts/wheel.sh
 
 fmt: ## format the code
 	$(CARGO) fmt
