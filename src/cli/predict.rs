@@ -86,10 +86,12 @@ const CHUNK: usize = 256;
 const MAX_LINE_BYTES: usize = 16 << 20;
 /// What a message tells the user to change: options here, not keys of a configuration.
 const SETTINGS: Settings = Settings {
+    what: "texts",
     text_field: "--text-field",
     text: "--text",
     format: "--format",
     max_line_bytes: None,
+    once: true,
     line_numbers: true,
 };
 /// The candidates of an uncertain text are the likeliest labels that together have this probability.

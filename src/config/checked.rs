@@ -405,7 +405,7 @@ fn distill(raw: &RawDistill, problems: &mut Problems) -> Option<DistillConfig> {
 const OWN_IN_FLIGHT: usize = 64;
 
 /// The folder of a run directory that keeps what came from standard input.
-const SPOOL: &str = "stdin";
+pub(crate) const SPOOL: &str = "stdin";
 
 /// Bytes of a folder's name on the usual file systems, with room for what stands beside it for a moment.
 const LONGEST_FOLDER: usize = 200;

@@ -245,8 +245,7 @@ fn only_for(key: &str, is_set: bool, of: CorpusFormat, format: Option<CorpusForm
 
 /// Where the texts are, as seen from `base`.
 fn paths(raw: Option<RawPaths>, base: &Path, problems: &mut Problems) -> Option<Vec<PathBuf>> {
-    let raw =
-        required("corpus.path", raw, "the file of texts (JSONL, JSON, CSV, TSV, Parquet or plain lines)", problems)?;
+    let raw = required("corpus.path", raw, "the file of texts (JSONL, JSON, CSV, TSV, Parquet or plain lines)", problems)?;
     let paths = match raw {
         RawPaths::One(path) => vec![path],
         // Only [`Config::new`](super::Config::new) has none: a list that was typed has something in it.
@@ -294,7 +293,7 @@ mod tests {
             ("path = \"a\"\ntext = \"body\"", "`corpus.text` names no column"),
             ("path = \"a\"\ntext_field = \"\"", "`corpus.text_field` is empty"),
             ("path = \"a\"\nid_field = \"text\"", "`corpus.id_field` is the field of the text too"),
-            ("path = \"a\"\nformat = \"cvs\"", "`corpus.format` is \"cvs\"; did you mean \"csv\"?"),
+            ("path = \"a\"\nformat = \"parqet\"", "`corpus.format` is \"parqet\"; did you mean \"parquet\"?"),
             ("path = \"a\"\ndelimiter = \",,\"", "`corpus.delimiter` is \",,\""),
             ("path = \"a\"\nformat = \"json\"\ndelimiter = \";\"", "`corpus.delimiter` is for corpus.format = \"csv\""),
             ("path = \"a\"\nencoding = \"latin-99\"", "`corpus.encoding` is \"latin-99\", which is no encoding"),

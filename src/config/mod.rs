@@ -13,10 +13,10 @@ mod teacher;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use checked::MOST_WEIGHTS;
+pub(crate) use checked::{MOST_WEIGHTS, SPOOL};
 pub use checked::{
-    Combine, Config, DeviceChoice, DistillConfig, EncoderConfig, NgramConfig, Precision, RefineryKind, RunConfig,
-    StudentConfig, StudentKind, Task,
+    Combine, Config, DeviceChoice, DistillConfig, EncoderConfig, NgramConfig, Precision, RefineryKind,
+    RunConfig, StudentConfig, StudentKind, Task,
 };
 pub use corpus::{CorpusConfig, CorpusFormat, TextFrom, delimiter, encoding, pattern};
 pub(crate) use raw::RawConfig;

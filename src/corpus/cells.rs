@@ -103,15 +103,13 @@ impl Scan {
                     None if after.is_empty() => return Step::More,
                     None => self.read += after.len(),
                 },
-                Mode::Quoted => {
-                    match bytes.get(self.read..).and_then(|rest| rest.iter().position(|&byte| byte == b'"')) {
-                        Some(length) => {
-                            self.read += length + 1;
-                            self.mode = Mode::Closing;
-                        }
-                        None => self.read = bytes.len(),
+                Mode::Quoted => match bytes.get(self.read..).and_then(|rest| rest.iter().position(|&byte| byte == b'"')) {
+                    Some(length) => {
+                        self.read += length + 1;
+                        self.mode = Mode::Closing;
                     }
-                }
+                    None => self.read = bytes.len(),
+                },
                 Mode::Closing | Mode::Return => {
                     if !self.close(byte) {
                         return Step::Broken(self.read);
@@ -166,6 +164,17 @@ impl Scan {
         self.mode = Mode::Start;
     }
 
+    /// Takes a line apart in which quotes mean nothing.
+    fn split(&mut self, line: &[u8]) {
+        let content = line.strip_suffix(b"\n").unwrap_or(line);
+        let content = content.strip_suffix(b"\r").unwrap_or(content);
+        let mut from = 0;
+        for cell in content.split(|&byte| byte == self.delimiter) {
+            self.cells.push(Cell { from, to: from + cell.len(), form: Form::Bare });
+            from += cell.len() + 1;
+        }
+    }
+
     /// The record ends with `bytes`, the last of the file, which need no line ending.
     fn end(&mut self, bytes: &[u8]) {
         match self.mode {
@@ -194,8 +203,9 @@ pub(super) struct Cells {
     scan: Scan,
     /// Bytes of the record that was given last; they are passed over with the next.
     given: usize,
-    /// Bytes from the record's beginning on that a broken quote had swallowed.
+    /// Bytes from the record's beginning on that a broken quote had swallowed; and whether the record before was broken.
     doubtful: usize,
+    was_broken: bool,
     /// Bytes of a record that are looked at before it is too long: the same however many are at hand.
     window: usize,
 }
@@ -220,6 +230,7 @@ impl Cells {
             },
             given: 0,
             doubtful: 0,
+            was_broken: false,
             // Two for a line ending, and one to tell "just fits" from "too long".
             window: max_bytes.saturating_add(3),
         }
@@ -287,10 +298,9 @@ impl Cells {
             return Found::TooLong;
         }
         let has_bare_quote = |cell: &Cell| cell.form == Form::Bare && cell.bytes(self.record()).contains(&b'"');
-        if self.doubtful > 0 && self.scan.cells.iter().any(has_bare_quote) {
-            return Found::Bad(LEFT_OVER);
-        }
-        Found::Record
+        let may_be_left_over = (self.doubtful > 0 || self.was_broken) && self.scan.delimiter != b'\t';
+        self.was_broken = may_be_left_over && self.scan.cells.iter().any(has_bare_quote);
+        if self.was_broken { Found::Bad(LEFT_OVER) } else { Found::Record }
     }
 
     /// The last record, which needs no line ending.
@@ -337,16 +347,25 @@ impl Cells {
     /// The record's quotes are broken, which shows at its byte `byte`: what comes after its first line is read anew.
     fn go_on_at_next_line(&mut self, byte: usize, why: &'static str) -> io::Result<Found> {
         self.doubtful = self.doubtful.max(byte);
+        self.was_broken = true;
         self.scan.begin();
         self.given = 0;
+        let mut is_whole = true;
         loop {
-            if let Some(length) = self.bytes().iter().position(|&byte| byte == b'\n') {
-                self.given = length + 1;
+            let line = self.bytes().iter().position(|&byte| byte == b'\n').map(|length| length + 1);
+            if let Some(length) = line.or_else(|| self.has_ended.then(|| self.bytes().len())) {
+                self.given = length;
+                // Most writers of tabs quote nothing.
+                if self.scan.delimiter == b'\t' && is_whole && length <= self.max_bytes {
+                    self.scan.split(self.buffer.get(self.at..self.at + length).unwrap_or_default());
+                    return Ok(Found::Record);
+                }
                 return Ok(Found::Bad(why));
             }
-            if self.has_ended {
-                self.given = self.bytes().len();
-                return Ok(Found::Bad(why));
+            is_whole &= self.bytes().len() <= self.max_bytes;
+            if is_whole {
+                self.fill()?;
+                continue;
             }
             self.pass(self.bytes().len());
             self.fill()?;
@@ -380,10 +399,7 @@ impl Cells {
                 }
                 Step::More if self.has_ended && self.scan.mode == Mode::Quoted => {
                     let line = self.line;
-                    let why = format!(
-                        "a quote in a row of more than {} bytes is not closed (line {line} or before)",
-                        self.max_bytes
-                    );
+                    let why = format!("a quote in a row of more than {} bytes is not closed (line {line} or before)", self.max_bytes);
                     return Err(io::Error::new(io::ErrorKind::UnexpectedEof, why));
                 }
                 Step::More if self.has_ended => {

@@ -319,9 +319,7 @@ mod tests {
 
     #[test]
     fn behind_a_broken_element_reading_goes_on_where_lines_tell_the_next() {
-        let array = |second: &str| {
-            format!("[\n  {{\"a\": 1}},\n  {second},\n  {{\"a\": [\n    {{}}\n  ]}},\n  {{\"a\": 4}}\n]\n")
-        };
+        let array = |second: &str| format!("[\n  {{\"a\": 1}},\n  {second},\n  {{\"a\": [\n    {{}}\n  ]}},\n  {{\"a\": 4}}\n]\n");
         for (second, why) in [
             ("{\"a\": \"2}", "has a line feed in a string, whose quote is not closed: it begins in line 3"),
             ("{\"a\": [2}", "has a bracket that closes another kind: it begins in line 3"),
@@ -344,10 +342,7 @@ mod tests {
         let rows = "{\"a\": 1},\n".repeat(30);
         let found = told(&format!("[\n{{\"a\": 0,\n{rows}{{}}]"));
         assert_eq!((found.len(), found[0].as_str()), (32, "BROKEN is not closed: it begins in line 2"), "{found:?}");
-        assert_eq!(
-            told("[{\"a\": 1},\n{\"a\": ")[1],
-            "BROKEN is not closed: it begins in line 2, and the file ends within it"
-        );
+        assert_eq!(told("[{\"a\": 1},\n{\"a\": ")[1], "BROKEN is not closed: it begins in line 2, and the file ends within it");
         assert!(told("[{},\n")[1].starts_with("BROKEN is missing"));
         let long = format!("[{{\"a\": \"{}\"}}, {{}}]", "x".repeat(100));
         assert_eq!(told(&long), ["TOO LONG", "{}"]);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::record::{Reader, Record, Records, Wanted};
 use super::rows;
 use super::sound::Sound;
-use super::{Corpus, Row, SampleOf, Settings};
+use super::{Corpus, Row, SampleOf, Settings, spool};
 use crate::config::CorpusConfig;
 use crate::error::{Error, Result};
 
@@ -18,12 +18,26 @@ use crate::error::{Error, Result};
 ///
 /// [`Error::Unfit`] for a pattern that matches nothing.
 pub(super) fn files(config: &CorpusConfig) -> Result<Vec<PathBuf>> {
+    if config.is_stdin() {
+        return kept(config);
+    }
     let mut seen = HashSet::new();
     let mut files = Vec::new();
     for path in &config.paths {
         files.extend(matches(path)?.into_iter().filter(|file| seen.insert(file.clone())));
     }
     Ok(files)
+}
+
+/// What a run has kept of standard input.
+fn kept(config: &CorpusConfig) -> Result<Vec<PathBuf>> {
+    let pieces = spool::pieces(&config.spool)?;
+    if pieces.is_empty() {
+        let message = "is read by `candist run` alone, which keeps what comes: nothing is kept yet, and this takes nothing \
+                       of it. Write the texts to a file to look at them first";
+        return Err(Error::Unfit { path: "standard input".into(), message: message.to_owned() });
+    }
+    Ok(pieces)
 }
 
 /// The files that `path` matches; itself where it is there, or is no pattern.
@@ -45,16 +59,17 @@ fn matches(path: &Path) -> Result<Vec<PathBuf>> {
     let found = glob::glob_with(&pattern, options).map_err(|error| unfit(format!("is no pattern: {error}")))?;
     let mut files = Vec::new();
     for path in found {
-        let path =
-            path.map_err(|error| Error::Input { what: "folder", path: error.path().to_owned(), source: error.into() })?;
+        let path = path.map_err(|error| Error::Input {
+            what: "folder",
+            path: error.path().to_owned(),
+            source: error.into(),
+        })?;
         if !path.is_dir() {
             files.push(path);
         }
     }
     if files.is_empty() {
-        return Err(unfit(
-            "matches no file: check the pattern, which is seen from the configuration's folder".to_owned(),
-        ));
+        return Err(unfit("matches no file: check the pattern, which is seen from the configuration's folder".to_owned()));
     }
     files.sort();
     Ok(files)
@@ -86,8 +101,8 @@ impl Files {
     /// Opens each of `files` and looks at its first rows, so that a mistake shows before anything is asked. At least one has
     /// to have a row.
     pub(super) fn open(config: &CorpusConfig, settings: Settings, files: Vec<PathBuf>) -> Result<Self> {
-        let sample_of =
-            SampleOf::new(config, settings).map_err(|message| Error::Unfit { path: config.shown().into(), message })?;
+        let sample_of = SampleOf::new(config, settings)
+            .map_err(|message| Error::Unfit { path: config.shown().into(), message })?;
         let mut files = Self {
             config: Arc::new(config.clone()),
             settings,
@@ -198,12 +213,7 @@ mod tests {
         }
         let found = |name: &str| {
             let found = matches(&at(name))?;
-            Ok::<_, Error>(
-                found
-                    .into_iter()
-                    .map(|path| path.strip_prefix(folder.path()).unwrap().display().to_string())
-                    .collect::<Vec<_>>(),
-            )
+            Ok::<_, Error>(found.into_iter().map(|path| path.strip_prefix(folder.path()).unwrap().display().to_string()).collect::<Vec<_>>())
         };
         assert_eq!(found("*.jsonl").unwrap(), ["[1].jsonl", "a.jsonl", "b.jsonl"]);
         assert_eq!(found("[ab].jsonl").unwrap(), ["a.jsonl", "b.jsonl"]);

@@ -108,7 +108,7 @@ mod tests {
             ("[1]", "is not a JSON object: invalid type: sequence, expected a map"),
             ("{\"a\": 1} x", "is not a JSON object: trailing characters (column 10)"),
             ("{\"a\": tru}", "is not a JSON object: expected ident (column 10)"),
-            ("{\n\"a\": 1,}", "(its line 2, column 9)"),
+            ("{\n\"a\": 1,}", "(its line 2, column 8)"),
         ] {
             let error = parse(text, &Wanted::Nothing).unwrap_err();
             assert!(error.contains(said), "{error}");

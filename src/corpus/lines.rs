@@ -7,7 +7,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::input::Input;
-use super::jsonl::text_of;
+use super::jsonl::{is_blank, text_of};
 use super::record::{Fields, Reader, Record, Wanted, broken};
 use super::rows::Limits;
 use crate::base::lines::Lines;
@@ -78,6 +78,9 @@ impl Reader for Plain {
             let place = self.lines.number() + 1;
             let next = self.lines.next_raw().map_err(|error| broken(&self.path, "line", place, &error))?;
             let Some((place, raw)) = next else { return Ok(None) };
+            if self.wanted == Wanted::Nothing && !is_blank(&raw) {
+                return Ok(Some(Record { place, fields: Ok(Fields::default()) }));
+            }
             let Some(text) = text_of(raw, &self.limits) else { continue };
             let mut fields = text.and_then(|text| self.columns.fields(text, &self.wanted));
             if let (Some(number), Ok(fields)) = (&self.number, &mut fields)

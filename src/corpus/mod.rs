@@ -21,6 +21,9 @@ mod rows;
 mod samples;
 mod sniff;
 mod sound;
+mod source;
+mod spool;
+mod stdin;
 mod stream;
 mod table;
 #[cfg(test)]
@@ -38,7 +41,7 @@ pub(crate) use record::{Fields, Record, Records};
 pub use samples::Samples;
 pub(crate) use text::SampleOf;
 
-use crate::config::CorpusConfig;
+use crate::config::{CorpusConfig, SPOOL};
 use crate::domain::sample::Sample;
 use crate::error::{Error, Result};
 use files::{FileRecords, Files, files};
@@ -93,9 +96,20 @@ pub trait Corpus: Send {
     /// An error ends the run: the source itself failed, or is no corpus. A row that cannot be used is no error.
     fn next_row(&mut self) -> Result<Option<Row>>;
 
-    /// What it is called where a bad row of it is spoken of: the name of a file, a table.
+    /// What is called by its place where a bad row is spoken of, the one that was given last: the name of a file, a table.
     fn name(&self) -> String {
         "corpus".to_owned()
+    }
+
+    /// Takes what tells whether the run is to end. A corpus that may have to wait long for a row, of a pipe or a queue, asks it
+    /// now and then, and gives no more rows then: what the run is to read is known the next time.
+    fn until(&mut self, ends: Arc<dyn Fn() -> bool + Send + Sync>) {
+        let _ = ends;
+    }
+
+    /// Whether the next row is still to come, of a pipe or a queue: then those before it are not kept back for it.
+    fn is_waiting(&mut self) -> bool {
+        false
     }
 }
 
@@ -107,11 +121,21 @@ impl<C: Corpus + ?Sized> Corpus for Box<C> {
     fn name(&self) -> String {
         (**self).name()
     }
+
+    fn until(&mut self, ends: Arc<dyn Fn() -> bool + Send + Sync>) {
+        (**self).until(ends);
+    }
+
+    fn is_waiting(&mut self) -> bool {
+        (**self).is_waiting()
+    }
 }
 
 /// What settings are called where they were typed, for messages about rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
+    /// What is read, as errors call it.
+    pub what: &'static str,
     /// The one that names the field of the text.
     pub text_field: &'static str,
     /// The one that has the template of the text.
@@ -120,6 +144,8 @@ pub struct Settings {
     pub format: &'static str,
     /// The one that bounds a line, if it can be set.
     pub max_line_bytes: Option<&'static str>,
+    /// Whether it is read once alone, and may be a pipe.
+    pub once: bool,
     /// Whether a plain line has its number for an id; else it goes by its hash.
     pub line_numbers: bool,
 }
@@ -127,11 +153,22 @@ pub struct Settings {
 impl Settings {
     /// Keys of the configuration.
     pub const CONFIGURATION: Self = Self {
+        what: "corpus",
         text_field: "corpus.text_field",
         text: "corpus.text",
         format: "corpus.format",
         max_line_bytes: Some("corpus.max_line_bytes"),
+        once: false,
         line_numbers: false,
+    };
+
+    /// Of a file that is what it is: it has no settings.
+    pub(crate) const FILE: Self = Self {
+        text: "the template",
+        format: "its format",
+        max_line_bytes: None,
+        once: true,
+        ..Self::CONFIGURATION
     };
 }
 
@@ -142,8 +179,24 @@ impl Settings {
 ///
 /// [`Error::Input`] where a file cannot be read; [`Error::Unfit`] where it is no file, is empty, or none of its first rows is of
 /// use, with what it is instead and what to do.
+///
+/// Of standard input it reads what a run has kept, and takes nothing: only a run does that.
 pub fn open(config: &CorpusConfig) -> Result<Box<dyn Corpus>> {
     Ok(Box::new(Files::open(config, Settings::CONFIGURATION, files(config)?)?))
+}
+
+/// As [`open`], for a run in the directory `dir`, which is to be this process' alone before the first row is asked for: what
+/// comes from standard input is kept there.
+///
+/// # Errors
+///
+/// Those of [`open`]; for standard input [`Error::Unfit`] where that is a terminal.
+pub(crate) fn open_for_run(config: &CorpusConfig, dir: &Path) -> Result<Box<dyn Corpus>> {
+    if !config.is_stdin() {
+        return open(config);
+    }
+    let (settings, spool) = (Settings::CONFIGURATION, dir.join(SPOOL));
+    Ok(Box::new(stdin::Stdin::open(config, spool, settings, maker(config, settings)?)?))
 }
 
 /// Rows from any input; it is called `path`, and `settings` are those of `config`. Unlike [`open`] it does not look at the first
@@ -158,23 +211,23 @@ pub fn read(
     config: &CorpusConfig,
     settings: Settings,
 ) -> Result<Box<dyn Corpus>> {
-    let sample_of = sample_of(config, settings)?;
+    let sample_of = maker(config, settings)?;
     let opened = rows::read(input, path, false, config, settings, &sample_of.wanted())?;
     Ok(Box::new(opened.sound(path, sample_of)))
 }
 
-/// As [`read`], of the file at `path`.
+/// As [`read`], of the file at `path`, which may be a pipe too.
 ///
 /// # Errors
 ///
 /// Those of [`read`].
 pub fn read_file(path: &Path, config: &CorpusConfig, settings: Settings) -> Result<Box<dyn Corpus>> {
-    let sample_of = sample_of(config, settings)?;
+    let sample_of = maker(config, settings)?;
     let opened = rows::open(path, config, settings, &sample_of.wanted())?;
     Ok(Box::new(opened.sound(path, sample_of)))
 }
 
-fn sample_of(config: &CorpusConfig, settings: Settings) -> Result<Arc<SampleOf>> {
+fn maker(config: &CorpusConfig, settings: Settings) -> Result<Arc<SampleOf>> {
     let made = SampleOf::new(config, settings);
     made.map(Arc::new).map_err(|message| Error::Unfit { path: config.shown().into(), message })
 }
@@ -184,17 +237,34 @@ fn sample_of(config: &CorpusConfig, settings: Settings) -> Result<Arc<SampleOf>>
 /// # Errors
 ///
 /// [`Error::Input`] where a file cannot be read, [`Error::Unfit`] where one is in no format that is known.
+#[cfg_attr(not(test), expect(dead_code, reason = "for joining and for looking, of which there is nothing yet"))]
 pub(crate) fn records(config: &CorpusConfig) -> Result<Box<dyn Records>> {
-    Ok(Box::new(FileRecords::new(config, Settings::CONFIGURATION, Wanted::All, files(config)?)))
+    records_of(config, Settings::CONFIGURATION)
 }
 
-/// How many rows a corpus has, good and bad, counted as fast as its format allows; `None` where `stop` said to stop. For who
-/// shows how far a run is, on a thread of its own.
+/// As [`records`], of a file that is none of a corpus; `settings` say what it is.
+pub(crate) fn records_of(config: &CorpusConfig, settings: Settings) -> Result<Box<dyn Records>> {
+    Ok(Box::new(FileRecords::new(config, settings, Wanted::All, files(config)?)))
+}
+
+/// The text and the id of a row, as a run has them; or why it has none. Of many rows, a [`SampleOf`] does it in less time.
+#[cfg_attr(not(test), expect(dead_code, reason = "for joining and for looking, of which there is nothing yet"))]
+pub(crate) fn sample_of(config: &CorpusConfig, fields: &Fields) -> Result<Sample, String> {
+    let names = || fields.iter().map(|(name, _)| name.to_owned()).collect();
+    SampleOf::new(config, Settings::CONFIGURATION)?.sample(fields.clone(), names)
+}
+
+/// How many rows a corpus has, good and bad, counted as fast as its format allows; `None` where `stop` said to stop, and of
+/// standard input. For who shows how far a run is, on a thread of its own.
 ///
 /// # Errors
 ///
 /// [`Error::Input`] where a file cannot be read.
 pub fn count(config: &CorpusConfig, stop: &dyn Fn() -> bool) -> Result<Option<u64>> {
+    // How much is still to come nobody knows.
+    if config.is_stdin() {
+        return Ok(None);
+    }
     let mut rows = 0;
     for file in files(config)? {
         match rows::count(&file, config, stop)? {

@@ -57,9 +57,8 @@ fn load(path: &Path) -> Result<(File, ArrowReaderMetadata)> {
         let schema = Arc::new(viewed(metadata.schema()));
         load(ArrowReaderOptions::new().with_schema(schema)).or(Ok(metadata))
     });
-    let metadata = metadata.map_err(|why| Error::Unfit {
-        path: path.to_owned(),
-        message: format!("is no Parquet file that can be read: {why}"),
+    let metadata = metadata.map_err(|why| {
+        Error::Unfit { path: path.to_owned(), message: format!("is no Parquet file that can be read: {why}") }
     })?;
     Ok((file, metadata))
 }
@@ -71,9 +70,7 @@ fn viewed(schema: &Schema) -> Schema {
         .fields()
         .iter()
         .map(|field| match field.data_type() {
-            DataType::Dictionary(_, values) if is_text(values) => {
-                field.as_ref().clone().with_data_type(DataType::Utf8View)
-            }
+            DataType::Dictionary(_, values) if is_text(values) => field.as_ref().clone().with_data_type(DataType::Utf8View),
             kind if is_text(kind) => field.as_ref().clone().with_data_type(DataType::Utf8View),
             _ => field.as_ref().clone(),
         })
@@ -165,10 +162,9 @@ impl Parquet {
                 Some(reader) => Ok(reader),
                 None => self.reader(self.next..rows, batch),
             };
-            let read = reader
-                .as_mut()
-                .map_err(|why| why.clone())
-                .and_then(|reader| guarded(|| reader.next().transpose().map_err(|error| error.to_string())));
+            let read = reader.as_mut().map_err(|why| why.clone()).and_then(|reader| {
+                guarded(|| reader.next().transpose().map_err(|error| error.to_string()))
+            });
             match read {
                 Ok(Some(batch)) if batch.num_rows() > 0 => {
                     self.reader = reader.ok();

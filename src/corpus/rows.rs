@@ -10,8 +10,8 @@ use super::input::{BUFFER, Input, Text};
 use super::jsonl::Jsonl;
 use super::lines::{Columns, Plain};
 use super::record::{Reader, Record, Wanted};
-use super::sniff::Kind;
 use super::sound::{Look, Sound};
+use super::sniff::Kind;
 use super::stream::Stream;
 use super::table::{Table, delimiter_of};
 use super::{Corpus, Row, SampleOf, Settings, file};
@@ -68,8 +68,9 @@ impl Opened {
 ///
 /// [`Error::Input`] where it cannot be read; [`Error::Unfit`] where it is in no format that is known.
 pub(super) fn open(path: &Path, config: &CorpusConfig, settings: Settings, wanted: &Wanted) -> Result<Opened> {
-    let input = Box::new(BufReader::with_capacity(BUFFER, file::open(path)?));
-    read(input, path, true, config, settings, wanted)
+    let is_pipe = settings.once && file::is_pipe(path);
+    let file = if is_pipe { file::open_any(path, settings.what)? } else { file::open(path, settings.what)? };
+    read(Box::new(BufReader::with_capacity(BUFFER, file)), path, !is_pipe, config, settings, wanted)
 }
 
 /// Reads `input`, which is called `path`; `is_file` where it is the file of that name, and may be read in any order.
@@ -82,8 +83,8 @@ pub(super) fn read(
     wanted: &Wanted,
 ) -> Result<Opened> {
     let encoding = config.encoding.as_deref().and_then(|label| Encoding::for_label(label.as_bytes()));
-    let text =
-        Text::of(input, encoding).map_err(|source| Error::Input { what: "corpus", path: path.to_owned(), source })?;
+    let text = Text::of(input, encoding)
+        .map_err(|source| Error::Input { what: settings.what, path: path.to_owned(), source })?;
     let unfit = |message| Error::Unfit { path: path.to_owned(), message };
     let text_field = match &config.text {
         TextFrom::Field(field) => field.as_str(),
@@ -99,8 +100,12 @@ pub(super) fn read(
     };
     let limits = Limits::of(config, settings, text.encoding);
     let (own, wanted) = (path.to_owned(), wanted.clone());
-    // A table may be one of several kinds, and any text is good as lines.
-    let is_other = |kind: &&Kind| kind.format() != Some(format) && format != CorpusFormat::Lines;
+    // A table of one column looks like plain text, and any text is good as lines.
+    let is_other = |kind: &&Kind| match format {
+        CorpusFormat::Lines => false,
+        CorpusFormat::Csv | CorpusFormat::Tsv => !matches!(kind, Kind::Plain | Kind::Table(..)),
+        format => kind.format() != Some(format),
+    };
     let advice = text.kind.as_ref().filter(is_other).map(|kind| kind.advice(path, text_field, settings.format));
     let reader: Box<dyn Reader> = match format {
         CorpusFormat::Jsonl => Box::new(Jsonl::read(text.input, own, wanted, limits)),
@@ -115,9 +120,7 @@ pub(super) fn read(
         }
         CorpusFormat::Lines => Box::new(plain(text.input, own, wanted, limits, config, settings)?),
         CorpusFormat::Parquet if is_file => parquet(path, &wanted, limits)?,
-        CorpusFormat::Parquet => {
-            return Err(unfit("is Parquet, which is not read from a pipe: write it to a file".into()));
-        }
+        CorpusFormat::Parquet => return Err(unfit("is Parquet, which is not read from a pipe: write it to a file".into())),
     };
     Ok(Opened { reader, advice, has_lines: !matches!(format, CorpusFormat::Json | CorpusFormat::Parquet) })
 }
@@ -131,8 +134,7 @@ fn parquet(path: &Path, wanted: &Wanted, limits: Limits) -> Result<Box<dyn Reade
 /// What is said instead of reading one.
 #[cfg(not(feature = "parquet"))]
 fn parquet(path: &Path, _: &Wanted, _: Limits) -> Result<Box<dyn Reader>> {
-    let message =
-        "is a Parquet file, and this candist was built without it: build it with `--features parquet`".to_owned();
+    let message = "is a Parquet file, and this candist was built without it: build it with `--features parquet`".to_owned();
     Err(Error::Unfit { path: path.to_owned(), message })
 }
 
@@ -146,9 +148,8 @@ fn plain(
     settings: Settings,
 ) -> Result<Plain> {
     let columns = match (&config.pattern, &config.text) {
-        (Some(pattern), _) => Columns::Groups(regex::Regex::new(pattern).map_err(|error| Error::Unfit {
-            path: path.clone(),
-            message: format!("cannot be read by its pattern: {error}"),
+        (Some(pattern), _) => Columns::Groups(regex::Regex::new(pattern).map_err(|error| {
+            Error::Unfit { path: path.clone(), message: format!("cannot be read by its pattern: {error}") }
         })?),
         (None, TextFrom::Field(field)) => Columns::Whole(Arc::from(field.as_str())),
         (None, TextFrom::Template(_)) => Columns::Whole(Arc::from("text")),
@@ -163,9 +164,7 @@ fn format_of(path: &Path, kind: Option<&Kind>) -> Option<CorpusFormat> {
     match (by_name(path), kind) {
         // Certain: there is no such line in JSONL.
         (_, Some(Kind::Parquet)) => Some(CorpusFormat::Parquet),
-        (None | Some(CorpusFormat::Jsonl | CorpusFormat::Json), Some(Kind::Array | Kind::Spread)) => {
-            Some(CorpusFormat::Json)
-        }
+        (None | Some(CorpusFormat::Jsonl | CorpusFormat::Json), Some(Kind::Array | Kind::Spread)) => Some(CorpusFormat::Json),
         // One object a line is what such files mostly hold that are no array.
         (Some(CorpusFormat::Json), None) => Some(CorpusFormat::Jsonl),
         (Some(named), _) => Some(named),

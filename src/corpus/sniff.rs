@@ -87,7 +87,10 @@ impl Kind {
         if let Some(table) = table(text) {
             return Some(table);
         }
-        Some(if text.contains('\0') { Self::Binary } else { Self::Plain })
+        // Text may have a zero here and there; of binary files they are a good part.
+        let odd = text.chars().filter(|c| c.is_control() && !c.is_whitespace() || *c == char::REPLACEMENT_CHARACTER).count();
+        let is_binary = text.contains('\0') && 5 * odd > text.chars().count();
+        Some(if is_binary { Self::Binary } else { Self::Plain })
     }
 
     /// Whether it is no corpus in any format, whatever a name says.

@@ -146,13 +146,7 @@ mod tests {
         assert_eq!(read[4], (7, Ok("id=5 text=h x=i ".to_owned())));
         let wanted = Wanted::Columns(vec!["text".into(), "other".into()]);
         assert_eq!(rows(text, &wanted)[0].1, Ok("text=a\nb ".to_owned()));
-        assert!(
-            table(b"a\xff,b\n", &Wanted::All)
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("pool.csv:1: the header is not UTF-8")
-        );
+        assert!(table(b"a\xff,b\n", &Wanted::All).err().unwrap().to_string().contains("pool.csv:1: the header is not UTF-8"));
     }
 
     #[test]

@@ -17,20 +17,8 @@ const NAMED: usize = 12;
 
 /// Names that columns of texts mostly have, the likelier first.
 const LIKELY: [&str; 14] = [
-    "text",
-    "body",
-    "message",
-    "content",
-    "sentence",
-    "review",
-    "comment",
-    "question",
-    "utterance",
-    "document",
-    "query",
-    "description",
-    "summary",
-    "title",
+    "text", "body", "message", "content", "sentence", "review", "comment", "question", "utterance", "document", "query",
+    "description", "summary", "title",
 ];
 
 /// The name by which a template has the whole row: for columns whose names are no words.
@@ -103,9 +91,7 @@ impl SampleOf {
                         _ => return Err(format!("has {}", self.lacking(&missing, &names()))),
                     }
                 } else {
-                    let text = template
-                        .render(&fields)
-                        .map_err(|error| format!("cannot be put into {}: {error}", self.settings.text))?;
+                    let text = template.render(&fields).map_err(|error| format!("cannot be put into {}: {error}", self.settings.text))?;
                     if text.trim().is_empty() {
                         return Err(format!("has an empty text: {} has nothing to show", self.settings.text));
                     }
@@ -113,7 +99,9 @@ impl SampleOf {
                 }
             }
         };
-        let id = id_of(&self.id_field, fields.take(&self.id_field), Some(&text))?;
+        // An empty cell is how a table has no id.
+        let id = fields.take(&self.id_field).filter(|id| id.as_str() != Some(""));
+        let id = id_of(&self.id_field, id, Some(&text))?;
         Ok(Sample { id, text })
     }
 
@@ -228,6 +216,7 @@ mod tests {
         let hash = TextHash::of(" a ").to_hex();
         for (row, expected) in [
             (serde_json::json!({"text": " a "}), format!("{hash}= a ")),
+            (serde_json::json!({"text": " a ", "id": ""}), format!("{hash}= a ")),
             (serde_json::json!({"text": "a", "id": 7}), "7=a".to_owned()),
             (serde_json::json!({"text": "a", "id": "x"}), "x=a".to_owned()),
         ] {
@@ -243,10 +232,7 @@ mod tests {
                 "has no field \"text\", it has id, lang, review_text: set corpus.text_field to the field of the text, likely \
                  \"review_text\"",
             ),
-            (
-                serde_json::json!({}),
-                "has no field \"text\", it has nothing: set corpus.text_field to the field of the text",
-            ),
+            (serde_json::json!({}), "has no field \"text\", it has nothing: set corpus.text_field to the field of the text"),
         ] {
             assert_eq!(sample(field("text"), row), Err(expected.to_owned()));
         }
@@ -255,11 +241,10 @@ mod tests {
     #[test]
     fn a_template_is_made_of_columns() {
         let template = |source: &str| TextFrom::Template(source.to_owned());
-        let row =
-            serde_json::json!({"id": 1, "title": "A", "body": "b < c", "stars": 4, "none": null, "two words": "w"});
+        let row = serde_json::json!({"id": 1, "title": "A", "body": "b < c", "stars": 4, "nil": null, "two words": "w"});
         for (source, expected) in [
             ("{{ title }}. {{ body }}", "1=A. b < c"),
-            ("{{ title | lower }} {{ stars }}{{ none }}", "1=a 4"),
+            ("{{ title | lower }} {{ stars }}{{ nil }}", "1=a 4"),
             ("{{ row['two words'] }}", "1=w"),
             ("{{ body }}{% if other is defined %}{{ other }}{% endif %}", "1=b < c"),
             ("{% for word in body | split(' ') %}{{ loop.index }}{{ word }}{% endfor %}", "1=1b2<3c"),
@@ -267,11 +252,8 @@ mod tests {
             assert_eq!(sample(template(source), row.clone()), Ok(expected.to_owned()), "{source}");
         }
         for (source, expected) in [
-            (
-                "{{ titel }}. {{ body }}",
-                "has no field \"titel\" (did you mean \"title\"?), which corpus.text names; it has",
-            ),
-            ("{{ none }} ", "has an empty text"),
+            ("{{ titel }}. {{ body }}", "has no field \"titel\" (did you mean \"title\"?), which corpus.text names; it has"),
+            ("{{ nil }} ", "has an empty text"),
             ("{{ title", "the template corpus.text cannot be used: "),
             ("fixed {{ 1 }}", "the template corpus.text names no column"),
         ] {

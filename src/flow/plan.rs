@@ -54,7 +54,7 @@ impl Plan {
         match &self.corpus {
             Some(open) => in_stage("corpus", || open()),
             None if self.config.corpus.paths.is_empty() => Err(Error::Lacks { part: "corpus" }),
-            None => corpus::open(&self.config.corpus),
+            None => corpus::open_for_run(&self.config.corpus, &self.config.run.dir),
         }
     }
 
