@@ -94,12 +94,15 @@ def test_it_is_never_started_again_by_itself(student_folder: Path) -> None:
 
 
 def test_an_interrupt_leaves_no_answer_to_the_next_question(student_folder: Path) -> None:
+    # Who was started in the background ignores it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     student = candist.Student(student_folder)
     os.kill(student._child.pid, signal.SIGSTOP)
     timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         student.predict(["where is my card?"])
+    signal.signal(signal.SIGINT, before)
     with pytest.raises(candist.CandistError, match="was interrupted"):
         student.predict(["where is my card?"])
 
