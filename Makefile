@@ -1,5 +1,5 @@
 # One command each. `make` alone lists them.
-.PHONY: help setup build quickstart test check bench experiments soak fmt clean
+.PHONY: help setup build quickstart test check docs reference bench experiments soak fmt clean
 
 CARGO = cargo
 
@@ -24,12 +24,27 @@ check: setup ## format, lints, tests, docs: what must hold before a commit
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) clippy --locked --no-default-features --lib -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps
-	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory docs test
+
+# From crates.io, once, into target/: some four minutes of one processor.
+MDBOOK_VERSION = 0.5.4
+MDBOOK = target/tools/mdbook-$(MDBOOK_VERSION)/bin/mdbook
+
+$(MDBOOK):
+	$(CARGO) install --locked --version $(MDBOOK_VERSION) --no-default-features --features search \
+		--root target/tools/mdbook-$(MDBOOK_VERSION) mdbook
+
+docs: $(MDBOOK) ## build the book of docs/ into target/book
+	$(MDBOOK) build docs
+
+reference: setup ## write anew what is made from the program: schemas/, and the book's pages of keys and verbs
+	CANDIST_BLESS=1 $(CARGO) test --locked --test it -- schemas::the_schemas_are reference::the_reference_of_keys
+	CANDIST_BLESS=1 $(CARGO) test --locked --bins -- the_reference_of_verbs
 
 bench: setup ## measure speed and memory (benches/)
 	@scripts/bench.sh
 
-experiments: build ## every refinery on the example corpus, 5 seeds: docs/experiments.md
+experiments: build ## every refinery on the example corpus, 5 seeds: docs/src/explanation/experiments.md
 	$(CARGO) run --release --locked --example experiments
 
 soak: setup ## kills, power cuts, failures, damage and costs with their full counts (an hour)

@@ -13,6 +13,8 @@ mod messages;
 mod place;
 mod plan;
 mod predict;
+#[cfg(test)]
+mod reference;
 mod reporter;
 mod run;
 mod schema;

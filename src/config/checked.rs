@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
-use super::fields::{decimal, number, one_of, required, resolve};
+use super::fields::{decimal, number, required, resolve};
 use super::raw::{RawCandidates, RawConfig, RawCorpus, RawDistill, RawLabel, RawRun, RawStudent, RawTask};
+use super::settings as set;
 use super::teacher::{TeacherConfig, teachers};
 use super::{Problem, Problems};
 use crate::domain::label::{Label, LabelSet};
@@ -266,7 +267,7 @@ fn task(raw: RawTask, problems: &mut Problems) -> Option<Task> {
     let labels = labels(raw.labels?, problems);
     Some(Task {
         name: name?,
-        instruction: raw.instruction.unwrap_or_else(|| "Identify the label of this text".to_owned()),
+        instruction: raw.instruction.unwrap_or_else(|| set::INSTRUCTION.to_owned()),
         labels: labels?,
     })
 }
@@ -329,8 +330,7 @@ fn corpus(raw: RawCorpus, base: &Path, problems: &mut Problems) -> Option<Corpus
 }
 
 fn combine(raw: &RawCandidates, problems: &mut Problems) -> Option<Combine> {
-    let ways = [("union", Combine::Union), ("cascade", Combine::Cascade)];
-    one_of("candidates.from", raw.from.as_deref().unwrap_or("union"), &ways, problems)
+    set::FROM.of("candidates.from", raw.from.as_deref(), problems)
 }
 
 /// Weights of one copy of a student, at most: 1 GiB.
@@ -338,33 +338,27 @@ pub(crate) const MOST_WEIGHTS: u64 = 1 << 28;
 
 /// The student, with what is right for its kind where nothing is said.
 fn student(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<StudentConfig> {
-    #[derive(Clone, Copy)]
-    enum Kind {
-        Ngram,
-        Encoder,
-    }
-    let kinds = [("ngram", Kind::Ngram), ("encoder", Kind::Encoder)];
-    let kind = one_of("student.kind", raw.kind.as_deref().unwrap_or("ngram"), &kinds, problems)?;
+    let kind = set::KIND.of("student.kind", raw.kind.as_deref(), problems)?;
     let (kind, learning_rate) = match kind {
-        Kind::Ngram => {
+        set::Kind::Ngram => {
             only_for("encoder", &raw.encoder_keys(), problems);
-            (StudentKind::Ngram(ngram(raw, problems)), 0.05)
+            (StudentKind::Ngram(ngram(raw, problems)), set::LEARNING_RATE)
         }
-        Kind::Encoder => {
+        set::Kind::Encoder => {
             only_for("ngram", &raw.ngram_keys(), problems);
             if cfg!(not(feature = "encoder")) {
                 let message =
                     "is \"encoder\", and this candist was built without it: build it with `--features encoder`";
                 problems.push(Problem::at("student.kind", message));
             }
-            (StudentKind::Encoder(encoder(raw, base, problems)?), 3e-4)
+            (StudentKind::Encoder(encoder(raw, base, problems)?), set::ENCODER_LEARNING_RATE)
         }
     };
     Some(StudentConfig {
         kind,
-        learning_rate: number("student.learning_rate", raw.learning_rate, learning_rate, 0.0..=1e3, problems),
-        seed: raw.seed.unwrap_or(0),
-        threads: number("student.threads", raw.threads, 1, 1..=256, problems),
+        learning_rate: learning_rate.of("student.learning_rate", raw.learning_rate, problems),
+        seed: raw.seed.unwrap_or(set::SEED),
+        threads: set::THREADS.of("student.threads", raw.threads, problems),
     })
 }
 
@@ -379,8 +373,8 @@ fn only_for(kind: &str, keys: &[(&str, bool)], problems: &mut Problems) {
 /// The `ngram` student's own. The product is bounded too: either number alone may be right, and both together more than
 /// a machine has.
 fn ngram(raw: &RawStudent, problems: &mut Problems) -> NgramConfig {
-    let dimension = number("student.dimension", raw.dimension, 32, 1..=4096, problems);
-    let buckets = number("student.buckets", raw.buckets, 1 << 17, 16..=1 << 24, problems);
+    let dimension = set::DIMENSION.of("student.dimension", raw.dimension, problems);
+    let buckets = set::BUCKETS.of("student.buckets", raw.buckets, problems);
     if u64::from(dimension) * u64::from(buckets) > MOST_WEIGHTS {
         let message =
             format!("times student.buckets ({buckets}) makes more than {MOST_WEIGHTS} weights: choose less of one");
@@ -396,16 +390,15 @@ fn encoder(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<Enc
         problems.push(Problem::at("student.model", message));
         return None;
     };
-    let precisions = [("fp32", Precision::Fp32), ("bf16", Precision::Bf16)];
-    let precision = one_of("student.precision", raw.precision.as_deref().unwrap_or("fp32"), &precisions, problems);
-    let device = raw.device.as_deref().unwrap_or("cpu").parse();
+    let precision = set::PRECISION.of("student.precision", raw.precision.as_deref(), problems);
+    let device = raw.device.as_deref().unwrap_or(set::DEVICE).parse();
     let device = device.map_err(|message: String| problems.push(Problem::at("student.device", message))).ok();
     Some(EncoderConfig {
         model: absolute(base.join(model)),
         vectors: raw.vectors.as_ref().map(|folder| absolute(base.join(folder))),
-        train_layers: number("student.train_layers", raw.train_layers, 0, 0..=256, problems),
-        max_length: number("student.max_length", raw.max_length, 128, 4..=8192, problems),
-        warmup_steps: raw.warmup_steps.unwrap_or(50),
+        train_layers: set::TRAIN_LAYERS.of("student.train_layers", raw.train_layers, problems),
+        max_length: set::MAX_LENGTH.of("student.max_length", raw.max_length, problems),
+        warmup_steps: raw.warmup_steps.unwrap_or(set::WARMUP_STEPS),
         precision: precision?,
         device: device?,
     })
@@ -417,21 +410,13 @@ fn absolute(path: PathBuf) -> PathBuf {
 }
 
 fn distill(raw: &RawDistill, problems: &mut Problems) -> Option<DistillConfig> {
-    let refineries = [
-        ("posterior", RefineryKind::Posterior),
-        ("candist", RefineryKind::Candist),
-        ("renormalise", RefineryKind::Renormalise),
-        ("cc", RefineryKind::Cc),
-        ("uniform", RefineryKind::Uniform),
-        ("single", RefineryKind::Single),
-    ];
-    let refinery = one_of("distill.refinery", raw.refinery.as_deref().unwrap_or("posterior"), &refineries, problems);
+    let refinery = set::REFINERY.of("distill.refinery", raw.refinery.as_deref(), problems);
     Some(DistillConfig {
-        folds: number("distill.folds", raw.folds, 8, 2..=32, problems),
-        block: number("distill.block", raw.block, 32, 1..=65_536, problems) as usize,
-        replay: number("distill.replay", raw.replay, 1, 0..=1024, problems),
-        memory: number("distill.memory", raw.memory, 50_000, 1..=u32::MAX, problems) as usize,
-        max_passes: raw.max_passes.unwrap_or(16),
+        folds: set::FOLDS.of("distill.folds", raw.folds, problems),
+        block: set::BLOCK.of("distill.block", raw.block, problems) as usize,
+        replay: set::REPLAY.of("distill.replay", raw.replay, problems),
+        memory: set::MEMORY.of("distill.memory", raw.memory, problems) as usize,
+        max_passes: raw.max_passes.unwrap_or(set::MAX_PASSES),
         refinery: refinery?,
     })
 }
@@ -452,9 +437,10 @@ fn run(
 ) -> RunConfig {
     // A window that is smaller than this would leave a teacher idle.
     let in_flight = teachers.iter().map(TeacherConfig::max_in_flight).max().unwrap_or(OWN_IN_FLIGHT);
+    let window = 4 * in_flight;
     // A task's name is the user's; as a folder's name it must stay one folder.
     let folder: String = task.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
-    let every = number("run.checkpoint_every_s", raw.checkpoint_every_s, 5.0, 0.0..=86_400.0, problems);
+    let every = set::CHECKPOINT_EVERY_S.of("run.checkpoint_every_s", raw.checkpoint_every_s, problems);
     if raw.dir.is_none() && run_dir.is_none() && folder.len() > LONGEST_FOLDER {
         let message =
             format!("is too long to name the run directory ({} bytes): shorten it, or set run.dir", folder.len());
@@ -471,7 +457,7 @@ fn run(
     RunConfig {
         max_cost,
         dir: run_dir.unwrap_or_else(|| resolve(base, raw.dir.unwrap_or_else(|| Path::new("runs").join(folder)))),
-        window: number("run.window", raw.window, 4 * in_flight, 1..=65_536, problems).max(in_flight),
+        window: set::WINDOW.of("run.window", raw.window.or(Some(window)), problems).max(in_flight),
         checkpoint_every: Duration::from_secs_f64(every),
     }
 }

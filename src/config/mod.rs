@@ -8,6 +8,7 @@ mod fields;
 mod raw;
 mod raw_teacher;
 mod reader;
+mod settings;
 mod teacher;
 
 use std::path::{Path, PathBuf};

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a run is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Reading, asking, labelling.
@@ -155,7 +156,7 @@ impl Progress {
 }
 
 /// The counters at one moment, as `status.json` has them; see [`Progress`] for their meaning.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the other fields are those of Progress")]
 pub struct Status {
     pub phase: Phase,
@@ -168,6 +169,7 @@ pub struct Status {
     pub asked: u64,
     /// What answers cost so far.
     #[serde(with = "rust_decimal::serde::str")]
+    #[schemars(with = "String")]
     pub cost: Decimal,
     pub consumed: u64,
     pub events: u64,

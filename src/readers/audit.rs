@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use rand::seq::index::sample;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ use crate::store::{RunDir, RunView};
 const SHARES: u64 = 20;
 
 /// A text for a person to label. The machine's label is left out: it would be agreed with too easily.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ToLabel {
     /// The sample's id.
     pub id: String,

@@ -18,6 +18,7 @@ use crate::teacher::ledger::Ledger;
 
 pub use addresses::Addresses;
 pub use openai::parse::{Labels, labels_in};
+pub(crate) use recorded::RecordedLine;
 
 /// An answer, and the permit of its request.
 #[derive(Debug)]

@@ -50,5 +50,11 @@ mod gold;
 mod product;
 // Runs that are part of a program.
 mod embed;
-// configs/, schemas/ and examples/ are what the program says they are.
+// configs/ and examples/ are what the program says they are.
 mod shipped;
+// schemas/ has the program's, and what runs read and write is as they say.
+mod schemas;
+// The reference of configuration keys is that of the schema.
+mod reference;
+// Every block of code and configuration in the README and the book is run, and every link leads somewhere.
+mod docs;
