@@ -100,7 +100,7 @@ fn agrees_to_ask_again(config: &Config, args: &RunArgs) -> Result<bool> {
     );
     let texts = plan.rows - plan.bad_rows;
     tracing::warn!(
-        "teachers, prompts or their parameters changed: {} requests will be sent again, {cost}, for {} texts; the answers that \
+        "labels, teachers, prompts or their parameters changed: {} requests will be sent again, {cost}, for {} texts; the answers that \
          are stored are kept",
         HumanCount(requests),
         HumanCount(texts)

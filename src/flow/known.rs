@@ -18,7 +18,7 @@ use crate::domain::input::Input;
 use crate::domain::label::LabelId;
 use crate::domain::sample::{Sample, TextHash};
 use crate::error::{Error, Result};
-use crate::store::RunDir;
+use crate::store::{Identity, RunDir, RunView};
 use crate::teacher::ledger::Ledger;
 use crate::teacher::{self, Teacher};
 
@@ -33,7 +33,7 @@ pub(crate) struct Stored {
     pub(crate) weights: Vec<f32>,
 }
 
-/// Whether the run directory of `config` has answers of other teachers, prompts or parameters, so that a run would ask anew.
+/// Whether the run directory of `config` has answers of other labels, teachers, prompts or parameters, so that a run would ask anew.
 /// Reads no more than the first line of a log. False where there is no run yet.
 ///
 /// # Errors
@@ -47,7 +47,13 @@ pub(crate) fn begins_anew(config: &Config) -> Result<bool> {
     };
     let teachers = teacher::open_without_keys(config, &Ledger::new(None))?;
     let identity = fingerprint::identity(&Plan::of(config.clone()), &teachers)?;
-    Ok(view.asking().is_some_and(|asking| asking != identity.asking))
+    is_anew(&view, config, &identity)
+}
+
+/// Whether the log that there is was begun with other labels, or with all that answers depend on being another.
+fn is_anew(view: &RunView, config: &Config, identity: &Identity) -> Result<bool> {
+    let labels = view.same_task(&config.task.name, &config.task.labels)?;
+    Ok(view.asking().is_some_and(|asking| labels.is_some() || asking != identity.asking))
 }
 
 /// See the module.
@@ -58,7 +64,7 @@ pub(crate) struct Known {
     ids: HashSet<TextHash>,
     /// The latest try under each key, those of other prompts and models included.
     answers: HashMap<AnswerKey, Stored>,
-    /// Whether the run directory's answers come of other teachers, prompts or parameters.
+    /// Whether the run directory's answers come of other labels, teachers, prompts or parameters.
     pub(crate) begins_anew: bool,
     /// What was spent so far, at most.
     pub(crate) spent: Decimal,
@@ -82,7 +88,7 @@ impl Known {
             Err(Error::NoRun { .. }) => return Ok(known),
             view => view?,
         };
-        view.same_task(&config.task.name, &config.task.labels)?;
+        known.begins_anew = is_anew(&view, config, &identity)?;
         let mut recorded = Decimal::ZERO;
         view.answers(|record| {
             recorded += record.answer.cost.unwrap_or_default();
@@ -91,7 +97,6 @@ impl Known {
         })?;
         // All answers of the log were paid here, whichever prompt they are of.
         known.spent = Ledger::look(dir, recorded)?.total();
-        known.begins_anew = view.asking().is_some_and(|asking| asking != identity.asking);
         // A run with other prompts lets all texts arrive anew, so none is done.
         if !known.begins_anew && view.asking().is_some() {
             view.inputs(|input| {

@@ -39,7 +39,7 @@ fn run_dir(config: &Config) -> Result<(), Error> {
         return Err(Error::Unfit { path: there.to_owned(), message });
     }
     match RunDir::view(dir) {
-        Ok(view) => view.same_task(&config.task.name, &config.task.labels),
+        Ok(view) => view.same_task(&config.task.name, &config.task.labels).map(drop),
         Err(Error::NoRun { .. }) => RunDir::refuse_foreign(dir),
         Err(error) => Err(error),
     }

@@ -65,7 +65,7 @@ pub struct Plan {
     pub known: u64,
     /// Every teacher.
     pub teachers: Vec<TeacherPlan>,
-    /// Whether teachers, prompts or parameters are others than those of the stored answers, so that texts are asked again.
+    /// Whether labels, teachers, prompts or parameters are others than those of the stored answers, so that texts are asked again.
     pub begins_anew: bool,
     /// What was spent so far.
     pub spent: Decimal,
@@ -85,7 +85,7 @@ impl Plan {
     }
 }
 
-/// The plan of `config` where its teachers, prompts or parameters are others than those of the run directory, so that texts
+/// The plan of `config` where its labels, teachers, prompts or parameters are others than those of the run directory, so that texts
 /// that are done are asked about again; `None` where they are the same.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ use crate::base::durable;
 use crate::base::failpoint::pass;
 use crate::domain::event::By;
 use crate::domain::input::Names;
+use crate::domain::label::LabelSet;
 use crate::domain::sample::{short_hash, to_hex};
 use crate::error::{Error, Result};
 
@@ -46,6 +47,9 @@ impl Identity {
         self.names.labels.iter().map(|label| label.name.clone()).collect()
     }
 }
+
+/// Labels that are named in a message, at most.
+const NAMED_LABELS: usize = 5;
 
 /// What is only in a run directory.
 const OURS: [&str; 9] =
@@ -181,7 +185,10 @@ impl OwnedRun {
         match Manifest::read(&self.dir)? {
             Found::Current(manifest) => Ok(Some(manifest)),
             Found::Old(old) => {
-                self.same_task(&old.task, &old.labels)?;
+                if let Some(difference) = self.same_task(&old.task, &old.labels)? {
+                    // What it knows is converted by the labels' numbers; once it is, they may change.
+                    return Err(Error::OtherTask { path: self.dir.clone(), difference });
+                }
                 self.take_up(&old)?;
                 Ok(None)
             }
@@ -224,10 +231,14 @@ impl OwnedRun {
             }
             return Ok(None);
         };
-        self.same_task(&found.task, &found.labels)?;
+        let changed = self.same_task(&found.task, &found.labels)?;
         // One of the two was copied here from elsewhere, and it is not for us to say which.
         if manifest.is_some_and(|manifest| manifest.run != found.run) {
             return Err(Error::OtherRun { path: self.dir.join("manifest.json") });
+        }
+        if let Some(difference) = changed {
+            self.begin_anew(&format!("the labels changed ({difference})"))?;
+            return Ok(None);
         }
         if found.asking != self.identity.asking || found.teachers != self.identity.names.teachers {
             self.begin_anew("teachers, prompts or their parameters changed")?;
@@ -236,8 +247,8 @@ impl OwnedRun {
         Ok(Some(found))
     }
 
-    fn same_task(&self, task: &str, labels: &[String]) -> Result<()> {
-        same_task(&self.dir, (task, labels), (&self.identity.task, &self.identity.labels()))
+    fn same_task(&self, task: &str, labels: &[String]) -> Result<Option<String>> {
+        same_task(&self.dir, (task, labels), (&self.identity.task, &self.identity.names.labels))
     }
 
     /// An input log of its own, from the corpus and the answers that there are. Labels go first, the input log last:
@@ -297,22 +308,42 @@ impl OwnedRun {
     }
 }
 
-/// An error if the run directory `dir` is `found` (the task's name and its labels) and not `wanted`.
-pub(crate) fn same_task(dir: &Path, found: (&str, &[String]), wanted: (&str, &[String])) -> Result<()> {
+/// How the labels of the task in `dir`, `found` (its name and its labels), differ from those that are `wanted` now; `None` where
+/// they are the same.
+///
+/// Labels may be added, and put in another order: then every stored answer can still be read.
+///
+/// # Errors
+///
+/// [`Error::OtherTask`] where the name is another, or a label is gone: answers that name it are paid for.
+pub(crate) fn same_task(dir: &Path, found: (&str, &[String]), wanted: (&str, &LabelSet)) -> Result<Option<String>> {
     let ((task, labels), (wanted_task, wanted)) = (found, wanted);
-    let lacks = |labels: &[String], from: &[String]| labels.iter().find(|label| !from.contains(label)).cloned();
-    let difference = if task != wanted_task {
-        format!("its name is {task:?}, not {wanted_task:?}")
-    } else if let Some(label) = lacks(wanted, labels) {
-        format!("it does not have the label {label:?}")
-    } else if let Some(label) = lacks(labels, wanted) {
-        format!("it has the label {label:?}")
-    } else if labels != wanted {
-        "its labels are in another order".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(Error::OtherTask { path: dir.to_owned(), difference })
+    let other = |difference: String| Err(Error::OtherTask { path: dir.to_owned(), difference });
+    if task != wanted_task {
+        return other(format!("its name is {task:?}, not {wanted_task:?}"));
+    }
+    let names: Vec<&str> = wanted.iter().map(|label| label.name.as_str()).collect();
+    if let Some(gone) = labels.iter().find(|label| !names.contains(&label.as_str())) {
+        return other(format!("it has the label {gone:?}, which answers may name (labels may be added, none may go)"));
+    }
+    if names.iter().eq(labels) {
+        return Ok(None);
+    }
+    let new: Vec<String> = names
+        .iter()
+        .filter(|name| !labels.iter().any(|label| label == *name))
+        .map(|name| format!("{name:?}"))
+        .collect();
+    Ok(Some(match new.len() {
+        0 => "another order".to_owned(),
+        count if count > NAMED_LABELS => format!(
+            "{} and {} more are new",
+            new.get(..NAMED_LABELS).unwrap_or_default().join(", "),
+            count - NAMED_LABELS
+        ),
+        1 => format!("{} is new", new.join(", ")),
+        _ => format!("{} are new", new.join(", ")),
+    }))
 }
 
 /// `STEM.old.jsonl`, or `STEM.old.2.jsonl`, ...: the first that is free in `dir`.

@@ -83,10 +83,10 @@ impl RunView {
         &self.names.labels
     }
 
-    /// An error if it is another task's.
-    pub(crate) fn same_task(&self, task: &str, labels: &LabelSet) -> Result<()> {
-        let names = |labels: &LabelSet| labels.iter().map(|label| label.name.clone()).collect::<Vec<_>>();
-        same_task(&self.dir, (&self.task, &names(&self.names.labels)), (task, &names(labels)))
+    /// How its labels differ from `labels`, where they were changed since; an error if it is another task's.
+    pub(crate) fn same_task(&self, task: &str, labels: &LabelSet) -> Result<Option<String>> {
+        let names: Vec<String> = self.names.labels.iter().map(|label| label.name.clone()).collect();
+        same_task(&self.dir, (&self.task, &names), (task, labels))
     }
 
     /// Hash of all that answers depend on.

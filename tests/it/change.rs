@@ -25,6 +25,10 @@ fn every_text_is_labelled_and_final_in_the_end() {
         events.iter().any(|event| event.revision == 0 && !event.is_final && event.candidates.contains(&event.label))
     );
     assert!(latest.values().all(|event| (0.0..=1.0).contains(&event.confidence)));
+    // What is left for the next label is what the label does not have: the margin is between both.
+    let is_margin = |margin: f64, confidence: f64| margin <= confidence && margin >= 2.0 * confidence - 1.0 - 2e-4;
+    assert!(events.iter().all(|event| is_margin(event.margin.unwrap(), event.confidence)));
+    assert!(events.iter().any(|event| event.margin < Some(event.confidence)));
 }
 
 #[test]
@@ -92,16 +96,48 @@ fn a_run_directory_belongs_to_one_task_and_one_process() {
     let project = Project::new(32);
     project.run();
     let config = project.read("config.toml");
-    project.write("config.toml", &config.replace("labels = [", "labels = [\"new_label\", "));
-    project
-        .candist(&["run", "config.toml"])
-        .expect_exit(2)
-        .expect_said("belongs to another task: it does not have the label \"new_label\"");
     project.write("config.toml", &config.replace("\"banking77\"", "\"other\""));
     project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("its name is \"banking77\", not \"other\"");
     project.write("config.toml", &config);
     let _held = candist::internal::RunLock::take(&project.path("run")).unwrap();
     project.candist(&["run", "config.toml"]).expect_exit(1).expect_said("another candist runs in");
+}
+
+#[test]
+fn labels_that_are_added_are_asked_about_in_the_same_directory() {
+    let project = Project::new(32);
+    let server = Server::start(&project, Behaviour::default());
+    let texts = project.read("pool.jsonl").lines().count() as u64;
+    project.configure(&openai(&["all-merged"], &server.url, ""), "");
+    project.run();
+    let (first, labels) = (project.read("config.toml"), project.labels());
+    // Put first: every number of a label is another one then.
+    let more = first.replace("labels = [", "labels = [\"new_label\", ");
+    project.write("config.toml", &more);
+    project.candist(&["check", "config.toml"]).expect_exit(0);
+    let plan = project.candist(&["plan", "config.toml"]).expect_exit(0);
+    assert!(plan.out.contains(&format!("{texts}  to be annotated")), "{}", plan.out);
+    project.run().expect_said("the labels changed (\"new_label\" is new): the texts arrive anew");
+    assert_eq!(server.replay.stats().requests, 2 * texts);
+    assert_eq!(project.read("run/labels.old.jsonl"), labels);
+    assert_eq!(latest(&project.events()).len() as u64, texts);
+    project.run().expect_said("already complete");
+    // Stored answers of both prompts can be read, and none is taken for damaged.
+    project.candist(&["check", "--deep", "run"]).expect_exit(0);
+    let status = project.candist(&["status", "run"]).expect_exit(0);
+    assert!(!status.out.contains("damaged"), "{}", status.out);
+    project.write("config.toml", &first);
+    project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("it has the label \"new_label\"");
+}
+
+#[test]
+fn a_recording_answers_for_added_labels_without_asking() {
+    let project = Project::new(32);
+    project.run();
+    let config = project.read("config.toml");
+    // Put last: the others keep their numbers, by which a recording's answers are told apart.
+    project.write("config.toml", &config.replacen("\n]", "\n  \"new_label\",\n]", 1));
+    project.run().expect_said("the labels changed").expect_said("nothing was left to ask");
 }
 
 #[test]
