@@ -30,8 +30,11 @@ pub(crate) fn validate(schema: &str, value: &Value, place: &str) {
 
 fn errors(schema: &str, value: &Value) -> Vec<String> {
     let text = std::fs::read_to_string(repository().join(format!("schemas/{schema}.json"))).unwrap();
-    let validator = jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap();
-    validator.iter_errors(value).map(|error| format!("{error} at {:?}", error.instance_path().to_string())).collect()
+    let (mut compiler, mut schemas) = (boon::Compiler::new(), boon::Schemas::new());
+    // A name alone: nothing is looked up under it.
+    compiler.add_resource("schema.json", serde_json::from_str(&text).unwrap()).unwrap();
+    let compiled = compiler.compile("schema.json", &mut schemas).unwrap();
+    schemas.validate(value, compiled).err().map(|error| error.to_string()).into_iter().collect()
 }
 
 /// Every line of `text`, of which there are some.

@@ -125,6 +125,8 @@ fn in_subjects(answer: &Value) -> Value {
 
 /// What of the repository pages name: configurations, the example data (thinned alike), the built program.
 fn write_repository(at: &Path) {
+    std::fs::create_dir_all(at.join("target/release")).unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_candist"), at.join("target/release/candist")).unwrap();
     copy_folder(&repository().join("configs"), &at.join("configs"));
     copy_folder(&repository().join("schemas"), &at.join("schemas"));
     copy_folder(&repository().join("examples/reviews"), &at.join("examples/reviews"));
