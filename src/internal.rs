@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 pub use crate::base::ngrams::ngrams;
 pub use crate::base::random::rng;
 pub use crate::base::threads::can_start;
-pub use crate::corpus::{Settings, open as open_corpus, read_jsonl, read_lines};
+pub use crate::corpus::{Settings, count as count_rows, open as open_corpus, read, read_file};
 pub use crate::readers::latest::no_labels;
 pub use crate::store::{OPENING_THREAD, RunLock};
 pub use crate::student::new as new_student;

@@ -45,7 +45,8 @@ fn configuration(path: &Path) -> Result<Exit> {
     let out = &mut std::io::stdout().lock();
     writeln!(out, "{} is well-formed", path.display())?;
     writeln!(out, "  task      {} ({} labels)", config.task.name, config.task.labels.len())?;
-    writeln!(out, "  corpus    {}", config.corpus.path.display())?;
+    let note = if config.corpus.is_stdin() { " (not looked at: `candist run` reads it)" } else { "" };
+    writeln!(out, "  corpus    {}{note}", config.corpus.shown())?;
     writeln!(out, "  teachers  {}", teachers.join(", "))?;
     writeln!(out, "  run       {}", config.run.dir.display())?;
     // A warning alone: the configuration is right, and the key may be on another machine.

@@ -1,14 +1,13 @@
 //! `candist predict`: an exported student, texts in, one JSON line out for each that could be read, in their order.
 //! Nothing is held but a chunk of texts, so it works in a pipe without an end.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use candist::config::{CorpusConfig, DeviceChoice};
-use candist::internal::{Settings, read_jsonl, read_lines};
-use candist::{Corpus, Error, Predictor, Row, argmax};
+use candist::config::{CorpusConfig, CorpusFormat, DeviceChoice, TextFrom, delimiter, encoding, pattern};
+use candist::internal::{Settings, read, read_file};
+use candist::{Corpus, Predictor, Row, argmax};
 use clap::Args;
 use indicatif::HumanCount;
 use serde::Serialize;
@@ -23,15 +22,30 @@ pub(super) struct PredictArgs {
     /// The folder of the student.
     #[arg(long, value_name = "DIR")]
     student: PathBuf,
-    /// The texts; without it, or with -, standard input.
+    /// The texts: JSONL, JSON, CSV, TSV, Parquet or plain lines, also compressed; without it, or with -, standard input.
     input: Option<PathBuf>,
-    /// The input has one text a line, not one JSON object.
-    #[arg(long)]
+    /// What the input is: jsonl, json, csv, tsv, lines or parquet; else what its name or its beginning says.
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    format: Option<CorpusFormat>,
+    /// The input has one text a line, whose number is its id: the same as --format lines.
+    #[arg(long, conflicts_with = "format")]
     lines: bool,
-    /// The field of the text.
-    #[arg(long, value_name = "NAME", default_value = "text")]
+    /// The field or column of the text.
+    #[arg(long, value_name = "NAME", default_value = "text", conflicts_with = "text")]
     text_field: String,
-    /// The field of the id; without it in a line, the text's hash.
+    /// The text as a template of several columns, e.g. "{{ title }}. {{ body }}".
+    #[arg(long, value_name = "TEMPLATE")]
+    text: Option<String>,
+    /// csv: what stands between cells; else what the header has.
+    #[arg(long, value_name = "SIGN", value_parser = delimiter)]
+    delimiter: Option<u8>,
+    /// The encoding, where it is not UTF-8: latin1, windows-1252, utf-16le, ...
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    encoding: Option<String>,
+    /// lines: a regular expression whose named groups are the columns.
+    #[arg(long, value_name = "REGEX", value_parser = pattern)]
+    pattern: Option<String>,
+    /// The field or column of the id; without it in a row, the text's hash.
     #[arg(long, value_name = "NAME", default_value = "id")]
     id_field: String,
     /// Where the student is less sure, 0 to 1, give no label but the likeliest ones as candidates.
@@ -53,7 +67,15 @@ const CHUNK: usize = 256;
 /// Longer lines are not read: a bound on memory, whatever comes in.
 const MAX_LINE_BYTES: usize = 16 << 20;
 /// What a message tells the user to change: options here, not keys of a configuration.
-const SETTINGS: Settings = Settings { text_field: "--text-field", max_line_bytes: None };
+const SETTINGS: Settings = Settings {
+    what: "texts",
+    text_field: "--text-field",
+    text: "--text",
+    format: "--format",
+    max_line_bytes: None,
+    once: true,
+    line_numbers: true,
+};
 /// The candidates of an uncertain text are the likeliest labels that together have this probability.
 const COVERED: f32 = 0.9;
 
@@ -130,29 +152,30 @@ fn prediction<'a>(id: &'a str, p: &[f32], predictor: &'a Predictor, least: f64) 
     Prediction { id, label: None, confidence, candidates }
 }
 
+/// The format of this name.
+fn format(name: &str) -> Result<CorpusFormat, String> {
+    let named = CorpusFormat::ALL.iter().find(|(known, _)| *known == name);
+    named.map(|(_, format)| *format).ok_or_else(|| {
+        let names: Vec<&str> = CorpusFormat::ALL.iter().map(|(known, _)| *known).collect();
+        format!("it can be: {}", names.join(", "))
+    })
+}
+
 /// The texts, from a file or from standard input, which can be read once only; that is enough here.
 fn open(args: &PredictArgs) -> Result<Box<dyn Corpus>> {
-    let path = args.input.clone().filter(|path| path != Path::new("-"));
-    let input: Box<dyn BufRead + Send> = match &path {
-        Some(path) => {
-            let file = File::open(path);
-            Box::new(BufReader::new(file.map_err(|source| Error::Input {
-                what: "texts",
-                path: path.clone(),
-                source,
-            })?))
-        }
-        None => Box::new(BufReader::new(std::io::stdin())),
-    };
-    let path = path.unwrap_or_else(|| PathBuf::from("standard input"));
-    if args.lines {
-        return Ok(read_lines(input, &path, MAX_LINE_BYTES)?);
-    }
+    let lines = (args.lines || args.pattern.is_some()).then_some(CorpusFormat::Lines);
     let config = CorpusConfig {
-        path,
-        text_field: args.text_field.clone(),
+        format: args.format.or(lines),
+        text: args.text.clone().map_or_else(|| TextFrom::Field(args.text_field.clone()), TextFrom::Template),
         id_field: args.id_field.clone(),
+        delimiter: args.delimiter,
+        encoding: args.encoding.clone(),
+        pattern: args.pattern.clone(),
         max_line_bytes: MAX_LINE_BYTES,
+        ..CorpusConfig::of(Vec::new())
     };
-    Ok(read_jsonl(input, &config, SETTINGS)?)
+    Ok(match args.input.as_deref().filter(|path| *path != Path::new("-")) {
+        Some(path) => read_file(path, &config, SETTINGS)?,
+        None => read(Box::new(BufReader::new(std::io::stdin())), Path::new("standard input"), &config, SETTINGS)?,
+    })
 }

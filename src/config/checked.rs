@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
-use super::fields::{decimal, number, required, resolve};
-use super::raw::{RawCandidates, RawConfig, RawCorpus, RawDistill, RawLabel, RawRun, RawStudent, RawTask};
+use super::corpus::{self, CorpusConfig};
+use super::fields::{decimal, required, resolve};
+use super::raw::{RawCandidates, RawConfig, RawDistill, RawLabel, RawPaths, RawRun, RawStudent, RawTask};
 use super::settings as set;
 use super::teacher::{TeacherConfig, teachers};
 use super::{Problem, Problems};
@@ -45,19 +46,6 @@ pub struct Task {
     pub instruction: String,
     /// The closed set of labels. Their order is that of [`LabelId`](crate::LabelId)s.
     pub labels: LabelSet,
-}
-
-/// The corpus: a JSONL file.
-#[derive(Debug, Clone)]
-pub struct CorpusConfig {
-    /// The file; empty only after [`Config::new`].
-    pub path: PathBuf,
-    /// The field of the text.
-    pub text_field: String,
-    /// The field of the id; rows without it go by the hash of their text.
-    pub id_field: String,
-    /// Bytes of a line, at most; a longer one is a bad row, and is not held.
-    pub max_line_bytes: usize,
 }
 
 /// The student.
@@ -237,6 +225,9 @@ pub(super) fn check(
     problems: &mut Problems,
 ) -> Option<Config> {
     let teachers = teachers(std::mem::take(&mut raw.teachers), base, problems);
+    if matches!(&raw.corpus.path, Some(RawPaths::Several(paths)) if paths.is_empty()) {
+        problems.add("corpus.path", "is empty: name the file of texts");
+    }
     check_with(teachers, raw, base, run_dir, problems)
 }
 
@@ -250,13 +241,15 @@ pub(super) fn check_with(
     problems: &mut Problems,
 ) -> Option<Config> {
     let task = task(raw.task, problems);
-    let corpus = corpus(raw.corpus, base, problems);
+    let corpus = corpus::check(raw.corpus, base, problems);
     let student = student(&raw.student, base, problems);
     let distill = distill(&raw.distill, problems);
     let combine = combine(&raw.candidates, problems);
     let run = run(raw.run, base, run_dir, task.as_ref().map_or("", |task| &task.name), &teachers, problems);
     let combine = combine?;
-    Some(Config { task: task?, corpus: corpus?, teachers, combine, student: student?, distill: distill?, run })
+    let mut corpus = corpus?;
+    corpus.spool = run.dir.join(SPOOL);
+    Some(Config { task: task?, corpus, teachers, combine, student: student?, distill: distill?, run })
 }
 
 fn task(raw: RawTask, problems: &mut Problems) -> Option<Task> {
@@ -299,34 +292,6 @@ fn labels(raw: Vec<RawLabel>, problems: &mut Problems) -> Option<LabelSet> {
         return None;
     }
     LabelSet::new(labels).map_err(|error| problems.add("task.labels", error.to_string())).ok()
-}
-
-/// Bytes of a line, at most: what reads and keeps a row holds all of it.
-const LONGEST_LINE: u64 = 16 << 20;
-
-/// The corpus. Whether its file is there is for the run to find out: a configuration may be checked before.
-fn corpus(raw: RawCorpus, base: &Path, problems: &mut Problems) -> Option<CorpusConfig> {
-    let path = required("corpus.path", raw.path, "the JSONL file of texts", problems)?;
-    let text_field = raw.text_field.unwrap_or_else(|| "text".to_owned());
-    let id_field = raw.id_field.unwrap_or_else(|| "id".to_owned());
-    for (key, field) in [("corpus.text_field", &text_field), ("corpus.id_field", &id_field)] {
-        if field.is_empty() {
-            problems.add(key, "is empty: name one, or leave the key out for the default");
-        }
-    }
-    if text_field == id_field {
-        problems.add(
-            "corpus.id_field",
-            "is the field of the text too: name another; without one in a row, its text's hash is its id",
-        );
-    }
-    let max_line_bytes = number("corpus.max_line_bytes", raw.max_line_bytes, 1 << 20, 1..=LONGEST_LINE, problems);
-    Some(CorpusConfig {
-        path: resolve(base, path),
-        text_field,
-        id_field,
-        max_line_bytes: usize::try_from(max_line_bytes).unwrap_or(usize::MAX),
-    })
 }
 
 fn combine(raw: &RawCandidates, problems: &mut Problems) -> Option<Combine> {
@@ -423,6 +388,9 @@ fn distill(raw: &RawDistill, problems: &mut Problems) -> Option<DistillConfig> {
 
 /// Requests in flight that teachers of the program's own are taken to have.
 const OWN_IN_FLIGHT: usize = 64;
+
+/// The folder of a run directory that keeps what came from standard input.
+pub(crate) const SPOOL: &str = "stdin";
 
 /// Bytes of a folder's name on the usual file systems, with room for what stands beside it for a moment.
 const LONGEST_FOLDER: usize = 200;

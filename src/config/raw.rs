@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::corpus::CorpusFormat;
 use super::raw_teacher::{RawDecimal, RawTeacher};
 use super::settings as set;
 
@@ -74,20 +75,52 @@ pub(crate) struct RawFullLabel {
     pub aliases: Vec<String>,
 }
 
-/// The texts to annotate: a JSONL file.
+/// The texts to annotate.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false, "required" = ["path"]))]
 pub(crate) struct RawCorpus {
-    /// A file with one JSON object a line.
-    pub path: Option<PathBuf>,
-    /// The field that holds the text. Default: "text".
+    /// A file, several (a list), patterns like "parts/*.csv.gz", or "-" for standard input. JSONL, JSON, CSV, TSV, plain
+    /// lines or Parquet, also compressed (.gz, .zst).
+    #[schemars(example = &"messages.csv", example = ["a.csv", "parts/*.jsonl.gz"], example = &"-")]
+    pub path: Option<RawPaths>,
+    /// What the files are: "jsonl", "json" (an array, or objects one after the other), "csv", "tsv", "lines" (one text a
+    /// line) or "parquet". Default: what a file's name says (.csv, .csv.gz, ..), else its first bytes.
+    #[schemars(extend("enum" = CorpusFormat::names()), example = &"csv")]
+    pub format: Option<String>,
+    /// The field or column that holds the text.
+    #[schemars(extend("default" = set::TEXT_FIELD), example = &"body")]
     pub text_field: Option<String>,
-    /// The field that holds the id (a string or a whole number). Default: "id". Rows without it go by the hash of their text.
+    /// The text as a template of several columns, e.g. "{{ title }}. {{ body }}" (Jinja), in place of text_field.
+    #[schemars(example = &"{{ title }}. {{ body }}")]
+    pub text: Option<String>,
+    /// The field or column that holds the id (a string or a whole number). Rows without it go by the hash of their text.
+    #[schemars(extend("default" = set::ID_FIELD), example = &"number")]
     pub id_field: Option<String>,
-    /// A longer line is a failed row. Default: 1048576.
-    #[schemars(range(min = 1, max = 16_777_216))]
+    /// csv: what stands between cells: ",", ";", "|" or a tab, "\t". Default: what the header has.
+    #[schemars(example = &";")]
+    pub delimiter: Option<String>,
+    /// The encoding of files that are not UTF-8, e.g. "latin1", "windows-1252" or "utf-16le". Default: UTF-8, or UTF-16 where a
+    /// file begins with its mark.
+    #[schemars(example = &"latin1")]
+    pub encoding: Option<String>,
+    /// lines: a regular expression with named groups, which are the columns, e.g. "^(?<id>\\S+) (?<text>.*)$". Default: a line
+    /// is a text.
+    #[schemars(example = &"^(?<id>\\S+) (?<text>.*)$")]
+    pub pattern: Option<String>,
+    /// A longer line or row is a failed row.
+    #[schemars(range(min = set::MAX_LINE_BYTES.min, max = set::MAX_LINE_BYTES.max), extend("default" = set::MAX_LINE_BYTES.default))]
     pub max_line_bytes: Option<u64>,
+}
+
+/// A path, or a list of several.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a path, or a list of paths")]
+pub(crate) enum RawPaths {
+    /// One.
+    One(PathBuf),
+    /// Several, read in this order.
+    Several(Vec<PathBuf>),
 }
 
 /// How the answers of several teachers make one candidate set.

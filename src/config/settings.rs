@@ -1,10 +1,10 @@
 //! What single settings can be, and are where nothing is said. Said once: the checks go by it, and the schema tells it to
 //! editors and to the reference of keys.
 
+use super::Problems;
 use super::checked::{Combine, Precision, RefineryKind};
 use super::fields::{number, one_of};
 use super::teacher::{Choose, Mode, Output};
-use super::Problems;
 
 /// A number, from `min` to `max`.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,12 @@ impl<T: Copy> Choices<T> {
 
 // The task.
 pub(super) const INSTRUCTION: &str = "Identify the label of this text";
+
+// The corpus.
+pub(super) const TEXT_FIELD: &str = "text";
+pub(super) const ID_FIELD: &str = "id";
+/// Of a line or a row: what reads and keeps one holds all of it.
+pub(super) const MAX_LINE_BYTES: Bounds<u64> = bounds(1 << 20, 1, 16 << 20);
 
 // A teacher. What is said to be without a limit has none as its default.
 pub(super) const TEACHER_KINDS: [&str; 2] = ["recorded", "openai"];

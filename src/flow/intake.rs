@@ -162,6 +162,8 @@ impl Intake {
     /// the queue. Gives whether it came to the end of the corpus; a stop, a halt or a lost store check end it before.
     fn run(mut self, questions: &mpsc::Sender<Question>) -> Result<bool> {
         let mut window = Window { ids: InWindow::new(), cells: InWindow::new() };
+        let halt = Arc::clone(&self.halt);
+        in_stage("corpus", || self.corpus.until(Arc::new(move || halt.is_halted())));
         loop {
             let (rows, at_end) = self.rows()?;
             if self.halt.is_halted() || !self.pass_on(rows, &mut window, questions)? {
@@ -173,14 +175,18 @@ impl Intake {
         }
     }
 
-    /// The next rows, and whether they are the last ones.
-    fn rows(&mut self) -> Result<(Vec<Row>, bool)> {
+    /// The next rows, each with what its file is called, and whether they are the last ones.
+    fn rows(&mut self) -> Result<(Vec<(String, Row)>, bool)> {
         let (mut rows, mut first) = (Vec::new(), None);
         while rows.len() < TOGETHER && !self.halt.is_halted() {
+            if !rows.is_empty() && in_stage("corpus", || self.corpus.is_waiting()) {
+                break;
+            }
             let asked = Instant::now();
             let Some(row) = in_stage("corpus", || self.corpus.next_row())? else { return Ok((rows, true)) };
             self.progress.rows.add(1);
-            rows.push(row);
+            // Now: the next row may be another file's.
+            rows.push((in_stage("corpus", || self.corpus.name()), row));
             // A row that was long in coming does not wait for the next one, which may be as long.
             if asked.elapsed() > WAIT || first.get_or_insert_with(Instant::now).elapsed() > WAIT {
                 break;
@@ -190,20 +196,26 @@ impl Intake {
     }
 
     /// Passes on what is new of `rows`; false if nobody wants it any more.
-    fn pass_on(&self, rows: Vec<Row>, window: &mut Window, questions: &mpsc::Sender<Question>) -> Result<bool> {
+    fn pass_on(
+        &self,
+        rows: Vec<(String, Row)>,
+        window: &mut Window,
+        questions: &mpsc::Sender<Question>,
+    ) -> Result<bool> {
         let mut held = Held::default();
         let mut samples = Vec::with_capacity(rows.len());
-        for Row { line, sample } in rows {
+        for (file, Row { line, sample }) in rows {
+            let place = || format!("{file}:{line}");
             match sample {
-                Ok(sample) => samples.push((line, TextHash::of(&sample.text), sample)),
-                Err(reason) => self.bad_row(line, reason)?,
+                Ok(sample) => samples.push((place(), TextHash::of(&sample.text), sample)),
+                Err(reason) => self.bad_row(place(), reason)?,
             }
         }
         // What is on its way is looked up before what is stored: it may get from there to here in between, never back.
         held.claims.extend(samples.iter().filter_map(|(.., sample)| window.ids.get(&sample.id)));
         let ids: Vec<SampleId> = samples.iter().map(|(.., sample)| sample.id.clone()).collect();
         let known = block_on(self.store.inputs.known(&ids))?;
-        for ((line, hash, sample), known) in samples.into_iter().zip(known) {
+        for ((place, hash, sample), known) in samples.into_iter().zip(known) {
             if self.halt.is_halted() {
                 return Ok(false);
             }
@@ -217,7 +229,7 @@ impl Intake {
                         "the id {id:?} was used for another text before: give every text an id of its own, also one \
                          that was changed"
                     );
-                    self.bad_row(line, reason)?;
+                    self.bad_row(place, reason)?;
                     continue;
                 }
             };
@@ -254,9 +266,8 @@ impl Intake {
     }
 
     /// Notes a row that cannot be used, for `status` and `failures`. The run goes on without it.
-    fn bad_row(&self, line: u64, reason: String) -> Result<()> {
+    fn bad_row(&self, id: String, reason: String) -> Result<()> {
         self.progress.bad_rows.add(1);
-        let id = format!("{}:{line}", in_stage("corpus", || self.corpus.name()));
         block_on(self.store.notes.note(Failure { kind: FailureKind::Row, id, reason }))
     }
 

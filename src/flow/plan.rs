@@ -53,8 +53,8 @@ impl Plan {
     pub(crate) fn corpus(&self) -> Result<Box<dyn Corpus>> {
         match &self.corpus {
             Some(open) => in_stage("corpus", || open()),
-            None if self.config.corpus.path.as_os_str().is_empty() => Err(Error::Lacks { part: "corpus" }),
-            None => corpus::open(&self.config.corpus),
+            None if self.config.corpus.paths.is_empty() => Err(Error::Lacks { part: "corpus" }),
+            None => corpus::open_for_run(&self.config.corpus, &self.config.run.dir),
         }
     }
 

@@ -19,7 +19,10 @@ pub fn check(config: &Config) -> Problems {
             problems.add(key, format!("cannot be used: {}", with_causes(&error)));
         }
     };
-    note("corpus.path", corpus::open(&config.corpus).err());
+    // Standard input is for the run: looking at it would take from it.
+    if !config.corpus.is_stdin() {
+        note("corpus.path", corpus::open(&config.corpus).err());
+    }
     // Templates, examples, tokenizers and recordings are part of it; keys are not.
     note("teachers", teacher::open_without_keys(config, &Ledger::new(None)).err());
     if matches!(config.student.kind, StudentKind::Encoder(_)) {

@@ -11,6 +11,7 @@ mod links;
 use std::path::{Path, PathBuf};
 
 use candist::Config;
+use candist::config::TeacherConfig;
 use fences::{Fence, fences, says};
 use folder::Folder;
 
@@ -102,13 +103,17 @@ fn run_fence(folder: &Folder, fence: &Fence, printed: &mut String) {
     }
 }
 
-/// A whole configuration passes `candist check`; a fragment is right within [`BASE`].
+/// A whole configuration is right, and passes `candist check` where what it names is there; a fragment is right within
+/// [`BASE`].
 fn configuration(folder: &Folder, fence: &Fence) {
     let place = fence.place();
-    if fence.text.contains("[task]") {
+    if ["[task]", "[corpus]", "[[teachers]]"].iter().all(|table| fence.text.contains(table)) {
         let file = fence.file().unwrap_or("unnamed.toml");
         folder.write(file, &fence.text);
-        shell(folder, fence, &format!("candist check {file}"));
+        let config = Config::load(&folder.path(file), None).unwrap_or_else(|error| panic!("{place}: {error}"));
+        if is_there(&config) {
+            shell(folder, fence, &format!("candist check {file}"));
+        }
         return;
     }
     let fragment: toml::Table = toml::from_str(&fence.text).unwrap_or_else(|error| panic!("{place}: {error}"));
@@ -118,6 +123,15 @@ fn configuration(folder: &Folder, fence: &Fence) {
     if let Err(problems) = Config::parse(&whole, &folder.path(""), None) {
         panic!("{place}:\n{problems}\nin\n{whole}");
     }
+}
+
+/// Whether the files that a configuration names are.
+fn is_there(config: &Config) -> bool {
+    let recordings = config.teachers.iter().filter_map(|teacher| match teacher {
+        TeacherConfig::Recorded(recorded) => Some(&recorded.path),
+        TeacherConfig::OpenAi(_) => None,
+    });
+    config.corpus.paths.iter().chain(recordings).all(|path| path.exists())
 }
 
 /// What `fragment` has stands in the place of what `whole` has.

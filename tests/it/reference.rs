@@ -188,7 +188,8 @@ fn configuration(key: &Key, value: &str) -> String {
     };
     let labels = format!("labels = [\"a\", \"b\", {label}]");
     let price = if key.path.starts_with("teachers.price.") {
-        let others = ["input = 1", "output = 1"].into_iter().filter(|other| !other.starts_with(&format!("{} ", key.name)));
+        let others =
+            ["input = 1", "output = 1"].into_iter().filter(|other| !other.starts_with(&format!("{} ", key.name)));
         format!("price = {{ {}, {} = {value} }}", others.collect::<Vec<_>>().join(", "), key.name)
     } else {
         "price = { input = 1, output = 1 }".to_owned()

@@ -134,7 +134,8 @@ fn the_schema_of_configurations_refuses_what_the_program_refuses() {
 #[test]
 fn rows_are_what_their_schema_says() {
     let good = [json!({"text": "a"}), json!({"id": "7", "text": " a "}), json!({"id": 7, "text": "a", "more": null})];
-    let bad = [json!({"id": "7"}), json!({"text": ""}), json!({"text": " "}), json!({"id": true, "text": "a"}), json!([])];
+    let bad =
+        [json!({"id": "7"}), json!({"text": ""}), json!({"text": " "}), json!({"id": true, "text": "a"}), json!([])];
     for (rows, is_good) in [(good.as_slice(), true), (&bad, false)] {
         for row in rows {
             assert_eq!(errors("row", row).is_empty(), is_good, "{row}");

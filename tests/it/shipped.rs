@@ -10,7 +10,7 @@ fn every_configuration_is_well_formed() {
     for entry in std::fs::read_dir(repository().join("configs")).unwrap() {
         let path = entry.unwrap().path();
         let config = Config::load(&path, None).unwrap();
-        assert!(config.corpus.path.exists(), "{}", path.display());
+        assert!(config.corpus.paths.iter().all(|path| path.exists()), "{}", path.display());
         count += 1;
     }
     assert_eq!(count, 2);

@@ -28,9 +28,10 @@ impl Fence {
         format!("{}:{}", self.page.display(), self.line)
     }
 
-    /// The file that a block is: an attribute says so, or a first line that is a comment with a name alone.
+    /// The file that a block is: an attribute says so, or a first line that is a comment with a name alone, or `file: NAME`.
     pub(super) fn file(&self) -> Option<&str> {
         let comment = self.text.lines().next().and_then(|line| line.strip_prefix("# "));
+        let comment = comment.map(|comment| comment.strip_prefix("file: ").unwrap_or(comment));
         let is_name = |name: &&str| !name.contains(' ') && [".toml", ".py"].iter().any(|end| name.ends_with(end));
         self.attribute("file").or_else(|| comment.filter(is_name))
     }
@@ -101,7 +102,9 @@ fn says_lines(expected: &[&str], printed: &[&str]) -> bool {
     match expected {
         [] => printed.is_empty(),
         ["...", rest @ ..] => (0..=printed.len()).any(|skipped| says_lines(rest, &printed[skipped..])),
-        [line, rest @ ..] => printed.first().is_some_and(|first| says_line(line, first)) && says_lines(rest, &printed[1..]),
+        [line, rest @ ..] => {
+            printed.first().is_some_and(|first| says_line(line, first)) && says_lines(rest, &printed[1..])
+        }
     }
 }
 

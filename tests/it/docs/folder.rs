@@ -4,6 +4,7 @@
 //! instead of 77 intents, so that a page can name all labels.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -93,6 +94,10 @@ fn write_messages(at: &Path) {
     let lines = |rows: &[Value]| rows.iter().map(|row| format!("{row}\n")).collect::<String>();
     let pool = rows("pool.jsonl");
     std::fs::write(at.join("messages.jsonl"), lines(&pool)).unwrap();
+    let gzip = std::fs::File::create(at.join("messages.jsonl.gz")).unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(gzip, flate2::Compression::fast());
+    gzip.write_all(lines(&pool).as_bytes()).unwrap();
+    gzip.finish().unwrap();
     let mut csv = csv::Writer::from_path(at.join("messages.csv")).unwrap();
     csv.write_record(["id", "body", "channel"]).unwrap();
     for (row, channel) in pool.iter().zip(["mail", "chat", "form"].iter().cycle()) {
