@@ -284,6 +284,7 @@ impl Distiller {
         let Some((label, confidence)) = argmax(&posterior).and_then(|best| Some((best, *posterior.get(best)?))) else {
             return Ok(());
         };
+        let margin = rounded(confidence - second(&posterior, label));
         let label = LabelId(u16::try_from(label).unwrap_or(u16::MAX));
         if let Some((_, before)) = &previous
             && before.label == label
@@ -295,8 +296,7 @@ impl Distiller {
         let event = StoredEvent {
             position: item.position,
             label,
-            // Four digits: more mean nothing, and make lines longer.
-            confidence: (confidence * 1e4).round() / 1e4,
+            confidence: rounded(confidence),
             by_student: item.candidates.is_empty(),
             revision: previous.as_ref().map_or(0, |(_, before)| before.revision + 1),
             student: self.state.step,
@@ -304,7 +304,7 @@ impl Distiller {
             previous: previous.map(|(offset, _)| offset),
         };
         let (id, candidates): (SampleId, _) = (item.id.clone(), item.candidates.labels().to_vec());
-        self.outbox.push(Labelled { event, id, candidates });
+        self.outbox.push(Labelled { event, margin, id, candidates });
         self.state.offset += 1;
         if self.outbox.len() >= OUTBOX { self.flush() } else { Ok(()) }
     }
@@ -384,6 +384,17 @@ impl Distiller {
         self.flush()?;
         self.keeper.save(&self.boundary, self.refinery.as_ref(), self.student.as_ref(), &self.store)
     }
+}
+
+/// Four digits: more mean nothing, and make lines longer.
+fn rounded(share: f32) -> f32 {
+    (share * 1e4).round() / 1e4
+}
+
+/// The largest of `posterior` but for the one at `best`; 0 where there is no other.
+fn second(posterior: &[f32], best: usize) -> f32 {
+    let others = posterior.iter().enumerate().filter(|(column, _)| *column != best);
+    others.map(|(_, share)| *share).fold(0.0, f32::max)
 }
 
 /// Makes event number `number` of the input log ready to be taken in. Answers name only a position: text and earlier

@@ -59,6 +59,10 @@ pub struct LabelEvent {
     pub label: String,
     /// Probability of the label, 0 to 1.
     pub confidence: f64,
+    /// How far the label is ahead: its probability less that of the next likeliest label, 0 to 1. Logs that were begun before
+    /// there were margins go on without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f64>,
     /// What the teacher named, likeliest first.
     pub candidates: Vec<String>,
     /// Where the label comes from: the name of the refinery, or "student" where no teacher named a label.
@@ -73,12 +77,13 @@ pub struct LabelEvent {
 }
 
 impl LabelEvent {
-    /// The event as users see it; `refinery` is where its label comes from if not from the student alone. A function
-    /// of its arguments: written again, it has the same bytes.
+    /// The event as users see it; `refinery` is where its label comes from if not from the student alone, and `margin` is
+    /// left out of logs that have none. A function of its arguments: written again, it has the same bytes.
     #[must_use]
     pub(crate) fn new(
         offset: u64,
         event: &StoredEvent,
+        margin: Option<f32>,
         id: &SampleId,
         candidates: &[LabelId],
         labels: &LabelSet,
@@ -89,8 +94,8 @@ impl LabelEvent {
             offset,
             id: id.0.clone(),
             label: name(event.label),
-            // The shortest decimal of an f32 is short as an f64 only by way of its text.
-            confidence: event.confidence.to_string().parse().unwrap_or_default(),
+            confidence: short(event.confidence),
+            margin: margin.map(short),
             candidates: candidates.iter().map(|&label| name(label)).collect(),
             by: if event.by_student { By::Student } else { refinery.clone() },
             revision: event.revision,
@@ -107,6 +112,11 @@ impl LabelEvent {
         line.push('\n');
         line
     }
+}
+
+/// As a person writes it: the shortest decimal of an f32 is short as an f64 only by way of its text.
+fn short(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or_default()
 }
 
 #[cfg(test)]

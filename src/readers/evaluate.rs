@@ -234,6 +234,7 @@ mod tests {
             id: String::new(),
             label: label.into(),
             confidence: 1.0,
+            margin: None,
             candidates: candidates.iter().map(|&candidate| candidate.into()).collect(),
             by: By::Posterior,
             revision: 0,

@@ -80,6 +80,7 @@ mod tests {
             id: id.into(),
             label: label.into(),
             confidence: 0.5,
+            margin: None,
             candidates: Vec::new(),
             by: By::Posterior,
             revision: 0,

@@ -185,6 +185,8 @@ pub(crate) struct AskedSample {
 pub(crate) struct Labelled {
     /// The event.
     pub event: StoredEvent,
+    /// How far the label is ahead of the next, 0 to 1, rounded to 4 digits. For the line alone: nothing follows from it.
+    pub margin: f32,
     /// The sample's id.
     pub id: SampleId,
     /// Its candidates, likeliest first.

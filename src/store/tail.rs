@@ -170,6 +170,7 @@ mod tests {
             id: format!("s{offset}"),
             label: "a".into(),
             confidence: 0.5,
+            margin: None,
             candidates: vec!["a".into()],
             by: By::Posterior,
             revision: 0,

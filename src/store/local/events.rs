@@ -91,6 +91,9 @@ pub(super) struct EventsLog<D: Disk = Machine> {
     /// Lines behind that part: what a lost store left. They are compared when they come again. Reads on behind the last
     /// line that was compared; `None` once all are, and while nothing is left over.
     ahead: Option<BufReader<Reading<Arc<D::File>>>>,
+    /// Whether its lines have margins: a log that was begun without goes on without, so that its bytes stay a function of what
+    /// they come of.
+    has_margins: bool,
     names: Arc<Names>,
     /// What labels are `by`, unless they are the student's own.
     refinery: By,
@@ -142,6 +145,7 @@ impl<D: Disk> EventsLog<D> {
             latest: Arc::new(RwLock::new(latest)),
             known,
             ahead: None,
+            has_margins: true,
             names: Arc::clone(names),
             refinery,
         };
@@ -155,6 +159,7 @@ impl<D: Disk> EventsLog<D> {
         } else if length > log.known.bytes {
             log.cut(repairs)?;
         }
+        log.has_margins = has_margins(log.file.as_ref()).map_err(Error::run_file("read", &log.path))?;
         Ok(log)
     }
 
@@ -339,8 +344,9 @@ impl<D: Disk> EventsLog<D> {
     }
 
     fn event(&self, offset: u64, labelled: &Labelled) -> LabelEvent {
-        let Labelled { event, id, candidates } = labelled;
-        LabelEvent::new(offset, event, id, candidates, &self.names.labels, &self.refinery)
+        let Labelled { event, margin, id, candidates } = labelled;
+        let margin = self.has_margins.then_some(*margin);
+        LabelEvent::new(offset, event, margin, id, candidates, &self.names.labels, &self.refinery)
     }
 
     /// Compares with the record, which has all but id and candidates. The line is read only to show it where they
@@ -410,6 +416,13 @@ fn crc_of(file: &impl DiskFile, bytes: u64) -> std::io::Result<Option<u32>> {
         left -= read as u64;
     }
     Ok(Some(hasher.finalize()))
+}
+
+/// Whether the first line has one; also where there is no line yet.
+fn has_margins(file: &impl DiskFile) -> std::io::Result<bool> {
+    let mut line = Vec::new();
+    BufReader::new(reading(file, 0)).read_until(b'\n', &mut line)?;
+    Ok(serde_json::from_slice::<LabelEvent>(&line).map_or(true, |event| event.margin.is_some()))
 }
 
 /// Whether `line` is the event of this offset. The label log has no checksum in its lines: it is read by other

@@ -97,7 +97,7 @@ fn event(offset: u64) -> Labelled {
         is_final: revision == 1,
         previous: (revision == 1).then(|| offset - 1),
     };
-    Labelled { event, id: sample_id(position), candidates: vec![LabelId(1)] }
+    Labelled { event, margin: 0.25, id: sample_id(position), candidates: vec![LabelId(1)] }
 }
 
 /// What was acknowledged.
@@ -184,8 +184,9 @@ impl World {
 
     fn lines_of_labels(&self, count: u64) -> String {
         let line = |offset| {
-            let Labelled { event, id, candidates } = event(offset);
-            LabelEvent::new(offset, &event, &id, &candidates, &self.names.labels, &By::Posterior).to_line()
+            let Labelled { event, margin, id, candidates } = event(offset);
+            LabelEvent::new(offset, &event, Some(margin), &id, &candidates, &self.names.labels, &By::Posterior)
+                .to_line()
         };
         (0..count).map(line).collect()
     }
