@@ -105,7 +105,7 @@ fn kind(root: &Value, schema: &Value) -> String {
     }
     let target = schema["$ref"].as_str().and_then(|path| root.pointer(path.strip_prefix('#')?));
     match (schema["type"].as_str(), target) {
-        (Some("array"), _) => format!("list of {}s", kind(root, &schema["items"])),
+        (Some("array"), _) => format!("list of {}s", kind(root, &schema["items"]).replace(" or ", "s or ")),
         (Some("integer"), _) => "whole number".to_owned(),
         (Some(kind @ ("number" | "string")), _) => kind.to_owned(),
         (Some("boolean"), _) => "`true` or `false`".to_owned(),
