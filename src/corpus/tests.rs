@@ -10,6 +10,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{CorpusFormat, TextFrom};
 
+/// Ids and texts, or places and reasons.
+type Pairs = Vec<(String, String)>;
+
 /// Writes the ids and texts of rows.
 type Writer = fn(&[(String, String)]) -> Vec<u8>;
 
@@ -100,7 +103,7 @@ fn corpus_of(files: &[(&str, Vec<u8>)]) -> (TempDir, CorpusConfig) {
 }
 
 /// Good rows as ids and texts, and the places of the bad ones with their reasons.
-fn read_all(config: &CorpusConfig) -> Result<(Vec<(String, String)>, Vec<(String, String)>)> {
+fn read_all(config: &CorpusConfig) -> Result<(Pairs, Pairs)> {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     let mut corpus = open(config)?;
     while let Some(Row { line, sample }) = corpus.next_row()? {

@@ -48,7 +48,7 @@ pub(crate) struct SampleOf {
 #[derive(Debug)]
 enum Source {
     Field(Arc<str>),
-    Template(Template),
+    Template(Box<Template>),
 }
 
 /// A template, and the columns that it names.
@@ -65,9 +65,9 @@ impl SampleOf {
     pub(crate) fn new(config: &CorpusConfig, settings: Settings) -> Result<Self, String> {
         let text = match &config.text {
             TextFrom::Field(field) => Source::Field(Arc::from(field.as_str())),
-            TextFrom::Template(source) => Source::Template(
+            TextFrom::Template(source) => Source::Template(Box::new(
                 Template::new(source).map_err(|error| format!("the template {} {error}", settings.text))?,
-            ),
+            )),
         };
         Ok(Self { text, id_field: Arc::from(config.id_field.as_str()), settings })
     }

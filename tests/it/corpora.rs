@@ -215,12 +215,16 @@ fn a_slow_writer_is_not_waited_for() {
         (child, stdin)
     };
     let (mut child, mut stdin) = start();
-    let half: String = rows.lines().take(24).map(|row| format!("{row}\n")).collect();
+    let [half, more] = [24, 25].map(|count| rows.lines().take(count).map(|row| format!("{row}\n")).collect::<String>());
     // Half a row after whole ones.
     stdin.write_all(half.as_bytes()).unwrap();
     stdin.write_all(b"{\"id\": \"ha").unwrap();
-    let labels = || std::fs::read_to_string(project.path("run/labels.jsonl")).unwrap_or_default().lines().count();
-    while labels() < 8 {
+    let labelled = || {
+        let labels = std::fs::read_to_string(project.path("run/labels.jsonl")).unwrap_or_default();
+        let whole = labels.rsplit_once('\n').map(|(whole, _)| whole.to_owned()).unwrap_or_default();
+        latest(&crate::support::events(&whole))
+    };
+    while labelled().len() < 8 {
         assert!(child.try_wait().unwrap().is_none(), "it ended before its input did");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
@@ -230,13 +234,17 @@ fn a_slow_writer_is_not_waited_for() {
     // Without its pipe it goes on with what came, and half a row is none.
     project.candist(&["run", "config.toml"]).expect_exit(0);
     assert_eq!(latest(&project.events()).len(), 24);
-    // A stop, while nothing comes.
-    let (child, stdin) = start();
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    // Its pipe again, which goes on a little further; then a stop, while nothing comes.
+    let (child, mut stdin) = start();
+    stdin.write_all(more.as_bytes()).unwrap();
+    while labelled().len() < 25 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let stopped = Finished::of(child.wait_with_output().unwrap());
     stopped.expect_exit(130);
     drop(stdin);
+    assert_eq!(project.read("run/stdin/0001.part"), more);
     // With its pipe again, from its start.
     piped_run(&project, rows.as_bytes()).expect_exit(0);
     assert_eq!(project.read("run/stdin/0001"), rows);
@@ -326,7 +334,7 @@ fn predict_names_what_it_was_given_by_its_own_flags() {
         project.candist(&[&["predict", "--student", "student", "new.jsonl"], more].concat())
     };
     let rows = "{\"id\": 1, \"body\": \"where is my card\"}\n".repeat(300);
-    let found = predict(rows.as_bytes(), &[]).expect_exit(2).expect_said("--text-field").expect_said("body, id");
+    let found = predict(rows.as_bytes(), &[]).expect_exit(2).expect_said("--text-field").expect_said("id, body");
     assert!(!found.err.contains("corpus."), "{}", found.err);
     assert_eq!(predict(rows.as_bytes(), &["--text-field", "body"]).expect_exit(0).out.lines().count(), 300);
     let gzip = piped("gzip", &["-c"], rows.as_bytes());
