@@ -74,6 +74,7 @@ fn run_page(page: &Path) {
 }
 
 /// Whether the program has the verb, and the option, that a block says it `needs`.
+#[expect(clippy::print_stderr, reason = "what is left out is told")]
 fn has(folder: &Folder, fence: &Fence) -> bool {
     let Some(needed) = fence.attribute("needs") else { return true };
     let (verb, option) = needed.split_once(':').unwrap_or((needed, ""));
