@@ -33,7 +33,10 @@ fn typed(arg: &Arg) -> String {
 /// A line of a list: the argument, what it does, what it can be and is.
 fn entry(arg: &Arg) -> String {
     let help = arg.get_long_help().or_else(|| arg.get_help()).map(ToString::to_string).unwrap_or_default();
-    let mut line = format!("- `{}`: {}", typed(arg), help.trim().replace("\n\n", " ").replace('\n', " "));
+    let help = help.trim().replace("\n\n", " ").replace('\n', " ");
+    // The full stop of a help of one paragraph is taken off by clap.
+    let stop = if help.ends_with('.') { "" } else { "." };
+    let mut line = format!("- `{}`: {help}{stop}", typed(arg));
     let values = arg.get_possible_values();
     if arg.get_action().takes_values() && !values.is_empty() {
         let names: Vec<String> = values.iter().map(|value| format!("`{}`", value.get_name())).collect();
