@@ -3,9 +3,7 @@
 //! What is wrong with a text's bytes stays wrong here, and is told with its row: a byte that no encoding has goes on as
 //! one that UTF-8 does not have either.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
 
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
@@ -74,7 +72,7 @@ fn encoding_of(head: &[u8], kind: Option<&Kind>, said: Option<&'static Encoding>
 }
 
 /// What is in a compressed file. Several members or frames, one after the other, are one text.
-fn unpacked(input: Headed, packing: Packing) -> io::Result<Input> {
+pub(super) fn unpacked(input: Headed, packing: Packing) -> io::Result<Input> {
     let reader: Box<dyn Read + Send> = match packing {
         Packing::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
         Packing::Zstd => {
@@ -86,38 +84,10 @@ fn unpacked(input: Headed, packing: Packing) -> io::Result<Input> {
     Ok(Box::new(BufReader::with_capacity(BUFFER, reader)))
 }
 
-/// Unpacks what `file` begins with, where it is packed, into a file without a name: for a format that is read in no order.
-pub(super) fn unpacked_file(path: &Path) -> io::Result<File> {
-    let input = Headed::of(Box::new(BufReader::with_capacity(BUFFER, File::open(path)?)));
-    let Some(packing) = Packing::of(&input.head) else { return File::open(path) };
-    let scratch = scratch_file()?;
-    io::copy(&mut unpacked(input, packing)?, &mut &scratch)?;
-    Ok(scratch)
-}
-
-/// A file in the folder for such, which is gone when it is closed.
-fn scratch_file() -> io::Result<File> {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    loop {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("candist-{}-{number}", std::process::id()));
-        match File::options().read(true).write(true).create_new(true).open(&path) {
-            Ok(file) => {
-                std::fs::remove_file(&path)?;
-                return Ok(file);
-            }
-            // Of another process that had this number, and was killed here.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// An input whose beginning was looked at.
 #[derive(Default)]
-struct Headed {
-    head: Vec<u8>,
+pub(super) struct Headed {
+    pub(super) head: Vec<u8>,
     /// Bytes of the head that were taken.
     taken: usize,
     /// Why nothing could be read after the head.
@@ -128,7 +98,7 @@ struct Headed {
 impl Headed {
     /// Reads the beginning of `input`: a line at least, for a pipe may give a few bytes at a time, and a line is what tells
     /// formats apart.
-    fn of(mut input: Input) -> Self {
+    pub(super) fn of(mut input: Input) -> Self {
         let (mut head, mut failed) = (Vec::new(), None);
         while head.len() < BUFFER && !head.contains(&b'\n') {
             match input.fill_buf() {

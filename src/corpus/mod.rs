@@ -19,6 +19,8 @@ mod parquet;
 mod record;
 mod rows;
 mod samples;
+#[cfg(feature = "parquet")]
+mod scratch;
 mod sniff;
 mod sound;
 mod source;

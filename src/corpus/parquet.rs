@@ -14,8 +14,8 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 
-use super::input::unpacked_file;
 use super::record::{Fields, Reader, Record, Wanted};
+use super::scratch::unpacked_file;
 use super::values::value;
 use crate::base::panic::message;
 use crate::error::{Error, Result};
