@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""candist with its defaults on corpora that it was not made with: docs/other-corpora.md.
+"""candist with its defaults on corpora that it was not made with: docs/src/explanation/other-corpora.md.
 
     scripts/other-corpora.py FOLDER MODEL
 
@@ -208,7 +208,7 @@ def main():
                 row += [f"{one:.2f} ({100 * run['calibration_error']:.0f})" for one, run in zip(after, found)]
                 table.append("| " + " | ".join(row) + " |")
                 print(table[-1], flush=True)
-    page = ROOT / "docs/other-corpora.md"
+    page = ROOT / "docs/src/explanation/other-corpora.md"
     mark = "<!-- results -->"
     summary = f"Distilled minus first, over all {len(gains)} runs: mean {sum(gains) / len(gains):+.2f}, least {min(gains):+.2f} points."
     head = "| corpus | teachers | labels an answer | teacher's first | candidates hold it | `ngram` (ECE) | `encoder` (ECE) |\n|---|---|---|---|---|---|---|"

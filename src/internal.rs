@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt};
 
+pub use crate::base::durable::replace_file;
 pub use crate::base::ngrams::ngrams;
 pub use crate::base::random::rng;
 pub use crate::base::threads::can_start;
-pub use crate::corpus::{Settings, open as open_corpus, read_jsonl, read_lines};
+pub use crate::config::goes_unencrypted;
+pub use crate::corpus::{Settings, count as count_rows, open as open_corpus, read, read_file};
+pub use crate::readers::glimpse::{Choice, Column, Glimpse, distinct_values, glimpse};
 pub use crate::readers::latest::no_labels;
 pub use crate::store::{OPENING_THREAD, RunLock};
 pub use crate::student::new as new_student;

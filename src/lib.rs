@@ -27,6 +27,7 @@
 //! | run | [`Config`], [`Run`], [`RunHandle`], [`Progress`] |
 //! | give it parts of one's own | [`Corpus`], [`Teacher`], [`Refinery`], [`Sink`]; `examples/` has one of each |
 //! | look at a run directory, also beside a run | [`RunDir::view`], [`Tail`], [`latest`] |
+//! | hand labels on as a table | [`write_table`], [`export_for`] |
 //! | judge labels | [`evaluate`], [`audit`], [`draw`] |
 //! | know before what a run asks and costs | [`plan`], [`check`] |
 //! | label without an LLM | [`export_student`], [`Predictor`] |
@@ -59,7 +60,8 @@ pub use domain::sample::{Sample, SampleId, TextHash};
 pub use config::Config;
 pub use corpus::{Corpus, Row, Samples};
 pub use distill::{Evidence, Refinery, new_refinery};
-pub use domain::progress::{Counter, Phase, Progress, Status};
+pub use domain::progress::{Counter, Phase, Progress};
+pub use domain::status::{NewLabel, Pause, Status};
 pub use flow::pipeline::Outcome;
 pub use flow::plan::{Run, RunBuilder};
 pub use flow::run::RunHandle;
@@ -71,16 +73,23 @@ pub use teacher::{Addresses, AskError, Asked, Labels, Permit, Teacher, labels_in
 // What reads a run, and what comes before and after one.
 pub use flow::batch;
 pub use readers::audit::{Audit, Share, Threshold, ToLabel, audit, draw};
-pub use readers::check::check;
+pub use readers::check::{check, few_texts};
 pub use readers::confusion::{Confusion, Details, LabelFigures};
 pub use readers::deep::{FileReport, check_deep};
+pub use readers::distribution::{DOUBTFUL, Distribution, distribution};
 pub use readers::evaluate::{Evaluation, EvaluationOptions, HeldOut, evaluate};
 pub use readers::export::export_student;
 pub use readers::failed::failed_answers;
+pub use readers::judging::{Judged, OnGold};
 pub use readers::latest::{Finals, latest};
-pub use readers::plan::{ASSUMED_LATENCY, Plan, TeacherPlan, Tokens, plan, plan_anew};
+pub use readers::measured::Measured;
+pub use readers::plan::{
+    ASSUMED_LATENCY, FEW_TEXTS, Plan, PlanOptions, TeacherPlan, Tokens, plan, plan_anew, plan_with,
+};
+pub use readers::preview::{Preview, PreviewedRequest};
 pub use readers::schema::{Schema, json_schema};
 pub use readers::spending::{Sums, spending};
+pub use readers::table::{Compression, TableFormat, TableOptions, TableSummary, Tool, export_for, write_table};
 pub use store::{Failure, FailureCounts, FailureKind, Follow, RunDir, RunView, Tail, Totals, ViewCounts};
 pub use student::{Predictor, missing_cuda};
 pub use teacher::missing_keys;

@@ -15,13 +15,6 @@ fn main() -> ExitCode {
     // Only a test's build has any.
     let _failpoints = fail::has_failpoints().then(fail::FailScenario::setup);
     let cli = cli::Cli::parse();
-    let bar = cli::start_messages();
-    match cli::run(cli, &bar) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            // Else the bar would be drawn once more, over the message.
-            bar.finish_and_clear();
-            cli::report(&error)
-        }
-    }
+    let voice = cli::start_messages(cli.manner());
+    cli::run(cli, &voice).unwrap_or_else(|error| cli::report(&error)).into()
 }

@@ -1,5 +1,5 @@
 //! Runs every refinery on the recordings of BANKING77, several seeds each, and writes the table and the plot of
-//! docs/experiments.md: `make experiments`. What was measured is kept in runs/experiments, so that it goes on where it stopped;
+//! docs/src/explanation/experiments.md: `make experiments`. What was measured is kept in runs/experiments, so that it goes on where it stopped;
 //! delete that folder to measure anew, after the program changed.
 //!
 //! With CANDIST_ENCODER set to a Hugging Face folder (for the published figures, that of all-MiniLM-L6-v2) the encoder
@@ -167,7 +167,7 @@ fn main() {
         .into_iter()
         .filter_map(|((place, student), bars)| Some((format!("{}, {student}", SETS.get(place)?.0), bars)))
         .collect::<Vec<_>>();
-    let docs = root().join("docs");
+    let docs = root().join("docs/src/explanation");
     std::fs::write(docs.join("experiments.svg"), figure::draw(&panels)).unwrap();
     let path = docs.join("experiments.md");
     let text = std::fs::read_to_string(&path).unwrap();
@@ -179,5 +179,5 @@ fn main() {
         format!("{head}{mark}\n\n{seeds}{table}\n![Accuracy of distilled labels](experiments.svg)\n"),
     )
     .unwrap();
-    println!("written: docs/experiments.md, docs/experiments.svg");
+    println!("written: {} and experiments.svg", path.display());
 }

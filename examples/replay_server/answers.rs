@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 
 /// What the built-in and most other prompts put in front of the text.
@@ -54,6 +56,44 @@ impl Answers {
                 }
                 answers.by_teacher.entry(line.teacher).or_default().insert(text.clone(), line.labels);
             }
+        }
+        Ok(answers)
+    }
+
+    /// Makes answers up for the texts of a table (CSV), by its column of right labels: `noise` of them name a wrong label
+    /// first, and most of these the right one after it; some of the others name a second label too. Always the same ones.
+    pub(crate) fn of_table(table: &Path, text: &str, label: &str, noise: f64) -> anyhow::Result<Self> {
+        let mut reader = csv::Reader::from_path(table).with_context(|| format!("cannot read {}", table.display()))?;
+        let headers = reader.headers()?.clone();
+        let place = |name: &str| {
+            let found = headers.iter().position(|header| header == name);
+            found.with_context(|| format!("{} has no column {name:?}", table.display()))
+        };
+        let (text, label) = (place(text)?, place(label)?);
+        let mut rows = Vec::new();
+        for row in reader.records() {
+            let row = row.with_context(|| format!("in {}", table.display()))?;
+            let cell = |place: usize| row.get(place).unwrap_or_default().to_owned();
+            rows.push((cell(text), cell(label)));
+        }
+        let mut labels: Vec<String> =
+            rows.iter().map(|(_, label)| label.clone()).filter(|label| !label.is_empty()).collect();
+        labels.sort();
+        labels.dedup();
+        let mut rng = ChaCha8Rng::seed_from_u64(0);
+        let mut answers = Self::default();
+        for (text, right) in rows {
+            let other = labels.get(rng.random_range(0..labels.len().max(1))).cloned().unwrap_or_default();
+            let (is_wrong, has_second) = (rng.random_bool(noise.clamp(0.0, 1.0)), rng.random_bool(0.6));
+            let mut said = match (is_wrong, has_second) {
+                (true, true) => vec![other, right],
+                (true, false) => vec![other],
+                (false, true) if rng.random_bool(0.3) => vec![right, other],
+                (false, _) => vec![right],
+            };
+            said.dedup();
+            said.retain(|label| !label.is_empty());
+            answers.merged.insert(text, said);
         }
         Ok(answers)
     }

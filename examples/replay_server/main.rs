@@ -5,6 +5,12 @@
 //!     examples/banking77/teacher_gpt-4.jsonl examples/banking77/teacher_gpt-3.5.jsonl --latency-ms 20
 //! ```
 //!
+//! Without recordings it makes answers up of a table that has the right labels, a share of them wrong:
+//!
+//! ```sh
+//! cargo run --release --example replay_server -- --table packages.csv --text description --label section
+//! ```
+//!
 //! `model` chooses the recording by its teacher's name; any other model gets the answers of all, merged.
 //! `GET /stats` tells how many requests came, how many of them repeated one, how many were in flight at most, and more.
 //!
@@ -27,11 +33,23 @@ use server::{Answers, Behaviour, Fault, Faults, HeaderStyle, Storm};
 #[derive(Debug, Parser)]
 struct Args {
     /// Recordings: JSONL with id, labels and teacher.
-    #[arg(required = true)]
+    #[arg(required_unless_present = "table")]
     recordings: Vec<PathBuf>,
     /// The texts of the recordings: JSONL with id and text.
-    #[arg(long)]
-    corpus: PathBuf,
+    #[arg(long, required_unless_present = "table")]
+    corpus: Option<PathBuf>,
+    /// A table (CSV) of texts with their right labels, instead of recordings.
+    #[arg(long, value_name = "FILE", requires_all = ["text", "label"], conflicts_with_all = ["recordings", "corpus"])]
+    table: Option<PathBuf>,
+    /// The table's column of the text.
+    #[arg(long, value_name = "COLUMN")]
+    text: Option<String>,
+    /// The table's column of the right label.
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// The share of the table's texts that are answered with a wrong label first.
+    #[arg(long, default_value_t = 0.25)]
+    noise: f64,
     /// The port on 127.0.0.1.
     #[arg(long, default_value_t = 8077)]
     port: u16,
@@ -98,6 +116,17 @@ struct Args {
 }
 
 impl Args {
+    fn answers(&self) -> anyhow::Result<Answers> {
+        match (&self.table, &self.corpus) {
+            (Some(table), _) => {
+                let column = |name: &Option<String>| name.clone().unwrap_or_default();
+                Answers::of_table(table, &column(&self.text), &column(&self.label), self.noise)
+            }
+            (None, Some(corpus)) => Answers::read(corpus, &self.recordings),
+            (None, None) => anyhow::bail!("give recordings and their corpus, or a table"),
+        }
+    }
+
     fn behaviour(self) -> Behaviour {
         let length = Duration::from_secs_f64(self.storm_seconds.clamp(0.0, 1e6));
         let quota = self.requests_per_minute.is_some() || self.tokens_per_minute.is_some();
@@ -126,7 +155,7 @@ impl Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let answers = Answers::read(&args.corpus, &args.recordings)?;
+    let answers = args.answers()?;
     let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], args.port))).await?;
     println!("answering on http://{}/v1", listener.local_addr()?);
     server::serve(listener, server::Replay::new(answers, args.behaviour())).await

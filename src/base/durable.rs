@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// # Errors
 ///
 /// [`Error::RunFile`]; the old file stands then, or the new one, whole.
-pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
     replace_file_on(&Machine, path, bytes)
 }
 

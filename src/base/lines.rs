@@ -16,6 +16,15 @@ pub(crate) enum Line {
     TooLong,
 }
 
+/// The bytes of a line, without its line ending.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Raw<'a> {
+    /// All of them.
+    Bytes(&'a [u8]),
+    /// More than allowed.
+    TooLong,
+}
+
 /// Reads lines of at most `max_bytes`; longer ones are passed over without being held.
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
@@ -24,26 +33,29 @@ pub(crate) struct Lines<R> {
     max_bytes: usize,
     /// Of the last line given; lines that are too long count.
     number: u64,
+    /// The last line given. Kept, for a buffer for each line would cost as much as reading it.
+    bytes: Vec<u8>,
 }
 
 impl<R: BufRead> Lines<R> {
     /// Reads lines from `input`.
     pub(crate) fn new(input: R, max_bytes: usize) -> Self {
-        Self { input, max_bytes, number: 0 }
+        Self { input, max_bytes, number: 0, bytes: Vec::new() }
     }
 
-    /// The next line with its number, from 1. A byte order mark at the start and a `\r` at the end are dropped.
-    /// `None` at the end; a last line needs no line feed.
-    ///
-    /// # Errors
-    ///
-    /// Those of reading; what a line holds is no error here.
-    pub(crate) fn next_line(&mut self) -> io::Result<Option<(u64, Line)>> {
-        let mut bytes = Vec::new();
+    /// The number of the line that was given last.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// As [`Lines::next_line`], the bytes as they are.
+    pub(crate) fn next_raw(&mut self) -> io::Result<Option<(u64, Raw<'_>)>> {
+        let bytes = &mut self.bytes;
+        bytes.clear();
         // Two more than the most: the line feed, and one to tell "just fits" from "too long". A byte order mark on top.
         let mark = if self.number == 0 { MARK.len() as u64 } else { 0 };
         let limit = self.max_bytes as u64 + 2 + mark;
-        if (&mut self.input).take(limit).read_until(b'\n', &mut bytes)? == 0 {
+        if (&mut self.input).take(limit).read_until(b'\n', bytes)? == 0 {
             return Ok(None);
         }
         self.number += 1;
@@ -56,15 +68,30 @@ impl<R: BufRead> Lines<R> {
         if bytes.last() == Some(&b'\r') {
             bytes.pop();
         }
-        if self.number == 1 && bytes.starts_with(MARK) {
-            bytes.drain(..MARK.len());
+        let mut line = bytes.as_slice();
+        if self.number == 1 {
+            line = line.strip_prefix(MARK).unwrap_or(line);
         }
-        let line = if bytes.len() > self.max_bytes {
-            Line::TooLong
-        } else {
-            String::from_utf8(bytes).map_or_else(|error| Line::NotUtf8(error.utf8_error().valid_up_to()), Line::Text)
-        };
-        Ok(Some((self.number, line)))
+        Ok(Some((self.number, if line.len() > self.max_bytes { Raw::TooLong } else { Raw::Bytes(line) })))
+    }
+
+    /// The next line with its number, from 1. A byte order mark at the start and a `\r` at the end are dropped.
+    /// `None` at the end; a last line needs no line feed.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading; what a line holds is no error here.
+    pub(crate) fn next_line(&mut self) -> io::Result<Option<(u64, Line)>> {
+        Ok(self.next_raw()?.map(|(number, raw)| {
+            let line = match raw {
+                Raw::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                    Ok(text) => Line::Text(text.to_owned()),
+                    Err(error) => Line::NotUtf8(error.valid_up_to()),
+                },
+                Raw::TooLong => Line::TooLong,
+            };
+            (number, line)
+        }))
     }
 }
 

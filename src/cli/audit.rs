@@ -46,7 +46,7 @@ pub(super) fn run(args: &AuditArgs) -> Result<()> {
     let Some(gold) = &args.gold else {
         // clap cannot say "one, but only here": said in its words and with its exit code.
         let [run] = args.runs.as_slice() else {
-            let message = format!("--sample draws from one run directory; {} are given\n", args.runs.len());
+            let message = format!("--sample draws from one run; {} are given\n", args.runs.len());
             clap::Error::raw(clap::error::ErrorKind::TooManyValues, message).exit()
         };
         let drawn = draw(&directory(run)?, args.sample.map_or(0, std::num::NonZero::get), args.seed)?;
@@ -54,7 +54,7 @@ pub(super) fn run(args: &AuditArgs) -> Result<()> {
             writeln!(out, "{}", serde_json::to_string(row)?)?;
         }
         tracing::info!(
-            "{} texts drawn: fill in \"gold\" in each line, then candist audit DIR --gold FILE",
+            "{} texts drawn: fill in \"gold\" in each line, then candist audit RUN --gold FILE",
             drawn.len()
         );
         return Ok(());

@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use anyhow::Result;
 use candist::{Config, batch};
 use clap::Subcommand;
+use serde_json::json;
 
-use super::grouped;
+use super::{examples, grouped};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BatchCommand {
     /// Write what a run would ask as batch input files.
+    #[command(after_help = examples::BATCH_EXPORT)]
     Export {
         /// The configuration (TOML).
         config: PathBuf,
@@ -22,8 +24,12 @@ pub(super) enum BatchCommand {
         /// The run directory, instead of the configuration's run.dir.
         #[arg(long, value_name = "DIR")]
         run_dir: Option<PathBuf>,
+        /// Print JSON, one object.
+        #[arg(long)]
+        json: bool,
     },
     /// Take the results of batch files into the run directory; `candist run` then labels with them.
+    #[command(after_help = examples::BATCH_IMPORT)]
     Import {
         /// The configuration (TOML) that the batch files were exported with.
         config: PathBuf,
@@ -33,16 +39,24 @@ pub(super) enum BatchCommand {
         /// The run directory, instead of the configuration's run.dir.
         #[arg(long, value_name = "DIR")]
         run_dir: Option<PathBuf>,
+        /// Print JSON, one object.
+        #[arg(long)]
+        json: bool,
     },
 }
 
 pub(super) fn run(command: BatchCommand) -> Result<()> {
     let out = &mut std::io::stdout().lock();
     match command {
-        BatchCommand::Export { config, out: folder, run_dir } => {
+        BatchCommand::Export { config, out: folder, run_dir, json } => {
             let exported = batch::export(&Config::load(&config, run_dir)?, &folder)?;
-            for file in &exported.files {
-                writeln!(out, "{}", file.display())?;
+            if json {
+                let (files, requests, stored) = (&exported.files, exported.requests, exported.stored);
+                writeln!(out, "{}", json!({"files": files, "requests": requests, "stored": stored}))?;
+            } else {
+                for file in &exported.files {
+                    writeln!(out, "{}", file.display())?;
+                }
             }
             tracing::info!(
                 "{} request(s) in {} file(s); {} stored answer(s) are not asked for again",
@@ -51,8 +65,13 @@ pub(super) fn run(command: BatchCommand) -> Result<()> {
                 grouped(exported.stored)
             );
         }
-        BatchCommand::Import { config, files, run_dir } => {
+        BatchCommand::Import { config, files, run_dir, json } => {
             let imported = batch::import(&Config::load(&config, run_dir)?, &files)?;
+            if json {
+                let (new, known, failed, foreign) = (imported.new, imported.known, imported.failed, imported.foreign);
+                writeln!(out, "{}", json!({"new": new, "known": known, "failed": failed, "foreign": foreign}))?;
+                return Ok(());
+            }
             for (count, meaning) in [
                 (imported.new, "new answers"),
                 (imported.known, "answers that were stored before"),

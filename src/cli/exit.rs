@@ -51,7 +51,7 @@ fn exit_of(error: &Error) -> Exit {
 }
 
 /// Says what went wrong, on stderr, with its causes. A stop is what was asked for, so it is no error in the log.
-pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+pub(crate) fn report(error: &anyhow::Error) -> Exit {
     let exit = error.downcast_ref::<Error>().map_or(Exit::Failed, exit_of);
     let message = with_causes(error.as_ref());
     if exit == Exit::Interrupted {
@@ -59,7 +59,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     } else {
         tracing::error!("{message}");
     }
-    exit.into()
+    exit
 }
 
 /// The exit of a run that came to the end of its corpus. What failed is told, and is an error only in a `strict` run; what
@@ -79,7 +79,7 @@ pub(crate) fn with_failures(outcome: &Outcome, strict: bool) -> Exit {
     if parts.is_empty() {
         return Exit::Complete;
     }
-    tracing::warn!("{}; `candist status DIR` lists them", parts.join(", and "));
+    tracing::warn!("{}; `candist failures RUN` lists them", parts.join(", and "));
     match (outcome.failures.unanswered, strict) {
         // Unanswered texts come first: running again may still answer them, strict or not.
         (0, false) => Exit::Complete,
@@ -102,8 +102,8 @@ mod tests {
             (0, 1, 0, [Exit::Complete, Exit::Failed]),
             (1, 1, 1, [Exit::Incomplete, Exit::Incomplete]),
         ] {
-            let outcome =
-                Outcome { failures: FailureCounts { samples, rows, unanswered }, new_events: 0, spent: Decimal::ZERO };
+            let failures = FailureCounts { samples, rows, unanswered };
+            let outcome = Outcome { failures, new_events: 0, spent: Decimal::ZERO, limited: false };
             assert_eq!([false, true].map(|strict| with_failures(&outcome, strict)), exits);
         }
     }

@@ -1,29 +1,40 @@
-//! Messages to the user: on stderr, above the progress bar; stdout is for data alone. What comes from elsewhere (ids,
+//! Messages to the user: on stderr, above the display of a run; stdout is for data alone. What comes from elsewhere (ids,
 //! paths, replies) is told without its control characters, line feeds apart.
 
-use std::io::{self, Write};
+use std::fmt;
 
 use candist::internal::OPENING_THREAD;
-use indicatif::ProgressBar;
+use serde_json::json;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Sets up messages and gives the progress bar they keep clear of. CANDIST_LOG chooses what is said (default: info).
-pub(crate) fn start_messages() -> ProgressBar {
-    // Not drawn before a length or a style is set.
-    let bar = ProgressBar::hidden();
-    let filter = EnvFilter::try_from_env("CANDIST_LOG").unwrap_or_else(|_| EnvFilter::new("warn,candist=info"));
+use super::voice::Voice;
+
+/// How messages are told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// Warnings and errors alone.
+    pub(crate) quiet: bool,
+    /// As JSON, one object a line.
+    pub(crate) json: bool,
+}
+
+/// Sets up messages and gives the voice that tells them. CANDIST_LOG chooses what is said, before anything else.
+pub(crate) fn start_messages(manner: Manner) -> Voice {
+    let voice = Voice::default();
+    let usual = if manner.quiet { "warn" } else { "warn,candist=info" };
+    let filter = EnvFilter::try_from_env("CANDIST_LOG").unwrap_or_else(|_| EnvFilter::new(usual));
     // Setting it twice is impossible here: main calls this once.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(AboveBar(bar.clone()))
-        .event_format(Plain)
+        .with_writer(voice.clone())
+        .event_format(Plain { json: manner.json })
         .try_init();
     quiet_expected_panics();
-    bar
+    voice
 }
 
 /// Panics while a damaged store is opened are caught and reported as damage: sled panics where its files are not as it
@@ -57,8 +68,10 @@ pub(super) fn one_line(text: &str) -> String {
     printable(text).replace('\n', "\\n")
 }
 
-/// `candist: message`, with the level where it matters.
-struct Plain;
+/// `candist: message`, with the level where it matters; or an object with both.
+struct Plain {
+    json: bool,
+}
 
 // No time and no module: this is a program that speaks to a person, and logs of it are short.
 impl<S, N> FormatEvent<S, N> for Plain
@@ -66,46 +79,19 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> std::fmt::Result {
-        let level = match *event.metadata().level() {
-            Level::ERROR => "error: ",
-            Level::WARN => "warning: ",
-            _ => "",
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let (name, prefix) = match *event.metadata().level() {
+            Level::ERROR => ("error", "error: "),
+            Level::WARN => ("warning", "warning: "),
+            Level::INFO => ("info", ""),
+            _ => ("debug", ""),
         };
         let mut message = String::new();
         context.field_format().format_fields(Writer::new(&mut message), event)?;
-        writeln!(writer, "candist: {level}{}", printable(&message))
-    }
-}
-
-/// Writes to stderr with the bar taken off the screen meanwhile. Everything that is said goes through it, so that no
-/// message and no bar cut each other in two.
-#[derive(Clone)]
-struct AboveBar(ProgressBar);
-
-impl Write for AboveBar {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A message that cannot be written is lost. Told of it, the subscriber would say so on stderr, by a macro that
-        // panics there, and what was paid for would be lost with it.
-        let _ = self.0.suspend(|| io::stderr().lock().write_all(bytes));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for AboveBar {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+        if self.json {
+            return writeln!(writer, "{}", json!({"type": "message", "level": name, "message": message}));
+        }
+        writeln!(writer, "candist: {prefix}{}", printable(&message))
     }
 }
 

@@ -1,74 +1,123 @@
 //! The command line: one verb a file. Data goes to stdout, everything else to stderr.
 
 mod again;
+#[cfg(feature = "parquet")]
+mod arrow_columns;
+#[cfg(feature = "parquet")]
+mod arrow_guard;
+#[cfg(feature = "parquet")]
+mod arrow_stream;
 mod audit;
 mod batch;
+mod caller;
 mod check;
+mod completion;
+mod completions;
 mod eval;
+mod examples;
 mod exit;
 mod export;
 mod failures;
 mod folded;
+mod frame;
+mod init;
 mod messages;
+mod pace;
 mod place;
 mod plan;
 mod predict;
+mod preview;
+#[cfg(test)]
+mod reference;
 mod reporter;
 mod run;
 mod schema;
+mod screen;
 mod status;
+mod summary;
 mod table;
 mod tail;
+mod voice;
+mod watch;
+mod width;
 
 use std::io;
 
 use anyhow::Result;
 use candist::internal::can_start;
 use clap::{Parser, Subcommand};
-use indicatif::ProgressBar;
 use rust_decimal::Decimal;
 
 pub(crate) use exit::{Exit, report};
-pub(crate) use messages::start_messages;
+pub(crate) use messages::{Manner, start_messages};
+pub(crate) use voice::Voice;
 
 /// Annotates a text corpus with an LLM's candidate labels and distils them into one label per text.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(version, propagate_version = true, after_help = examples::EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Say nothing but warnings and errors.
+    #[arg(short, long, global = true)]
+    quiet: bool,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 complete (what failed is listed), 1 failed, 2 wrong usage, configuration or input, \
-3 incomplete but resumable (texts are unanswered; run the same command again), 130 stopped by Ctrl-C, SIGTERM or SIGHUP (resumable).";
+impl Cli {
+    /// How messages are to be told.
+    pub(crate) fn manner(&self) -> Manner {
+        Manner { quiet: self.quiet, json: matches!(&self.command, Command::Run(args) if args.json) }
+    }
+}
 
+// In the order in which they are used.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Annotate the corpus; goes on where an earlier run stopped.
-    Run(run::RunArgs),
+    /// Write a configuration: looks at a corpus, and asks for the rest or takes it from flags.
+    #[command(after_help = examples::INIT)]
+    Init(init::InitArgs),
+    /// Check a configuration without running it, or with --deep every line of a run directory.
+    #[command(after_help = examples::CHECK)]
+    Check(check::CheckArgs),
     /// Show what a run would ask, and what that would cost and take; sends nothing.
+    #[command(after_help = examples::PLAN)]
     Plan(plan::PlanArgs),
-    /// Ask through a provider's batch files instead of one request at a time.
-    #[command(subcommand)]
-    Batch(batch::BatchCommand),
-    /// Print label events, one JSON line each, also while the run writes them.
-    Tail(tail::TailArgs),
+    /// Annotate the corpus; goes on where an earlier run stopped.
+    #[command(after_help = examples::RUN)]
+    Run(run::RunArgs),
     /// Show how far a run is.
+    #[command(after_help = examples::STATUS)]
     Status(status::StatusArgs),
-    /// List what failed, with the reasons and the raw answers.
-    Failures(failures::FailuresArgs),
+    /// Print label events, one JSON line each, also while the run writes them.
+    #[command(after_help = examples::TAIL)]
+    Tail(tail::TailArgs),
+    /// Write the labels of a run as a table, or as a tool imports them; or its student, to label new text with.
+    #[command(after_help = examples::EXPORT)]
+    Export(export::ExportArgs),
     /// Compare the labels of a run with gold labels.
+    #[command(after_help = examples::EVAL)]
     Eval(eval::EvalArgs),
     /// Draw a random sample of labels for a person to check, or judge runs by a checked one.
+    #[command(after_help = examples::AUDIT)]
     Audit(audit::AuditArgs),
-    /// Write the student of a run to a folder, to label new text with.
-    Export(export::ExportArgs),
+    /// List what failed, with the reasons and the raw answers.
+    #[command(after_help = examples::FAILURES)]
+    Failures(failures::FailuresArgs),
     /// Label new text with an exported student, without any LLM; prints one JSON line a text.
+    #[command(after_help = examples::PREDICT)]
     Predict(predict::PredictArgs),
-    /// Check a configuration without running it, or with --deep every line of a run directory.
-    Check(check::CheckArgs),
+    /// Ask through a provider's batch files instead of one request at a time.
+    #[command(subcommand, after_help = examples::BATCH)]
+    Batch(batch::BatchCommand),
     /// Print a JSON schema.
+    #[command(after_help = examples::SCHEMA)]
     Schema(schema::SchemaArgs),
+    /// Print a script that lets a shell complete verbs and flags.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(completions::CompletionsArgs),
+    /// Write man pages, one a verb.
+    #[command(hide = true, after_help = "Examples:\n  candist man share/man/man1")]
+    Man(completions::ManArgs),
 }
 
 // Both ends are of use: 0 lets everything through, 1 what the student is certain of.
@@ -80,18 +129,22 @@ fn confidence(text: &str) -> Result<f64, String> {
 const STAGE_THREADS: u32 = 16;
 
 /// Runs the verb.
-pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
+pub(crate) fn run(cli: Cli, voice: &Voice) -> Result<Exit> {
     // Asked before anything waits for a thread: see `can_start`. Who only checks a configuration should be told about
     // that first.
-    if !matches!(cli.command, Command::Schema(_) | Command::Check(_)) {
+    let needs_none =
+        matches!(cli.command, Command::Schema(_) | Command::Check(_) | Command::Completions(_) | Command::Man(_));
+    if !needs_none {
         let processors = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
         can_start(processors + STAGE_THREADS)?;
     }
+    caller::stop_with_caller();
     // `run` has exit codes of its own; of what prints, a reader that has gone away is no failure.
     let done = match cli.command {
-        Command::Run(args) => return run::run(&args, bar),
+        Command::Run(args) => return run::run(&args, voice, cli.quiet),
         Command::Predict(args) => return unless_read_enough(predict::run(&args)),
         Command::Check(args) => return unless_read_enough(check::run(&args)),
+        Command::Init(args) => return unless_read_enough(init::run(&args)),
         Command::Audit(args) => audit::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Plan(args) => plan::run(&args),
@@ -101,6 +154,8 @@ pub(crate) fn run(cli: Cli, bar: &ProgressBar) -> Result<Exit> {
         Command::Status(args) => status::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => completions::write_pages(&args),
     };
     unless_read_enough(done.map(|()| Exit::Complete))
 }

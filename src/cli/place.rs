@@ -19,6 +19,15 @@ impl RunArg {
     pub(super) fn dir(&self) -> Result<PathBuf> {
         directory(&self.run)
     }
+
+    /// The configuration, where it was named by that.
+    pub(super) fn config(&self) -> Result<Option<Config>> {
+        if is_config(&self.run) { Ok(Some(Config::load(&self.run, None)?)) } else { Ok(None) }
+    }
+}
+
+fn is_config(run: &Path) -> bool {
+    run.is_file() && run.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }
 
 /// The directory that `run` is or, as a configuration, names.
@@ -30,7 +39,7 @@ pub(super) fn directory(run: &Path) -> Result<PathBuf> {
     if !run.is_file() {
         return Ok(run.to_owned());
     }
-    if run.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
+    if is_config(run) {
         return Ok(Config::load(run, None)?.run.dir);
     }
     let message =

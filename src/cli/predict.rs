@@ -1,19 +1,22 @@
 //! `candist predict`: an exported student, texts in, one JSON line out for each that could be read, in their order.
-//! Nothing is held but a chunk of texts, so it works in a pipe without an end.
+//! Nothing is held but a chunk of texts, so it works in a pipe without an end. Or Arrow batches in and out.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use candist::config::{CorpusConfig, DeviceChoice};
-use candist::internal::{Settings, read_jsonl, read_lines};
-use candist::{Corpus, Error, Predictor, Row, argmax};
+#[cfg(feature = "parquet")]
+use candist::Error;
+use candist::config::{CorpusConfig, CorpusFormat, DeviceChoice, TextFrom, delimiter, encoding, pattern};
+use candist::internal::{Settings, read, read_file};
+use candist::{Corpus, Predictor, Row, argmax};
 use clap::Args;
 use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::again::start_again_to_compute;
+#[cfg(feature = "parquet")]
+use super::arrow_stream::{self, Columns, Said};
 use super::confidence;
 use super::exit::Exit;
 use super::folded::Folded;
@@ -23,15 +26,34 @@ pub(super) struct PredictArgs {
     /// The folder of the student.
     #[arg(long, value_name = "DIR")]
     student: PathBuf,
-    /// The texts; without it, or with -, standard input.
+    /// The texts: JSONL, JSON, CSV, TSV, Parquet or plain lines, also compressed; without it, or with -, standard input.
     input: Option<PathBuf>,
-    /// The input has one text a line, not one JSON object.
-    #[arg(long)]
+    /// What the input is: jsonl, json, csv, tsv, lines or parquet; else what its name or its beginning says. With arrow,
+    /// Arrow IPC streams in and out.
+    ///
+    /// Of an Arrow stream each batch (columns of --text-field and, if it is there, --id-field) is answered at once by a
+    /// batch of as many rows: id, label, confidence, candidates and, where there was no text, error.
+    #[arg(long, value_name = "FORMAT", value_parser = format)]
+    format: Option<Format>,
+    /// The input has one text a line, whose number is its id: the same as --format lines.
+    #[arg(long, conflicts_with = "format")]
     lines: bool,
-    /// The field of the text.
-    #[arg(long, value_name = "NAME", default_value = "text")]
+    /// The field or column of the text.
+    #[arg(long, value_name = "NAME", default_value = "text", conflicts_with = "text")]
     text_field: String,
-    /// The field of the id; without it in a line, the text's hash.
+    /// The text as a template of several columns, e.g. "{{ title }}. {{ body }}".
+    #[arg(long, value_name = "TEMPLATE")]
+    text: Option<String>,
+    /// csv: what stands between cells; else what the header has.
+    #[arg(long, value_name = "SIGN", value_parser = delimiter)]
+    delimiter: Option<u8>,
+    /// The encoding, where it is not UTF-8: latin1, windows-1252, utf-16le, ...
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    encoding: Option<String>,
+    /// lines: a regular expression whose named groups are the columns.
+    #[arg(long, value_name = "REGEX", value_parser = pattern)]
+    pattern: Option<String>,
+    /// The field or column of the id; without it in a row, the text's hash.
     #[arg(long, value_name = "NAME", default_value = "id")]
     id_field: String,
     /// Where the student is less sure, 0 to 1, give no label but the likeliest ones as candidates.
@@ -48,12 +70,30 @@ pub(super) struct PredictArgs {
     threads: u32,
 }
 
+/// What the input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// Rows of a corpus in; lines out.
+    Rows(CorpusFormat),
+    /// Batches in, batches out.
+    #[cfg(feature = "parquet")]
+    Arrow,
+}
+
 /// Texts that are predicted together. Where texts come slowly, in a pipe, the first waits for the last of its chunk.
 const CHUNK: usize = 256;
 /// Longer lines are not read: a bound on memory, whatever comes in.
 const MAX_LINE_BYTES: usize = 16 << 20;
 /// What a message tells the user to change: options here, not keys of a configuration.
-const SETTINGS: Settings = Settings { text_field: "--text-field", max_line_bytes: None };
+const SETTINGS: Settings = Settings {
+    what: "texts",
+    text_field: "--text-field",
+    text: "--text",
+    format: "--format",
+    max_line_bytes: None,
+    once: true,
+    line_numbers: true,
+};
 /// The candidates of an uncertain text are the likeliest labels that together have this probability.
 const COVERED: f32 = 0.9;
 
@@ -73,6 +113,10 @@ struct Prediction<'a> {
 pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
     start_again_to_compute(args.device, args.threads);
     let predictor = Predictor::open(&args.student, args.device, args.threads)?;
+    #[cfg(feature = "parquet")]
+    if args.format == Some(Format::Arrow) {
+        return answer_batches(args, &predictor);
+    }
     let mut input = open(args)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     let (mut rows, mut unread) = (Vec::new(), Folded::default());
@@ -105,6 +149,35 @@ pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
     Ok(if args.strict && unread.count() > 0 { Exit::Failed } else { Exit::Complete })
 }
 
+/// The same by Arrow IPC streams.
+#[cfg(feature = "parquet")]
+fn answer_batches(args: &PredictArgs, predictor: &Predictor) -> Result<Exit> {
+    let given = [
+        ("--text", args.text.is_some()),
+        ("--delimiter", args.delimiter.is_some()),
+        ("--encoding", args.encoding.is_some()),
+        ("--pattern", args.pattern.is_some()),
+    ];
+    if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+        let message = "is not for --format arrow, which reads one column of texts: leave one of them out".to_owned();
+        return Err(Error::Unfit { path: PathBuf::from(option), message }.into());
+    }
+    let (input, name) = arrow_stream::open(args.input.as_deref())?;
+    let columns = Columns { text: &args.text_field, id: &args.id_field };
+    let out = BufWriter::new(std::io::stdout().lock());
+    let unread = arrow_stream::answer(input, &name, out, &columns, |texts| {
+        let said = |p: &[f32]| {
+            let Prediction { label, confidence, candidates, .. } = prediction("", p, predictor, args.min_confidence);
+            Said { label, confidence, candidates }
+        };
+        Ok(predictor.probabilities(texts)?.iter().map(said).collect())
+    })?;
+    if unread > 0 {
+        tracing::warn!("{} row(s) had no text: they have no label, and their error says why", HumanCount(unread));
+    }
+    Ok(if args.strict && unread > 0 { Exit::Failed } else { Exit::Complete })
+}
+
 /// What is printed about a text whose labels have the probabilities `p`. The confidence is compared as it is printed:
 /// who filters the output by the same number gets the same lines.
 fn prediction<'a>(id: &'a str, p: &[f32], predictor: &'a Predictor, least: f64) -> Prediction<'a> {
@@ -130,29 +203,42 @@ fn prediction<'a>(id: &'a str, p: &[f32], predictor: &'a Predictor, least: f64) 
     Prediction { id, label: None, confidence, candidates }
 }
 
+/// The format of this name.
+fn format(name: &str) -> Result<Format, String> {
+    #[cfg(feature = "parquet")]
+    if name == "arrow" {
+        return Ok(Format::Arrow);
+    }
+    let named = CorpusFormat::ALL.iter().find(|(known, _)| *known == name);
+    named.map(|(_, format)| Format::Rows(*format)).ok_or_else(|| {
+        let mut names: Vec<&str> = CorpusFormat::ALL.iter().map(|(known, _)| *known).collect();
+        if cfg!(feature = "parquet") {
+            names.push("arrow");
+        }
+        format!("it can be: {}", names.join(", "))
+    })
+}
+
 /// The texts, from a file or from standard input, which can be read once only; that is enough here.
 fn open(args: &PredictArgs) -> Result<Box<dyn Corpus>> {
-    let path = args.input.clone().filter(|path| path != Path::new("-"));
-    let input: Box<dyn BufRead + Send> = match &path {
-        Some(path) => {
-            let file = File::open(path);
-            Box::new(BufReader::new(file.map_err(|source| Error::Input {
-                what: "texts",
-                path: path.clone(),
-                source,
-            })?))
-        }
-        None => Box::new(BufReader::new(std::io::stdin())),
-    };
-    let path = path.unwrap_or_else(|| PathBuf::from("standard input"));
-    if args.lines {
-        return Ok(read_lines(input, &path, MAX_LINE_BYTES)?);
-    }
+    let lines = (args.lines || args.pattern.is_some()).then_some(CorpusFormat::Lines);
+    let named = args.format.and_then(|format| match format {
+        Format::Rows(format) => Some(format),
+        #[cfg(feature = "parquet")]
+        Format::Arrow => None,
+    });
     let config = CorpusConfig {
-        path,
-        text_field: args.text_field.clone(),
+        format: named.or(lines),
+        text: args.text.clone().map_or_else(|| TextFrom::Field(args.text_field.clone()), TextFrom::Template),
         id_field: args.id_field.clone(),
+        delimiter: args.delimiter,
+        encoding: args.encoding.clone(),
+        pattern: args.pattern.clone(),
         max_line_bytes: MAX_LINE_BYTES,
+        ..CorpusConfig::of(Vec::new())
     };
-    Ok(read_jsonl(input, &config, SETTINGS)?)
+    Ok(match args.input.as_deref().filter(|path| *path != Path::new("-")) {
+        Some(path) => read_file(path, &config, SETTINGS)?,
+        None => read(Box::new(BufReader::new(std::io::stdin())), Path::new("standard input"), &config, SETTINGS)?,
+    })
 }

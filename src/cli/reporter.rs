@@ -1,18 +1,26 @@
-//! Shows a live run: a bar on a terminal, a line now and then elsewhere, nothing where it is to be quiet. From the
-//! run's counters alone, on a thread of its own: however slow a terminal is, no stage waits for it.
+//! Shows a live run: a display on a terminal, a line now and then elsewhere, an object a second for a program, nothing where
+//! it is to be quiet. From the run's counters alone, on a thread of its own: however slow a terminal is, no stage waits
+//! for it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use candist::{Phase, Progress, Status};
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use candist::{Progress, Status};
+use serde_json::{Value, json};
 
-/// How often the bar is drawn.
-const REDRAW: Duration = Duration::from_millis(250);
+use super::frame;
+use super::messages::Manner;
+use super::pace::Pace;
+use super::voice::{Voice, terminal};
+
+/// How often the display is looked at; what did not change is not written.
+const LOOK: Duration = Duration::from_millis(250);
 /// How often a line is written where there is no terminal: logs are kept.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+pub(super) const LINE_EVERY: Duration = Duration::from_secs(10);
+/// How often a program is told.
+pub(super) const OBJECT_EVERY: Duration = Duration::from_secs(1);
 
 /// Reports until it is dropped; then a last time.
 pub(crate) struct Reporter {
@@ -21,27 +29,15 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// Starts to report on `progress`, to `bar`.
-    pub(crate) fn start(progress: Arc<Progress>, bar: &ProgressBar, quiet: bool) -> Self {
-        // Bar and lines go to stderr: what stdout is does not matter.
-        let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-        if on_terminal && !quiet {
-            bar.set_draw_target(ProgressDrawTarget::stderr());
-            bar.set_style(style());
-        }
-        let bar = bar.clone();
+    /// Starts to report on `progress`, by `voice`.
+    pub(crate) fn start(progress: Arc<Progress>, voice: &Voice, manner: Manner) -> Self {
+        let mut telling = Telling { voice: voice.clone(), manner, pace: Pace::default(), told: Instant::now() };
         let (end, ended) = mpsc::channel();
         let work = move || {
-            let mut said = Instant::now();
             loop {
                 // The other end is dropped at the end, which wakes it at once.
-                let last = !matches!(ended.recv_timeout(REDRAW), Err(RecvTimeoutError::Timeout));
-                bar.set_message(line(&progress.snapshot()));
-                bar.tick();
-                if !on_terminal && !quiet && !last && said.elapsed() >= LINE_EVERY {
-                    tracing::info!("{}", line(&progress.snapshot()));
-                    said = Instant::now();
-                }
+                let last = !matches!(ended.recv_timeout(LOOK), Err(RecvTimeoutError::Timeout));
+                telling.tell(&progress.snapshot(), last);
                 if last {
                     return;
                 }
@@ -53,12 +49,7 @@ impl Reporter {
     }
 }
 
-/// One line, cut to the terminal's width: what goes on in the next line would be left there when the bar is drawn again.
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{spinner} {elapsed_precise} {wide_msg}").unwrap_or(ProgressStyle::default_spinner())
-}
-
-// Waits for the thread, so that nothing is drawn after what the program says at its end.
+// Waits for the thread, so that nothing is shown after what the program says at its end.
 impl Drop for Reporter {
     fn drop(&mut self) {
         drop(self.end.take());
@@ -68,77 +59,69 @@ impl Drop for Reporter {
     }
 }
 
-/// How far the run is. What went wrong is left out as long as nothing did.
-fn line(status: &Status) -> String {
-    let mut line = format!(
-        "{} texts annotated, {} labelled, {} label events",
-        HumanCount(status.placed),
-        HumanCount(status.consumed),
-        HumanCount(status.events)
-    );
-    for (count, what) in [(status.failed, "failed"), (status.bad_rows, "bad rows")] {
-        if count > 0 {
-            line.push_str(&format!(", {} {what}", HumanCount(count)));
+/// What is told, and when.
+struct Telling {
+    voice: Voice,
+    manner: Manner,
+    pace: Pace,
+    /// When a line was written last.
+    told: Instant,
+}
+
+impl Telling {
+    /// Tells how far the run is; `last` says that it has ended.
+    fn tell(&mut self, status: &Status, last: bool) {
+        self.pace.note(Instant::now(), status);
+        if self.manner.json {
+            if last || self.is_due(OBJECT_EVERY) {
+                self.voice.line(&object(status, self.pace.rate(), self.pace.left(status)).to_string());
+            }
+        } else if self.manner.quiet {
+            // Only what goes wrong is said, and not from here.
+        } else if last {
+            self.voice.clear();
+        } else if let Some((columns, rows)) = terminal() {
+            self.voice.show(frame::lines(status, &self.pace, columns, rows), columns);
+        } else if self.is_due(LINE_EVERY) {
+            tracing::info!("{}", frame::sentence(status, &self.pace));
         }
     }
-    if status.phase == Phase::Settling {
-        line.push_str(&format!("; settling, pass {}", status.pass));
+
+    fn is_due(&mut self, every: Duration) -> bool {
+        let is_due = self.told.elapsed() >= every;
+        if is_due {
+            self.told = Instant::now();
+        }
+        is_due
     }
-    line
+}
+
+/// All that is known of a run, for a program: the counters, and what follows from them.
+pub(super) fn object(status: &Status, rate: Option<f64>, left: Option<Duration>) -> Value {
+    let mut object = serde_json::to_value(status).unwrap_or_default();
+    let round = |number: f64| (number * 10.0).round() / 10.0;
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert("type".to_owned(), json!("progress"));
+        fields.insert("behind".to_owned(), json!(status.behind()));
+        fields.insert("texts_per_s".to_owned(), json!(rate.map(round)));
+        fields.insert("left_s".to_owned(), json!(left.map(|left| round(left.as_secs_f64()))));
+        fields.insert("projected_cost".to_owned(), json!(status.projected().map(|cost| cost.round_dp(6).normalize())));
+    }
+    object
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use indicatif::TermLike;
-    use std::io;
-    use std::sync::Mutex;
-
-    /// A terminal that is narrow, and keeps what is written to it.
-    #[derive(Debug, Clone)]
-    struct Narrow(Arc<Mutex<String>>);
-
-    impl TermLike for Narrow {
-        fn width(&self) -> u16 {
-            30
-        }
-        fn move_cursor_up(&self, _: usize) -> io::Result<()> {
-            Ok(())
-        }
-        fn move_cursor_down(&self, _: usize) -> io::Result<()> {
-            Ok(())
-        }
-        fn move_cursor_right(&self, _: usize) -> io::Result<()> {
-            Ok(())
-        }
-        fn move_cursor_left(&self, _: usize) -> io::Result<()> {
-            Ok(())
-        }
-        fn write_line(&self, text: &str) -> io::Result<()> {
-            self.write_str(&format!("{text}\n"))
-        }
-        fn write_str(&self, text: &str) -> io::Result<()> {
-            self.0.lock().unwrap().push_str(text);
-            Ok(())
-        }
-        fn clear_line(&self) -> io::Result<()> {
-            self.write_str("\n")
-        }
-        fn flush(&self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[test]
-    fn the_bar_is_one_line_on_a_narrow_terminal() {
-        let terminal = Narrow(Arc::default());
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(terminal.clone())));
-        bar.set_style(style());
-        let status = Status { placed: 1_234_567, ..Progress::default().snapshot() };
-        bar.set_message(line(&status));
-        bar.tick();
-        let drawn = terminal.0.lock().unwrap().clone();
-        assert!(drawn.contains("1,234,567"), "{drawn:?}");
-        assert!(drawn.lines().all(|line| line.trim_end().chars().count() <= 30), "{drawn:?}");
+    fn a_program_is_told_all_numbers_and_what_follows_from_them() {
+        let status = Status { placed: 7, consumed: 3, ..Progress::default().snapshot() };
+        let object = object(&status, Some(1.26), Some(Duration::from_millis(1500)));
+        assert_eq!(object["type"], "progress");
+        assert_eq!(object["phase"], "annotating");
+        assert_eq!((object["placed"].as_u64(), object["behind"].as_u64()), (Some(7), Some(4)));
+        assert_eq!((object["texts_per_s"].as_f64(), object["left_s"].as_f64()), (Some(1.3), Some(1.5)));
+        assert!(object["total"].is_null() && object["projected_cost"].is_null());
     }
 }

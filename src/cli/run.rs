@@ -2,20 +2,25 @@
 //! and need none.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use candist::config::{DeviceChoice, StudentKind};
-use candist::{Config, Run, plan_anew};
+use candist::{Config, Outcome, Progress, Run, distribution, plan_anew, with_causes};
 use clap::Args;
-use indicatif::{HumanCount, ProgressBar};
+use indicatif::HumanCount;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::again::start_again_to_compute;
-use super::exit::{Exit, with_failures};
+use super::exit::{Exit, report, with_failures};
+use super::messages::Manner;
 use super::money;
 use super::reporter::Reporter;
+use super::summary::{self, Summary, shell_word};
+use super::voice::{Voice, terminal};
+use super::width::USUAL;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -24,22 +29,41 @@ pub(super) struct RunArgs {
     /// The run directory, instead of the configuration's run.dir.
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
+    /// A pilot: annotate the first N texts of the corpus alone, to the end. A run without it goes on from there, and asks
+    /// about none of them again.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
     /// Ask again about the texts whose answers named no label.
     #[arg(long)]
     retry_failures: bool,
     /// Send again what a changed prompt, model or parameter asks for, however much it is.
     #[arg(long)]
     yes: bool,
-    /// Say nothing but warnings and errors.
-    #[arg(short, long)]
-    quiet: bool,
+    /// Tell how far it is as JSON on standard error, one object a line: progress, messages, and a summary at the end.
+    #[arg(long)]
+    pub(super) json: bool,
     /// Exit with 1 where a row could not be read or a text got no candidate.
     #[arg(long)]
     strict: bool,
 }
 
 /// Runs to the end of the corpus, or until a signal. What the exit says is in `exit`; an error here is told by `main`.
-pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
+pub(super) fn run(args: &RunArgs, voice: &Voice, quiet: bool) -> Result<Exit> {
+    let manner = Manner { quiet, json: args.json };
+    let ended = annotate(args, voice, manner);
+    if !args.json {
+        return ended;
+    }
+    // For a program the summary is the last object, whatever came before.
+    ended.or_else(|error| {
+        let exit = report(&error);
+        voice.line(&summary::failed(&with_causes(error.as_ref()), exit as i32).to_string());
+        Ok(exit)
+    })
+}
+
+fn annotate(args: &RunArgs, voice: &Voice, manner: Manner) -> Result<Exit> {
+    let began = Instant::now();
     let config = Config::load(&args.config, args.run_dir.clone())?;
     let device = match &config.student.kind {
         StudentKind::Encoder(encoder) => encoder.device,
@@ -53,41 +77,70 @@ pub(super) fn run(args: &RunArgs, bar: &ProgressBar) -> Result<Exit> {
     let dir = config.run.dir.clone();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     let (outcome, progress) = runtime.block_on(async {
-        let run = Run::builder(config).retry_failures(args.retry_failures).start();
+        let mut run = Run::builder(config).retry_failures(args.retry_failures);
+        if let Some(texts) = args.limit {
+            run = run.limit(texts);
+        }
+        let run = run.start();
         // The run is under way by now, and goes on where nothing can be shown of it.
-        let reporter = Reporter::start(Arc::clone(run.progress()), bar, args.quiet);
+        let reporter = Reporter::start(Arc::clone(run.progress()), voice, manner);
         tokio::spawn(watch_signals(run.stopper()));
         let outcome = run.join().await;
         // Its last line comes before what the run came to.
         drop(reporter);
         (outcome, Arc::clone(run.progress()))
     });
-    bar.finish_and_clear();
+    voice.clear();
     let outcome = outcome?;
-    if !args.quiet {
-        // Three ends that look alike in the numbers: nothing at all to do, labels alone, and answers.
-        let work = match (progress.asked.get(), outcome.new_events) {
-            (0, 0) => "already complete, nothing was left to do".to_owned(),
-            (0, _) => "complete, nothing was left to ask".to_owned(),
-            (asked, _) => format!("complete, {} answers asked for", HumanCount(asked)),
-        };
-        tracing::info!(
-            "{work}: {} texts, {} label events in {}",
-            HumanCount(progress.placed.get()),
-            HumanCount(progress.events.get()),
-            dir.join("labels.jsonl").display()
-        );
-        if outcome.spent > rust_decimal::Decimal::ZERO {
-            tracing::info!("spent so far, at most: {}", money(outcome.spent));
-        }
+    // A warning, where there is cause: it comes before the summary, which says what to do about it.
+    let exit = with_failures(&outcome, args.strict);
+    if manner.json || !manner.quiet {
+        tell(args, &dir, &progress, &outcome, began, voice);
     }
-    Ok(with_failures(&outcome, args.strict))
+    Ok(exit)
+}
+
+/// What the run came to.
+fn tell(args: &RunArgs, dir: &Path, progress: &Progress, outcome: &Outcome, began: Instant, voice: &Voice) {
+    // Three ends that look alike in the numbers: nothing at all to do, labels alone, and answers.
+    let work = match (progress.asked.get(), outcome.new_events) {
+        (0, 0) => "already complete, nothing was left to do".to_owned(),
+        (0, _) => "complete, nothing was left to ask".to_owned(),
+        (asked, _) => format!("complete, {} answers asked for", HumanCount(asked)),
+    };
+    let log = dir.join("labels.jsonl");
+    let (texts, events) = (HumanCount(progress.placed.get()), HumanCount(progress.events.get()));
+    let work = format!("{work}: {texts} texts, {events} label events in {}", log.display());
+    // The directory, where it was given: the configuration names another.
+    let run = shell_word(args.run_dir.as_deref().unwrap_or(&args.config));
+    let configuration = args.run_dir.as_deref().map_or_else(
+        || shell_word(&args.config),
+        |dir| format!("{} --run-dir {}", shell_word(&args.config), shell_word(dir)),
+    );
+    let summary = Summary {
+        run: &run,
+        configuration: &configuration,
+        work,
+        asked: progress.asked.get(),
+        events: progress.events.get(),
+        // It was just written; where it cannot be read, the next reader says why.
+        distribution: distribution(dir).unwrap_or_default(),
+        failures: outcome.failures,
+        pilot: args.limit.filter(|_| outcome.limited),
+        spent: outcome.spent,
+        took: began.elapsed(),
+    };
+    if args.json {
+        voice.line(&summary.object().to_string());
+    } else {
+        tracing::info!("{}", summary.text(terminal().map_or(USUAL, |(columns, _)| columns)));
+    }
 }
 
 /// A changed prompt asks again about texts that are done: what that takes is said before the first request, and where it is
 /// much and a person is there, it needs a `--yes`.
 fn agrees_to_ask_again(config: &Config, args: &RunArgs) -> Result<bool> {
-    let Some(plan) = plan_anew(config)? else { return Ok(true) };
+    let Some(plan) = plan_anew(config, args.limit)? else { return Ok(true) };
     // A recording takes no tokens: to look it up again costs nothing.
     let asked = || plan.teachers.iter().filter(|teacher| teacher.tokens.prompt > 0);
     let requests: u64 = asked().map(|teacher| teacher.requests).sum();

@@ -10,12 +10,24 @@ use clap::{Args, ValueEnum};
 enum Of {
     /// The configuration.
     Config,
-    /// A line of labels.jsonl.
-    Label,
+    /// A row of a corpus, with the usual names of its fields.
+    Row,
+    /// A line of a recording: answers that a person or another program wrote.
+    Recording,
     /// A line of answers.jsonl.
     Answer,
     /// A line of inputs.jsonl.
     Input,
+    /// A line of labels.jsonl.
+    Label,
+    /// A line of failures.jsonl.
+    Failure,
+    /// A line of an audit sample.
+    Audit,
+    /// status.json.
+    Status,
+    /// A row of a table of labels (`candist export --labels`), as JSON Lines have it.
+    Table,
 }
 
 #[derive(Debug, Args)]
@@ -28,9 +40,15 @@ pub(super) struct SchemaArgs {
 pub(super) fn run(args: &SchemaArgs) -> Result<()> {
     let schema = json_schema(match args.of {
         Of::Config => Schema::Config,
-        Of::Label => Schema::Label,
+        Of::Row => Schema::Row,
+        Of::Recording => Schema::Recording,
         Of::Answer => Schema::Answer,
         Of::Input => Schema::Input,
+        Of::Label => Schema::Label,
+        Of::Failure => Schema::Failure,
+        Of::Audit => Schema::Audit,
+        Of::Status => Schema::Status,
+        Of::Table => Schema::Table,
     });
     Ok(writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&schema)?)?)
 }

@@ -3,13 +3,14 @@
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use candist::internal::no_labels;
 use candist::{Error, Finals, Follow, LabelEvent, RunDir, RunView, Tail, latest};
 use clap::Args;
 
+use super::completion::Completion;
 use super::confidence;
 use super::place::RunArg;
 
@@ -17,9 +18,12 @@ use super::place::RunArg;
 pub(super) struct TailArgs {
     #[command(flatten)]
     run: RunArg,
-    /// Wait for more, also for a run that has not begun; ends by Ctrl-C.
+    /// Wait for more, also for a run that has not begun; ends when the run is complete.
     #[arg(short, long)]
     follow: bool,
+    /// Follow for ever: also a corpus that may grow.
+    #[arg(long, conflicts_with = "latest")]
+    forever: bool,
     /// Begin with this offset.
     #[arg(long, value_name = "OFFSET", default_value_t = 0)]
     from: u64,
@@ -34,7 +38,7 @@ pub(super) struct TailArgs {
     /// What else is asked for (--final, --label, ...) is asked of these events.
     #[arg(long, conflicts_with = "follow")]
     latest: bool,
-    /// Only events with this label.
+    /// Only events with this label; an alias will do where RUN is the configuration.
     #[arg(long)]
     label: Option<String>,
     /// Only events with at least this confidence, 0 to 1.
@@ -44,10 +48,13 @@ pub(super) struct TailArgs {
 
 /// How often it looks for more. A look is a read and a stat.
 const POLL: Duration = Duration::from_millis(100);
+/// How often it asks whether the run is complete.
+const ASK: Duration = Duration::from_millis(500);
 
 pub(super) fn run(args: &TailArgs) -> Result<()> {
     let dir = args.run.dir()?;
-    let mut wanted = Wanted::new(args, &dir, begun(&dir, args.follow)?)?;
+    let follows = args.follow || args.forever;
+    let mut wanted = Wanted::new(args, &dir, begun(&dir, follows)?)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     if args.latest {
         latest(&dir, |event, line| -> Result<()> {
@@ -58,7 +65,7 @@ pub(super) fn run(args: &TailArgs) -> Result<()> {
         })?;
         return Ok(out.flush()?);
     }
-    let mut tail = Tail::new(&dir);
+    let (mut tail, mut end) = (Tail::new(&dir), End::of(args, &dir));
     loop {
         match tail.poll()? {
             Follow::Event(event, line) => {
@@ -71,13 +78,45 @@ pub(super) fn run(args: &TailArgs) -> Result<()> {
                 // What was final in the old log says nothing about this one.
                 wanted.finals = Finals::default();
             }
-            Follow::Waiting if args.follow => {
+            Follow::Waiting => {
                 // Who reads along gets what there is before anything is waited for.
                 out.flush()?;
-                std::thread::sleep(POLL);
+                if !follows || end.is_reached() {
+                    return Ok(());
+                }
+                if !end.is_near {
+                    std::thread::sleep(POLL);
+                }
             }
-            Follow::Waiting => return Ok(out.flush()?),
         }
+    }
+}
+
+/// When following ends.
+struct End {
+    /// None where it never does.
+    completion: Option<Completion>,
+    asked: Option<Instant>,
+    /// The run was seen to be complete. What it wrote until then is still to be read.
+    is_near: bool,
+}
+
+impl End {
+    fn of(args: &TailArgs, dir: &Path) -> Self {
+        Self { completion: (!args.forever).then(|| Completion::of(dir)), asked: None, is_near: false }
+    }
+
+    /// To be asked where the log has nothing more: true where it had nothing more after the run was seen to be complete.
+    fn is_reached(&mut self) -> bool {
+        let Some(completion) = &mut self.completion else { return false };
+        if self.is_near {
+            return true;
+        }
+        if self.asked.is_none_or(|asked| asked.elapsed() >= ASK) {
+            self.asked = Some(Instant::now());
+            self.is_near = completion.is_reached();
+        }
+        false
     }
 }
 
@@ -114,7 +153,13 @@ impl<'a> Wanted<'a> {
         let mut label = args.label.clone();
         if let (Some(view), Some(label)) = (view, &mut label) {
             let labels = view.labels();
-            let Some(known) = labels.resolve(label) else {
+            // The directory knows names alone, the configuration aliases too.
+            let config = args.run.config()?;
+            let alias = || {
+                let labels = &config.as_ref()?.task.labels;
+                Some(labels.name(labels.resolve(label)?))
+            };
+            let Some(known) = labels.resolve(label).or_else(|| labels.exact(alias()?)) else {
                 let near = labels.nearest(label).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
                 let message = format!(
                     "has no label {label:?} among those of its task{near} (`candist tail {}` shows what they are)",

@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
-use super::fields::{decimal, number, one_of, required, resolve};
-use super::raw::{RawCandidates, RawConfig, RawCorpus, RawDistill, RawLabel, RawRun, RawStudent, RawTask};
+use super::corpus::{self, CorpusConfig};
+use super::fields::{decimal, required, resolve};
+use super::raw::{RawCandidates, RawConfig, RawDistill, RawLabel, RawPaths, RawRun, RawStudent, RawTask};
+use super::settings as set;
 use super::teacher::{TeacherConfig, teachers};
 use super::{Problem, Problems};
 use crate::domain::label::{Label, LabelSet};
@@ -44,19 +46,6 @@ pub struct Task {
     pub instruction: String,
     /// The closed set of labels. Their order is that of [`LabelId`](crate::LabelId)s.
     pub labels: LabelSet,
-}
-
-/// The corpus: a JSONL file.
-#[derive(Debug, Clone)]
-pub struct CorpusConfig {
-    /// The file; empty only after [`Config::new`].
-    pub path: PathBuf,
-    /// The field of the text.
-    pub text_field: String,
-    /// The field of the id; rows without it go by the hash of their text.
-    pub id_field: String,
-    /// Bytes of a line, at most; a longer one is a bad row, and is not held.
-    pub max_line_bytes: usize,
 }
 
 /// The student.
@@ -236,6 +225,9 @@ pub(super) fn check(
     problems: &mut Problems,
 ) -> Option<Config> {
     let teachers = teachers(std::mem::take(&mut raw.teachers), base, problems);
+    if matches!(&raw.corpus.path, Some(RawPaths::Several(paths)) if paths.is_empty()) {
+        problems.add("corpus.path", "is empty: name the file of texts");
+    }
     check_with(teachers, raw, base, run_dir, problems)
 }
 
@@ -249,13 +241,15 @@ pub(super) fn check_with(
     problems: &mut Problems,
 ) -> Option<Config> {
     let task = task(raw.task, problems);
-    let corpus = corpus(raw.corpus, base, problems);
+    let corpus = corpus::check(raw.corpus, base, problems);
     let student = student(&raw.student, base, problems);
     let distill = distill(&raw.distill, problems);
     let combine = combine(&raw.candidates, problems);
     let run = run(raw.run, base, run_dir, task.as_ref().map_or("", |task| &task.name), &teachers, problems);
     let combine = combine?;
-    Some(Config { task: task?, corpus: corpus?, teachers, combine, student: student?, distill: distill?, run })
+    let mut corpus = corpus?;
+    corpus.spool = run.dir.join(SPOOL);
+    Some(Config { task: task?, corpus, teachers, combine, student: student?, distill: distill?, run })
 }
 
 fn task(raw: RawTask, problems: &mut Problems) -> Option<Task> {
@@ -266,7 +260,7 @@ fn task(raw: RawTask, problems: &mut Problems) -> Option<Task> {
     let labels = labels(raw.labels?, problems);
     Some(Task {
         name: name?,
-        instruction: raw.instruction.unwrap_or_else(|| "Identify the label of this text".to_owned()),
+        instruction: raw.instruction.unwrap_or_else(|| set::INSTRUCTION.to_owned()),
         labels: labels?,
     })
 }
@@ -300,37 +294,8 @@ fn labels(raw: Vec<RawLabel>, problems: &mut Problems) -> Option<LabelSet> {
     LabelSet::new(labels).map_err(|error| problems.add("task.labels", error.to_string())).ok()
 }
 
-/// Bytes of a line, at most: what reads and keeps a row holds all of it.
-const LONGEST_LINE: u64 = 16 << 20;
-
-/// The corpus. Whether its file is there is for the run to find out: a configuration may be checked before.
-fn corpus(raw: RawCorpus, base: &Path, problems: &mut Problems) -> Option<CorpusConfig> {
-    let path = required("corpus.path", raw.path, "the JSONL file of texts", problems)?;
-    let text_field = raw.text_field.unwrap_or_else(|| "text".to_owned());
-    let id_field = raw.id_field.unwrap_or_else(|| "id".to_owned());
-    for (key, field) in [("corpus.text_field", &text_field), ("corpus.id_field", &id_field)] {
-        if field.is_empty() {
-            problems.add(key, "is empty: name one, or leave the key out for the default");
-        }
-    }
-    if text_field == id_field {
-        problems.add(
-            "corpus.id_field",
-            "is the field of the text too: name another; without one in a row, its text's hash is its id",
-        );
-    }
-    let max_line_bytes = number("corpus.max_line_bytes", raw.max_line_bytes, 1 << 20, 1..=LONGEST_LINE, problems);
-    Some(CorpusConfig {
-        path: resolve(base, path),
-        text_field,
-        id_field,
-        max_line_bytes: usize::try_from(max_line_bytes).unwrap_or(usize::MAX),
-    })
-}
-
 fn combine(raw: &RawCandidates, problems: &mut Problems) -> Option<Combine> {
-    let ways = [("union", Combine::Union), ("cascade", Combine::Cascade)];
-    one_of("candidates.from", raw.from.as_deref().unwrap_or("union"), &ways, problems)
+    set::FROM.of("candidates.from", raw.from.as_deref(), problems)
 }
 
 /// Weights of one copy of a student, at most: 1 GiB.
@@ -338,33 +303,27 @@ pub(crate) const MOST_WEIGHTS: u64 = 1 << 28;
 
 /// The student, with what is right for its kind where nothing is said.
 fn student(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<StudentConfig> {
-    #[derive(Clone, Copy)]
-    enum Kind {
-        Ngram,
-        Encoder,
-    }
-    let kinds = [("ngram", Kind::Ngram), ("encoder", Kind::Encoder)];
-    let kind = one_of("student.kind", raw.kind.as_deref().unwrap_or("ngram"), &kinds, problems)?;
+    let kind = set::KIND.of("student.kind", raw.kind.as_deref(), problems)?;
     let (kind, learning_rate) = match kind {
-        Kind::Ngram => {
+        set::Kind::Ngram => {
             only_for("encoder", &raw.encoder_keys(), problems);
-            (StudentKind::Ngram(ngram(raw, problems)), 0.05)
+            (StudentKind::Ngram(ngram(raw, problems)), set::LEARNING_RATE)
         }
-        Kind::Encoder => {
+        set::Kind::Encoder => {
             only_for("ngram", &raw.ngram_keys(), problems);
             if cfg!(not(feature = "encoder")) {
                 let message =
                     "is \"encoder\", and this candist was built without it: build it with `--features encoder`";
                 problems.push(Problem::at("student.kind", message));
             }
-            (StudentKind::Encoder(encoder(raw, base, problems)?), 3e-4)
+            (StudentKind::Encoder(encoder(raw, base, problems)?), set::ENCODER_LEARNING_RATE)
         }
     };
     Some(StudentConfig {
         kind,
-        learning_rate: number("student.learning_rate", raw.learning_rate, learning_rate, 0.0..=1e3, problems),
-        seed: raw.seed.unwrap_or(0),
-        threads: number("student.threads", raw.threads, 1, 1..=256, problems),
+        learning_rate: learning_rate.of("student.learning_rate", raw.learning_rate, problems),
+        seed: raw.seed.unwrap_or(set::SEED),
+        threads: set::THREADS.of("student.threads", raw.threads, problems),
     })
 }
 
@@ -379,8 +338,8 @@ fn only_for(kind: &str, keys: &[(&str, bool)], problems: &mut Problems) {
 /// The `ngram` student's own. The product is bounded too: either number alone may be right, and both together more than
 /// a machine has.
 fn ngram(raw: &RawStudent, problems: &mut Problems) -> NgramConfig {
-    let dimension = number("student.dimension", raw.dimension, 32, 1..=4096, problems);
-    let buckets = number("student.buckets", raw.buckets, 1 << 17, 16..=1 << 24, problems);
+    let dimension = set::DIMENSION.of("student.dimension", raw.dimension, problems);
+    let buckets = set::BUCKETS.of("student.buckets", raw.buckets, problems);
     if u64::from(dimension) * u64::from(buckets) > MOST_WEIGHTS {
         let message =
             format!("times student.buckets ({buckets}) makes more than {MOST_WEIGHTS} weights: choose less of one");
@@ -396,16 +355,15 @@ fn encoder(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<Enc
         problems.push(Problem::at("student.model", message));
         return None;
     };
-    let precisions = [("fp32", Precision::Fp32), ("bf16", Precision::Bf16)];
-    let precision = one_of("student.precision", raw.precision.as_deref().unwrap_or("fp32"), &precisions, problems);
-    let device = raw.device.as_deref().unwrap_or("cpu").parse();
+    let precision = set::PRECISION.of("student.precision", raw.precision.as_deref(), problems);
+    let device = raw.device.as_deref().unwrap_or(set::DEVICE).parse();
     let device = device.map_err(|message: String| problems.push(Problem::at("student.device", message))).ok();
     Some(EncoderConfig {
         model: absolute(base.join(model)),
         vectors: raw.vectors.as_ref().map(|folder| absolute(base.join(folder))),
-        train_layers: number("student.train_layers", raw.train_layers, 0, 0..=256, problems),
-        max_length: number("student.max_length", raw.max_length, 128, 4..=8192, problems),
-        warmup_steps: raw.warmup_steps.unwrap_or(50),
+        train_layers: set::TRAIN_LAYERS.of("student.train_layers", raw.train_layers, problems),
+        max_length: set::MAX_LENGTH.of("student.max_length", raw.max_length, problems),
+        warmup_steps: raw.warmup_steps.unwrap_or(set::WARMUP_STEPS),
         precision: precision?,
         device: device?,
     })
@@ -417,27 +375,22 @@ fn absolute(path: PathBuf) -> PathBuf {
 }
 
 fn distill(raw: &RawDistill, problems: &mut Problems) -> Option<DistillConfig> {
-    let refineries = [
-        ("posterior", RefineryKind::Posterior),
-        ("candist", RefineryKind::Candist),
-        ("renormalise", RefineryKind::Renormalise),
-        ("cc", RefineryKind::Cc),
-        ("uniform", RefineryKind::Uniform),
-        ("single", RefineryKind::Single),
-    ];
-    let refinery = one_of("distill.refinery", raw.refinery.as_deref().unwrap_or("posterior"), &refineries, problems);
+    let refinery = set::REFINERY.of("distill.refinery", raw.refinery.as_deref(), problems);
     Some(DistillConfig {
-        folds: number("distill.folds", raw.folds, 8, 2..=32, problems),
-        block: number("distill.block", raw.block, 32, 1..=65_536, problems) as usize,
-        replay: number("distill.replay", raw.replay, 1, 0..=1024, problems),
-        memory: number("distill.memory", raw.memory, 50_000, 1..=u32::MAX, problems) as usize,
-        max_passes: raw.max_passes.unwrap_or(16),
+        folds: set::FOLDS.of("distill.folds", raw.folds, problems),
+        block: set::BLOCK.of("distill.block", raw.block, problems) as usize,
+        replay: set::REPLAY.of("distill.replay", raw.replay, problems),
+        memory: set::MEMORY.of("distill.memory", raw.memory, problems) as usize,
+        max_passes: raw.max_passes.unwrap_or(set::MAX_PASSES),
         refinery: refinery?,
     })
 }
 
 /// Requests in flight that teachers of the program's own are taken to have.
 const OWN_IN_FLIGHT: usize = 64;
+
+/// The folder of a run directory that keeps what came from standard input.
+pub(crate) const SPOOL: &str = "stdin";
 
 /// Bytes of a folder's name on the usual file systems, with room for what stands beside it for a moment.
 const LONGEST_FOLDER: usize = 200;
@@ -452,9 +405,10 @@ fn run(
 ) -> RunConfig {
     // A window that is smaller than this would leave a teacher idle.
     let in_flight = teachers.iter().map(TeacherConfig::max_in_flight).max().unwrap_or(OWN_IN_FLIGHT);
+    let window = 4 * in_flight;
     // A task's name is the user's; as a folder's name it must stay one folder.
     let folder: String = task.chars().map(|c| if c.is_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect();
-    let every = number("run.checkpoint_every_s", raw.checkpoint_every_s, 5.0, 0.0..=86_400.0, problems);
+    let every = set::CHECKPOINT_EVERY_S.of("run.checkpoint_every_s", raw.checkpoint_every_s, problems);
     if raw.dir.is_none() && run_dir.is_none() && folder.len() > LONGEST_FOLDER {
         let message =
             format!("is too long to name the run directory ({} bytes): shorten it, or set run.dir", folder.len());
@@ -471,7 +425,7 @@ fn run(
     RunConfig {
         max_cost,
         dir: run_dir.unwrap_or_else(|| resolve(base, raw.dir.unwrap_or_else(|| Path::new("runs").join(folder)))),
-        window: number("run.window", raw.window, 4 * in_flight, 1..=65_536, problems).max(in_flight),
+        window: set::WINDOW.of("run.window", raw.window.or(Some(window)), problems).max(in_flight),
         checkpoint_every: Duration::from_secs_f64(every),
     }
 }

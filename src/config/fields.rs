@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use rust_decimal::Decimal;
 
 use super::raw_teacher::RawDecimal;
+use super::settings::MOST_MONEY;
 use super::{Problem, Problems};
 use crate::domain::label::nearest;
 
@@ -74,8 +75,7 @@ pub(super) fn one_of<T: Copy>(key: &str, value: &str, choices: &[(&str, T)], pro
     None
 }
 
-/// A decimal of at least 0 and at most a million; anything else is a problem, and 0 goes on in its place. Sums of money
-/// are bounded so that adding and multiplying them cannot overflow.
+/// A decimal of at least 0 and at most [`MOST_MONEY`]; anything else is a problem, and 0 goes on in its place.
 pub(super) fn decimal(key: &str, raw: RawDecimal, problems: &mut Problems) -> Decimal {
     let text = match &raw {
         // The shortest decimal that reads as this number: what was typed.
@@ -83,7 +83,7 @@ pub(super) fn decimal(key: &str, raw: RawDecimal, problems: &mut Problems) -> De
         RawDecimal::Text(text) => text.trim().to_owned(),
     };
     match text.parse::<Decimal>() {
-        Ok(value) if (Decimal::ZERO..=Decimal::from(1_000_000)).contains(&value) => value,
+        Ok(value) if (Decimal::ZERO..=Decimal::from(MOST_MONEY)).contains(&value) => value,
         _ => {
             problems.push(Problem::at(key, format!("must be a decimal from 0 to 1,000,000, not {text:?}")));
             Decimal::ZERO

@@ -4,21 +4,25 @@
 //! refer to (files, folders, keys) is not looked at here: [`check`](crate::check) does that.
 
 mod checked;
+mod corpus;
 mod fields;
 mod raw;
 mod raw_teacher;
 mod reader;
+mod settings;
 mod teacher;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use checked::MOST_WEIGHTS;
 pub use checked::{
-    Combine, Config, CorpusConfig, DeviceChoice, DistillConfig, EncoderConfig, NgramConfig, Precision, RefineryKind,
-    RunConfig, StudentConfig, StudentKind, Task,
+    Combine, Config, DeviceChoice, DistillConfig, EncoderConfig, NgramConfig, Precision, RefineryKind, RunConfig,
+    StudentConfig, StudentKind, Task,
 };
+pub(crate) use checked::{MOST_WEIGHTS, SPOOL};
+pub use corpus::{CorpusConfig, CorpusFormat, TextFrom, delimiter, encoding, pattern};
 pub(crate) use raw::RawConfig;
-use raw::RawLabel;
+use raw::{RawLabel, RawPaths};
+pub use teacher::goes_unencrypted;
 pub(crate) use teacher::is_loopback;
 pub use teacher::{
     Choose, ExamplesConfig, HttpConfig, LimitsConfig, Mode, OpenAiConfig, Output, Price, PromptConfig, RecordedConfig,
@@ -52,7 +56,7 @@ impl Config {
         raw.task.name = Some(task.to_owned());
         raw.task.labels = Some(labels.into_iter().map(|label| RawLabel::Name(label.into())).collect());
         // A mark that there is none: a run that was given no corpus of its own then says what it lacks.
-        raw.corpus.path = Some(PathBuf::new());
+        raw.corpus.path = Some(RawPaths::Several(Vec::new()));
         let mut problems = Problems::default();
         // Past the check of teachers, of which the program brings its own.
         let checked = checked::check_with(Vec::new(), raw, Path::new(""), Some(dir.into()), &mut problems);
@@ -121,11 +125,11 @@ mod tests {
     #[test]
     fn a_short_configuration_is_filled_with_defaults() {
         let config = Config::parse(GOOD, Path::new("conf"), None).unwrap();
-        assert_eq!(config.corpus.path, Path::new("conf/pool.jsonl"));
+        assert_eq!(config.corpus.paths, [Path::new("conf/pool.jsonl")]);
         assert_eq!(config.run.dir, Path::new("conf/runs/t"));
         assert_eq!(config.task.labels.len(), 2);
         assert_eq!(config.distill.folds, 8);
-        assert_eq!(config.corpus.text_field, "text");
+        assert_eq!(config.corpus.text, TextFrom::Field("text".to_owned()));
     }
 
     #[test]
@@ -155,7 +159,7 @@ mod tests {
         for expected in [
             "`task.name` is missing",
             "`task.labels` has 0 labels",
-            "`corpus.path` invalid type",
+            "`corpus.path` expected a path, or a list of paths",
             "`corpus.text_feild` is not a key candist knows; did you mean `text_field`?",
             "`teachers[0].path` is missing",
             "`teachers[0].model` belongs to kind \"openai\"",
@@ -192,7 +196,7 @@ mod tests {
 
         #[test]
         fn wrong_types_never_hide_a_right_configuration(
-            key in prop::sample::select(vec!["student.dimension", "distill.folds", "corpus.path", "task.name"]),
+            key in prop::sample::select(vec!["student.dimension", "distill.folds", "run.dir", "task.name"]),
             value in prop::sample::select(vec!["true", "[1]", "{ a = 1 }"]),
         ) {
             let (table, key) = key.split_once('.').unwrap();

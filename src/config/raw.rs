@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::corpus::CorpusFormat;
 use super::raw_teacher::{RawDecimal, RawTeacher};
+use super::settings as set;
 
 /// Configuration of a candist run. Relative paths are relative to the folder of this file.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
-#[schemars(extend("additionalProperties" = false))]
+#[schemars(title = "candist configuration", extend("additionalProperties" = false, "required" = ["task", "corpus", "teachers"]))]
 pub(crate) struct RawConfig {
     /// What to annotate with.
     pub task: RawTask,
@@ -37,10 +39,13 @@ pub(crate) struct RawConfig {
 #[schemars(extend("additionalProperties" = false, "required" = ["name", "labels"]))]
 pub(crate) struct RawTask {
     /// Name of the task. A run directory belongs to one task.
+    #[schemars(example = &"support")]
     pub name: Option<String>,
     /// What the teacher is asked to identify, e.g. "Identify the intent of this question of a bank's customer".
+    #[schemars(extend("default" = set::INSTRUCTION), example = &"Identify what the customer of this message wants")]
     pub instruction: Option<String>,
     /// The closed set of labels: names, or tables with name, description and aliases.
+    #[schemars(length(min = 2, max = 65_535), example = ["refund", "delivery", "other"])]
     pub labels: Option<Vec<RawLabel>>,
 }
 
@@ -59,28 +64,63 @@ pub(crate) enum RawLabel {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RawFullLabel {
     /// The name, as it appears in the label log.
+    #[schemars(length(min = 1), example = &"delivery")]
     pub name: String,
     /// What the label means, for the teacher.
+    #[schemars(example = &"where a parcel is, or when it comes")]
     pub description: Option<String>,
     /// Other names under which it is recognised in answers.
     #[serde(default)]
+    #[schemars(example = ["shipping"])]
     pub aliases: Vec<String>,
 }
 
-/// The texts to annotate: a JSONL file.
+/// The texts to annotate.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false, "required" = ["path"]))]
 pub(crate) struct RawCorpus {
-    /// A file with one JSON object a line.
-    pub path: Option<PathBuf>,
-    /// The field that holds the text. Default: "text".
+    /// A file, several (a list), patterns like "parts/*.csv.gz", or "-" for standard input. JSONL, JSON, CSV, TSV, plain
+    /// lines or Parquet, also compressed (.gz, .zst).
+    #[schemars(example = &"messages.csv", example = ["a.csv", "parts/*.jsonl.gz"], example = &"-")]
+    pub path: Option<RawPaths>,
+    /// What the files are: "jsonl", "json" (an array, or objects one after the other), "csv", "tsv", "lines" (one text a
+    /// line) or "parquet". Default: what a file's name says (.csv, .csv.gz, ..), else its first bytes.
+    #[schemars(extend("enum" = CorpusFormat::names()), example = &"csv")]
+    pub format: Option<String>,
+    /// The field or column that holds the text.
+    #[schemars(extend("default" = set::TEXT_FIELD), example = &"body")]
     pub text_field: Option<String>,
-    /// The field that holds the id (a string or a whole number). Default: "id". Rows without it go by the hash of their text.
+    /// The text as a template of several columns, e.g. "{{ title }}. {{ body }}" (Jinja), in place of text_field.
+    #[schemars(example = &"{{ title }}. {{ body }}")]
+    pub text: Option<String>,
+    /// The field or column that holds the id (a string or a whole number). Rows without it go by the hash of their text.
+    #[schemars(extend("default" = set::ID_FIELD), example = &"number")]
     pub id_field: Option<String>,
-    /// A longer line is a failed row. Default: 1048576.
-    #[schemars(range(min = 1, max = 16_777_216))]
+    /// csv: what stands between cells: ",", ";", "|" or a tab, "\t". Default: what the header has.
+    #[schemars(example = &";")]
+    pub delimiter: Option<String>,
+    /// The encoding of files that are not UTF-8, e.g. "latin1", "windows-1252" or "utf-16le". Default: UTF-8, or UTF-16 where a
+    /// file begins with its mark.
+    #[schemars(example = &"latin1")]
+    pub encoding: Option<String>,
+    /// lines: a regular expression with named groups, which are the columns, e.g. "^(?<id>\\S+) (?<text>.*)$". Default: a line
+    /// is a text.
+    #[schemars(example = &"^(?<id>\\S+) (?<text>.*)$")]
+    pub pattern: Option<String>,
+    /// A longer line or row is a failed row.
+    #[schemars(range(min = set::MAX_LINE_BYTES.min, max = set::MAX_LINE_BYTES.max), extend("default" = set::MAX_LINE_BYTES.default))]
     pub max_line_bytes: Option<u64>,
+}
+
+/// A path, or a list of several.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a path, or a list of paths")]
+pub(crate) enum RawPaths {
+    /// One.
+    One(PathBuf),
+    /// Several, read in this order.
+    Several(Vec<PathBuf>),
 }
 
 /// How the answers of several teachers make one candidate set.
@@ -88,9 +128,10 @@ pub(crate) struct RawCorpus {
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false))]
 pub(crate) struct RawCandidates {
-    /// "union": all teachers are asked, and their labels ranked in the order of the teachers. "cascade": the next teacher
-    /// is asked only when those before named no label or more than one; the labels of the one asked last rank first.
-    /// Default: "union".
+    /// "union": all teachers are asked, and their labels ranked in the order of the teachers. "cascade": the next
+    /// teacher is asked only when those before named no label or more than one; the labels of the one asked last rank
+    /// first.
+    #[schemars(extend("enum" = set::FROM.names(), "default" = set::FROM.default))]
     pub from: Option<String>,
 }
 
@@ -99,42 +140,49 @@ pub(crate) struct RawCandidates {
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false))]
 pub(crate) struct RawStudent {
-    /// "ngram": hashed word and character n-grams with a linear head. "encoder": a pretrained BERT, RoBERTa, DistilBERT or
-    /// MiniLM from a Hugging Face folder. Default: "ngram".
+    /// "ngram": hashed word and character n-grams with a linear head. "encoder": a pretrained BERT, RoBERTa,
+    /// DistilBERT or MiniLM from a Hugging Face folder.
+    #[schemars(extend("enum" = set::KIND.names(), "default" = set::KIND.default))]
     pub kind: Option<String>,
     /// encoder: the folder, with config.json, model.safetensors and tokenizer.json; relative to the configuration.
+    #[schemars(example = &"models/all-MiniLM-L6-v2")]
     pub model: Option<PathBuf>,
-    /// encoder: a folder for the vectors of texts, so that other runs with the same encoder need not compute them again.
-    /// Default: "vectors" in the run directory, for this run alone.
+    /// encoder: a folder for the vectors of texts, so that other runs with the same encoder need not compute them
+    /// again. Default: "vectors" in the run directory, for this run alone.
+    #[schemars(example = &"vectors")]
     pub vectors: Option<PathBuf>,
-    /// encoder: top layers that are trained beside the head. Default: 0; more layers learn more and take much longer.
+    /// encoder: top layers that are trained beside the head. More layers learn more and take much longer.
+    #[schemars(range(min = set::TRAIN_LAYERS.min, max = set::TRAIN_LAYERS.max), extend("default" = set::TRAIN_LAYERS.default), example = 2)]
     pub train_layers: Option<u32>,
-    /// encoder: tokens of a text that are read, at most. Default: 128.
-    #[schemars(range(min = 4, max = 8192))]
+    /// encoder: tokens of a text that are read, at most.
+    #[schemars(range(min = set::MAX_LENGTH.min, max = set::MAX_LENGTH.max), extend("default" = set::MAX_LENGTH.default))]
     pub max_length: Option<u32>,
-    /// encoder: training steps in which the step size grows to its full size. Default: 50.
+    /// encoder: training steps in which the step size grows to its full size.
+    #[schemars(extend("default" = set::WARMUP_STEPS))]
     pub warmup_steps: Option<u32>,
-    /// encoder: "fp32", or "bf16" for what the layers compute: faster on processors and GPUs that know it. What is trained
-    /// is kept in fp32.
-    /// Default: "fp32".
+    /// encoder: "fp32", or "bf16" for what the layers compute: faster on processors and GPUs that know it. What is
+    /// trained is kept in fp32.
+    #[schemars(extend("enum" = set::PRECISION.names(), "default" = set::PRECISION.default))]
     pub precision: Option<String>,
-    /// encoder: "cpu", "cuda", "cuda:NUMBER" or "auto". Default: "cpu".
+    /// encoder: "cpu", "cuda", "cuda:NUMBER" or "auto".
+    #[schemars(extend("default" = set::DEVICE), example = &"cuda")]
     pub device: Option<String>,
-    /// ngram: size of an n-gram's embedding. Default: 32.
-    #[schemars(range(min = 1, max = 4096))]
+    /// ngram: size of an n-gram's embedding.
+    #[schemars(range(min = set::DIMENSION.min, max = set::DIMENSION.max), extend("default" = set::DIMENSION.default))]
     pub dimension: Option<u32>,
-    /// ngram: number of hash buckets. Default: 131072.
-    #[schemars(range(min = 16, max = 16_777_216))]
+    /// ngram: number of hash buckets.
+    #[schemars(range(min = set::BUCKETS.min, max = set::BUCKETS.max), extend("default" = set::BUCKETS.default))]
     pub buckets: Option<u32>,
-    /// Step size, of Adagrad for the ngram student and of AdamW for the encoder's layers (its head takes ten times as much).
-    /// Default: 0.05 for ngram, 0.0003 for encoder.
-    #[schemars(range(min = 0.0))]
+    /// Step size, of Adagrad for the ngram student and of AdamW for the encoder's layers (its head takes ten times as
+    /// much). Default: 0.05 for ngram, 0.0003 for encoder.
+    #[schemars(range(min = set::LEARNING_RATE.min, max = set::LEARNING_RATE.max), example = set::LEARNING_RATE.default)]
     pub learning_rate: Option<f64>,
-    /// Seed of everything random in student and distillation. Default: 0.
+    /// Seed of everything random in student and distillation.
+    #[schemars(extend("default" = set::SEED))]
     pub seed: Option<u64>,
-    /// Threads of libtorch. Default: 1; more help where layers of an encoder are trained. Labels are the same only for the
-    /// same number.
-    #[schemars(range(min = 1, max = 256))]
+    /// Threads of libtorch. More help where layers of an encoder are trained. Labels are the same only for the same
+    /// number.
+    #[schemars(range(min = set::THREADS.min, max = set::THREADS.max), extend("default" = set::THREADS.default))]
     pub threads: Option<u32>,
 }
 
@@ -164,20 +212,22 @@ impl RawStudent {
 #[schemars(extend("additionalProperties" = false))]
 pub(crate) struct RawDistill {
     /// How candidates and student make one label: "posterior", "candist", "renormalise", "cc", "uniform" or "single".
-    /// Default: "posterior".
+    #[schemars(extend("enum" = set::REFINERY.names(), "default" = set::REFINERY.default))]
     pub refinery: Option<String>,
-    /// Copies of the student; each is trained without its own fold of the samples. Default: 8.
-    #[schemars(range(min = 2, max = 32))]
+    /// Copies of the student; each is trained without its own fold of the samples.
+    #[schemars(range(min = set::FOLDS.min, max = set::FOLDS.max), extend("default" = set::FOLDS.default))]
     pub folds: Option<u32>,
-    /// New samples per training step. Default: 32.
-    #[schemars(range(min = 1, max = 65536))]
+    /// New samples per training step.
+    #[schemars(range(min = set::BLOCK.min, max = set::BLOCK.max), extend("default" = set::BLOCK.default))]
     pub block: Option<u32>,
-    /// Batches of earlier samples trained on with every block of new ones. Default: 1.
+    /// Batches of earlier samples trained on with every block of new ones.
+    #[schemars(range(min = set::REPLAY.min, max = set::REPLAY.max), extend("default" = set::REPLAY.default))]
     pub replay: Option<u32>,
-    /// Samples kept in memory for replay and for the passes at the end. Default: 50000.
-    #[schemars(range(min = 1))]
+    /// Samples kept in memory for replay and for the passes at the end.
+    #[schemars(range(min = set::MEMORY.min, max = set::MEMORY.max), extend("default" = set::MEMORY.default))]
     pub memory: Option<u32>,
-    /// Passes over the memory at the end, at most; they stop when fewer than 0.1% of its labels change. Default: 16.
+    /// Passes over the memory at the end, at most; they stop when fewer than 0.1% of its labels change.
+    #[schemars(extend("default" = set::MAX_PASSES))]
     pub max_passes: Option<u32>,
 }
 
@@ -187,13 +237,16 @@ pub(crate) struct RawDistill {
 #[schemars(extend("additionalProperties" = false))]
 pub(crate) struct RawRun {
     /// The run directory. Default: "runs/NAME" beside the configuration, NAME being the task's name.
+    #[schemars(example = &"runs/support")]
     pub dir: Option<PathBuf>,
     /// Samples between the first unanswered one and the last one sent. Default: four times the requests in flight.
-    #[schemars(range(min = 1, max = 65536))]
+    #[schemars(range(min = set::WINDOW.min, max = set::WINDOW.max), example = 256)]
     pub window: Option<usize>,
-    /// What all requests of this run directory may cost, in the currency of the prices, e.g. "5.00". Default: no limit.
+    /// What all requests of this run directory may cost, in the currency of the prices, e.g. "5.00". Default: no
+    /// limit.
+    #[schemars(example = 5.00, example = &"0.05")]
     pub max_cost: Option<RawDecimal>,
-    /// Seconds of work that a crash may make the student repeat. Default: 5.
-    #[schemars(range(min = 0.0))]
+    /// Seconds of work that a crash may make the student repeat.
+    #[schemars(range(min = set::CHECKPOINT_EVERY_S.min, max = set::CHECKPOINT_EVERY_S.max), extend("default" = set::CHECKPOINT_EVERY_S.default))]
     pub checkpoint_every_s: Option<f64>,
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::fields::{decimal, has_prefix, number, one_of, required, resolve};
+use super::fields::{decimal, has_prefix, number, required, resolve};
 use super::raw_teacher::{RawPrice, RawTeacher};
+use super::settings as set;
 use super::{Problem, Problems};
 
 /// A teacher.
@@ -268,17 +269,17 @@ fn openai(mut raw: RawTeacher, base: &Path, key: Key, problems: &mut Problems) -
 fn http(raw: &mut RawTeacher, key: Key, problems: &mut Problems) -> Option<HttpConfig> {
     let what = "the API's address, e.g. \"https://api.openai.com/v1\"";
     let base_url = required(&key("base_url"), raw.base_url.take(), what, problems);
-    let allow_http = raw.allow_http.unwrap_or(false);
+    let allow_http = raw.allow_http.unwrap_or(set::ALLOW_HTTP);
     if let Some(problem) = base_url.as_deref().and_then(|url| address_problem(url, allow_http)) {
         problems.push(Problem::at(&key("base_url"), problem));
     }
     if let Some(problem) = raw.api_key_env.as_deref().and_then(variable_problem) {
         problems.push(Problem::at(&key("api_key_env"), problem));
     }
-    let timeout = number(&key("timeout_s"), raw.timeout_s, 60.0, 0.001..=86_400.0, problems);
-    let connect = number(&key("connect_timeout_s"), raw.connect_timeout_s, 10.0, 0.001..=86_400.0, problems);
-    let read = number(&key("read_timeout_s"), raw.read_timeout_s, timeout, 0.001..=86_400.0, problems);
-    let max_reply_bytes = number(&key("max_reply_bytes"), raw.max_reply_bytes, 1 << 20, 1024..=1 << 30, problems);
+    let timeout = set::TIMEOUT_S.of(&key("timeout_s"), raw.timeout_s, problems);
+    let connect = set::CONNECT_TIMEOUT_S.of(&key("connect_timeout_s"), raw.connect_timeout_s, problems);
+    let read = set::READ_TIMEOUT_S.of(&key("read_timeout_s"), raw.read_timeout_s.or(Some(timeout)), problems);
+    let max_reply_bytes = set::MAX_REPLY_BYTES.of(&key("max_reply_bytes"), raw.max_reply_bytes, problems);
     Some(HttpConfig {
         base_url: base_url?,
         api_key_env: raw.api_key_env.take(),
@@ -304,9 +305,16 @@ fn address_problem(url: &str, allow_http: bool) -> Option<String> {
     if !parsed.username().is_empty() || parsed.password().is_some() {
         return Some("holds a name or password: put the key into a variable and name it in api_key_env".to_owned());
     }
-    (parsed.scheme() == "http" && !is_loopback(&parsed) && !allow_http).then(|| {
+    (goes_unencrypted(url) && !allow_http).then(|| {
         "sends texts and key unencrypted to another machine: use https://, or set allow_http = true".to_owned()
     })
+}
+
+/// Whether what is sent to an address goes over a network unencrypted: plain http to another machine.
+#[doc(hidden)]
+#[must_use]
+pub fn goes_unencrypted(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http" && !is_loopback(&url))
 }
 
 /// Whether an address is on this machine.
@@ -340,33 +348,22 @@ fn variable_problem(name: &str) -> Option<String> {
 
 /// What it is asked. Templates and examples are read when the teacher is set up, which tells what is wrong in them.
 fn prompt(raw: &mut RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<PromptConfig> {
-    let modes = [
-        ("candidates", Mode::Candidates),
-        ("candidates-if-unsure", Mode::CandidatesIfUnsure),
-        ("single", Mode::Single),
-    ];
-    let outputs = [
-        ("auto", Output::JsonSchema),
-        ("json_schema", Output::JsonSchema),
-        ("json_object", Output::JsonObject),
-        ("text", Output::Text),
-    ];
-    let temperature = number(&key("temperature"), raw.temperature, 0.3, 0.0..=2.0, problems);
-    let draws = number(&key("draws"), raw.draws, 1, 1..=64, problems);
+    let temperature = set::TEMPERATURE.of(&key("temperature"), raw.temperature, problems);
+    let draws = set::DRAWS.of(&key("draws"), raw.draws, problems);
     if draws > 1 && temperature == 0.0 {
         problems.push(Problem::at(&key("draws"), "asks for several answers, but at temperature 0 all are the same"));
     }
-    let mode = one_of(&key("mode"), raw.mode.as_deref().unwrap_or("candidates"), &modes, problems);
-    let output = one_of(&key("output"), raw.output.as_deref().unwrap_or("auto"), &outputs, problems);
-    let max_tokens = number(&key("max_tokens"), raw.max_tokens, 256, 1..=u32::MAX, problems);
+    let mode = set::MODE.of(&key("mode"), raw.mode.as_deref(), problems);
+    let output = set::OUTPUT.of(&key("output"), raw.output.as_deref(), problems);
+    let max_tokens = set::MAX_TOKENS.of(&key("max_tokens"), raw.max_tokens, problems);
     Some(PromptConfig {
         examples: examples(raw, base, key, problems),
         mode: mode?,
-        probabilities: raw.probabilities.unwrap_or(false),
+        probabilities: raw.probabilities.unwrap_or(set::PROBABILITIES),
         system: raw.system.take(),
         user: raw.user.take(),
         output: output?,
-        logprobs: raw.logprobs.unwrap_or(false),
+        logprobs: raw.logprobs.unwrap_or(set::LOGPROBS),
         draws,
         temperature,
         max_tokens,
@@ -375,9 +372,8 @@ fn prompt(raw: &mut RawTeacher, base: &Path, key: Key, problems: &mut Problems) 
 
 /// Few-shot examples, where there is a file of them.
 fn examples(raw: &mut RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<ExamplesConfig> {
-    let ways = [("fixed", Choose::Fixed), ("nearest", Choose::Nearest)];
-    let choose = one_of(&key("choose"), raw.choose.as_deref().unwrap_or("fixed"), &ways, problems);
-    let shots = number(&key("shots"), raw.shots, 10, 1..=64, problems);
+    let choose = set::CHOOSE.of(&key("choose"), raw.choose.as_deref(), problems);
+    let shots = set::SHOTS.of(&key("shots"), raw.shots, problems);
     let Some(path) = raw.examples.take() else {
         for (name, given) in [("choose", raw.choose.is_some()), ("shots", raw.shots.is_some())] {
             if given {
@@ -391,18 +387,22 @@ fn examples(raw: &mut RawTeacher, base: &Path, key: Key, problems: &mut Problems
 
 /// How fast it is asked. `max_tokens` is the least that tokens per minute can be: less, and no request would ever fit.
 fn limits(raw: &RawTeacher, max_tokens: u32, key: Key, problems: &mut Problems) -> LimitsConfig {
-    let max_in_flight = number(&key("max_in_flight"), raw.max_in_flight, 16, 1..=4096, problems);
-    let give_up = number(&key("give_up_after_s"), raw.give_up_after_s, 300.0, 0.0..=1e6, problems);
+    let max_in_flight = set::MAX_IN_FLIGHT.of(&key("max_in_flight"), raw.max_in_flight, problems);
+    let give_up = set::GIVE_UP_AFTER_S.of(&key("give_up_after_s"), raw.give_up_after_s, problems);
     LimitsConfig {
         requests_per_minute: raw
             .requests_per_minute
-            .map(|rpm| number(&key("requests_per_minute"), Some(rpm), rpm, 1..=u32::MAX, problems)),
+            .map(|rpm| set::REQUESTS_PER_MINUTE.of(&key("requests_per_minute"), Some(rpm), problems)),
         tokens_per_minute: raw
             .tokens_per_minute
             .map(|tpm| number(&key("tokens_per_minute"), Some(tpm), tpm, max_tokens..=u32::MAX, problems)),
         max_in_flight,
-        min_in_flight: number(&key("min_in_flight"), raw.min_in_flight, 1, 1..=max_in_flight, problems),
-        max_retries: raw.max_retries.unwrap_or(5),
+        min_in_flight: set::Bounds { max: max_in_flight, ..set::MIN_IN_FLIGHT }.of(
+            &key("min_in_flight"),
+            raw.min_in_flight,
+            problems,
+        ),
+        max_retries: raw.max_retries.unwrap_or(set::MAX_RETRIES),
         give_up_after: Duration::from_secs_f64(give_up),
     }
 }
@@ -421,6 +421,6 @@ fn price(raw: RawPrice, key: Key, problems: &mut Problems) -> Option<Price> {
         input: input?,
         cached_input: cached.or(input)?,
         output: output?,
-        batch_share: share.unwrap_or(Decimal::ONE),
+        batch_share: share.unwrap_or(Decimal::from(set::BATCH_SHARE)),
     })
 }

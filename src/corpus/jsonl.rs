@@ -1,166 +1,75 @@
 //! A corpus of one JSON object a line.
 //!
-//! Nothing of a line but text and id is kept. Blank lines are no rows; every other line is one, good or bad, and its
-//! number is that in the file, so that a person finds it with an editor.
+//! Blank lines are no rows; every other line is one, good or bad, and its number is that in the file, so that a person
+//! finds it with an editor.
 
-use std::io::BufRead;
 use std::path::PathBuf;
 
-use serde_json::{Map, Value};
+use super::input::Input;
+use super::json;
+use super::record::{Fields, Reader, Record, Wanted, broken};
+use super::rows::Limits;
+use crate::base::lines::{Lines, Raw};
+use crate::error::Result;
 
-use super::{Corpus, Row, Settings, file_name, id_of};
-use crate::base::lines::{Line, Lines};
-use crate::config::CorpusConfig;
-use crate::domain::sample::Sample;
-use crate::error::{Error, Result};
-
-/// Fields of a row that are named where the one of the text is missing.
-const NAMED_FIELDS: usize = 12;
-
-/// See the module. Holds one line at a time, which is no longer than `max_line_bytes`.
+/// See the module. Holds one line at a time, which is no longer than is allowed.
 pub(super) struct Jsonl {
-    lines: Lines<Box<dyn BufRead + Send>>,
+    lines: Lines<Input>,
     /// For messages; the input may be a pipe.
     path: PathBuf,
-    text_field: String,
-    id_field: String,
-    max_line_bytes: usize,
-    /// What these settings are called where they were typed.
-    settings: Settings,
+    wanted: Wanted,
+    limits: Limits,
+    /// The line that was given last, where a message may need it.
+    last: String,
 }
 
 impl Jsonl {
-    /// Reads `input`, of which `config` tells what it is.
-    pub(super) fn read(input: Box<dyn BufRead + Send>, config: &CorpusConfig, settings: Settings) -> Self {
-        Self {
-            lines: Lines::new(input, config.max_line_bytes),
-            path: config.path.clone(),
-            text_field: config.text_field.clone(),
-            id_field: config.id_field.clone(),
-            max_line_bytes: config.max_line_bytes,
-            settings,
-        }
-    }
-
-    /// The sample in a line, or why there is none, as the end of a sentence that the line begins.
-    fn sample(&self, line: &str) -> Result<Sample, String> {
-        let mut object: Map<String, Value> = serde_json::from_str(line).map_err(|error| not_an_object(&error))?;
-        // As it is, spaces included: the text is hashed into keys, and answers are stored under those.
-        let text = match object.remove(&self.text_field) {
-            Some(Value::String(text)) if !text.trim().is_empty() => text,
-            Some(Value::String(_)) => return Err(format!("the field {:?} is empty", self.text_field)),
-            Some(_) => return Err(format!("the field {:?} is no string", self.text_field)),
-            None => return Err(self.without_text(&object)),
-        };
-        let id = id_of(&self.id_field, object.remove(&self.id_field), Some(&text))?;
-        Ok(Sample { id, text })
-    }
-
-    /// Mostly the field has another name: so those that are there are named, and where to say which it is.
-    fn without_text(&self, object: &Map<String, Value>) -> String {
-        let mut fields: Vec<&str> = object.keys().map(String::as_str).take(NAMED_FIELDS).collect();
-        if object.len() > fields.len() {
-            fields.push("...");
-        }
-        let has = if fields.is_empty() { "nothing".to_owned() } else { fields.join(", ") };
-        format!(
-            "has no field {:?}, it has {has}: set {} to the field of the text",
-            self.text_field, self.settings.text_field
-        )
-    }
-
-    /// The line itself was passed over without being held.
-    fn too_long(&self) -> String {
-        let setting = self.settings.max_line_bytes.map(|name| format!(" ({name})")).unwrap_or_default();
-        format!("is longer than {} bytes{setting}", self.max_line_bytes)
+    /// Reads `input`, which is called `path` in errors.
+    pub(super) fn read(input: Input, path: PathBuf, wanted: Wanted, limits: Limits) -> Self {
+        Self { lines: Lines::new(input, limits.max_bytes), path, wanted, limits, last: String::new() }
     }
 }
 
-/// serde_json counts lines too, of which there is one here: its "line 1" beside the corpus' own line would confuse.
-fn not_an_object(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    let what = message.split(" at line ").next().unwrap_or_default();
-    format!("is not a JSON object: {what} (column {})", error.column())
+/// The line as text; `None` for a blank one.
+pub(super) fn text_of<'a>(raw: Raw<'a>, limits: &Limits) -> Option<Result<&'a str, String>> {
+    match raw {
+        Raw::Bytes(bytes) => limits
+            .text(bytes)
+            .map_or_else(|error| Some(Err(error)), |text| (!text.trim().is_empty()).then_some(Ok(text))),
+        Raw::TooLong => Some(Err(limits.too_long.clone())),
+    }
 }
 
-impl Corpus for Jsonl {
-    fn name(&self) -> String {
-        file_name(&self.path)
-    }
+/// Whether a line is no row.
+pub(super) fn is_blank(raw: &Raw<'_>) -> bool {
+    matches!(raw, Raw::Bytes(bytes) if bytes.trim_ascii().is_empty())
+}
 
-    fn next_row(&mut self) -> Result<Option<Row>> {
+impl Reader for Jsonl {
+    fn next(&mut self) -> Result<Option<Record>> {
         loop {
-            // A file that cannot be read any further ends the run; a line that cannot be used does not.
-            let next = self.lines.next_line().map_err(|source| Error::Input {
-                what: "corpus",
-                path: self.path.clone(),
-                source,
-            })?;
-            let Some((line, content)) = next else {
-                return Ok(None);
-            };
-            let sample = match content {
-                Line::Text(text) if text.trim().is_empty() => continue,
-                Line::Text(text) => self.sample(&text),
-                Line::NotUtf8(at) => Err(format!("is not UTF-8 (byte {at})")),
-                Line::TooLong => Err(self.too_long()),
-            };
-            return Ok(Some(Row { line, sample }));
+            let place = self.lines.number() + 1;
+            let next = self.lines.next_raw().map_err(|error| broken(&self.path, "line", place, &error))?;
+            let Some((place, raw)) = next else { return Ok(None) };
+            // To be counted, a line need not be looked into.
+            if self.wanted == Wanted::Nothing && !is_blank(&raw) {
+                return Ok(Some(Record { place, fields: Ok(Fields::default()) }));
+            }
+            let Some(text) = text_of(raw, &self.limits) else { continue };
+            let fields: Result<Fields, String> = text.and_then(|text| {
+                let fields = json::parse(text, &self.wanted)?;
+                if let Wanted::Columns(wanted) = &self.wanted
+                    && wanted.iter().any(|name| fields.get(name).is_none())
+                {
+                    text.clone_into(&mut self.last);
+                }
+                Ok(fields)
+            });
+            return Ok(Some(Record { place, fields }));
         }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::sample::TextHash;
-
-    fn read(content: &[u8]) -> Vec<Row> {
-        let config = CorpusConfig {
-            path: "pool.jsonl".into(),
-            text_field: "text".into(),
-            id_field: "id".into(),
-            max_line_bytes: 60,
-        };
-        let mut corpus =
-            Jsonl::read(Box::new(std::io::Cursor::new(content.to_vec())), &config, Settings::CONFIGURATION);
-        std::iter::from_fn(|| corpus.next_row().unwrap()).collect()
-    }
-
-    #[test]
-    fn a_row_is_a_sample_or_a_reason() {
-        let long = format!("{{\"text\": \"{}\"}}\n", "x".repeat(80));
-        let content = [
-            b"{\"id\": \"a\", \"text\": \"one\"}\n{\"id\": 7, \"text\": \"two\", \"more\": [1]}\n\n{\"text\": \"three\"}\n".as_slice(),
-            b"{\"id\": \"b\"}\nnot json\n{\"text\": \" \"}\n\"text\"\n{\"text\": \"\xff\"}\n{\"id\": 1.5, \"text\": \"x\"}\n",
-            long.as_bytes(),
-            b"{\"id\": \"last\", \"text\": \"no line feed\"}",
-        ]
-        .concat();
-        let rows = read(&content);
-        let seen: Vec<(u64, String)> = rows
-            .into_iter()
-            .map(|row| {
-                (row.line, row.sample.map_or_else(|reason| reason, |sample| format!("{}={}", sample.id, sample.text)))
-            })
-            .collect();
-        let hash = TextHash::of("three").to_hex();
-        for ((line, seen), (expected_line, expected)) in seen.iter().zip([
-            (1, "a=one"),
-            (2, "7=two"),
-            (4, &format!("{hash}=three")),
-            (5, "has no field \"text\", it has id: set corpus.text_field"),
-            (6, "is not a JSON object: expected ident (column 2)"),
-            (7, "the field \"text\" is empty"),
-            (8, "is not a JSON object"),
-            (9, "is not UTF-8"),
-            (10, "the field \"id\" is neither"),
-            (11, "is longer than 60 bytes (corpus.max_line_bytes)"),
-            (12, "last=no line feed"),
-        ]) {
-            assert_eq!(*line, expected_line);
-            assert!(seen.starts_with(expected), "line {line}: {seen}");
-        }
-        assert_eq!(seen.len(), 11);
+    fn names(&self) -> Vec<String> {
+        json::names(&self.last)
     }
 }

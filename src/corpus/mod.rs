@@ -1,28 +1,54 @@
 //! The corpus: a stream of rows, read one at a time, never loaded whole.
 //!
-//! Formats are siblings of `jsonl`; each gives [`Corpus`]. A row that cannot be used is a value, not an error; a corpus
-//! that begins with such rows alone is an error, which says what the file is instead.
+//! From the outside in: `files` (which ones, one after the other) or `stdin`; `sound` (a look at the first rows); `rows` (which
+//! format, and what reads it); `input` (decompressed and decoded); the formats, each a `Reader` of [`Record`]s; and `text`, what
+//! of a record is text and id. A row that cannot be used is a value, not an error; a file that begins with such rows alone is
+//! an error, which says what the file is instead.
 
+mod cells;
+mod elements;
 mod file;
+mod files;
 mod id;
+mod input;
+mod json;
 mod jsonl;
-mod plain;
+mod lines;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod record;
+mod rows;
 mod samples;
+#[cfg(feature = "parquet")]
+mod scratch;
 mod sniff;
 mod sound;
+mod source;
+mod spool;
+mod stdin;
+mod stream;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+#[cfg(feature = "parquet")]
+mod values;
 
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
+use std::sync::Arc;
 
+pub(crate) use files::files;
 pub(crate) use id::id_of;
+pub(crate) use record::{Fields, Record, Records};
 pub use samples::Samples;
+pub(crate) use text::SampleOf;
 
-use crate::config::CorpusConfig;
+use crate::config::{CorpusConfig, SPOOL};
 use crate::domain::sample::Sample;
 use crate::error::{Error, Result};
-
-/// Bytes that are read at once; what a file is, is told by the first of them.
-const BUFFER: usize = 64 << 10;
+use files::{FileRecords, Files};
+use record::Wanted;
 
 /// One row of a corpus.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,9 +99,20 @@ pub trait Corpus: Send {
     /// An error ends the run: the source itself failed, or is no corpus. A row that cannot be used is no error.
     fn next_row(&mut self) -> Result<Option<Row>>;
 
-    /// What it is called where a bad row of it is spoken of: the name of a file, a table.
+    /// What is called by its place where a bad row is spoken of, the one that was given last: the name of a file, a table.
     fn name(&self) -> String {
         "corpus".to_owned()
+    }
+
+    /// Takes what tells whether the run is to end. A corpus that may have to wait long for a row, of a pipe or a queue, asks it
+    /// now and then, and gives no more rows then: what the run is to read is known the next time.
+    fn until(&mut self, ends: Arc<dyn Fn() -> bool + Send + Sync>) {
+        let _ = ends;
+    }
+
+    /// Whether the next row is still to come, of a pipe or a queue: then those before it are not kept back for it.
+    fn is_waiting(&mut self) -> bool {
+        false
     }
 }
 
@@ -87,117 +124,148 @@ impl<C: Corpus + ?Sized> Corpus for Box<C> {
     fn name(&self) -> String {
         (**self).name()
     }
+
+    fn until(&mut self, ends: Arc<dyn Fn() -> bool + Send + Sync>) {
+        (**self).until(ends);
+    }
+
+    fn is_waiting(&mut self) -> bool {
+        (**self).is_waiting()
+    }
 }
 
 /// What settings are called where they were typed, for messages about rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
+    /// What is read, as errors call it.
+    pub what: &'static str,
     /// The one that names the field of the text.
     pub text_field: &'static str,
+    /// The one that has the template of the text.
+    pub text: &'static str,
+    /// The one that names the format, with what stands before its value.
+    pub format: &'static str,
     /// The one that bounds a line, if it can be set.
     pub max_line_bytes: Option<&'static str>,
+    /// Whether it is read once alone, and may be a pipe.
+    pub once: bool,
+    /// Whether a plain line has its number for an id; else it goes by its hash.
+    pub line_numbers: bool,
 }
 
 impl Settings {
     /// Keys of the configuration.
-    pub const CONFIGURATION: Self =
-        Self { text_field: "corpus.text_field", max_line_bytes: Some("corpus.max_line_bytes") };
+    pub const CONFIGURATION: Self = Self {
+        what: "corpus",
+        text_field: "corpus.text_field",
+        text: "corpus.text",
+        format: "corpus.format",
+        max_line_bytes: Some("corpus.max_line_bytes"),
+        once: false,
+        line_numbers: false,
+    };
+
+    /// Of a file that is what it is: it has no settings.
+    pub(crate) const FILE: Self =
+        Self { text: "the template", format: "its format", max_line_bytes: None, once: true, ..Self::CONFIGURATION };
 }
 
-/// What a file is called where a row of it is spoken of.
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
-}
-
-/// Opens the configured corpus and reads its first rows: an empty one, or one of another format, is an error. The rows
-/// that were read for that come again as the first ones.
+/// Opens the configured corpus and reads the first rows of its files: an empty one, or one of another format, is an error. The
+/// rows that were read for that come again as the first ones.
 ///
 /// # Errors
 ///
-/// [`Error::Input`] where the file cannot be read; [`Error::Unfit`] where it is no file, is empty, or none of its first
-/// rows is of use, with what it is instead and the command that converts it.
+/// [`Error::Input`] where a file cannot be read; [`Error::Unfit`] where it is no file, is empty, or none of its first rows is of
+/// use, with what it is instead and what to do.
+///
+/// Of standard input it reads what a run has kept, and takes nothing: only a run does that.
 pub fn open(config: &CorpusConfig) -> Result<Box<dyn Corpus>> {
-    let file = file::open(&config.path)?;
-    let mut corpus = jsonl(Box::new(BufReader::with_capacity(BUFFER, file)), config, Settings::CONFIGURATION)?;
-    if !corpus.begin()? {
-        let message = "is empty: write one {\"id\": \"..\", \"text\": \"..\"} a line into it".to_owned();
-        return Err(Error::Unfit { path: config.path.clone(), message });
-    }
-    Ok(Box::new(corpus))
+    Ok(Box::new(Files::open(config, Settings::CONFIGURATION, files(config)?)?))
 }
 
-/// Rows of JSON objects from any input; `config.path` is its name in errors, and `settings` those of `config`.
-/// Unlike [`open`] it does not read ahead: the first call of `next_row` says whether the input is of use.
+/// As [`open`], for a run in the directory `dir`, which is to be this process' alone before the first row is asked for: what
+/// comes from standard input is kept there.
 ///
 /// # Errors
 ///
-/// [`Error::Input`] where its first bytes cannot be read.
-pub fn read_jsonl(
+/// Those of [`open`]; for standard input [`Error::Unfit`] where that is a terminal.
+pub(crate) fn open_for_run(config: &CorpusConfig, dir: &Path) -> Result<Box<dyn Corpus>> {
+    if !config.is_stdin() {
+        return open(config);
+    }
+    let (settings, spool) = (Settings::CONFIGURATION, dir.join(SPOOL));
+    Ok(Box::new(stdin::Stdin::open(config, spool, settings, maker(config, settings)?)?))
+}
+
+/// Rows from any input; it is called `path`, and `settings` are those of `config`. Unlike [`open`] it does not look at the first
+/// rows: the first call of `next_row` says whether the input is of use.
+///
+/// # Errors
+///
+/// [`Error::Input`] where its first bytes cannot be read; [`Error::Unfit`] where they are those of no corpus.
+pub fn read(
     input: Box<dyn BufRead + Send>,
+    path: &Path,
     config: &CorpusConfig,
     settings: Settings,
 ) -> Result<Box<dyn Corpus>> {
-    Ok(Box::new(jsonl(input, config, settings)?))
+    let sample_of = maker(config, settings)?;
+    let opened = rows::read(input, path, false, config, settings, &sample_of.wanted())?;
+    Ok(Box::new(opened.sound(path, sample_of)))
 }
 
-/// One text a line, from any input that is called `path` in errors. The id is the line's number.
+/// As [`read`], of the file at `path`, which may be a pipe too.
 ///
 /// # Errors
 ///
-/// [`Error::Input`] where its first bytes cannot be read.
-pub fn read_lines(mut input: Box<dyn BufRead + Send>, path: &Path, max_line_bytes: usize) -> Result<Box<dyn Corpus>> {
-    // Of text, any is right.
-    let kind = looks_like(&mut input, path)?.filter(|kind| kind.is_certain() && *kind != sniff::Kind::Array);
-    let rows = Box::new(plain::Plain::read(input, path, max_line_bytes));
-    Ok(Box::new(sound::Sound::new(rows, path.to_owned(), "text".to_owned(), kind)))
+/// Those of [`read`].
+pub fn read_file(path: &Path, config: &CorpusConfig, settings: Settings) -> Result<Box<dyn Corpus>> {
+    let sample_of = maker(config, settings)?;
+    let opened = rows::open(path, config, settings, &sample_of.wanted())?;
+    Ok(Box::new(opened.sound(path, sample_of)))
 }
 
-/// The rows of JSON objects, and what to say where none of the first is of use.
-fn jsonl(mut input: Box<dyn BufRead + Send>, config: &CorpusConfig, settings: Settings) -> Result<sound::Sound> {
-    let kind = looks_like(&mut input, &config.path)?;
-    let rows = Box::new(jsonl::Jsonl::read(input, config, settings));
-    Ok(sound::Sound::new(rows, config.path.clone(), config.text_field.clone(), kind))
+/// What makes samples of a corpus' rows.
+///
+/// # Errors
+///
+/// [`Error::Unfit`] where its template is none.
+pub(crate) fn maker(config: &CorpusConfig, settings: Settings) -> Result<Arc<SampleOf>> {
+    let made = SampleOf::new(config, settings);
+    made.map(Arc::new).map_err(|message| Error::Unfit { path: config.shown().into(), message })
 }
 
-/// What `input` looks like, if not JSONL; nothing is taken from it. By what its buffer holds after one read, which of a
-/// pipe may be little.
-fn looks_like(input: &mut dyn BufRead, path: &Path) -> Result<Option<sniff::Kind>> {
-    let head = input.fill_buf().map_err(|source| Error::Input { what: "corpus", path: path.to_owned(), source })?;
-    Ok(sniff::Kind::of(head))
+/// The rows of a corpus with all their columns: for joining them with a run's labels, and for looking at a corpus.
+///
+/// # Errors
+///
+/// [`Error::Input`] where a file cannot be read, [`Error::Unfit`] where one is in no format that is known.
+pub(crate) fn records(config: &CorpusConfig) -> Result<Box<dyn Records>> {
+    records_of(config, Settings::CONFIGURATION)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// As [`records`], of a file that is none of a corpus; `settings` say what it is.
+pub(crate) fn records_of(config: &CorpusConfig, settings: Settings) -> Result<Box<dyn Records>> {
+    Ok(Box::new(FileRecords::new(config, settings, Wanted::All, files(config)?)))
+}
 
-    fn config(path: &Path) -> CorpusConfig {
-        CorpusConfig { path: path.into(), text_field: "text".into(), id_field: "id".into(), max_line_bytes: 1 << 10 }
+/// How many rows a corpus has, good and bad, counted as fast as its format allows; `None` where `stop` said to stop, and of
+/// standard input. For who shows how far a run is, on a thread of its own.
+///
+/// # Errors
+///
+/// [`Error::Input`] where a file cannot be read.
+pub fn count(config: &CorpusConfig, stop: &dyn Fn() -> bool) -> Result<Option<u64>> {
+    // How much is still to come nobody knows.
+    if config.is_stdin() {
+        return Ok(None);
     }
-
-    #[test]
-    fn what_is_no_file_or_holds_nothing_is_refused_when_it_is_opened() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pool.jsonl");
-        let refused = |path: &Path| open(&config(path)).err().unwrap().to_string();
-        assert!(refused(&path).contains("check the path"));
-        assert!(refused(folder.path()).contains("is a folder"));
-        assert!(refused(Path::new("/dev/null")).contains("is a device"));
-        std::fs::write(&path, " \n\n").unwrap();
-        assert!(refused(&path).contains("is empty"));
-        std::fs::write(&path, "id,text\n1,a\n").unwrap();
-        assert!(refused(&path).contains("is CSV with the columns id, text"));
-        std::fs::write(&path, "{\"text\": \"a\"}\n").unwrap();
-        assert!(open(&config(&path)).unwrap().next_row().unwrap().is_some());
-    }
-
-    #[test]
-    fn any_text_is_good_as_lines() {
-        let lines = |text: &'static str| read_lines(Box::new(text.as_bytes()), Path::new("in"), 99).unwrap().next_row();
-        for text in ["id,text\n", "[\"a\"\n", "\"a\"\n", "{\n"] {
-            assert!(lines(text).unwrap().unwrap().sample.is_ok(), "{text:?}");
+    let mut rows = 0;
+    for file in files(config)? {
+        match rows::count(&file, config, stop)? {
+            Some(more) => rows += more,
+            None => return Ok(None),
         }
-        assert!(lines("\u{1f}\u{8b}").is_ok());
-        assert!(lines("BZh9").is_err());
-        assert!(lines("").unwrap().is_none());
     }
+    Ok(Some(rows))
 }

@@ -3,9 +3,8 @@
 //! Without this, a file of another format would be a million bad rows and a run that is "complete".
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::sniff::Kind;
 use super::{Corpus, Row};
 use crate::error::{Error, Result};
 
@@ -19,27 +18,35 @@ pub(super) struct Sound {
     /// What is read, whatever its format.
     rows: Box<dyn Corpus>,
     path: PathBuf,
-    /// Named in the command that converts the file.
-    text_field: String,
-    /// What the file looks like, if not JSONL.
-    kind: Option<Kind>,
+    look: Look,
     /// Rows that were read to see whether any is good.
     ahead: VecDeque<Row>,
     has_begun: bool,
 }
 
+/// What was seen of a file before its rows.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    /// Why none of its rows can be good.
+    pub(super) lacks: Option<String>,
+    /// What it is instead, where it does not look like what it is read as.
+    pub(super) advice: Option<String>,
+    /// Whether the places of rows are lines.
+    pub(super) has_lines: bool,
+}
+
 impl Sound {
-    /// `kind` is what the file at `path` looks like, where that is not what `rows` reads.
-    pub(super) fn new(rows: Box<dyn Corpus>, path: PathBuf, text_field: String, kind: Option<Kind>) -> Self {
-        Self { rows, path, text_field, kind, ahead: VecDeque::new(), has_begun: false }
+    /// Reads `rows`, which are those of the file at `path`.
+    pub(super) fn new(rows: Box<dyn Corpus>, path: &Path, look: Look) -> Self {
+        Self { rows, path: path.to_owned(), look, ahead: VecDeque::new(), has_begun: false }
     }
 
     /// Reads up to the first good row. Gives whether there is any row at all.
     pub(super) fn begin(&mut self) -> Result<bool> {
         self.has_begun = true;
-        // Not a row of it is read: a compressed file may be one line of a gigabyte.
-        if let Some(kind) = self.kind.as_ref().filter(|kind| kind.is_certain()) {
-            return Err(self.refused(kind.advice(&self.path, &self.text_field)));
+        if let Some(lacks) = self.look.lacks.take() {
+            let advice = self.look.advice.take();
+            return Err(self.refused(advice.unwrap_or_else(|| format!("has {lacks}"))));
         }
         while self.ahead.len() < MOST_BAD {
             let Some(row) = self.rows.next_row()? else { break };
@@ -53,10 +60,8 @@ impl Sound {
             return Ok(false);
         }
         // What the file is says more than what is wrong with each of its lines.
-        Err(self.refused(match &self.kind {
-            Some(kind) => kind.advice(&self.path, &self.text_field),
-            None => self.reasons(),
-        }))
+        let advice = self.look.advice.take();
+        Err(self.refused(advice.unwrap_or_else(|| self.reasons())))
     }
 
     /// What is wrong with the first rows: a few different reasons, each with the first line that has it.
@@ -70,7 +75,8 @@ impl Sound {
                 && told.len() < REASONS
                 && !told.contains(&reason)
             {
-                message.push_str(&format!("\n  line {line} {reason}"));
+                let unit = if self.look.has_lines { "line" } else { "row" };
+                message.push_str(&format!("\n  {unit} {line} {reason}"));
                 told.push(reason);
             }
         }
@@ -118,7 +124,7 @@ mod tests {
         let bad = reasons.iter().map(|&reason| Err(reason.to_owned()));
         let good = good.then(|| Ok(Sample { id: SampleId("a".into()), text: "b".into() }));
         let rows = bad.chain(good).zip(1..).map(|(sample, line)| Row { line, sample }).collect();
-        Sound::new(Box::new(Fixed(rows)), "pool.jsonl".into(), "text".into(), None)
+        Sound::new(Box::new(Fixed(rows)), Path::new("pool.jsonl"), Look { has_lines: true, ..Look::default() })
     }
 
     #[test]

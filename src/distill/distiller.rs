@@ -18,12 +18,14 @@ use futures::executor::block_on;
 use super::checkpoints::{Keeper, Loaded, State, Work};
 use super::memory::{self, Item};
 use super::refinery::{Evidence, Refinery};
+use crate::base::text::prefix;
 use crate::config::DistillConfig;
 use crate::domain::event::StoredEvent;
 use crate::domain::input::Input;
 use crate::domain::label::LabelId;
-use crate::domain::progress::Progress;
+use crate::domain::progress::{NEWEST, Progress};
 use crate::domain::sample::{Position, SampleId};
+use crate::domain::status::NewLabel;
 use crate::error::{Error, Result};
 use crate::store::{AskedSample, Labelled, Store};
 use crate::student::{Encoded, Rows, Student, argmax};
@@ -37,6 +39,8 @@ const OUTBOX: usize = 256;
 /// Samples that the refinery learns from, at most: enough for its few numbers, and a bound on what a fit costs with a
 /// large memory.
 const EVIDENCE: usize = 8192;
+/// Bytes of a text that are shown with its label, at most: a line of a wide terminal.
+const SHOWN: usize = 160;
 
 /// Makes a refinery that knows nothing yet, for so many labels.
 pub(crate) type NewRefinery = Arc<dyn Fn(usize) -> Box<dyn Refinery> + Send + Sync>;
@@ -86,6 +90,8 @@ pub(super) struct Distiller {
     pub(super) block: Vec<Arc<Item>>,
     /// Events that the store was not given yet, the last `outbox.len()` before the state's offset.
     outbox: Vec<Labelled>,
+    /// The latest labels, to be shown; nothing depends on them.
+    newest: VecDeque<(NewLabel, u16)>,
 }
 
 /// An event of the input log, ready to be taken in.
@@ -143,6 +149,7 @@ impl Distiller {
             ahead: VecDeque::new(),
             block: Vec::new(),
             outbox: Vec::new(),
+            newest: VecDeque::new(),
         };
         distiller.show();
         Ok((distiller, unusable))
@@ -189,7 +196,8 @@ impl Distiller {
     pub(super) fn item(&self, sample: AskedSample) -> Arc<Item> {
         let AskedSample { position, sample, candidates } = sample;
         let fold = usize::try_from(position % u64::from(self.config.folds)).unwrap_or(0);
-        Arc::new(Item { position, encoded: self.student.encode(&sample.text), id: sample.id, candidates, fold })
+        let (encoded, shown) = (self.student.encode(&sample.text), prefix(&sample.text, SHOWN).into());
+        Arc::new(Item { position, encoded, shown, id: sample.id, candidates, fold })
     }
 
     /// Events of the input log that are taken in.
@@ -303,10 +311,21 @@ impl Distiller {
             is_final: last,
             previous: previous.map(|(offset, _)| offset),
         };
+        self.note_newest(item, &event);
         let (id, candidates): (SampleId, _) = (item.id.clone(), item.candidates.labels().to_vec());
         self.outbox.push(Labelled { event, margin, id, candidates });
         self.state.offset += 1;
         if self.outbox.len() >= OUTBOX { self.flush() } else { Ok(()) }
+    }
+
+    /// Remembers what to show of an event.
+    fn note_newest(&mut self, item: &Item, event: &StoredEvent) {
+        if self.newest.len() == NEWEST {
+            self.newest.pop_front();
+        }
+        let (id, text) = (item.id.0.clone(), item.shown.to_string());
+        let confidence = f64::from(event.confidence);
+        self.newest.push_back((NewLabel { id, text, label: String::new(), confidence }, event.label.0));
     }
 
     /// Hands events to the store. Accepted when it returns, not yet stored or durable; an error of the store may come
@@ -317,6 +336,7 @@ impl Distiller {
             return Ok(());
         }
         let events = std::mem::take(&mut self.outbox);
+        self.progress.labelled(self.newest.drain(..));
         block_on(self.store.events.append(self.state.offset - events.len() as u64, events))
     }
 
@@ -371,6 +391,8 @@ impl Distiller {
     /// [`Error::Interrupted`] after the checkpoint of a stop; those of the checkpoint.
     pub(super) fn boundary(&mut self) -> Result<()> {
         self.boundary = self.state.clone();
+        // Passes hand over no events, so nothing else would tell how far they are.
+        self.show();
         if (self.stopping)() {
             self.checkpoint()?;
             return Err(Error::Interrupted);

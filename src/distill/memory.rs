@@ -18,6 +18,8 @@ use crate::student::{Encoded, Fold};
 pub(super) struct Item {
     pub(super) position: Position,
     pub(super) id: SampleId,
+    /// How the text begins, to be shown with its label.
+    pub(super) shown: Box<str>,
     /// The text as the student reads it; the text itself is not kept.
     pub(super) encoded: Encoded,
     pub(super) candidates: CandidateSet,

@@ -114,6 +114,8 @@ pub struct Answer {
     /// sums of it are held against a cap.
     #[serde(with = "rust_decimal::serde::str_option")]
     pub cost: Option<Decimal>,
+    /// Seconds from sending the request to having the whole reply; none where there was no request.
+    pub seconds: Option<f64>,
     /// What is wrong with the reply, when it is empty or parts of it were dropped.
     pub problem: Option<Problem>,
 }

@@ -7,3 +7,4 @@ pub(crate) mod input;
 pub(crate) mod label;
 pub(crate) mod progress;
 pub(crate) mod sample;
+pub(crate) mod status;

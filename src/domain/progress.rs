@@ -1,15 +1,20 @@
-//! Counters of a live run, shared by all stages and read by whoever shows them.
+//! Counters of a live run, shared by all stages and read by whoever shows them; [`Status`] is all of them at one moment.
 //!
 //! Each is atomic by itself and none is in step with another: they are for people, and nothing decides by them.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::status::{NewLabel, Pause, Status};
+
 /// What a run is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Reading, asking, labelling.
@@ -61,9 +66,46 @@ impl Counter {
     }
 }
 
+/// One more of something, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Counted<'a>(&'a Counter);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.take_one();
+    }
+}
+
+/// Labels that are shown as the newest ones.
+pub(crate) const NEWEST: usize = 3;
+
+/// What a run is about; it does not change while it goes on.
+#[derive(Debug, Default)]
+pub(crate) struct About {
+    /// Names of the task's labels, in their order.
+    pub(crate) labels: Vec<String>,
+    /// Passes over the memory at the corpus' end, at most.
+    pub(crate) max_passes: u32,
+    /// What it may cost.
+    pub(crate) max_cost: Option<Decimal>,
+}
+
+/// What is no counter.
+#[derive(Debug, Default)]
+struct Shown {
+    /// When this process began.
+    began: Option<Instant>,
+    /// Until when nothing is sent, and why.
+    pause: Option<(Instant, String)>,
+    /// The last is the newest; labels by their number.
+    newest: Vec<(NewLabel, u16)>,
+}
+
 /// The counters.
 #[derive(Debug, Default)]
 pub struct Progress {
+    /// Rows of the corpus as they were counted beside the run; 0 as long as that is not known.
+    pub total: Counter,
     /// Rows read from the corpus by this process, blank lines apart.
     pub rows: Counter,
     /// Of those, rows that are not known yet: passed on to be answered.
@@ -78,8 +120,15 @@ pub struct Progress {
     pub failed: Counter,
     /// Samples that a teacher could not be made to answer, by this process.
     pub unanswered: Counter,
-    /// Requests to teachers by this process.
+    /// New samples whose question has ended in this process, with an answer or without: they are placed as soon as those
+    /// before them are.
+    pub answered: Counter,
+    /// Questions put to teachers by this process, second tries included.
     pub asked: Counter,
+    /// Requests that were sent and not answered yet.
+    pub in_flight: Counter,
+    /// Requests that had to be sent again, by this process.
+    pub retries: Counter,
     /// Samples that the student has taken in.
     pub consumed: Counter,
     /// Label events written, by this and earlier processes.
@@ -90,6 +139,12 @@ pub struct Progress {
     pub pass: Counter,
     /// What answers cost so far, by this and earlier processes, in billionths.
     pub billionths: Counter,
+    /// Of that, by earlier processes.
+    pub billionths_before: Counter,
+    /// What requests of unknown outcome may have cost on top, in billionths.
+    pub unknown_billionths: Counter,
+    about: OnceLock<About>,
+    shown: Mutex<Shown>,
     /// Its place in `PHASES`.
     phase: AtomicU8,
 }
@@ -105,8 +160,9 @@ impl Progress {
     /// `events` label events. Cost begins at 0 too: whoever begins adds what is on record.
     pub(crate) fn begin(&self, placed: u64, failed: u64, events: u64) {
         // Those of this process: a run that begins once more, with caches made anew, counts anew.
-        let own = [&self.rows, &self.new_rows, &self.bad_rows, &self.unanswered, &self.billionths];
+        let own = [&self.rows, &self.new_rows, &self.bad_rows, &self.answered, &self.unanswered, &self.billionths];
         own.into_iter().for_each(|counter| counter.set(0));
+        self.shown().began = Some(Instant::now());
         self.set_phase(Phase::Annotating);
         self.failed.set(failed);
         self.placed.set(placed);
@@ -120,58 +176,168 @@ impl Progress {
         self.phase.store(number.unwrap_or_default(), Ordering::Relaxed);
     }
 
+    /// Says what the run is about. Once: a run that begins once more is about the same.
+    pub(crate) fn describe(&self, about: About) {
+        let _ = self.about.set(about);
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A request is on its way, until what this gives is dropped.
+    pub(crate) fn fly(&self) -> Counted<'_> {
+        self.in_flight.add(1);
+        Counted(&self.in_flight)
+    }
+
+    /// Nothing is sent for `length`, for this reason. Of several pauses, the one that ends last counts.
+    pub(crate) fn pause(&self, length: Duration, why: impl FnOnce() -> String) {
+        let until = Instant::now() + length;
+        let mut shown = self.shown();
+        if shown.pause.as_ref().is_none_or(|(other, _)| *other < until) {
+            shown.pause = Some((until, why()));
+        }
+    }
+
+    /// A label was given: `label` by its number, the rest as it is shown.
+    pub(crate) fn labelled(&self, newest: impl IntoIterator<Item = (NewLabel, u16)>) {
+        let mut shown = self.shown();
+        shown.newest.extend(newest);
+        let old = shown.newest.len().saturating_sub(NEWEST);
+        shown.newest.drain(..old);
+    }
+
     /// Counts what an answer cost, in the currency of the prices.
     pub(crate) fn add_cost(&self, cost: Decimal) {
-        // Only shown: what does not fit is not.
-        let billionths =
-            cost.checked_mul(Decimal::from(1_000_000_000)).and_then(|billionths| billionths.round().to_u64());
-        self.billionths.add(billionths.unwrap_or(0));
+        self.billionths.add(billionths(cost));
+    }
+
+    /// What was recorded before this process asked anything.
+    pub(crate) fn begin_cost(&self, cost: Decimal) {
+        self.billionths_before.set(billionths(cost));
+        self.add_cost(cost);
+    }
+
+    /// Sets what requests of unknown outcome may have cost.
+    pub(crate) fn set_unknown_cost(&self, cost: Decimal) {
+        self.unknown_billionths.set(billionths(cost));
     }
 
     /// What answers cost so far.
     #[must_use]
     pub fn cost(&self) -> Decimal {
-        Decimal::from(self.billionths.get()) / Decimal::from(1_000_000_000)
+        amount(self.billionths.get())
     }
 
     /// All counters at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Status {
+        let open = self.new_rows.get().saturating_sub(self.answered.get());
+        let (rows, placed, bad_rows, unanswered) =
+            (self.rows.get(), self.placed.get(), self.bad_rows.get(), self.unanswered.get());
+        let about = self.about.get();
+        let shown = self.shown();
         Status {
             phase: self.phase(),
-            rows: self.rows.get(),
-            pending: (self.new_rows.get() + self.placed_before.get()).saturating_sub(self.placed.get()),
-            bad_rows: self.bad_rows.get(),
-            placed: self.placed.get(),
+            total: Some(self.total.get()).filter(|&total| total > 0),
+            // Rows that are known are passed over at the start, which takes a while: those that have a position are done
+            // all the same.
+            done: rows.saturating_sub(open).max(placed + bad_rows + unanswered),
+            rows,
+            pending: (self.new_rows.get() + self.placed_before.get()).saturating_sub(placed),
+            bad_rows,
+            placed,
             failed: self.failed.get(),
+            unanswered,
+            answered: self.answered.get(),
             asked: self.asked.get(),
+            in_flight: self.in_flight.get(),
+            retries: self.retries.get(),
+            pause: shown.pause.as_ref().and_then(|(until, why)| {
+                let left = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+                Some(Pause { seconds: tenths(left), why: why.clone() })
+            }),
             cost: self.cost(),
+            spent: amount(self.billionths.get().saturating_add(self.unknown_billionths.get())),
+            spent_before: amount(self.billionths_before.get()),
+            max_cost: about.and_then(|about| about.max_cost),
             consumed: self.consumed.get(),
             events: self.events.get(),
             steps: self.steps.get(),
             pass: self.pass.get(),
+            max_passes: about.map_or(0, |about| u64::from(about.max_passes)),
+            elapsed_s: shown.began.map_or(0.0, |began| tenths(began.elapsed())),
+            newest: shown.newest.iter().rev().map(|(newest, label)| named(newest, *label, about)).collect(),
         }
     }
 }
 
-/// The counters at one moment, as `status.json` has them; see [`Progress`] for their meaning.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the other fields are those of Progress")]
-pub struct Status {
-    pub phase: Phase,
-    pub rows: u64,
-    /// Samples that were read and have no position yet.
-    pub pending: u64,
-    pub bad_rows: u64,
-    pub placed: u64,
-    pub failed: u64,
-    pub asked: u64,
-    /// What answers cost so far.
-    #[serde(with = "rust_decimal::serde::str")]
-    pub cost: Decimal,
-    pub consumed: u64,
-    pub events: u64,
-    pub steps: u64,
-    #[serde(default)]
-    pub pass: u64,
+/// Only shown: what does not fit is 0.
+fn billionths(cost: Decimal) -> u64 {
+    let billionths = cost.checked_mul(Decimal::from(1_000_000_000)).and_then(|billionths| billionths.round().to_u64());
+    billionths.unwrap_or(0)
+}
+
+fn amount(billionths: u64) -> Decimal {
+    Decimal::from(billionths) / Decimal::from(1_000_000_000)
+}
+
+/// Seconds, with one digit after the point.
+fn tenths(length: Duration) -> f64 {
+    (length.as_secs_f64() * 10.0).round() / 10.0
+}
+
+fn named(newest: &NewLabel, label: u16, about: Option<&About>) -> NewLabel {
+    let name = about.and_then(|about| about.labels.get(usize::from(label))).cloned();
+    NewLabel { label: name.unwrap_or_default(), ..newest.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(id: &str) -> (NewLabel, u16) {
+        (NewLabel { id: id.into(), text: id.into(), label: String::new(), confidence: 0.5 }, 1)
+    }
+
+    #[test]
+    fn the_newest_labels_are_few_and_have_their_names() {
+        let progress = Progress::default();
+        progress.describe(About { labels: vec!["a".into(), "b".into()], ..About::default() });
+        progress.labelled(["1", "2"].map(label));
+        progress.labelled(["3", "4"].map(label));
+        let newest = progress.snapshot().newest;
+        assert_eq!(newest.iter().map(|new| new.id.as_str()).collect::<Vec<_>>(), ["4", "3", "2"]);
+        assert!(newest.iter().all(|new| new.label == "b"));
+    }
+
+    #[test]
+    fn the_longest_pause_is_shown_until_it_is_over() {
+        let progress = Progress::default();
+        assert_eq!(progress.snapshot().pause, None);
+        progress.pause(Duration::ZERO, || "over".into());
+        assert_eq!(progress.snapshot().pause, None);
+        progress.pause(Duration::from_secs(600), || "long".into());
+        progress.pause(Duration::from_secs(60), || "short".into());
+        let pause = progress.snapshot().pause.unwrap();
+        assert!(pause.why == "long" && pause.seconds > 60.0, "{pause:?}");
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_not_done_and_what_was_before_is() {
+        let progress = Progress::default();
+        progress.begin(100, 0, 0);
+        assert_eq!(progress.snapshot().done, 100);
+        // A hundred known rows, ten new ones of which four are answered, and one that cannot be used.
+        progress.rows.add(111);
+        progress.new_rows.add(10);
+        progress.answered.add(4);
+        progress.bad_rows.add(1);
+        assert_eq!(progress.snapshot().done, 105);
+        let flying = progress.fly();
+        assert_eq!(progress.snapshot().in_flight, 1);
+        drop(flying);
+        assert_eq!(progress.snapshot().in_flight, 0);
+    }
 }

@@ -96,6 +96,13 @@ impl Asker {
 
     /// What the teachers say of one sample, or why they say nothing.
     pub(crate) async fn answer(self, question: Question) -> Result<Reply> {
+        let (progress, is_new) = (Arc::clone(&self.progress), question.arrived.is_none());
+        let reply = self.reply(question).await?;
+        progress.answered.add(u64::from(is_new));
+        Ok(reply)
+    }
+
+    async fn reply(self, question: Question) -> Result<Reply> {
         let Question { sample, slots, claim, arrived } = question;
         let answered = match self.combine {
             Combine::Union => self.union(&sample, &slots).await,
@@ -196,7 +203,12 @@ impl Asker {
             self.failpoint("before-asking")?;
             // A teacher of the program's own may panic, also before it gives a future. Caught here, it takes nothing from
             // the other draws and teachers of this task, which may be paid for.
-            let asked = AssertUnwindSafe(async { teacher.ask(sample, draw).await }).catch_unwind().await;
+            let asked = AssertUnwindSafe(async {
+                // Those that send requests count these themselves, from when they are sent.
+                let _flying = teacher.requests().is_none().then(|| self.progress.fly());
+                teacher.ask(sample, draw).await
+            });
+            let asked = asked.catch_unwind().await;
             let asked = asked.map_err(|panic| self.halted(panicked("teacher", panic)))?;
             let (Asked { answer, permit }, unanswered) = match asked {
                 Ok(asked) => (asked, None),
@@ -246,6 +258,7 @@ impl Asker {
             if record.is_settled(cell.allowed) {
                 return Ok(record);
             }
+            self.progress.retries.add(1);
         }
     }
 

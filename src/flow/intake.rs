@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use tokio::sync::{OnceCell, mpsc, watch};
 
+use super::first::First;
 use super::halt::Halt;
 use crate::base::panic::{caught, in_stage};
 use crate::corpus::{Corpus, Row};
@@ -108,6 +109,8 @@ pub(crate) struct Intake {
     pub(crate) teachers: Vec<Arc<dyn Teacher>>,
     /// Whether samples whose answers name no label are asked about again.
     pub(crate) retry_failures: bool,
+    /// The texts that it reads, at most, from the corpus' start; none for all.
+    pub(crate) limit: Option<u64>,
     pub(crate) store: Store,
     pub(crate) progress: Arc<Progress>,
     pub(crate) halt: Arc<Halt>,
@@ -127,6 +130,17 @@ enum Seen {
     Clash,
 }
 
+/// Where reading the corpus ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadTo {
+    /// At its end.
+    End,
+    /// After the texts that were wanted; there may be more.
+    Limit,
+    /// Before: by a stop, a halt, or a store that lost something.
+    Stopped,
+}
+
 /// What intake holds of the rows that are on their way.
 struct Window {
     /// The text under each id, to find an id that is used for two.
@@ -142,8 +156,8 @@ struct Held {
 }
 
 impl Intake {
-    /// Starts the thread. It gives whether the corpus was read to its end.
-    pub(crate) fn start(self) -> Result<(mpsc::Receiver<Question>, JoinHandle<Result<bool>>)> {
+    /// Starts the thread. It gives how far the corpus was read.
+    pub(crate) fn start(self) -> Result<(mpsc::Receiver<Question>, JoinHandle<Result<ReadTo>>)> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         // Held until the thread ends.
         let lock = Arc::clone(&self.lock);
@@ -159,28 +173,39 @@ impl Intake {
     }
 
     /// Works on the thread "candist-corpus", which may block: it reads files and waits for the store and for room in
-    /// the queue. Gives whether it came to the end of the corpus; a stop, a halt or a lost store check end it before.
-    fn run(mut self, questions: &mpsc::Sender<Question>) -> Result<bool> {
+    /// the queue. A stop, a halt or a lost store check end it before the corpus does.
+    fn run(mut self, questions: &mpsc::Sender<Question>) -> Result<ReadTo> {
         let mut window = Window { ids: InWindow::new(), cells: InWindow::new() };
-        loop {
-            let (rows, at_end) = self.rows()?;
-            if self.halt.is_halted() || !self.pass_on(rows, &mut window, questions)? {
-                return Ok(false);
+        let halt = Arc::clone(&self.halt);
+        in_stage("corpus", || self.corpus.until(Arc::new(move || halt.is_halted())));
+        let mut texts = First::new(self.limit);
+        while !texts.are_met() {
+            // No row beyond the limit is read: it may be long in coming, and is none of a pilot's.
+            let most =
+                texts.left().map_or(TOGETHER, |left| usize::try_from(left).map_or(TOGETHER, |n| n.min(TOGETHER)));
+            let (rows, at_end) = self.rows(most)?;
+            if self.halt.is_halted() || !self.pass_on(rows, &mut window, &mut texts, questions)? {
+                return Ok(ReadTo::Stopped);
             }
             if at_end {
-                return Ok(true);
+                return Ok(ReadTo::End);
             }
         }
+        Ok(ReadTo::Limit)
     }
 
-    /// The next rows, and whether they are the last ones.
-    fn rows(&mut self) -> Result<(Vec<Row>, bool)> {
+    /// The next rows, at most so many, each with what its file is called, and whether they are the last ones.
+    fn rows(&mut self, most: usize) -> Result<(Vec<(String, Row)>, bool)> {
         let (mut rows, mut first) = (Vec::new(), None);
-        while rows.len() < TOGETHER && !self.halt.is_halted() {
+        while rows.len() < most && !self.halt.is_halted() {
+            if !rows.is_empty() && in_stage("corpus", || self.corpus.is_waiting()) {
+                break;
+            }
             let asked = Instant::now();
             let Some(row) = in_stage("corpus", || self.corpus.next_row())? else { return Ok((rows, true)) };
             self.progress.rows.add(1);
-            rows.push(row);
+            // Now: the next row may be another file's.
+            rows.push((in_stage("corpus", || self.corpus.name()), row));
             // A row that was long in coming does not wait for the next one, which may be as long.
             if asked.elapsed() > WAIT || first.get_or_insert_with(Instant::now).elapsed() > WAIT {
                 break;
@@ -190,24 +215,35 @@ impl Intake {
     }
 
     /// Passes on what is new of `rows`; false if nobody wants it any more.
-    fn pass_on(&self, rows: Vec<Row>, window: &mut Window, questions: &mpsc::Sender<Question>) -> Result<bool> {
+    fn pass_on(
+        &self,
+        rows: Vec<(String, Row)>,
+        window: &mut Window,
+        texts: &mut First,
+        questions: &mpsc::Sender<Question>,
+    ) -> Result<bool> {
         let mut held = Held::default();
         let mut samples = Vec::with_capacity(rows.len());
-        for Row { line, sample } in rows {
+        for (file, Row { line, sample }) in rows {
+            let place = || format!("{file}:{line}");
             match sample {
-                Ok(sample) => samples.push((line, TextHash::of(&sample.text), sample)),
-                Err(reason) => self.bad_row(line, reason)?,
+                Ok(sample) => samples.push((place(), TextHash::of(&sample.text), sample)),
+                Err(reason) => self.bad_row(place(), reason)?,
             }
         }
         // What is on its way is looked up before what is stored: it may get from there to here in between, never back.
         held.claims.extend(samples.iter().filter_map(|(.., sample)| window.ids.get(&sample.id)));
         let ids: Vec<SampleId> = samples.iter().map(|(.., sample)| sample.id.clone()).collect();
         let known = block_on(self.store.inputs.known(&ids))?;
-        for ((line, hash, sample), known) in samples.into_iter().zip(known) {
+        for ((place, hash, sample), known) in samples.into_iter().zip(known) {
             if self.halt.is_halted() {
                 return Ok(false);
             }
-            let arrived = match seen(&window.ids, &sample.id, hash, known) {
+            let seen = seen(&window.ids, &sample.id, hash, known);
+            if !matches!(seen, Seen::Clash) {
+                texts.meet(&sample.id);
+            }
+            let arrived = match seen {
                 Seen::New => None,
                 Seen::Before(Some(known)) if self.is_to_retry(known)? => Some(known.position),
                 Seen::Before(_) => continue,
@@ -217,7 +253,7 @@ impl Intake {
                         "the id {id:?} was used for another text before: give every text an id of its own, also one \
                          that was changed"
                     );
-                    self.bad_row(line, reason)?;
+                    self.bad_row(place, reason)?;
                     continue;
                 }
             };
@@ -254,9 +290,8 @@ impl Intake {
     }
 
     /// Notes a row that cannot be used, for `status` and `failures`. The run goes on without it.
-    fn bad_row(&self, line: u64, reason: String) -> Result<()> {
+    fn bad_row(&self, id: String, reason: String) -> Result<()> {
         self.progress.bad_rows.add(1);
-        let id = format!("{}:{line}", in_stage("corpus", || self.corpus.name()));
         block_on(self.store.notes.note(Failure { kind: FailureKind::Row, id, reason }))
     }
 

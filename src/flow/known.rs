@@ -1,5 +1,5 @@
 //! What a run directory knows of questions, read from its logs without opening its store: for plans and batch files, which only
-//! look. Memory grows with the number of stored answers, some 100 bytes each.
+//! look. Memory grows with the number of stored answers, some 200 bytes each.
 //!
 //! It answers as intake would, by the same keys and rules, so that a plan counts what a run then asks. Beside a run it
 //! sees the logs as they are at that moment.
@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 use super::fingerprint;
 use super::plan::Plan;
 use crate::config::{Combine, Config};
-use crate::domain::answer::{AnswerKey, AnswerRecord};
+use crate::domain::answer::{AnswerKey, AnswerRecord, Usage};
 use crate::domain::candidates::{CandidateSet, Opinion};
 use crate::domain::input::Input;
 use crate::domain::label::LabelId;
@@ -26,11 +26,15 @@ use crate::teacher::{self, Teacher};
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
     /// Of the latest try, from 1.
-    attempt: u32,
+    pub(crate) attempt: u32,
     /// The text was refused: that settles the question whatever tries are left.
     refused: bool,
     pub(crate) labels: Vec<LabelId>,
     pub(crate) weights: Vec<f32>,
+    /// Tokens of the latest try, what it cost and how long it took, as far as that is known.
+    pub(crate) usage: Option<Usage>,
+    pub(crate) cost: Option<Decimal>,
+    pub(crate) seconds: Option<f64>,
 }
 
 /// Whether the run directory of `config` has answers of other labels, teachers, prompts or parameters, so that a run would ask anew.
@@ -113,7 +117,15 @@ impl Known {
     fn add(&mut self, record: AnswerRecord) {
         let refused = record.is_refused();
         let AnswerRecord { key, attempt, answer, .. } = record;
-        let stored = Stored { attempt, refused, labels: answer.labels, weights: answer.weights };
+        let stored = Stored {
+            attempt,
+            refused,
+            labels: answer.labels,
+            weights: answer.weights,
+            usage: answer.usage,
+            cost: answer.cost,
+            seconds: answer.seconds,
+        };
         if self.answers.get(&key).is_none_or(|before| before.attempt <= attempt) {
             self.answers.insert(key, stored);
         }
@@ -130,6 +142,11 @@ impl Known {
         let is_settled =
             |stored: &&Stored| !stored.labels.is_empty() || stored.refused || stored.attempt >= teacher.attempts();
         self.answers.get(&key).filter(is_settled)
+    }
+
+    /// The latest try under `key`, whether a run would use it or ask again.
+    pub(crate) fn latest(&self, key: AnswerKey) -> Option<&Stored> {
+        self.answers.get(&key)
     }
 
     /// Whether a run would ask the teacher of this number about `sample` now: in a cascade only where those before it have

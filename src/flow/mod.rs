@@ -8,6 +8,7 @@
 pub(crate) mod asking;
 pub mod batch;
 pub(crate) mod fingerprint;
+pub(crate) mod first;
 mod fit;
 mod halt;
 pub(crate) mod intake;
@@ -20,3 +21,4 @@ pub(crate) mod run;
 mod sinking;
 mod stages;
 mod status;
+mod total;

@@ -12,6 +12,7 @@ use super::plan::Plan;
 use crate::base::threads::blocking;
 use crate::corpus::Corpus;
 use crate::distill::certified;
+use crate::domain::progress::Progress;
 use crate::error::{Error, Result};
 use crate::store::{CheckpointFiles, LocalStore, OwnedRun, RunDir, Sink, forget_failures};
 use crate::teacher::Teacher;
@@ -29,11 +30,15 @@ pub(super) struct Parts {
 
 /// Opens the parts. A stop does not wait for that: nothing of the directory is held yet. The work goes on then, on its
 /// blocking thread, and what it opened is dropped.
-pub(super) async fn parts(plan: &Arc<Plan>, mut stop: watch::Receiver<bool>) -> Result<Parts> {
+pub(super) async fn parts(
+    plan: &Arc<Plan>,
+    progress: &Arc<Progress>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Parts> {
     let opened = blocking("run", {
-        let plan = Arc::clone(plan);
+        let (plan, progress) = (Arc::clone(plan), Arc::clone(progress));
         move || {
-            let ledger = Ledger::new(plan.config.run.max_cost);
+            let ledger = Ledger::shown_by(plan.config.run.max_cost, progress);
             Ok(Parts { corpus: plan.corpus()?, teachers: plan.teachers(&ledger)?, sinks: plan.sinks(), ledger })
         }
     });

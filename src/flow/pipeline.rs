@@ -12,22 +12,25 @@ use tokio::sync::watch;
 
 use super::asking::Asker;
 use super::halt::{Halt, weight};
+use super::intake::ReadTo;
 use super::opening::{Parts, parts, take};
 use super::placing::{ask_all, place_all};
 use super::plan::Plan;
 use super::stages::{Ended, Materials, Stages};
 use super::status::StatusFile;
+use super::total::Total;
 use crate::base::durable::remove;
 use crate::base::failpoint::pass;
 use crate::base::threads::{blocking, join};
+use crate::config::Config;
 use crate::distill::{Feed, Report};
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
-use crate::domain::progress::{Phase, Progress};
+use crate::domain::progress::{About, Phase, Progress};
 use crate::error::{Error, Result};
 use crate::store::{FailureCounts, InputCounts, RunLock, Store};
 
-/// How a run ended that came to the end of its corpus.
+/// How a run ended that came to the end of its corpus, or of the part of it that it was to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome {
     /// What was not labelled by a teacher, and what could not be read.
@@ -36,6 +39,8 @@ pub struct Outcome {
     pub new_events: u64,
     /// What was spent so far, by this and earlier calls, at most: requests of unknown outcome count in full.
     pub spent: Decimal,
+    /// Whether it read no further because of a limit: the corpus may have more texts.
+    pub limited: bool,
 }
 
 /// Annotates the corpus in the run directory, from where the last run stopped, until it is complete or `stop` is set.
@@ -87,20 +92,23 @@ async fn run_once(
     let config = &plan.config;
     // Before anything else: a device that is not there should not cost the time of opening a corpus.
     plan.student().available()?;
-    let Parts { corpus, teachers, sinks, ledger } = parts(plan, stop.clone()).await?;
+    let Parts { corpus, teachers, sinks, ledger } = parts(plan, progress, stop.clone()).await?;
     let taken = take(plan, &teachers, &stop).await?;
     let (before, events, lock) = (taken.store.inputs(), taken.store.events(), taken.owned.lock());
+    progress.describe(about(config));
     progress.begin(before.samples, taken.store.failed(), events);
     // From here on who follows the labels finds the right log.
     open.send_replace(true);
     // Nothing has been sent: the ledger has to know all that was spent before its first reservation.
     ledger.take_up(&config.run.dir, taken.store.totals().cost)?;
-    progress.add_cost(ledger.sums().recorded);
+    progress.begin_cost(ledger.sums().recorded);
 
     // ---- the threads: check, store, sinks, student, corpus ---------------------------------------------------------------------
     let halt = Halt::new(teachers.clone());
     let materials = Materials { plan, corpus, teachers: teachers.clone(), sinks, halt: &halt, progress, stop: &stop };
     let (stages, (questions, intake)) = Stages::start(taken, materials)?;
+    // Stops counting when it is dropped.
+    let _total = Total::start(plan, progress);
     let status = StatusFile::start(&config.run.dir, Arc::clone(progress), Arc::clone(&ledger), lock);
 
     // ---- asking: many at a time; into the input log in corpus order --------------------------------------------------------------
@@ -117,10 +125,12 @@ async fn run_once(
     let replies = ask_all(questions, asker, config.run.window, Arc::clone(&halt));
     let placed = place_all(replies, store.clone(), feed.clone(), Arc::clone(progress), Arc::clone(&halt)).await;
     // Ends soon after: nobody takes its questions any more, or there are none left.
-    let read_to_end = join("intake", intake).await;
+    let read = join("intake", intake).await;
 
     // ---- the end: settle the labels, or stop where nothing is lost ------------------------------------------------------------------
-    let complete = matches!((&placed, &read_to_end), (Ok(_), Ok(true))) && !halt.is_halted();
+    // A limit is an end like the corpus' own: what comes after it comes to a corpus that grew.
+    let complete = matches!((&placed, &read), (Ok(_), Ok(ReadTo::End | ReadTo::Limit))) && !halt.is_halted();
+    let limited = matches!(read, Ok(ReadTo::Limit));
     let (tried, placed) = placed.map_or_else(|error| (Vec::new(), Err(error)), |tried| (tried, Ok(())));
     let ended = if complete { end_corpus(&store, &feed, tried).await } else { Ok(()) };
     // The store's thread ends when nobody can hand it anything any more.
@@ -134,7 +144,7 @@ async fn run_once(
     // Of errors that weigh the same, the first in this list is told: a store that failed is the cause of most of the
     // rest.
     let errors = [writer, sinks, halt.take_error().map_or(Ok(()), Err), check, placed, ended, balanced];
-    let report = first_cause(errors, read_to_end, student);
+    let report = first_cause(errors, read.map(|_| ()), student);
     let result = report.and_then(|report| conclude(report, complete, counts));
     progress.set_phase(if result.is_ok() { Phase::Complete } else { Phase::Stopped });
     status.end();
@@ -144,7 +154,16 @@ async fn run_once(
         rows: progress.bad_rows.get(),
         unanswered: progress.unanswered.get(),
     };
-    Ok(Outcome { failures, spent, new_events: progress.events.get().saturating_sub(events) })
+    Ok(Outcome { failures, spent, limited, new_events: progress.events.get().saturating_sub(events) })
+}
+
+/// What is shown of a configuration beside the counters.
+fn about(config: &Config) -> About {
+    About {
+        labels: config.task.labels.iter().map(|label| label.name.clone()).collect(),
+        max_passes: config.distill.max_passes,
+        max_cost: config.run.max_cost,
+    }
 }
 
 /// The corpus' end is an input too: before the student acts on it, it is in the log. What was tried without an answer
@@ -181,7 +200,7 @@ fn conclude(report: Report, complete: bool, counts: InputCounts) -> Result<()> {
 /// The report, or the error that caused the others.
 fn first_cause(
     errors: impl IntoIterator<Item = Result<()>>,
-    read: Result<bool>,
+    read: Result<()>,
     settled: Result<Report>,
 ) -> Result<Report> {
     let mut errors: Vec<Error> = errors.into_iter().filter_map(Result::err).collect();

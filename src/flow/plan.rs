@@ -25,6 +25,8 @@ type NewSink = Box<dyn Fn() -> Box<dyn Sink> + Send + Sync>;
 pub(crate) struct Plan {
     pub(crate) config: Config,
     pub(crate) retry_failures: bool,
+    /// Texts of the corpus that are read, at most.
+    pub(crate) limit: Option<u64>,
     corpus: Option<NewCorpus>,
     teachers: Option<Vec<Arc<dyn Teacher>>>,
     student: Option<OwnStudent>,
@@ -40,6 +42,7 @@ impl Plan {
         Self {
             config,
             retry_failures: false,
+            limit: None,
             corpus: None,
             teachers: None,
             student: None,
@@ -53,9 +56,14 @@ impl Plan {
     pub(crate) fn corpus(&self) -> Result<Box<dyn Corpus>> {
         match &self.corpus {
             Some(open) => in_stage("corpus", || open()),
-            None if self.config.corpus.path.as_os_str().is_empty() => Err(Error::Lacks { part: "corpus" }),
-            None => corpus::open(&self.config.corpus),
+            None if self.config.corpus.paths.is_empty() => Err(Error::Lacks { part: "corpus" }),
+            None => corpus::open_for_run(&self.config.corpus, &self.config.run.dir),
         }
+    }
+
+    /// Whether it is the program's own: then nobody knows how many rows it has.
+    pub(crate) fn has_own_corpus(&self) -> bool {
+        self.corpus.is_some()
     }
 
     /// The teachers, at least one. What the configured ones spend goes through `ledger`; those of the program's own
@@ -189,6 +197,17 @@ impl RunBuilder {
     /// Asks again about the texts whose answers name no label.
     pub fn retry_failures(mut self, retry: bool) -> Self {
         self.0.retry_failures = retry;
+        self
+    }
+
+    /// Reads no more than the first `texts` texts of the corpus: a pilot. They are asked about and labelled to the end, and
+    /// their labels are final as at a corpus' end. A run without a limit, or with a larger one, goes on from there and asks
+    /// about none of them again.
+    ///
+    /// Texts that are known count, rows that cannot be used or that repeat an id do not; so a limit means the same texts
+    /// whenever it is given.
+    pub fn limit(mut self, texts: u64) -> Self {
+        self.0.limit = Some(texts);
         self
     }
 

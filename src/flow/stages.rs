@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::halt::Halt;
-use super::intake::{Intake, Question};
+use super::intake::{Intake, Question, ReadTo};
 use super::opening::Taken;
 use super::plan::Plan;
 use super::sinking::Sinking;
@@ -55,8 +55,8 @@ pub(super) struct Stages {
     student: JoinHandle<Result<Report>>,
 }
 
-/// What the corpus' thread gives, and itself: it ends with whether the corpus was read to its end.
-pub(super) type Reading = (mpsc::Receiver<Question>, JoinHandle<Result<bool>>);
+/// What the corpus' thread gives, and itself: it ends with how far the corpus was read.
+pub(super) type Reading = (mpsc::Receiver<Question>, JoinHandle<Result<ReadTo>>);
 
 /// How the threads ended.
 pub(super) struct Ended {
@@ -113,6 +113,7 @@ impl Stages {
             corpus,
             teachers,
             retry_failures: plan.retry_failures,
+            limit: plan.limit,
             store: store.clone(),
             progress: Arc::clone(progress),
             halt: Arc::clone(halt),

@@ -60,8 +60,10 @@ impl StatusFile {
 /// Writes the counters as they are. The cost is the ledger's, which counts what is on its way at its worst.
 fn write(progress: &Progress, ledger: &Ledger, dir: &Path) {
     let (path, new): (PathBuf, PathBuf) = (dir.join(FILE), dir.join("status.json.new"));
+    let sums = ledger.sums();
+    progress.set_unknown_cost(sums.unknown);
     let mut status = progress.snapshot();
-    status.cost = ledger.sums().total();
+    status.cost = sums.total();
     let bytes = serde_json::to_vec(&status).unwrap_or_default();
     if std::fs::write(&new, bytes).is_ok() {
         let _ = std::fs::rename(&new, &path);

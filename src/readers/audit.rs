@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use rand::seq::index::sample;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ use crate::store::{RunDir, RunView};
 const SHARES: u64 = 20;
 
 /// A text for a person to label. The machine's label is left out: it would be agreed with too easily.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ToLabel {
     /// The sample's id.
     pub id: String,
@@ -103,7 +104,7 @@ pub struct Share {
 
 impl Share {
     /// Of a sample of `all`, of which `right` are.
-    fn of(right: u64, all: u64) -> Self {
+    pub(super) fn of(right: u64, all: u64) -> Self {
         let (low, high) = interval(right, all, 0.95);
         Self { estimate: right as f64 / all.max(1) as f64, low, high }
     }

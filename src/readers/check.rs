@@ -6,6 +6,8 @@ use std::path::Path;
 use crate::config::{Config, Problems, StudentKind};
 use crate::corpus;
 use crate::error::{Error, with_causes};
+use crate::flow::first::First;
+use crate::readers::plan::FEW_TEXTS;
 use crate::store::RunDir;
 use crate::student;
 use crate::teacher::{self, ledger::Ledger};
@@ -19,7 +21,10 @@ pub fn check(config: &Config) -> Problems {
             problems.add(key, format!("cannot be used: {}", with_causes(&error)));
         }
     };
-    note("corpus.path", corpus::open(&config.corpus).err());
+    // Standard input is for the run: looking at it would take from it.
+    if !config.corpus.is_stdin() {
+        note("corpus.path", corpus::open(&config.corpus).err());
+    }
     // Templates, examples, tokenizers and recordings are part of it; keys are not.
     note("teachers", teacher::open_without_keys(config, &Ledger::new(None)).err());
     if matches!(config.student.kind, StudentKind::Encoder(_)) {
@@ -28,6 +33,28 @@ pub fn check(config: &Config) -> Problems {
     }
     note("run.dir", run_dir(config).err());
     problems
+}
+
+/// How many texts the corpus of `config` has, where it has fewer than [`FEW_TEXTS`]: then confidences cannot be calibrated
+/// well. Reads no more than so many.
+///
+/// # Errors
+///
+/// Those of a corpus that cannot be read.
+pub fn few_texts(config: &Config) -> Result<Option<u64>, Error> {
+    // How many texts a pipe will give nobody knows.
+    if config.corpus.is_stdin() {
+        return Ok(None);
+    }
+    let mut corpus = corpus::open(&config.corpus)?;
+    let mut texts = First::new(Some(FEW_TEXTS));
+    while !texts.are_met() {
+        let Some(row) = corpus.next_row()? else { break };
+        if let Ok(sample) = row.sample {
+            texts.meet(&sample.id);
+        }
+    }
+    Ok(texts.left().filter(|&left| left > 0).map(|left| FEW_TEXTS - left))
 }
 
 /// Whether the run directory is this task's, or can be made.

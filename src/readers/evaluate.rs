@@ -169,7 +169,7 @@ impl Counts {
 
 /// Calls `each` with every text of a file of gold labels, once. A second line of a text is passed over where it says
 /// the same, and an error where it does not.
-fn read_gold(path: &Path, labels: &LabelSet, mut each: impl FnMut(&str, LabelId)) -> Result<()> {
+pub(super) fn read_gold(path: &Path, labels: &LabelSet, mut each: impl FnMut(&str, LabelId)) -> Result<()> {
     let mut file = GoldFile::open(path, "gold labels", labels)?;
     while let Some((line, row)) = file.next_row::<Gold>("{\"id\": \"..\", \"label\": \"..\"}")? {
         let label = file.label(line, &row.label)?;

@@ -1,16 +1,14 @@
-//! Files in which a person named labels: one JSON object a line, one label a text.
+//! Files in which a person named labels, one a text: in any format that a corpus may have.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::base::lines::{Line, Lines};
-use crate::corpus::id_of;
+use crate::config::CorpusConfig;
+use crate::corpus::{Fields, Record, Records, Settings, id_of, records_of};
 use crate::domain::label::{LabelId, LabelSet};
 use crate::error::{Error, Result};
 
@@ -21,33 +19,26 @@ const MAX_LINE_BYTES: usize = 16 << 20;
 pub(super) struct GoldFile<'a> {
     path: PathBuf,
     labels: &'a LabelSet,
-    lines: Lines<BufReader<File>>,
-    /// The label of each id, and the line that names it first: files that were put together by hand have texts twice.
+    rows: Box<dyn Records>,
+    /// The label of each id, and the row that names it first: files that were put together by hand have texts twice.
     named: HashMap<String, (LabelId, u64)>,
 }
 
 impl<'a> GoldFile<'a> {
     /// Opens the file at `path`, which is called `what` in errors.
     pub(super) fn open(path: &Path, what: &'static str, labels: &'a LabelSet) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::Input { what, path: path.to_owned(), source })?;
-        let lines = Lines::new(BufReader::new(file), MAX_LINE_BYTES);
-        Ok(Self { path: path.to_owned(), labels, lines, named: HashMap::new() })
+        let config = CorpusConfig { max_line_bytes: MAX_LINE_BYTES, ..CorpusConfig::of(vec![path.to_owned()]) };
+        let settings = Settings { what, max_line_bytes: None, ..Settings::FILE };
+        Ok(Self { path: path.to_owned(), labels, rows: records_of(&config, settings)?, named: HashMap::new() })
     }
 
-    /// The next row and its line; `expected` is an example of one, for errors.
+    /// The next row and its place; `expected` is an example of one, for errors.
     pub(super) fn next_row<T: DeserializeOwned>(&mut self, expected: &str) -> Result<Option<(u64, T)>> {
-        loop {
-            let unreadable = |source| Error::Input { what: "gold labels", path: self.path.clone(), source };
-            let Some((line, content)) = self.lines.next_line().map_err(unreadable)? else { return Ok(None) };
-            let Line::Text(text) = content else {
-                return Err(self.wrong(line, "is no line of UTF-8 text, or too long".to_owned()));
-            };
-            if !text.trim().is_empty() {
-                let row = serde_json::from_str(&text);
-                let row = row.map_err(|error| self.wrong(line, format!("{error}; expected {expected}")))?;
-                return Ok(Some((line, row)));
-            }
-        }
+        let Some(Record { place, fields }) = self.rows.next_record()? else { return Ok(None) };
+        let fields = fields.map_err(|reason| self.wrong(place, reason))?;
+        let row = serde_json::from_value(filled(&fields));
+        let row = row.map_err(|error| self.wrong(place, format!("{error}; expected {expected}")))?;
+        Ok(Some((place, row)))
     }
 
     /// The label that a person calls `name`, but for case, space and punctuation. Another one is an error, not a wrong
@@ -88,4 +79,11 @@ impl<'a> GoldFile<'a> {
     pub(super) fn wrong(&self, line: u64, message: String) -> Error {
         Error::InputLine { path: self.path.clone(), line, message }
     }
+}
+
+/// The columns that say something: a table has empty cells where JSON would have nothing.
+fn filled(fields: &Fields) -> Value {
+    let is_filled = |value: &Value| value.as_str().is_none_or(|text| !text.is_empty()) && !value.is_null();
+    let filled = fields.iter().filter(|(_, value)| is_filled(value));
+    filled.map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }

@@ -41,6 +41,9 @@ pub(crate) struct AnswerLine {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "rust_decimal::serde::str_option")]
     #[schemars(with = "Option<String>")]
     pub cost: Option<Decimal>,
+    /// Seconds from sending the request to having the whole reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     /// What is wrong with the reply, in a word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem_kind: Option<ProblemKind>,
@@ -65,6 +68,7 @@ impl AnswerLine {
             weights: answer.weights,
             usage: answer.usage,
             cost: answer.cost,
+            seconds: answer.seconds,
             problem_kind: answer.problem.as_ref().map(|problem| problem.kind),
             problem: answer.problem.map(|problem| problem.message),
         }
@@ -87,6 +91,7 @@ impl AnswerLine {
                 model: self.model,
                 usage: self.usage,
                 cost: self.cost,
+                seconds: self.seconds,
                 problem: self
                     .problem
                     .map(|message| Problem { kind: self.problem_kind.unwrap_or(ProblemKind::Empty), message }),

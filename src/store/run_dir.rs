@@ -18,6 +18,7 @@ use super::view::RunView;
 use super::{Digest, Store};
 use crate::base::durable;
 use crate::base::failpoint::pass;
+use crate::config::SPOOL;
 use crate::domain::event::By;
 use crate::domain::input::Names;
 use crate::domain::label::LabelSet;
@@ -52,8 +53,18 @@ impl Identity {
 const NAMED_LABELS: usize = 5;
 
 /// What is only in a run directory.
-const OURS: [&str; 9] =
-    [ANSWERS, INPUTS, LABELS, "manifest.json", "lock", "store", "checkpoints", "requests.jsonl", "dialects.json"];
+const OURS: [&str; 10] = [
+    ANSWERS,
+    INPUTS,
+    LABELS,
+    "manifest.json",
+    "lock",
+    "store",
+    "checkpoints",
+    "requests.jsonl",
+    "dialects.json",
+    SPOOL,
+];
 
 /// Where a run keeps what it has: see [`RunDir::view`].
 #[derive(Debug)]

@@ -89,6 +89,11 @@ impl RunView {
         same_task(&self.dir, (&self.task, &names), (task, labels))
     }
 
+    /// An error where there is no input log yet.
+    pub(super) fn needs_inputs(&self) -> Result<()> {
+        if self.has_inputs { Ok(()) } else { Err(Error::Unconverted { path: self.dir.clone() }) }
+    }
+
     /// Hash of all that answers depend on.
     pub(crate) fn asking(&self) -> Option<&str> {
         self.asking.as_deref()

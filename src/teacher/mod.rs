@@ -18,6 +18,7 @@ use crate::teacher::ledger::Ledger;
 
 pub use addresses::Addresses;
 pub use openai::parse::{Labels, labels_in};
+pub(crate) use recorded::RecordedLine;
 
 /// An answer, and the permit of its request.
 #[derive(Debug)]
@@ -168,6 +169,9 @@ pub trait Requests {
 
     /// Whether sizes are counted with the model's tokenizer; else they are estimated.
     fn sizes_are_counted(&self) -> bool;
+
+    /// Where requests are sent, in words that hold no secret.
+    fn url(&self) -> String;
 
     /// The path of the API and the body of a request about `sample`, for a batch file.
     ///

@@ -11,6 +11,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use futures::future::{self, BoxFuture};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{AskError, Asked, Teacher};
@@ -26,30 +27,33 @@ use crate::error::{Error, Result};
 /// A longer line is no answer.
 const MAX_LINE_BYTES: usize = 16 << 20;
 
-/// A line as it was written, by a person or by a run; fields that are not here are passed over.
-#[derive(Debug, Deserialize)]
-struct RecordedLine {
-    /// The sample's. The only field besides `labels` that a line needs.
+/// A line of a recording: what a teacher said of one text. It needs `id` and `labels`; what else is in it is passed over.
+/// A line of a run's answers.jsonl is one.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) struct RecordedLine {
+    /// The id of the text in the corpus.
     id: String,
-    /// Likeliest first, by name or alias of the task. Empty for an answer that named none.
+    /// The candidates, likeliest first, by name or alias of the task. Empty for an answer that named none.
     labels: Vec<String>,
     /// Who answered. A line without it belongs to every teacher that reads the file.
     #[serde(default)]
     teacher: Option<String>,
-    /// In hexadecimal; one that is no hash counts as absent.
+    /// Hash of the text, in hexadecimal: finds the text under another id. One that is no hash counts as absent.
     #[serde(default)]
     text_hash: Option<String>,
-    /// As many as labels, or they are left out.
+    /// One weight a label, 0 to 1; another number of them than of labels is passed over.
     #[serde(default)]
     weights: Vec<f32>,
     /// Tells the draws of one text apart, and a second try from a second draw.
     #[serde(default)]
     key: Option<String>,
+    /// Which try this was, from 1; the last one under a key counts.
     #[serde(default)]
     attempt: u32,
     /// Why there are no labels; kept so that a replayed failure still says so.
     #[serde(default)]
     problem: Option<String>,
+    /// What is wrong with the answer, in a word.
     #[serde(default)]
     problem_kind: Option<ProblemKind>,
 }

@@ -1,4 +1,4 @@
-//! Files that are no corpus, said in one sentence each, before anything is asked.
+//! Corpora in every format, and files that are none, said in one sentence each before anything is asked.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -32,28 +32,61 @@ fn piped(program: &str, args: &[&str], input: &[u8]) -> Vec<u8> {
     child.wait_with_output().unwrap().stdout
 }
 
-#[test]
-fn a_corpus_of_another_format_is_named_with_how_to_convert_it() {
+/// The corpus' rows, and as CSV with this delimiter.
+fn rows_and_table(delimiter: &str) -> (String, String) {
     let rows = Project::new(64).read("pool.jsonl");
+    let quoted = |value: &serde_json::Value| format!("\"{}\"", value.as_str().unwrap().replace('"', "\"\""));
+    let table = rows.lines().map(|row| {
+        let row: serde_json::Value = serde_json::from_str(row).unwrap();
+        format!("{}{delimiter}{}\r\n", row["id"].as_str().unwrap(), quoted(&row["text"]))
+    });
+    let table = format!("id{delimiter}text\r\n{}", table.collect::<String>());
+    (rows, table)
+}
+
+/// The same texts in another form are the same run: its labels are the same bytes.
+#[test]
+fn a_corpus_in_any_format_gives_the_same_labels() {
+    let (rows, table) = rows_and_table(";");
+    let tabs = rows_and_table("\t").1;
     let texts: Vec<serde_json::Value> = rows.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
-    let text = |row: &serde_json::Value| row["text"].as_str().unwrap().replace('"', "'");
-    let csv: String = texts.iter().map(|row| format!("{},\"{}\"\n", row["id"].as_str().unwrap(), text(row))).collect();
-    let utf16: Vec<u8> = rows.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let plain: String = texts.iter().map(|row| text(row) + "\n").collect();
+    let utf16: Vec<u8> = table.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let (half, rest) = rows.split_at(rows[..rows.len() / 2].rfind('\n').unwrap() + 1);
+    let expected = {
+        let project = Project::new(64);
+        project.run();
+        project.read("run/labels.jsonl")
+    };
+    for (name, content, path) in [
+        ("pool.csv", table.clone().into_bytes(), "\"pool.csv\""),
+        ("pool.tsv", tabs.into_bytes(), "\"pool.tsv\""),
+        ("pool.csv.gz", piped("gzip", &["-c"], table.as_bytes()), "\"pool.csv.gz\""),
+        ("pool", piped("zstd", &["-c"], rows.as_bytes()), "\"pool\""),
+        ("pool.json", serde_json::to_vec_pretty(&texts).unwrap(), "\"pool.json\""),
+        ("excel.csv", [b"\xff\xfe".as_slice(), &utf16].concat(), "\"excel.csv\""),
+        ("part-2.jsonl.gz", piped("gzip", &["-c"], rest.as_bytes()), "[\"part-1.jsonl\", \"part-*.gz\"]"),
+    ] {
+        let project = Project::new(64);
+        std::fs::write(project.path(name), content).unwrap();
+        project.write("part-1.jsonl", half);
+        project.write("config.toml", &project.read("config.toml").replace("\"pool.jsonl\"", path));
+        project.candist(&["check", "config.toml"]).expect_exit(0);
+        project.run();
+        assert!(project.read("run/labels.jsonl") == expected, "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_corpus_is_named() {
+    let rows = Project::new(64).read("pool.jsonl");
     for (content, said) in [
-        (piped("gzip", &["-c"], rows.as_bytes()), "is compressed with gzip"),
-        (format!("id,text\n{csv}").into_bytes(), "is CSV with the columns id, text"),
-        (format!("id\ttext\n{}", csv.replace(',', "\t")).into_bytes(), "is TSV with the columns id, text"),
-        (serde_json::to_vec(&texts).unwrap(), "is a JSON array"),
-        (serde_json::to_vec_pretty(&texts).unwrap(), "is a JSON array"),
-        (serde_json::to_vec_pretty(&texts[0]).unwrap(), "holds JSON objects over several lines"),
-        ([b"\xff\xfe".as_slice(), &utf16].concat(), "is UTF-16"),
-        (utf16.clone(), "is UTF-16"),
-        (b"PAR1\x15\x04\x15\x00".to_vec(), "is a Parquet file"),
         (b"PK\x03\x04\x14\x00".to_vec(), "is a ZIP archive"),
         (vec![7, 0, 1, 0, 0, 9, 3], "is a binary file"),
-        (plain.into_bytes(), "is plain text"),
+        (b"PAR1\x15\x04\x15\x00".to_vec(), "is no Parquet file that can be read"),
         (b"\"a text\"\n\"another\"\n".to_vec(), "holds JSON strings"),
+        (b"a text\nanother\n".to_vec(), "is plain text: set corpus.format to \"lines\""),
+        (b"id,text\n1,a\n".to_vec(), "is CSV with the columns id, text: set corpus.format to \"csv\""),
+        (piped("bzip2", &["-c"], rows.as_bytes()), "is compressed with bzip2"),
     ] {
         let err = refused(&with_corpus(&content));
         assert!(err.contains(&format!("pool.jsonl {said}")), "{said:?} is not in\n{err}");
@@ -65,28 +98,10 @@ fn a_corpus_of_another_format_is_named_with_how_to_convert_it() {
 fn the_commands_to_convert_a_corpus_work() {
     let rows = Project::new(64).read("pool.jsonl");
     let texts: Vec<serde_json::Value> = rows.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
-    let plain: String = texts.iter().map(|row| row["text"].as_str().unwrap().to_owned() + "\n").collect();
-    let quoted = |row: &serde_json::Value| format!("\"{}\"", row["text"].as_str().unwrap().replace('"', "\"\""));
-    let table = |delimiter: &str| -> Vec<u8> {
-        let rows: String =
-            texts.iter().map(|row| format!("{}{delimiter}{}\n", row["id"].as_str().unwrap(), quoted(row))).collect();
-        format!("id{delimiter}text\n{rows}").into_bytes()
-    };
     let strings: String = texts.iter().map(|row| row["text"].to_string() + "\n").collect();
-    for content in [
-        piped("gzip", &["-c"], rows.as_bytes()),
-        piped("xz", &["-c"], rows.as_bytes()),
-        piped("bzip2", &["-c"], rows.as_bytes()),
-        piped("zstd", &["-c"], rows.as_bytes()),
-        table(","),
-        table("\t"),
-        table(";"),
-        serde_json::to_vec_pretty(&texts).unwrap(),
-        texts.iter().map(|row| serde_json::to_string_pretty(row).unwrap()).collect::<Vec<_>>().join("\n").into_bytes(),
-        rows.encode_utf16().flat_map(u16::to_be_bytes).collect(),
-        plain.into_bytes(),
-        strings.into_bytes(),
-    ] {
+    for content in
+        [piped("xz", &["-c"], rows.as_bytes()), piped("bzip2", &["-c"], rows.as_bytes()), strings.into_bytes()]
+    {
         let project = with_corpus(&content);
         let err = refused(&project);
         let command = err.lines().find_map(|line| line.strip_prefix("  $ ")).unwrap_or_else(|| panic!("{err}"));
@@ -100,6 +115,140 @@ fn the_commands_to_convert_a_corpus_work() {
         let arrived = project.read("run/inputs.jsonl").lines().filter(|line| line.contains("\"arrive\"")).count();
         assert_eq!(arrived, texts.len(), "{command}");
     }
+}
+
+#[test]
+fn a_pattern_that_matches_nothing_and_a_template_of_no_column_are_mistakes() {
+    let project = Project::new(64);
+    let config = project.read("config.toml");
+    project.write("config.toml", &config.replace("\"pool.jsonl\"", "\"parts/*.csv\""));
+    assert!(refused(&project).contains("parts/*.csv matches no file"));
+    project.write("pool.csv", &rows_and_table(",").1);
+    project.write("config.toml", &config.replace("\"pool.jsonl\"", "\"pool.csv\"\ntext = \"{{ titel }} {{ text }}\""));
+    assert!(refused(&project).contains("no field \"titel\", which corpus.text names; it has id, text"));
+}
+
+#[test]
+fn gold_and_audited_samples_may_be_tables() {
+    let project = Project::new(64);
+    project.run();
+    let gold: Vec<serde_json::Value> =
+        project.read("pool_gold.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let cell = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap().to_owned();
+    let table: String = gold.iter().map(|row| format!("{};{}\n", cell(row, "id"), cell(row, "label"))).collect();
+    let table = format!("id;label\n{table}");
+    let eval = |name: &str| project.candist(&["eval", "run", "--gold", name, "--json"]).expect_exit(0).out;
+    std::fs::write(project.path("gold.csv.gz"), piped("gzip", &["-c"], table.as_bytes())).unwrap();
+    assert_eq!(eval("gold.csv.gz"), eval("pool_gold.jsonl"));
+    project.write("wrong.csv", &table.replacen(&cell(&gold[1], "label"), "card_arival", 1));
+    let refused = project.candist(&["eval", "run", "--gold", "wrong.csv"]).expect_exit(2);
+    refused.expect_said("wrong.csv:").expect_said("the label \"card_arival\" is none of the task's");
+    let sample = project.candist(&["audit", "run", "--sample", "20"]).expect_exit(0).out;
+    let filled = sample.lines().map(|line| {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let right = gold.iter().find(|gold| gold["id"] == row["id"]).unwrap();
+        format!("{},,{}\n", cell(&row, "id"), cell(right, "label"))
+    });
+    // As a spreadsheet leaves it: without the text, and with a row that is not filled in.
+    project.write("sample.csv", &format!("id,text,gold\n{}x,,\n", filled.collect::<String>()));
+    let audit = project.candist(&["audit", "run", "--gold", "sample.csv", "--json"]).expect_exit(0).out;
+    let audit: serde_json::Value = serde_json::from_str(&audit).unwrap();
+    assert!(audit.to_string().contains("\"audited\":20") && audit.to_string().contains("\"unfilled\":1"), "{audit}");
+}
+
+/// `candist run` with this as standard input.
+fn piped_run(project: &Project, input: &[u8]) -> Finished {
+    let mut command = project.command(&["run", "config.toml"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let finished = Finished::of(child.wait_with_output().unwrap());
+    writer.join().unwrap();
+    finished
+}
+
+#[test]
+fn texts_from_standard_input_are_kept() {
+    let expected = {
+        let project = Project::new(64);
+        project.run();
+        project.read("run/labels.jsonl")
+    };
+    let project = Project::new(64);
+    project.write("config.toml", &project.read("config.toml").replace("\"pool.jsonl\"", "\"-\""));
+    // Whoever only looks takes nothing.
+    let checked = project.candist(&["check", "config.toml"]).expect_exit(0).out;
+    assert!(checked.contains("standard input (not looked at"), "{checked}");
+    project
+        .candist(&["plan", "config.toml"])
+        .expect_exit(2)
+        .expect_said("standard input is read by `candist run` alone");
+    project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("standard input is empty");
+    let rows = project.read("pool.jsonl");
+    piped_run(&project, &piped("gzip", &["-c"], rows.as_bytes())).expect_exit(0);
+    assert!(project.read("run/labels.jsonl") == expected);
+    assert_eq!(project.read("run/stdin/0001"), rows);
+    // Without its pipe, with the same again, and with more.
+    project.candist(&["run", "config.toml"]).expect_exit(0).expect_said("already complete");
+    project.candist(&["plan", "config.toml"]).expect_exit(0);
+    piped_run(&project, rows.as_bytes()).expect_exit(0).expect_said("already complete");
+    let more = format!("{rows}{}\n", json!({"id": "new", "text": "where is my card"}));
+    piped_run(&project, more.as_bytes()).expect_exit(0);
+    piped_run(&project, b"id;text\nnewer;when does my card come\n").expect_exit(0);
+    assert_eq!(project.read("run/stdin/0001"), more);
+    assert_eq!(std::fs::read_dir(project.path("run/stdin")).unwrap().count(), 2);
+    let labels = latest(&project.events());
+    assert!(labels.contains_key("new") && labels.contains_key("newer"));
+}
+
+/// A writer that waits: its rows are labelled as they come, a stop does not wait for it, and a kill loses nothing of what came.
+#[test]
+fn a_slow_writer_is_not_waited_for() {
+    let project = Project::new(64);
+    project.write("config.toml", &project.read("config.toml").replace("\"pool.jsonl\"", "\"-\""));
+    let rows = project.read("pool.jsonl");
+    let start = || {
+        let mut command = project.command(&["run", "config.toml"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdin = child.stdin.take().unwrap();
+        (child, stdin)
+    };
+    let (mut child, mut stdin) = start();
+    let [half, more] = [24, 25].map(|count| rows.lines().take(count).map(|row| format!("{row}\n")).collect::<String>());
+    // Half a row after whole ones.
+    stdin.write_all(half.as_bytes()).unwrap();
+    stdin.write_all(b"{\"id\": \"ha").unwrap();
+    let labelled = || {
+        let labels = std::fs::read_to_string(project.path("run/labels.jsonl")).unwrap_or_default();
+        let whole = labels.rsplit_once('\n').map(|(whole, _)| whole.to_owned()).unwrap_or_default();
+        latest(&crate::support::events(&whole))
+    };
+    while labelled().len() < 8 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its input did");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(project.read("run/stdin/0001.part"), format!("{half}{{\"id\": \"ha"));
+    // Without its pipe it goes on with what came, and half a row is none.
+    project.candist(&["run", "config.toml"]).expect_exit(0);
+    assert_eq!(latest(&project.events()).len(), 24);
+    // Its pipe again, which goes on a little further; then a stop, while nothing comes.
+    let (child, mut stdin) = start();
+    stdin.write_all(more.as_bytes()).unwrap();
+    while labelled().len() < 25 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let stopped = Finished::of(child.wait_with_output().unwrap());
+    stopped.expect_exit(130);
+    drop(stdin);
+    assert_eq!(project.read("run/stdin/0001.part"), more);
+    // With its pipe again, from its start.
+    piped_run(&project, rows.as_bytes()).expect_exit(0);
+    assert_eq!(project.read("run/stdin/0001"), rows);
+    assert_eq!(latest(&project.events()).len(), rows.lines().count());
 }
 
 #[test]
@@ -185,12 +334,20 @@ fn predict_names_what_it_was_given_by_its_own_flags() {
         project.candist(&[&["predict", "--student", "student", "new.jsonl"], more].concat())
     };
     let rows = "{\"id\": 1, \"body\": \"where is my card\"}\n".repeat(300);
-    let found = predict(rows.as_bytes(), &[]).expect_exit(2).expect_said("--text-field").expect_said("body, id");
+    let found = predict(rows.as_bytes(), &[]).expect_exit(2).expect_said("--text-field").expect_said("id, body");
     assert!(!found.err.contains("corpus."), "{}", found.err);
     assert_eq!(predict(rows.as_bytes(), &["--text-field", "body"]).expect_exit(0).out.lines().count(), 300);
     let gzip = piped("gzip", &["-c"], rows.as_bytes());
-    predict(&gzip, &[]).expect_exit(2).expect_said("is compressed with gzip");
-    predict(&gzip, &["--lines"]).expect_exit(2).expect_said("is compressed with gzip");
+    assert_eq!(predict(&gzip, &["--text-field", "body"]).expect_exit(0).out.lines().count(), 300);
+    let xz = piped("xz", &["-c"], rows.as_bytes());
+    predict(&xz, &[]).expect_exit(2).expect_said("is compressed with xz");
+    predict(&xz, &["--lines"]).expect_exit(2).expect_said("is compressed with xz");
+    let table = b"id|title|body\na|where is|my card\n";
+    predict(table, &[]).expect_exit(2).expect_said("is CSV with the columns id, title, body: set --format to \"csv\"");
+    let found = predict(table, &["--format", "csv", "--text", "{{ title }} {{ body }}"]).expect_exit(0).out;
+    assert!(found.starts_with("{\"id\":\"a\""), "{found}");
+    let found = predict(b"7 where is my card\n", &["--pattern", "^(?<id>\\d+) (?<text>.*)$"]).expect_exit(0).out;
+    assert!(found.starts_with("{\"id\":\"7\""), "{found}");
     // Bad rows among good ones: warned of together, and an error where that is asked for.
     let mixed = "{\"text\": \"where is my card\"}\n".to_owned() + &"{\"txt\": 1}\n".repeat(50);
     let found = predict(mixed.as_bytes(), &[]).expect_exit(0);

@@ -32,14 +32,24 @@ mod openai;
 mod asking;
 // A server that misbehaves in every way there is.
 mod faults;
+// A configuration from a look at a corpus.
+mod init;
 // Plans, costs, and the cap.
 mod money;
+// The first texts alone, and what a plan then says.
+mod pilot;
 // Batch files out and in.
 mod batch;
 // Looking at a run directory without changing it.
 mod views;
 // Following the labels while they are written.
 mod tail;
+// How a run is shown: on a terminal, without one, to a program.
+mod terminal;
+// What one verb takes and says, the others do.
+mod commands;
+// Labels as tables, and as tools import them.
+mod export;
 // Files that are no corpus.
 mod corpora;
 // Readers that went away, and messages that cannot be written.
@@ -50,5 +60,16 @@ mod gold;
 mod product;
 // Runs that are part of a program.
 mod embed;
-// configs/, schemas/ and examples/ are what the program says they are.
+// configs/ and examples/ are what the program says they are.
 mod shipped;
+// Batches of texts in, batches of labels out.
+#[cfg(feature = "parquet")]
+mod predict_arrow;
+// A program whose caller is gone.
+mod caller;
+// schemas/ has the program's, and what runs read and write is as they say.
+mod schemas;
+// The reference of configuration keys is that of the schema.
+mod reference;
+// Every block of code and configuration in the README and the book is run, and every link leads somewhere.
+mod docs;

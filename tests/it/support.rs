@@ -96,6 +96,11 @@ impl Project {
         Finished::of(self.command(args).output().unwrap())
     }
 
+    /// What another program says that runs ours.
+    pub(crate) fn command_output(&self, mut command: Command) -> Output {
+        command.stdin(Stdio::null()).env_remove("LD_LIBRARY_PATH").env_remove("CANDIST_LOG").output().unwrap()
+    }
+
     /// `candist run`, which must succeed; what it said.
     pub(crate) fn run(&self) -> Finished {
         self.candist(&["run", "config.toml"]).expect_exit(0)
@@ -194,7 +199,11 @@ impl Server {
     /// Answers from the project's recordings.
     pub(crate) fn start(project: &Project, behaviour: Behaviour) -> Self {
         let recordings = TEACHERS.map(|teacher| project.path(&format!("teacher_{teacher}.jsonl")));
-        let answers = Answers::read(&project.path("pool.jsonl"), &recordings).unwrap();
+        Self::answering(Answers::read(&project.path("pool.jsonl"), &recordings).unwrap(), behaviour)
+    }
+
+    /// Answers with `answers`.
+    pub(crate) fn answering(answers: Answers, behaviour: Behaviour) -> Self {
         let replay = Replay::new(answers, behaviour);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();

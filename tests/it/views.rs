@@ -11,7 +11,7 @@ use crate::server::Behaviour;
 use crate::support::{Finished, Project, Server, openai};
 
 /// All verbs that look, with what they are given.
-const LOOKS: [&[&str]; 12] = [
+const LOOKS: [&[&str]; 14] = [
     &["status", "run"],
     &["tail", "run"],
     &["tail", "run", "--latest"],
@@ -21,6 +21,8 @@ const LOOKS: [&[&str]; 12] = [
     &["eval", "run", "--gold", "pool_gold.jsonl"],
     &["eval", "run", "--gold", "pool_gold.jsonl", "--json"],
     &["audit", "run", "--sample", "10"],
+    &["export", "run", "--labels", "-"],
+    &["export", "config.toml", "--labels", "-", "--format", "jsonl", "--join"],
     &["check", "--deep", "run"],
     &["check", "config.toml"],
     &["plan", "config.toml"],

@@ -27,6 +27,7 @@ use self::book::Book;
 use self::scribe::{Note, Scribe};
 use crate::config::Price;
 use crate::domain::answer::Usage;
+use crate::domain::progress::Progress;
 use crate::error::{Error, Result};
 
 const FILE: &str = "requests.jsonl";
@@ -91,6 +92,8 @@ pub struct Ledger {
     last_minute: Mutex<LastMinute>,
     /// Told when a reservation ends: who waits for money looks again.
     freed: Notify,
+    /// Where teachers count what is shown of them: the ledger is what all of a run have in common.
+    progress: Arc<Progress>,
 }
 
 /// Requests that are on their way under a cap before the first of them told what one costs.
@@ -125,7 +128,14 @@ impl Ledger {
     /// An empty ledger that keeps to `cap`.
     #[must_use]
     pub fn new(cap: Option<Decimal>) -> Arc<Self> {
+        Self::shown_by(cap, Arc::default())
+    }
+
+    /// An empty ledger that keeps to `cap`, of a run that is shown by `progress`.
+    #[must_use]
+    pub(crate) fn shown_by(cap: Option<Decimal>, progress: Arc<Progress>) -> Arc<Self> {
         Arc::new(Self {
+            progress,
             sums: Mutex::default(),
             cap,
             lessons: Mutex::default(),
@@ -134,6 +144,11 @@ impl Ledger {
             last_minute: Mutex::default(),
             freed: Notify::new(),
         })
+    }
+
+    /// The counters of the run.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Whether there is a cap, so that what a request costs at most must be known.

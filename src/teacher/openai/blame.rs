@@ -61,7 +61,7 @@ impl OpenAi {
             // No text loses a try: the pause is for everyone, and this request is sent again after it.
             Meaning::Server(wait) => {
                 self.teller.warn(&message, &format!("; the server is in trouble, waiting {:.1} s", wait.as_secs_f64()));
-                pass.overloaded(wait);
+                self.pause(pass, wait, "no answer from");
                 Trouble::Again
             }
             Meaning::GiveUp(length) => {
@@ -77,7 +77,7 @@ impl OpenAi {
         match self.address.breaker.starved(self.config.limits.give_up_after, rand::random()) {
             Ok(wait) => {
                 self.teller.warn(&message, "; going on with fewer requests at a time");
-                pass.overloaded(wait);
+                self.pause(pass, wait, "no room here for a connection to");
                 Trouble::Again
             }
             Err(length) => Trouble::Stop(format!("{message} (nothing was answered for {} s)", length.as_secs())),
@@ -131,13 +131,27 @@ impl OpenAi {
             Ok(own) => {
                 // The server's own word goes before our guess, within LONGEST_PAUSE.
                 let wait = asked.unwrap_or(own);
-                pass.overloaded(wait);
+                self.pause(pass, wait, &format!("{} from", status.as_u16()));
                 self.teller
                     .warn(&format!("HTTP {status}"), &format!("; trying again after {:.1} s", wait.as_secs_f64()));
                 Trouble::Again
             }
             Err(length) => Trouble::Stop(format!("nothing but HTTP {status} for {} s: {excerpt}", length.as_secs())),
         }
+    }
+
+    /// Everyone who asks the address pauses, which is shown as `why` and its host.
+    fn pause(&self, pass: &Pass, length: Duration, why: &str) {
+        pass.overloaded(length);
+        self.ledger.progress().pause(length, || format!("{why} {}", self.host()));
+    }
+
+    /// The host and port of the address: what comes before and after may hold secrets.
+    pub(super) fn host(&self) -> &str {
+        let url = &self.config.http.base_url;
+        let rest = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        authority.rsplit('@').next().unwrap_or_default()
     }
 
     /// What a person can do about a status. Only for those that stop a run, or may be the settings' fault.

@@ -117,6 +117,14 @@ impl Http {
         self.proxy.as_deref()
     }
 
+    /// The address that requests go to. Of a query only the names, but for a version's: a value may be a secret.
+    pub(super) fn shown_url(&self) -> String {
+        let mut shown = self.url.clone();
+        shown.set_query(None);
+        let pairs: Vec<String> = self.url.query_pairs().map(|(name, value)| shown_pair(&name, &value)).collect();
+        if pairs.is_empty() { shown.to_string() } else { format!("{shown}?{}", pairs.join("&")) }
+    }
+
     /// Takes the key out of what a server sends back.
     pub(super) fn redactor(&self) -> &Redactor {
         &self.redactor
@@ -172,6 +180,10 @@ fn key_in(variable: &str) -> Result<String, String> {
         .map(|key| key.trim().to_owned())
         .filter(|key| !key.is_empty())
         .ok_or_else(|| format!("the environment variable {variable} holds no API key: export {variable}=..."))
+}
+
+fn shown_pair(name: &str, value: &str) -> String {
+    format!("{name}={}", if name == "api-version" { value } else { ".." })
 }
 
 fn header_name(name: &str) -> Result<HeaderName, String> {

@@ -232,6 +232,10 @@ impl Requests for OpenAi {
         self.sizer.is_counted()
     }
 
+    fn url(&self) -> String {
+        self.http.shown_url()
+    }
+
     fn body(&self, sample: &Sample) -> Result<(&'static str, Value), String> {
         let messages = self.prompter.messages(&sample.text)?;
         let dialect = self.dialects.now();

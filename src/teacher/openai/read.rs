@@ -39,6 +39,7 @@ pub(super) fn answer(body: &[u8], labels: &LabelSet) -> Result<Answer, String> {
         model: reply.model.clone(),
         usage: reply.usage(),
         cost: reply.cost(),
+        seconds: None,
         problem,
     })
 }

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use rust_decimal::Decimal;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::blame::Trouble;
 use super::client::{Lost, Response, Where};
@@ -70,13 +71,14 @@ impl OpenAi {
                 Trouble::Refused { answer, message } => {
                     return self.refusal(&mut question, sample, *answer, &message).await;
                 }
-                Trouble::Again => {}
+                Trouble::Again => self.ledger.progress().retries.add(1),
                 Trouble::Own { message, unreachable } => {
                     tries += 1;
                     // The first request is no retry: `max_retries + 1` are sent.
                     if tries > self.config.limits.max_retries {
                         return Err(self.out_of_tries(&message, unreachable, tries));
                     }
+                    self.ledger.progress().retries.add(1);
                     self.teller.warn(&message, "; trying again");
                     let wait = backoff(tries, rand::random());
                     // Where nobody is, the clock decides how often it is tried.
@@ -147,16 +149,22 @@ impl OpenAi {
         if let Err(Refused(why)) = reserved.put_on_file(self.limited.as_deref(), most).await {
             return Err(Trouble::Stop(why));
         }
+        let flying = self.ledger.progress().fly();
+        let began = Instant::now();
         // Whoever is abandoned may have been heard after all: its reservation is dropped, and counts in full.
         let sent = tokio::select! {
             sent = self.http.post(body) => sent,
             error = self.stop.abandoned() => return Err(Trouble::Ended(error)),
         };
+        drop(flying);
         match sent {
             Ok(response) if response.status.is_success() => {
                 // A success is the server's word that it takes this form, even where the model's answer cannot be read.
                 self.dialects.worked(dialect);
-                self.read(&response, messages, admitted, reserved, dialect)
+                let mut asked = self.read(&response, messages, admitted, reserved, dialect)?;
+                // To the millisecond, for plans: no label depends on it.
+                asked.answer.seconds = Some((began.elapsed().as_secs_f64() * 1e3).round() / 1e3);
+                Ok(asked)
             }
             Ok(response) => self.without_answer(response, admitted, reserved, dialect),
             Err(lost) => {
@@ -247,6 +255,7 @@ impl OpenAi {
         // The wall clock, for servers name dates; it decides only when something is sent, never what a label is.
         if let Some(length) = headers::exhausted_for(&response.headers, SystemTime::now()) {
             self.address.gate.rest(length);
+            self.ledger.progress().pause(length, || format!("the limit of {} is used up", self.host()));
         }
         let tokens = answer.usage.map(|usage| u32::try_from(usage.total()).unwrap_or(u32::MAX));
         if let (Some(usage), Some(tokens)) = (&answer.usage, tokens) {

@@ -163,3 +163,19 @@ async fn two_runs_in_one_process_are_as_each_is_alone() {
     assert!(ended.0.is_ok() && ended.1.is_ok());
     assert!(alone == [labels(folders[0].path()), labels(folders[1].path())]);
 }
+
+#[tokio::test]
+async fn a_limit_reads_no_further_and_the_rest_comes_later() {
+    let (folder, asked) = (tempfile::tempdir().unwrap(), Arc::new(AtomicU64::new(0)));
+    let run = |texts: u64| run_of(folder.path(), texts, Painter::new().counted(&asked));
+    let pilot = run(TEXTS).limit(10).start();
+    let outcome = pilot.join().await.unwrap();
+    assert!(outcome.limited && outcome.new_events >= 10);
+    assert_eq!((pilot.progress().rows.get(), asked.load(Ordering::Relaxed)), (10, 10));
+    // A limit that the corpus ends at, or before, is found out only where it is larger.
+    for (limit, limited) in [(TEXTS, true), (TEXTS + 1, false)] {
+        assert_eq!(run(TEXTS).limit(limit).start().join().await.unwrap().limited, limited);
+    }
+    assert!(!run(TEXTS).start().join().await.unwrap().limited);
+    assert_eq!(asked.load(Ordering::Relaxed), TEXTS);
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Builds the wheel from a program that is built already, installs it into a clean environment, checks its types and tests it.
+#
+#   scripts/check-python.sh [PYTEST ARGUMENTS]
+#
+# The program is $CANDIST_PROGRAM, or the newer one of target/release and target/debug. Packages come from PyPI, with the versions of
+# python/requirements-test.txt, into target/check-python.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf 'check-python: %s\n' "$*" >&2; }
+program=${CANDIST_PROGRAM:-}
+unset CANDIST_PROGRAM
+[ -n "$program" ] || program=$(ls -t target/release/candist target/debug/candist 2>/dev/null | head -n 1)
+[ -x "$program" ] || { say "no program is built: make build"; exit 1; }
+say "with $program"
+
+work=$PWD/target/check-python
+rm -rf "$work/venv"
+mkdir -p "$work"
+scripts/wheel.sh --program "$program" --out "$work/dist"
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet --requirement python/requirements-test.txt ||
+  { say "the packages of python/requirements-test.txt could not be had from PyPI: this check needs the network once"; exit 1; }
+"$work/venv/bin/pip" install --quiet --no-index "$work"/dist/candist-*.whl
+(cd python && "$work/venv/bin/mypy" --cache-dir "$work/mypy" src && "$work/venv/bin/mypy" --cache-dir "$work/mypy" --python-version 3.11 tests)
+# From elsewhere, so that what is imported is what was installed.
+cd "$work"
+"$work/venv/bin/pytest" --rootdir "$OLDPWD/python" -p no:cacheprovider "$OLDPWD/python/tests" "$@"

@@ -1,0 +1,189 @@
+//! Tables of labels, and what tools import.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use candist::LabelEvent;
+use serde_json::{Value, json};
+
+use crate::support::{Finished, Project, latest};
+
+fn rows(jsonl: &str) -> Vec<Value> {
+    jsonl.lines().map(|row| serde_json::from_str(row).unwrap()).collect()
+}
+
+/// The ids and texts of a run, in the order in which they arrived.
+fn arrived(project: &Project) -> Vec<(String, String)> {
+    let inputs = rows(&project.read("run/inputs.jsonl"));
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let arrivals = inputs.iter().filter(|input| input["event"] == "arrive");
+    arrivals.map(|input| (text(&input["id"]), text(&input["text"]))).collect()
+}
+
+/// A finished run of a corpus with columns of its own.
+fn finished(stride: usize) -> Project {
+    let project = Project::new(stride);
+    let pool: String = rows(&project.read("pool.jsonl"))
+        .into_iter()
+        .zip(0..)
+        .map(|(mut row, number)| {
+            row["number"] = json!(number);
+            row["formula"] = json!(format!("=1+{number}"));
+            format!("{row}\n")
+        })
+        .collect();
+    project.write("pool.jsonl", &pool);
+    project.run();
+    project
+}
+
+#[test]
+fn a_table_has_a_row_a_text_with_the_label_that_holds() {
+    let project = finished(16);
+    let said = project.candist(&["export", "run", "--labels", "out.jsonl", "--text"]).expect_exit(0);
+    assert!(said.out.is_empty() && said.err.contains("rows in out.jsonl"), "{}", said.err);
+    let table = rows(&project.read("out.jsonl"));
+    let found: Vec<_> = table.iter().map(|row| (row["id"].as_str().unwrap(), row["text"].as_str().unwrap())).collect();
+    let expected = arrived(&project);
+    assert_eq!(found, expected.iter().map(|(id, text)| (id.as_str(), text.as_str())).collect::<Vec<_>>());
+    let labels: BTreeMap<String, LabelEvent> = latest(&project.events());
+    for row in &table {
+        let event = &labels[row["id"].as_str().unwrap()];
+        let from_log = json!([event.label, event.confidence, event.margin, event.candidates, event.is_final, event.by]);
+        assert_eq!(
+            json!([row["label"], row["confidence"], row["margin"], row["candidates"], row["final"], row["by"]]),
+            from_log
+        );
+        let weights: Vec<f64> = serde_json::from_value(row["candidate_weights"].clone()).unwrap();
+        assert_eq!(weights.len(), event.candidates.len());
+        assert!(weights.is_empty() || (weights.iter().sum::<f64>() - 1.0).abs() < 1e-3, "{weights:?}");
+    }
+}
+
+/// The cells of CSV or TSV, by the names of their columns.
+fn cells(text: &str, delimiter: u8) -> Vec<BTreeMap<String, String>> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text.as_bytes());
+    reader.deserialize().map(Result::unwrap).collect()
+}
+
+#[test]
+fn all_formats_say_the_same() {
+    let project = finished(64);
+    let export =
+        |file: &str| project.candist(&["export", "config.toml", "--labels", file, "--join"]).expect_exit(0).out;
+    let bytes = |file: &str| std::fs::read(project.path(file)).unwrap();
+    let jsonl = export("-");
+    // Standard output is CSV where nothing else is said.
+    let table = cells(&jsonl, b',');
+    export("out.jsonl");
+    let expected = rows(&project.read("out.jsonl"));
+    assert_eq!(table.len(), expected.len());
+    for (cells, row) in table.iter().zip(&expected) {
+        assert_eq!(cells["id"], row["id"].as_str().unwrap());
+        assert_eq!(cells["label"], row["label"].as_str().unwrap());
+        assert_eq!(cells["confidence"], row["confidence"].to_string());
+        assert_eq!(cells["candidates"], row["candidates"].to_string());
+        assert_eq!(cells["text"], row["text"].as_str().unwrap());
+        assert_eq!(cells["number"], row["number"].to_string());
+        assert_eq!(cells["formula"], format!("'{}", row["formula"].as_str().unwrap()));
+    }
+    export("out.tsv");
+    assert_eq!(cells(&project.read("out.tsv"), b'\t'), table);
+    export("out.csv.gz");
+    let mut plain = String::new();
+    flate2::read::GzDecoder::new(&*bytes("out.csv.gz")).read_to_string(&mut plain).unwrap();
+    assert_eq!(plain, jsonl);
+    export("out.csv.zst");
+    assert_eq!(zstd::decode_all(&*bytes("out.csv.zst")).unwrap(), jsonl.as_bytes());
+    let bare = project.candist(&["export", "config.toml", "--labels", "-", "--join", "--no-guard"]).out;
+    assert_eq!(bare, jsonl.replace("'=1+", "=1+"));
+    let lines = project.candist(&["export", "config.toml", "--labels", "-", "--join", "--format", "jsonl"]).out;
+    assert_eq!(rows(&lines), expected);
+    export("out.parquet");
+    let parquet = project.command(&["export", "config.toml", "--labels", "-", "--join", "--format", "parquet"]);
+    let parquet = { parquet }.output().unwrap().stdout;
+    assert!(parquet == bytes("out.parquet") && parquet.starts_with(b"PAR1"));
+}
+
+#[test]
+fn a_table_is_replaced_whole_or_stays() {
+    let project = finished(64);
+    let export = ["export", "run", "--labels", "out.csv", "--text"];
+    project.candist(&export).expect_exit(0);
+    let whole = project.read("out.csv");
+    project.write("out.csv", "old\n");
+    // The system ends it in the middle of writing.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -f 1; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_candist")]).args(export);
+    let ended = command.current_dir(project.path("")).stderr(Stdio::null()).status().unwrap();
+    assert!(!ended.success());
+    assert_eq!(project.read("out.csv"), "old\n");
+    project.candist(&export).expect_exit(0);
+    assert_eq!(project.read("out.csv"), whole);
+    let names = std::fs::read_dir(project.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| !name.to_string_lossy().ends_with(".part")));
+    // A disk without room.
+    project
+        .candist(&["export", "run", "--labels", "/dev/full", "--format", "csv"])
+        .expect_exit(1)
+        .expect_said("No space");
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    let project = finished(16);
+    for format in ["csv", "jsonl", "parquet"] {
+        let mut child = project.start(&["export", "run", "--labels", "-", "--format", format]);
+        drop(child.stdout.take());
+        let ended = Finished::of(child.wait_with_output().unwrap()).expect_exit(0);
+        assert!(!ended.err.contains("error"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn what_cannot_be_exported_is_said() {
+    let project = finished(128);
+    let refused = |args: &[&str], sentence: &str| {
+        project.candist(&[&["export", "run"], args].concat()).expect_exit(2).expect_said(sentence);
+    };
+    refused(&[], "required");
+    refused(&["--labels", "out"], "tells no format");
+    refused(&["--labels", "out.parquet.gz"], "compressed twice");
+    refused(&["--labels", "run/labels.jsonl"], "is in the run directory");
+    refused(&["--labels", "out.csv", "--join"], "--config FILE");
+    refused(&["--labels", "out.csv", "--label", "card_arival"], "did you mean \"card_arrival\"?");
+    refused(&["--labels", "out.csv", "--min-confidence", "2"], "from 0 to 1");
+    refused(&["--labels", "out.csv", "--doubtful", "0"], "doubtful");
+    refused(&["--labels", "out.csv", "--student", "s"], "cannot be used with");
+    refused(&["--student", "s", "--join"], "cannot be used with");
+    refused(&["--for", "hf"], "--out");
+    refused(&["--for", "hf", "--out", "."], "choose an empty or new folder");
+    refused(&["--labels", "pool.jsonl", "--config", "config.toml"], "is a file of the corpus");
+    assert!(!project.path("out.csv").exists());
+    std::fs::write(project.path("run/labels.jsonl"), "").unwrap();
+    refused(&["--labels", "out.csv"], "has no labels yet");
+}
+
+#[test]
+fn tools_get_tasks_records_and_a_dataset() {
+    let project = finished(64);
+    let count = arrived(&project).len();
+    let export =
+        |tool: &str, out: &str| project.candist(&["export", "config.toml", "--for", tool, "--out", out, "--join"]);
+    // Twice: what an earlier export wrote is replaced.
+    for _ in 0..2 {
+        export("label-studio", "tasks.json").expect_exit(0).expect_said("tasks.xml");
+        export("argilla", "argilla").expect_exit(0).expect_said("from_disk");
+        export("hf", "dataset").expect_exit(0).expect_said("load_dataset");
+    }
+    let tasks: Vec<Value> = serde_json::from_str(&project.read("tasks.json")).unwrap();
+    assert_eq!((tasks.len(), tasks[3]["data"]["number"].as_u64()), (count, Some(3)));
+    assert!(project.read("tasks.xml").contains("<Choice value=\"card_arrival\"/>"));
+    let records: Vec<Value> = serde_json::from_str(&project.read("argilla/records.json")).unwrap();
+    assert_eq!((records.len(), records[3]["metadata"]["number"].as_u64()), (count, Some(3)));
+    assert!(project.path("argilla/.argilla/settings.json").exists());
+    let card = project.read("dataset/README.md");
+    assert!(card.contains("class_label") && card.contains("- name: \"number\"\n    dtype: int64\n"), "{card}");
+    assert!(project.path("dataset/data/train-00000-of-00001.parquet").exists());
+}
