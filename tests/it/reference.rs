@@ -130,7 +130,8 @@ fn range(schema: &Value) -> String {
 
 /// What `kind` of its table a key belongs to, and what is said of it.
 fn said(schema: &Value) -> (Option<String>, String) {
-    let text = schema["description"].as_str().unwrap_or_default().replace('\n', " ");
+    // A page may have HTML in it; descriptions have none.
+    let text = schema["description"].as_str().unwrap_or_default().replace('\n', " ").replace('<', "\\<");
     match text.split_once(": ") {
         Some((kind @ ("openai" | "recorded" | "encoder" | "ngram"), rest)) => {
             let mut letters = rest.chars();
