@@ -16,10 +16,10 @@ use super::table::Table;
 pub(super) struct EvalArgs {
     #[command(flatten)]
     run: RunArg,
-    /// Gold labels: JSONL with id and label. Texts that have no label in the run are counted, not judged.
+    /// Gold labels: rows with id and label, in any format of a corpus. Texts that have no label in the run are counted, not judged.
     #[arg(long, value_name = "FILE")]
     gold: PathBuf,
-    /// Texts that were not in the corpus, for the student alone: JSONL with text and label.
+    /// Texts that were not in the corpus, for the student alone: rows with text and label, in any such format.
     #[arg(long, value_name = "FILE")]
     held_out: Option<PathBuf>,
     /// Tell precision, recall and F1 of every label, and which labels are taken for which others.
