@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the wheel from a program that is built already, installs it into a clean environment, checks its types and tests it.
+# Builds the wheel from a program that is built already, installs it into a clean environment, checks its types and tests it. Then
+# runs the blocks of README and book, those in Python too: with the packages of scripts/check-tables.sh, which comes first.
 #
 #   scripts/check-python.sh [PYTEST ARGUMENTS]
 #
@@ -25,5 +26,9 @@ python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --no-index "$work"/dist/candist-*.whl
 (cd python && "$work/venv/bin/mypy" --cache-dir "$work/mypy" src && "$work/venv/bin/mypy" --cache-dir "$work/mypy" --python-version 3.11 tests)
 # From elsewhere, so that what is imported is what was installed.
-cd "$work"
-"$work/venv/bin/pytest" --rootdir "$OLDPWD/python" -p no:cacheprovider "$OLDPWD/python/tests" "$@"
+(cd "$work" && venv/bin/pytest --rootdir "$OLDPWD/python" -p no:cacheprovider "$OLDPWD/python/tests" "$@")
+
+tables=$PWD/target/check-tables/venv/bin/python
+[ -x "$tables" ] || { say "the blocks of the book need scripts/check-tables.sh first: make check-python"; exit 1; }
+"$tables" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall "$work"/dist/candist-*.whl
+CANDIST_PYTHON=$tables cargo test --locked --test it -- docs::

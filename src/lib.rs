@@ -80,6 +80,7 @@ pub use readers::distribution::{DOUBTFUL, Distribution, distribution};
 pub use readers::evaluate::{Evaluation, EvaluationOptions, HeldOut, evaluate};
 pub use readers::export::export_student;
 pub use readers::failed::failed_answers;
+pub use readers::gold::{GoldLabels, GoldRows};
 pub use readers::judging::{Judged, OnGold};
 pub use readers::latest::{Finals, latest};
 pub use readers::measured::Measured;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use candist::{Confusion, Details, Evaluation, EvaluationOptions, LabelFigures, evaluate};
 use clap::Args;
 
+use super::gold::GoldArgs;
 use super::grouped;
 use super::messages::one_line;
 use super::place::RunArg;
@@ -16,10 +17,10 @@ use super::table::Table;
 pub(super) struct EvalArgs {
     #[command(flatten)]
     run: RunArg,
-    /// Gold labels: rows with id and label, in any format of a corpus. Texts that have no label in the run are counted, not judged.
-    #[arg(long, value_name = "FILE")]
-    gold: PathBuf,
-    /// Texts that were not in the corpus, for the student alone: rows with text and label, in any such format.
+    #[command(flatten)]
+    gold: GoldArgs,
+    /// Texts that were not in the corpus, for the student alone: rows with text and label, in any such format, under the same
+    /// names.
     #[arg(long, value_name = "FILE")]
     held_out: Option<PathBuf>,
     /// Tell precision, recall and F1 of every label, and which labels are taken for which others.
@@ -34,8 +35,14 @@ pub(super) struct EvalArgs {
 const CONFUSIONS: usize = 20;
 
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
-    let options = EvaluationOptions { gold: &args.gold, held_out: args.held_out.as_deref(), details: args.details };
-    let dir = args.run.dir()?;
+    let (dir, config) = (args.run.dir()?, args.run.config()?);
+    let Some(gold) = args.gold.labels(config.as_ref())? else {
+        anyhow::bail!(
+            "there is nothing to compare with: name a file of gold labels with --gold FILE, or the column of the corpus that \
+             has them with --gold-field NAME"
+        );
+    };
+    let options = EvaluationOptions { gold, held_out: args.held_out.as_deref(), details: args.details };
     let evaluation = evaluate(&dir, options)?;
     // On stderr as well as in the table: a file of gold for another corpus shows by this alone.
     if evaluation.missing > 0 {

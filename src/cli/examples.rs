@@ -12,7 +12,8 @@ pub(super) const CHECK: &str = "Examples:
 pub(super) const PLAN: &str = "Examples:
   candist plan support.toml                     # requests, tokens, cost, time; nothing is sent
   candist plan support.toml --show 3            # also the first three prompts, as they would be sent
-  candist plan support.toml --gold gold.csv     # after a pilot: how good the answers are";
+  candist plan support.toml --gold gold.csv     # after a pilot: how good the answers are
+  candist plan support.toml --gold-field intent # the same, by a column of the corpus";
 
 pub(super) const RUN: &str = "Examples:
   candist run support.toml                      # stop it with Ctrl-C; the same command goes on
@@ -41,6 +42,8 @@ pub(super) const EXPORT: &str = "Examples:
 
 pub(super) const EVAL: &str = "Examples:
   candist eval runs/support --gold gold.jsonl
+  candist eval support.toml --gold-field intent           # by a column of the corpus itself
+  candist eval runs/support --gold people.csv --gold-field intent --id-field nr
   candist eval support.toml --gold gold.jsonl --details   # label by label, and what is taken for what";
 
 pub(super) const AUDIT: &str = "Examples:

@@ -23,6 +23,7 @@ use self::ask::Person;
 use self::labels::{Labels, Source};
 use self::presets::Provider;
 use super::Exit;
+use super::summary::shell_word;
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
@@ -200,8 +201,10 @@ fn tell_what_is_next(out: &Path, config: &Config, labels: &Labels) {
         (format!("candist run {out} --limit 50"), "a pilot: the first 50 texts, whose answers count later"),
         (format!("candist run {out}"), "all of them"),
     ];
-    if labels.gold.is_some() {
-        next.push((format!("candist eval {out} --gold GOLD"), "how good the labels are, by a file with id and label"));
+    if let Some(gold) = &labels.gold {
+        let gold = format!("--gold-field={}", shell_word(Path::new(gold)));
+        next.insert(3, (format!("candist plan {out} {gold}"), "how good the pilot's answers are, by that column"));
+        next.push((format!("candist eval {out} {gold}"), "how good the labels are"));
     }
     let width = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
     let lines: Vec<String> = next.iter().map(|(command, what)| format!("  {command:<width$}   # {what}")).collect();

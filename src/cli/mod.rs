@@ -20,6 +20,7 @@ mod export;
 mod failures;
 mod folded;
 mod frame;
+mod gold;
 mod init;
 mod messages;
 mod pace;

@@ -13,6 +13,7 @@ use clap::Args;
 use indicatif::HumanDuration;
 
 use super::check::tell_of_few_texts;
+use super::gold::GoldArgs;
 use super::messages::one_line;
 use super::preview::show;
 use super::{grouped, money};
@@ -30,10 +31,8 @@ pub(super) struct PlanArgs {
     /// Print the requests about the first N texts that would be asked about: all messages, tokens, cost.
     #[arg(long, value_name = "N", default_value_t = 0)]
     show: usize,
-    /// Gold labels (id and label), to judge the stored answers by: how often a teacher's first label is right, and how often
-    /// its candidates hold the right one.
-    #[arg(long, value_name = "FILE")]
-    gold: Option<PathBuf>,
+    #[command(flatten)]
+    gold: GoldArgs,
     /// Print JSON instead of tables.
     #[arg(long)]
     json: bool,
@@ -41,7 +40,8 @@ pub(super) struct PlanArgs {
 
 pub(super) fn run(args: &PlanArgs) -> Result<()> {
     let config = Config::load(&args.config, args.run_dir.clone())?;
-    let plan = plan_with(&config, PlanOptions { limit: args.limit, show: args.show, gold: args.gold.as_deref() })?;
+    let gold = args.gold.labels(Some(&config))?;
+    let plan = plan_with(&config, PlanOptions { limit: args.limit, show: args.show, gold })?;
     for missing in missing_keys(&config) {
         tracing::warn!("{missing}");
     }

@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::distill::{TrainedStudent, load_student};
 use crate::domain::event::LabelEvent;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::error::{Error, Result};
 use crate::readers::confusion::{Details, Pairs};
-use crate::readers::gold::GoldFile;
+use crate::readers::gold::{GoldFile, GoldLabels};
 use crate::readers::latest::latest_labels;
 use crate::readers::statistics::Calibration;
 use crate::store::RunDir;
@@ -19,25 +18,12 @@ use crate::student::{argmax, softmax};
 /// Texts that are predicted together.
 const CHUNK: usize = 256;
 
-/// One line of a file of gold labels.
-#[derive(Debug, Deserialize)]
-struct Gold {
-    /// Read as a corpus reads it; without one, the hash of the text.
-    #[serde(default)]
-    id: Option<Value>,
-    /// By name or alias of the task.
-    label: String,
-    /// Needed where there is no id, and for what was held out.
-    #[serde(default)]
-    text: Option<String>,
-}
-
 /// What an evaluation compares with, and how much it tells.
 #[derive(Debug, Clone, Copy)]
 pub struct EvaluationOptions<'a> {
-    /// JSONL with id and label.
-    pub gold: &'a Path,
-    /// JSONL with text and label: texts that were not in the corpus.
+    /// What the run's labels are compared with.
+    pub gold: GoldLabels<'a>,
+    /// A file of texts that were not in the corpus, with the columns of `gold`.
     pub held_out: Option<&'a Path>,
     /// Whether labels are told one by one.
     pub details: bool,
@@ -92,12 +78,7 @@ pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation
     // All events that hold are held in memory, by id: gold comes in any order.
     let latest = latest_labels(dir)?;
     let mut counts = Counts::default();
-    read_gold(options.gold, &labels, |id, label| counts.add(label, latest.get(id), &labels))?;
-    let path = || options.gold.to_owned();
-    if counts.gold == 0 {
-        let message = "has no gold labels: expected {\"id\": \"..\", \"label\": \"..\"} lines".to_owned();
-        return Err(Error::Unfit { path: path(), message });
-    }
+    options.gold.read(&labels, |id, label| counts.add(label, latest.get(id), &labels))?;
     // Shares of nothing would be printed as 0: told what is wrong instead.
     if counts.labelled == 0 {
         let message = format!(
@@ -105,9 +86,9 @@ pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation
             counts.gold,
             dir.display()
         );
-        return Err(Error::Unfit { path: path(), message });
+        return Err(Error::Unfit { path: options.gold.path(), message });
     }
-    let held_out = options.held_out.map(|path| student_accuracy(dir, path, &labels)).transpose()?;
+    let held_out = options.held_out.map(|path| student_accuracy(dir, path, options.gold, &labels)).transpose()?;
     let details = options.details.then(|| counts.pairs.details(&labels));
     Ok(Evaluation { held_out, details, ..counts.evaluation() })
 }
@@ -167,25 +148,11 @@ impl Counts {
     }
 }
 
-/// Calls `each` with every text of a file of gold labels, once. A second line of a text is passed over where it says
-/// the same, and an error where it does not.
-pub(super) fn read_gold(path: &Path, labels: &LabelSet, mut each: impl FnMut(&str, LabelId)) -> Result<()> {
-    let mut file = GoldFile::open(path, "gold labels", labels)?;
-    while let Some((line, row)) = file.next_row::<Gold>("{\"id\": \"..\", \"label\": \"..\"}")? {
-        let label = file.label(line, &row.label)?;
-        let id = file.id(line, row.id, row.text.as_deref())?;
-        if file.name(line, &id, label)? {
-            each(&id, label);
-        }
-    }
-    Ok(())
-}
-
 /// The student on its own, on texts that are read and predicted in chunks: neither file nor predictions are held.
 ///
 /// Its confidence is the largest of `softmax(logits / temperature)`, the temperature being what distillation fitted and
 /// an exported student has.
-fn student_accuracy(dir: &Path, path: &Path, labels: &LabelSet) -> Result<HeldOut> {
+fn student_accuracy(dir: &Path, path: &Path, fields: GoldLabels<'_>, labels: &LabelSet) -> Result<HeldOut> {
     let TrainedStudent { student, temperature } = load_student(dir)?;
     let mut held_out = HeldOut { texts: 0, accuracy: 0.0, calibration_error: 0.0 };
     let (mut right, mut calibration) = (0, Calibration::default());
@@ -201,19 +168,19 @@ fn student_accuracy(dir: &Path, path: &Path, labels: &LabelSet) -> Result<HeldOu
             calibration.add(f64::from(p.iter().copied().fold(0.0, f32::max)), is_right);
         }
     };
-    let expected = "{\"text\": \"..\", \"label\": \"..\"}";
     let mut file = GoldFile::open(path, "held-out texts", labels)?;
-    while let Some((line, row)) = file.next_row::<Gold>(expected)? {
-        let label = file.label(line, &row.label)?;
-        let text = row.text.ok_or_else(|| file.wrong(line, format!("has no text; expected {expected}")))?;
+    while let Some(row) = file.next_labelled(fields)? {
+        let lacking =
+            || format!("has no text in a field {:?}: name the one that has it with --text-field", fields.text_field);
+        let text = row.text.ok_or_else(|| file.wrong(row.place, lacking()))?;
         held_out.texts += 1;
-        chunk.push((text, label));
+        chunk.push((text, row.label));
         if chunk.len() == CHUNK {
             judge(&mut chunk);
         }
     }
     if held_out.texts == 0 {
-        let message = format!("has no held-out texts: expected {expected} lines");
+        let message = "has no held-out texts: expected rows with a text and its label".to_owned();
         return Err(Error::Unfit { path: path.to_owned(), message });
     }
     judge(&mut chunk);

@@ -1,19 +1,128 @@
-//! Files in which a person named labels, one a text: in any format that a corpus may have.
+//! Rows in which a person named labels, one a text: of a file in any format that a corpus may have, or of a run's own corpus,
+//! where that has a column of them.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::config::CorpusConfig;
-use crate::corpus::{Fields, Record, Records, Settings, id_of, records_of};
+use crate::corpus::{Fields, Record, Records, Settings, id_of, maker, records, records_of};
 use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
 
 /// As long as a line of a corpus may be.
 const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// Columns that are named where one is missing.
+const NAMED: usize = 12;
+
+/// Gold labels: where they are, and in which columns.
+#[derive(Debug, Clone, Copy)]
+pub struct GoldLabels<'a> {
+    /// The rows that have them.
+    pub rows: GoldRows<'a>,
+    /// The column of the label, by name or alias of the task.
+    pub label_field: &'a str,
+    /// The column of the id, read as a corpus' is. A corpus has its own.
+    pub id_field: &'a str,
+    /// The column of the text: its hash is the id of a row that has none. A corpus has its own.
+    pub text_field: &'a str,
+}
+
+/// Rows in which a person named labels.
+#[derive(Debug, Clone, Copy)]
+pub enum GoldRows<'a> {
+    /// Those of a file, in any format of a corpus. A row without a label is an error, and so are two labels of one text.
+    File(&'a Path),
+    /// Those of a run's corpus that have a label. The first row of a text counts, as it does for a run.
+    Corpus(&'a CorpusConfig),
+}
+
+impl<'a> GoldLabels<'a> {
+    /// A file with the columns `id`, or `text`, and `label`.
+    pub fn file(path: &'a Path) -> Self {
+        Self { rows: GoldRows::File(path), label_field: "label", id_field: "id", text_field: "text" }
+    }
+
+    /// Calls `each` with every text that has a label, once. Where there is none, that is an error.
+    pub(super) fn read(self, labels: &LabelSet, mut each: impl FnMut(&str, LabelId)) -> Result<()> {
+        match self.rows {
+            GoldRows::File(path) => self.read_file(path, labels, &mut each),
+            GoldRows::Corpus(config) => self.read_corpus(config, labels, &mut each),
+        }
+    }
+
+    fn read_file(self, path: &Path, labels: &LabelSet, each: &mut dyn FnMut(&str, LabelId)) -> Result<()> {
+        let mut file = GoldFile::open(path, "gold labels", labels)?;
+        let mut count = 0;
+        while let Some(row) = file.next_labelled(self)? {
+            let id = file.id(row.place, row.id, row.text.as_deref())?;
+            count += 1;
+            if file.name(row.place, &id, row.label)? {
+                each(&id, row.label);
+            }
+        }
+        if count == 0 {
+            return Err(Error::Unfit {
+                path: self.path(),
+                message: format!("has no gold labels: expected {}", self.expected()),
+            });
+        }
+        Ok(())
+    }
+
+    fn read_corpus(self, config: &CorpusConfig, labels: &LabelSet, each: &mut dyn FnMut(&str, LabelId)) -> Result<()> {
+        let settings = Settings::CONFIGURATION;
+        let (sample_of, mut rows) = (maker(config, settings)?, records(config)?);
+        let (mut seen, mut count, mut columns) = (HashSet::new(), 0, None);
+        while let Some(Record { place, fields }) = rows.next_record()? {
+            // Of a row that is none the run tells.
+            let Ok(fields) = fields else { continue };
+            let name = fields.get(self.label_field).and_then(plain);
+            columns.get_or_insert_with(|| names(&fields));
+            let Some(name) = name else { continue };
+            let Ok(sample) = sample_of.sample(fields, Vec::new) else { continue };
+            if seen.insert(TextHash::of(&sample.id.0)) {
+                let wrong = |message| Error::InputLine { path: PathBuf::from(rows.file()), line: place, message };
+                each(&sample.id.0, resolve(labels, &name).map_err(wrong)?);
+                count += 1;
+            }
+        }
+        if count == 0 {
+            let has = columns.map(|columns| format!("; its columns are {columns}")).unwrap_or_default();
+            let message = format!("has no gold labels in a column {:?}{has}", self.label_field);
+            return Err(Error::Unfit { path: self.path(), message });
+        }
+        Ok(())
+    }
+
+    /// What errors about all of it name.
+    pub(super) fn path(self) -> PathBuf {
+        match self.rows {
+            GoldRows::File(path) => path.to_owned(),
+            GoldRows::Corpus(config) => config.shown().into(),
+        }
+    }
+
+    /// An example of a row, for errors.
+    fn expected(self) -> String {
+        format!("rows like {{{:?}: \"..\", {:?}: \"LABEL\"}}", self.id_field, self.label_field)
+    }
+}
+
+/// A row of a file of gold labels.
+pub(super) struct Labelled {
+    /// Where it stands.
+    pub(super) place: u64,
+    /// As the file has it.
+    pub(super) id: Option<Value>,
+    pub(super) text: Option<String>,
+    pub(super) label: LabelId,
+}
 
 /// The rows of such a file, for a task's labels.
 pub(super) struct GoldFile<'a> {
@@ -41,13 +150,43 @@ impl<'a> GoldFile<'a> {
         Ok(Some((place, row)))
     }
 
+    /// The next row that has a label in the column that `gold` names; a row without one is an error.
+    pub(super) fn next_labelled(&mut self, gold: GoldLabels<'_>) -> Result<Option<Labelled>> {
+        let Some(Record { place, fields }) = self.rows.next_record()? else { return Ok(None) };
+        let fields = fields.map_err(|reason| self.wrong(place, reason))?;
+        let Some(name) = fields.get(gold.label_field).and_then(plain) else {
+            let message = match fields.get(gold.label_field) {
+                Some(_) => format!("the field {:?} has no label", gold.label_field),
+                None => format!(
+                    "has no field {:?}, it has {}: name the one of the labels with --gold-field",
+                    gold.label_field,
+                    names(&fields)
+                ),
+            };
+            return Err(self.wrong(place, message));
+        };
+        let label = self.label(place, &name)?;
+        // A table has empty cells where JSON would have nothing.
+        let said =
+            |field: &str| fields.get(field).filter(|value| !value.is_null() && value.as_str() != Some("")).cloned();
+        let text = said(gold.text_field).and_then(|text| text.as_str().map(str::to_owned));
+        let id = said(gold.id_field);
+        if id.is_none() && text.is_none() {
+            let (id, text) = (gold.id_field, gold.text_field);
+            let message = format!(
+                "has neither id nor text ({id:?}, {text:?}), it has {}: name the one of the ids with --id-field, or of the \
+                 texts with --text-field",
+                names(&fields)
+            );
+            return Err(self.wrong(place, message));
+        }
+        Ok(Some(Labelled { place, id, text, label }))
+    }
+
     /// The label that a person calls `name`, but for case, space and punctuation. Another one is an error, not a wrong
     /// answer of the run.
     pub(super) fn label(&self, line: u64, name: &str) -> Result<LabelId> {
-        self.labels.resolve(name).ok_or_else(|| {
-            let near = self.labels.nearest(name).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
-            self.wrong(line, format!("the label {name:?} is none of the task's{near}"))
-        })
+        resolve(self.labels, name).map_err(|message| self.wrong(line, message))
     }
 
     /// The id of a row, read as a corpus' is.
@@ -79,6 +218,33 @@ impl<'a> GoldFile<'a> {
     pub(super) fn wrong(&self, line: u64, message: String) -> Error {
         Error::InputLine { path: self.path.clone(), line, message }
     }
+}
+
+/// The label called `name`, or why there is none.
+fn resolve(labels: &LabelSet, name: &str) -> Result<LabelId, String> {
+    labels.resolve(name).ok_or_else(|| {
+        let near = labels.nearest(name).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
+        format!("the label {name:?} is none of the task's{near}")
+    })
+}
+
+/// A label as a column may have it: a table's may be a number. An empty one is none.
+fn plain(value: &Value) -> Option<String> {
+    match value {
+        Value::String(name) if name.trim().is_empty() => None,
+        Value::String(name) => Some(name.clone()),
+        Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The columns of a row, for errors.
+fn names(fields: &Fields) -> String {
+    let mut names: Vec<&str> = fields.iter().map(|(name, _)| name).take(NAMED + 1).collect();
+    if names.len() > NAMED {
+        names[NAMED] = "...";
+    }
+    names.join(", ")
 }
 
 /// The columns that say something: a table has empty cells where JSON would have nothing.

@@ -3,17 +3,16 @@
 //! By the answers alone, whether their texts were labelled or not. What the student makes of them is for `evaluate`.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::audit::Share;
-use super::evaluate::read_gold;
+use super::gold::GoldLabels;
 use crate::config::{Combine, Config};
 use crate::domain::candidates::{CandidateSet, Opinion};
 use crate::domain::label::LabelId;
 use crate::domain::sample::Sample;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::flow::known::{Known, opinion};
 
 /// How good answers are on texts that have gold labels.
@@ -79,16 +78,12 @@ pub(super) struct Judging {
 }
 
 impl Judging {
-    /// Reads the gold labels in `path`, all of them: texts come in the corpus' order.
-    pub(super) fn read(path: &Path, config: &Config, known: &Known) -> Result<Self> {
+    /// Reads the gold labels, all of them: texts come in the corpus' order.
+    pub(super) fn read(labels: GoldLabels<'_>, config: &Config, known: &Known) -> Result<Self> {
         let mut gold = HashMap::new();
-        read_gold(path, &config.task.labels, |id, label| {
+        labels.read(&config.task.labels, |id, label| {
             gold.insert(id.to_owned(), label);
         })?;
-        if gold.is_empty() {
-            let message = "has no gold labels: expected {\"id\": \"..\", \"label\": \"..\"} lines".to_owned();
-            return Err(Error::Unfit { path: PathBuf::from(path), message });
-        }
         let teachers = known.teachers.iter().map(|teacher| (teacher.name().to_owned(), Counts::default())).collect();
         Ok(Self { gold, combine: config.combine, teachers, together: Counts::default() })
     }

@@ -10,7 +10,7 @@ pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod failed;
 pub(crate) mod glimpse;
-mod gold;
+pub(crate) mod gold;
 pub(crate) mod judging;
 pub(crate) mod latest;
 pub(crate) mod measured;

@@ -5,13 +5,13 @@
 //! predicted from them: see `measured`. Memory grows with the corpus, by a hash a text and a hash a question.
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
+use super::gold::GoldLabels;
 use super::judging::{Judging, OnGold};
 use super::measured::{Measured, Survey};
 use super::preview::{Preview, preview};
@@ -40,7 +40,7 @@ pub struct PlanOptions<'a> {
     /// Texts of which the requests are shown, the first that would be asked about.
     pub show: usize,
     /// Gold labels, to judge the stored answers by.
-    pub gold: Option<&'a Path>,
+    pub gold: Option<GoldLabels<'a>>,
 }
 
 /// Tokens of requests: as expected, and at most.

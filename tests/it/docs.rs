@@ -68,16 +68,16 @@ fn run_page(page: &Path) {
     if fences.iter().any(|fence| fence.text.contains("candist init") && fence.text.contains("--out support.toml")) {
         std::fs::remove_file(folder.path("support.toml")).unwrap();
     }
-    let mut printed = String::new();
+    let (mut python, mut printed) = (String::new(), String::new());
     for fence in &fences {
         assert!(LANGUAGES.contains(&fence.language.as_str()), "{}: {:?}", fence.place(), fence.language);
         if fence.attribute("ignore").is_none() {
-            run_fence(&folder, fence, &mut printed);
+            run_fence(&folder, fence, &mut python, &mut printed);
         }
     }
 }
 
-fn run_fence(folder: &Folder, fence: &Fence, printed: &mut String) {
+fn run_fence(folder: &Folder, fence: &Fence, before: &mut String, printed: &mut String) {
     if let Some(file) = fence.file() {
         folder.write(file, &fence.text);
     }
@@ -85,7 +85,7 @@ fn run_fence(folder: &Folder, fence: &Fence, printed: &mut String) {
         "toml" => configuration(folder, fence),
         "sh" => *printed = shell(folder, fence, &fence.text).out,
         "console" => console(folder, fence),
-        "python" => python(folder, fence, printed),
+        "python" => python(folder, fence, before, printed),
         "json" | "jsonl" => json(fence),
         "text" if fence.attribute("output").is_some() => {
             let place = fence.place();
@@ -156,9 +156,12 @@ fn console(folder: &Folder, fence: &Fence) {
     }
 }
 
-fn python(folder: &Folder, fence: &Fence, printed: &mut String) {
+/// As in a notebook, a block begins where the last one of its page ended: those are run before it, once more.
+fn python(folder: &Folder, fence: &Fence, before: &mut String, printed: &mut String) {
     let Some(python) = std::env::var_os("CANDIST_PYTHON") else { return };
-    let ended = Finished::of(folder.command(python.to_str().unwrap()).args(["-c", &fence.text]).output().unwrap());
+    before.push_str(&fence.text);
+    before.push('\n');
+    let ended = Finished::of(folder.command(python.to_str().unwrap()).args(["-c", before.as_str()]).output().unwrap());
     assert_eq!(ended.exit, Some(0), "{}:\n{}\n{}", fence.place(), ended.out, ended.err);
     *printed = ended.out;
 }

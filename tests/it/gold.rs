@@ -90,6 +90,49 @@ fn ids_of_gold_are_read_as_those_of_the_corpus() {
 }
 
 #[test]
+fn gold_may_be_a_column_of_the_corpus_or_have_other_names() {
+    let project = Project::new(16);
+    let (rows, gold) = (objects(&project.read("pool.jsonl")), objects(&project.read("pool_gold.jsonl")));
+    // The corpus has the labels of every other text, and ids of its own.
+    let with_gold: Vec<Value> = rows
+        .iter()
+        .zip(&gold)
+        .enumerate()
+        .map(|(number, (row, gold))| {
+            let label = if number % 2 == 0 { gold["label"].clone() } else { Value::Null };
+            json!({"id": row["id"], "text": row["text"], "intent": label})
+        })
+        .collect();
+    project.write("pool.jsonl", &lines(&with_gold));
+    project.run();
+    let figures = |more: &[&str]| {
+        let found = project.candist(&[&["eval"], more, &["--json"]].concat()).expect_exit(0);
+        serde_json::from_str::<Value>(&found.out).unwrap()
+    };
+    let half: Vec<Value> = gold.iter().step_by(2).cloned().collect();
+    project.write("half.jsonl", &lines(&half));
+    let by_file = figures(&["run", "--gold", "half.jsonl"]);
+    assert_eq!(by_file["labelled"], json!(half.len()));
+    assert_eq!(figures(&["config.toml", "--gold-field", "intent"]), by_file);
+    let renamed: Vec<Value> = half.iter().map(|row| json!({"nr": row["id"], "intent": row["label"]})).collect();
+    project.write("renamed.jsonl", &lines(&renamed));
+    let named = ["run", "--gold", "renamed.jsonl", "--gold-field", "intent", "--id-field", "nr"];
+    assert_eq!(figures(&named), by_file);
+    let plan = project.candist(&["plan", "config.toml", "--gold-field", "intent", "--json"]).expect_exit(0).out;
+    let plan: Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(plan["on_gold"]["gold"], json!(half.len()));
+
+    let refused = |more: &[&str]| project.candist(&[&["eval"], more].concat()).expect_exit(2);
+    refused(&["run", "--gold", "renamed.jsonl"]).expect_said("renamed.jsonl:1: ").expect_said("--gold-field");
+    refused(&["run", "--gold", "renamed.jsonl", "--gold-field", "intent"]).expect_said("--id-field");
+    refused(&["config.toml", "--gold-field", "label"]).expect_said("its columns are id, intent, text");
+    refused(&["run", "--gold-field", "intent"]).expect_said("give the configuration");
+    refused(&["run"]).expect_said("--gold FILE");
+    let heldout = ["run", "--gold", "half.jsonl", "--held-out", "half.jsonl"];
+    refused(&heldout).expect_said("half.jsonl:1: ").expect_said("--text-field");
+}
+
+#[test]
 fn a_run_without_labels_is_said_to_have_none() {
     let project = complete(64);
     let labels = project.labels();

@@ -45,7 +45,7 @@ fn flags_alone_make_a_configuration_that_runs() {
         "3 labels in the column \"section\" of 60 rows",
         "candist plan mine.toml --show 3",
         "candist run mine.toml --limit 50",
-        "candist eval mine.toml --gold",
+        "candist eval mine.toml --gold-field=section",
     ] {
         assert!(said.err.contains(sentence), "{sentence:?}: {}", said.err);
     }
@@ -56,6 +56,9 @@ fn flags_alone_make_a_configuration_that_runs() {
     project.candist(&["check", "mine.toml"]).expect_exit(0);
     project.candist(&["run", "mine.toml"]).expect_exit(0);
     assert!(project.read("runs/messages/labels.jsonl").contains("\"final\":true"));
+    let found = project.candist(&["eval", "mine.toml", "--gold-field=section", "--json"]).expect_exit(0).out;
+    let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+    assert_eq!((&found["gold"], &found["missing"]), (&json!(60), &json!(0)));
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn corpus(settled: &Settled, out: &mut String) -> std::fmt::Result {
         // A column's name may hold a line feed, and a comment ends there.
         writeln!(
             out,
-            "# Nothing that labels reads the gold labels in the column {}; `candist eval` can.",
+            "# Nothing that labels reads the gold labels in the column {}; `candist eval --gold-field` does.",
             quoted(gold)
         )?;
     }

@@ -77,6 +77,7 @@ impl Folder {
             .env_remove("LD_LIBRARY_PATH")
             .env_remove("CANDIST_LOG")
             .env("OPENAI_API_KEY", "no-key")
+            .env("CANDIST_PROGRAM", self.path(".bin/candist"))
             .env("HOME", self.folder.path());
         command
     }
@@ -93,7 +94,7 @@ impl Folder {
 fn write_program(at: &Path, server: &str) {
     let program = env!("CARGO_BIN_EXE_candist");
     let script = format!(
-        "#!/bin/bash\nfor file in $(grep -ls '{PROVIDER}' *.toml); do sed -i 's|{PROVIDER}|{server}|' \"$file\"; done\nexec {program} \"$@\"\n"
+        "#!/bin/bash\nfor file in $(grep -rls --include='*.toml' '{PROVIDER}' .); do sed -i 's|{PROVIDER}|{server}|' \"$file\"; done\nexec {program} \"$@\"\n"
     );
     let path = at.join(".bin/candist");
     std::fs::create_dir(at.join(".bin")).unwrap();
