@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 say() { printf 'check-python: %s\n' "$*" >&2; }
 program=${CANDIST_PROGRAM:-}
 unset CANDIST_PROGRAM
-[ -n "$program" ] || program=$(ls -t target/release/candist target/debug/candist 2>/dev/null | head -n 1)
+[ -n "$program" ] || program=$({ ls -t target/release/candist target/debug/candist 2>/dev/null || true; } | head -n 1)
 [ -x "$program" ] || { say "no program is built: make build"; exit 1; }
 say "with $program"
 

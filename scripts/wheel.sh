@@ -15,6 +15,7 @@ while [ $# -gt 0 ]; do
 done
 
 staged=target/wheel
+rm -rf "$staged"
 scripts/dist.sh --program "$program" --out "$staged" --folder-only
 folder=$(echo "$staged"/candist-*/)
 # manylinux says which C library a wheel needs: the newest version that a file in it asks for.

@@ -80,6 +80,12 @@ pub(super) fn run(command: BatchCommand) -> Result<()> {
             ] {
                 writeln!(out, "  {:>12}  {meaning}", grouped(count))?;
             }
+            if imported.new + imported.known + imported.failed == 0 {
+                tracing::warn!(
+                    "nothing was taken: are these the results of files that `candist batch export` wrote for this configuration?"
+                );
+                return Ok(());
+            }
             tracing::info!("label with them: candist run {}", config.display());
         }
     }

@@ -8,9 +8,14 @@ use signal_hook::consts::SIGTERM;
 /// In the environment: standard input is a pipe that the caller holds open for as long as it lives, and writes nothing to.
 const STOP_AT_EOF: &str = "CANDIST_STOP_AT_EOF";
 
+/// Whether standard input is such a pipe.
+pub(super) fn has_caller() -> bool {
+    std::env::var_os(STOP_AT_EOF).is_some_and(|value| !value.is_empty())
+}
+
 /// Stops this program as SIGTERM does, once standard input ends, if the caller asked for that.
 pub(super) fn stop_with_caller() {
-    if std::env::var_os(STOP_AT_EOF).is_none_or(|value| value.is_empty()) {
+    if !has_caller() {
         return;
     }
     let watching = std::thread::Builder::new().name("candist-caller".to_owned()).spawn(|| {

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use candist::{Confusion, Details, Evaluation, EvaluationOptions, LabelFigures, evaluate};
+use candist::{Confusion, Details, Error, Evaluation, EvaluationOptions, LabelFigures, evaluate};
 use clap::Args;
 
 use super::gold::GoldArgs;
@@ -37,10 +37,9 @@ const CONFUSIONS: usize = 20;
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
     let (dir, config) = (args.run.dir()?, args.run.config()?);
     let Some(gold) = args.gold.labels(config.as_ref())? else {
-        anyhow::bail!(
-            "there is nothing to compare with: name a file of gold labels with --gold FILE, or the column of the corpus that \
-             has them with --gold-field NAME"
-        );
+        let message = "are missing: name a file of them with --gold FILE, or the column of the corpus that has them with \
+                       --gold-field NAME";
+        return Err(Error::Unfit { path: "gold labels".into(), message: message.to_owned() }.into());
     };
     let options = EvaluationOptions { gold, held_out: args.held_out.as_deref(), details: args.details };
     let evaluation = evaluate(&dir, options)?;

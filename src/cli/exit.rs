@@ -70,7 +70,7 @@ pub(crate) fn with_failures(outcome: &Outcome, strict: bool) -> Exit {
     for (count, what) in [
         (outcome.failures.samples, "text(s) got no candidate from any teacher (labelled by the student alone)"),
         (outcome.failures.unanswered, "text(s) could not be answered (run again to ask again)"),
-        (outcome.failures.rows, "row(s) of the corpus could not be read (mend them and run again)"),
+        (outcome.failures.rows, "row(s) of the corpus could not be used (mend them and run again)"),
     ] {
         if count > 0 {
             parts.push(format!("{} {what}", HumanCount(count)));

@@ -184,7 +184,7 @@ fn tell(summary: &TableSummary, place: String) {
     }
     if summary.not_in_corpus > 0 {
         tracing::warn!(
-            "{} of them are not in the corpus any more: they have none of its columns",
+            "{} of them are not in the corpus any more, or with another text: they have none of its columns",
             grouped(summary.not_in_corpus)
         );
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use candist::{Config, GoldLabels, GoldRows};
+use candist::{Config, Error, GoldLabels, GoldRows};
 use clap::Args;
 
 /// See the module. To be flattened into the arguments of a verb.
@@ -18,7 +18,7 @@ pub(super) struct GoldArgs {
     /// The field or column of the id in such a file.
     #[arg(long, value_name = "NAME", default_value = "id")]
     id_field: String,
-    /// The field or column of the text there: a row without id goes by its text.
+    /// The field or column of the text there: a row without id goes by its text's hash, as in a corpus without ids.
     #[arg(long, value_name = "NAME", default_value = "text")]
     text_field: String,
 }
@@ -31,10 +31,12 @@ impl GoldArgs {
             (Some(path), _) => GoldRows::File(path),
             (None, Some(field)) => GoldRows::Corpus(match config {
                 Some(config) => &config.corpus,
-                None => anyhow::bail!(
-                    "--gold-field {field} alone is a column of the corpus, which a run directory does not name: give the \
-                     configuration (.toml) in its place, or the file with --gold"
-                ),
+                None => {
+                    let message = "alone is a column of the corpus, which a run directory does not name: give the configuration \
+                                   (.toml) in its place, or the file with --gold";
+                    let path = format!("--gold-field {field}").into();
+                    return Err(Error::Unfit { path, message: message.to_owned() }.into());
+                }
             }),
         };
         let label_field = self.gold_field.as_deref().unwrap_or("label");

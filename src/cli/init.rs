@@ -10,11 +10,13 @@ mod presets;
 mod settle;
 mod template;
 
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use candist::config::TeacherConfig;
 use candist::internal::replace_file;
 use candist::{Config, Error, Schema, check, json_schema, missing_keys, with_causes};
 use clap::Args;
@@ -148,6 +150,17 @@ fn write(args: &InitArgs, person: &mut Option<Person<'_>>) -> Result<()> {
         return Err(Error::Config { path: out.clone(), problems }.into());
     }
     let schema = folder.join(SCHEMA);
+    // With --force too.
+    let is_out = |file: &PathBuf| {
+        std::fs::canonicalize(file).is_ok_and(|file| std::fs::canonicalize(out).is_ok_and(|out| file == out))
+    };
+    let recordings = config.teachers.iter().filter_map(|teacher| match teacher {
+        TeacherConfig::Recorded(recorded) => Some(&recorded.path),
+        TeacherConfig::OpenAi(_) => None,
+    });
+    if config.corpus.paths.iter().chain(recordings).any(is_out) || out.file_name() == Some(OsStr::new(SCHEMA)) {
+        bail!("{} is the corpus, a recording, or the schema: name another file with --out", out.display());
+    }
     write_schema(&schema)?;
     if args.force {
         replace_file(out, text.as_bytes())?;
@@ -194,7 +207,7 @@ fn tell_what_is_next(out: &Path, config: &Config, labels: &Labels) {
     for missing in missing_keys(config) {
         tracing::info!("{missing}");
     }
-    let out = out.display();
+    let out = shell_word(out);
     let mut next = vec![
         (format!("candist check {out}"), "whether all is right"),
         (format!("candist plan {out} --show 3"), "what would be asked, and what it takes; sends nothing"),

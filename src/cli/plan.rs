@@ -49,6 +49,12 @@ pub(super) fn run(args: &PlanArgs) -> Result<()> {
     if args.json {
         return Ok(writeln!(out, "{}", serde_json::to_string(&plan)?)?);
     }
+    if plan.begins_anew {
+        tracing::info!(
+            "labels, teachers, prompts or their parameters are others than in the run directory: all texts are labelled anew; answers \
+             that are stored are kept, and those to the same prompts are used again"
+        );
+    }
     show(&plan.shown, out)?;
     if args.show > 0 && plan.shown.is_empty() {
         tracing::info!("no text would be asked about, so there is no request to show");
@@ -158,7 +164,8 @@ fn judged(on_gold: &OnGold, out: &mut dyn Write) -> Result<()> {
         let Judged { texts, first: Some(first), coverage: Some(coverage), mean_candidates, .. } = judged else {
             writeln!(
                 out,
-                "  {name}: no text with gold is answered; `candist run CONFIG --limit 50` asks about the first 50"
+                "  {name}: no text with gold is answered. Their ids must be those of the corpus; `candist run CONFIG --limit 50` asks about \
+                 the first 50"
             )?;
             continue;
         };

@@ -121,7 +121,8 @@ pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let (mut rows, mut unread) = (Vec::new(), Folded::default());
     loop {
-        let next = input.next_row()?;
+        // What came before an error is labelled: it cannot be had again from a pipe.
+        let (next, failed) = input.next_row().map_or_else(|error| (None, Some(error)), |next| (next, None));
         let ended = next.is_none();
         match next {
             Some(Row { sample: Ok(sample), .. }) => rows.push(sample),
@@ -137,6 +138,9 @@ pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
             // Whoever reads along gets what there is.
             out.flush()?;
             rows.clear();
+        }
+        if let Some(error) = failed {
+            return Err(error.into());
         }
         if ended {
             break;

@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use candist::config::{DeviceChoice, StudentKind};
-use candist::{Config, Outcome, Progress, Run, distribution, plan_anew, with_causes};
+use candist::{Config, Error, Outcome, Progress, Run, distribution, plan_anew, with_causes};
 use clap::Args;
 use indicatif::HumanCount;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::again::start_again_to_compute;
+use super::caller::has_caller;
 use super::exit::{Exit, report, with_failures};
 use super::messages::Manner;
 use super::money;
@@ -69,6 +70,12 @@ fn annotate(args: &RunArgs, voice: &Voice, manner: Manner) -> Result<Exit> {
         StudentKind::Encoder(encoder) => encoder.device,
         StudentKind::Ngram(_) => DeviceChoice::Cpu,
     };
+    if config.corpus.is_stdin() && has_caller() {
+        // It holds the pipe open and writes nothing: the run would wait for ever.
+        let message =
+            "belongs to the program that started this one: write the texts to a file, and name that in corpus.path";
+        return Err(Error::Unfit { path: "standard input".into(), message: message.to_owned() }.into());
+    }
     // Before anything is held: from here on it may be another process.
     start_again_to_compute(device, config.student.threads);
     if !agrees_to_ask_again(&config, args)? {

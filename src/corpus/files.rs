@@ -23,10 +23,30 @@ pub(crate) fn files(config: &CorpusConfig) -> Result<Vec<PathBuf>> {
     }
     let mut seen = HashSet::new();
     let mut files = Vec::new();
+    // A pattern such as `**/*.jsonl` is not meant for what candist keeps beside the texts.
+    let run = config.spool.parent().and_then(|dir| std::fs::canonicalize(dir).ok());
+    let is_ours = |file: &Path| {
+        run.as_ref().is_some_and(|run| std::fs::canonicalize(file).is_ok_and(|file| file.starts_with(run)))
+    };
     for path in &config.paths {
-        files.extend(matches(path)?.into_iter().filter(|file| seen.insert(file.clone())));
+        let found = matches(path)?;
+        let is_pattern = found.len() != 1 || found.first() != Some(path);
+        files.extend(found.into_iter().filter(|file| !(is_pattern && is_ours(file)) && seen.insert(file.clone())));
     }
     Ok(files)
+}
+
+/// Whether the pattern `path` takes in a file at `out`, once it is there.
+pub(crate) fn would_match(path: &Path, out: &Path) -> bool {
+    let absolute = |path: &Path| std::path::absolute(path).ok();
+    let (Some(pattern), Some(out)) = (absolute(path), absolute(out)) else { return false };
+    let pattern = pattern.to_str().and_then(|pattern| glob::Pattern::new(pattern).ok());
+    let options = glob::MatchOptions {
+        require_literal_separator: true,
+        require_literal_leading_dot: true,
+        ..glob::MatchOptions::new()
+    };
+    pattern.is_some_and(|pattern| pattern.matches_path_with(&out, options))
 }
 
 /// What a run has kept of standard input.
@@ -111,14 +131,23 @@ impl Files {
             open: None,
             name: String::new(),
         };
-        let mut first = None;
-        let mut has_rows = false;
-        for (number, file) in files.left.iter().enumerate() {
-            let mut sound = files.sound(file)?;
-            has_rows |= sound.begin()?;
-            if number == 0 {
-                first = Some(sound);
+        let (mut first, mut has_rows) = (None, false);
+        let (mut sound, mut unfit) = (VecDeque::new(), None);
+        for file in std::mem::take(&mut files.left) {
+            match files.begin(&file) {
+                Ok((begun, has)) => {
+                    has_rows |= has;
+                    first.get_or_insert(begun);
+                    sound.push_back(file);
+                }
+                // A piece of standard input that was none of this corpus is kept like the others, and must not be in their way.
+                Err(error @ Error::Unfit { .. }) if config.is_stdin() => drop(unfit.get_or_insert(error)),
+                Err(error) => return Err(error),
             }
+        }
+        files.left = sound;
+        if let (false, Some(error)) = (has_rows, unfit) {
+            return Err(error);
         }
         if !has_rows {
             let what = if files.left.len() > 1 { "are all empty" } else { "is empty" };
@@ -128,6 +157,13 @@ impl Files {
         files.next_name();
         files.open = first;
         Ok(files)
+    }
+
+    /// Opens a file and looks at its first rows; says whether there are any.
+    fn begin(&self, file: &Path) -> Result<(Sound, bool)> {
+        let mut sound = self.sound(file)?;
+        let has_rows = sound.begin()?;
+        Ok((sound, has_rows))
     }
 
     /// Opens a file.

@@ -38,13 +38,13 @@ use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use files::files;
+pub(crate) use files::{files, would_match};
 pub(crate) use id::id_of;
 pub(crate) use record::{Fields, Record, Records};
 pub use samples::Samples;
 pub(crate) use text::SampleOf;
 
-use crate::config::{CorpusConfig, SPOOL};
+use crate::config::{CorpusConfig, SPOOL, TextFrom};
 use crate::domain::sample::Sample;
 use crate::error::{Error, Result};
 use files::{FileRecords, Files};
@@ -197,6 +197,15 @@ pub(crate) fn open_for_run(config: &CorpusConfig, dir: &Path) -> Result<Box<dyn 
     Ok(Box::new(stdin::Stdin::open(config, spool, settings, maker(config, settings)?)?))
 }
 
+/// Whether a run has kept anything of standard input.
+///
+/// # Errors
+///
+/// [`Error::RunFile`] where the folder cannot be read.
+pub(crate) fn has_kept(config: &CorpusConfig) -> Result<bool> {
+    Ok(!spool::pieces(&config.spool)?.is_empty())
+}
+
 /// Rows from any input; it is called `path`, and `settings` are those of `config`. Unlike [`open`] it does not look at the first
 /// rows: the first call of `next_row` says whether the input is of use.
 ///
@@ -233,6 +242,16 @@ pub fn read_file(path: &Path, config: &CorpusConfig, settings: Settings) -> Resu
 pub(crate) fn maker(config: &CorpusConfig, settings: Settings) -> Result<Arc<SampleOf>> {
     let made = SampleOf::new(config, settings);
     made.map(Arc::new).map_err(|message| Error::Unfit { path: config.shown().into(), message })
+}
+
+/// What rows with these columns lack for the template `text`, in words; or what is wrong with it.
+#[must_use]
+pub fn lacks(text: &str, columns: &[String]) -> Option<String> {
+    let config = CorpusConfig { text: TextFrom::Template(text.to_owned()), ..CorpusConfig::of(Vec::new()) };
+    match SampleOf::new(&config, Settings { text: "it", ..Settings::CONFIGURATION }) {
+        Ok(sample_of) => sample_of.lacks(columns).map(|lacking| format!("has {lacking}")),
+        Err(why) => Some(why),
+    }
 }
 
 /// The rows of a corpus with all their columns: for joining them with a run's labels, and for looking at a corpus.

@@ -10,7 +10,7 @@ use super::input::{BUFFER, Input, Text};
 use super::jsonl::Jsonl;
 use super::lines::{Columns, Plain};
 use super::record::{Reader, Record, Wanted};
-use super::sniff::Kind;
+use super::sniff::{Kind, table_of};
 use super::sound::{Look, Sound};
 use super::stream::Stream;
 use super::table::{Table, delimiter_of};
@@ -96,7 +96,13 @@ pub(super) fn read(
     if let Some(kind) = text.kind.as_ref().filter(|kind| kind.is_foreign()) {
         return Err(unfit(kind.advice(path, text_field, settings.format)));
     }
-    let format = config.format.or_else(|| format_of(path, text.kind.as_ref()));
+    let format = match config.format.or_else(|| format_of(path, text.kind.as_ref())) {
+        // Any text is good as lines, and each would be asked about: where columns were named, it must have them.
+        Some(CorpusFormat::Lines) if config.format.is_none() && by_name(path).is_none() && config.pattern.is_none() => {
+            Some(lines_or_table(&text.head, config, settings, wanted).map_err(unfit)?)
+        }
+        format => format,
+    };
     let Some(format) = format else {
         let advice = text.kind.as_ref().map(|kind| kind.advice(path, text_field, settings.format));
         return Err(unfit(advice.unwrap_or_default()));
@@ -128,6 +134,27 @@ pub(super) fn read(
         }
     };
     Ok(Opened { reader, advice, has_lines: !matches!(format, CorpusFormat::Json | CorpusFormat::Parquet) })
+}
+
+/// What looks like plain text is a table where its first line has the columns that were named, and lines where none were.
+fn lines_or_table(
+    head: &[u8],
+    config: &CorpusConfig,
+    settings: Settings,
+    wanted: &Wanted,
+) -> Result<CorpusFormat, String> {
+    let Wanted::Columns(columns) = wanted else { return Ok(CorpusFormat::Lines) };
+    let named: Vec<&str> = columns.iter().map(|column| &**column).filter(|column| *column != config.id_field).collect();
+    if named == ["text"] {
+        return Ok(CorpusFormat::Lines);
+    }
+    table_of(head, &named).and_then(|kind| kind.format()).ok_or_else(|| {
+        format!(
+            "is plain text, and no table with {} in its first line: set {} to \"lines\" if each line is a text",
+            named.join(", "),
+            settings.format
+        )
+    })
 }
 
 /// The reader of a Parquet file.

@@ -209,6 +209,17 @@ fn table(text: &str) -> Option<Kind> {
     })
 }
 
+/// A first line that names all of `columns`: of a pipe it may be all that came so far.
+pub(super) fn table_of(head: &[u8], columns: &[&str]) -> Option<Kind> {
+    let text = String::from_utf8_lossy(head);
+    let header = text.trim_start_matches('\u{feff}').lines().find(|line| !line.trim().is_empty())?;
+    ['\t', ',', ';', '|'].into_iter().find_map(|delimiter| {
+        let cells: Vec<String> = header.split(delimiter).map(|cell| cell.trim().trim_matches('"').to_owned()).collect();
+        let has = |column: &&str| cells.iter().any(|cell| cell == column);
+        columns.iter().all(has).then_some(Kind::Table(delimiter, cells))
+    })
+}
+
 /// Beside the file, and never the file itself.
 fn converted(path: &Path) -> String {
     path.with_extension("converted.jsonl").to_string_lossy().into_owned()

@@ -177,6 +177,11 @@ struct Pieces {
     /// Rows that are to come again, and are not given again.
     again: u64,
     has_ended: bool,
+    has_good: bool,
+    /// The piece whose end a kill cut off, until its input is given again.
+    cut: Option<PathBuf>,
+    /// Why a piece that was kept is none of this corpus. It is passed over: else it would be in the way of every later one.
+    unfit: Option<Error>,
 }
 
 impl Pieces {
@@ -195,6 +200,9 @@ impl Pieces {
             given: HashMap::new(),
             again: 0,
             has_ended: false,
+            has_good: false,
+            cut: None,
+            unfit: None,
         }
     }
 
@@ -204,8 +212,7 @@ impl Pieces {
             self.pieces = Some(self.take_up()?);
         }
         if let Some(piece) = self.pieces.as_mut().and_then(VecDeque::pop_front) {
-            self.read_file(piece)?;
-            return Ok(true);
+            return self.read_kept(piece);
         }
         if self.has_ended {
             return Ok(false);
@@ -215,7 +222,7 @@ impl Pieces {
     }
 
     /// The pieces that are there, each in whole lines. One that this process is writing is none of them.
-    fn take_up(&self) -> Result<VecDeque<PathBuf>> {
+    fn take_up(&mut self) -> Result<VecDeque<PathBuf>> {
         let stdin = STDIN.lock().unwrap_or_else(PoisonError::into_inner);
         let writing = match stdin.as_ref().map(|source| &source.state) {
             Some(State::Writing(writing)) => Some(writing.path().to_owned()),
@@ -224,6 +231,7 @@ impl Pieces {
         let mut left = VecDeque::new();
         for piece in pieces(&self.config.spool)? {
             if Some(&piece) != writing.as_ref() && take_up(&piece)? {
+                self.cut = piece.extension().is_some().then(|| piece.clone());
                 left.push_back(piece);
             }
         }
@@ -233,6 +241,21 @@ impl Pieces {
     /// What is kept is UTF-8, whatever it was.
     fn kept(&self) -> CorpusConfig {
         CorpusConfig { encoding: None, ..self.config.clone() }
+    }
+
+    /// Goes to a piece that was kept before, past those that are none of this corpus. Always true: what follows comes next.
+    fn read_kept(&mut self, piece: PathBuf) -> Result<bool> {
+        let begun = self.read_file(piece.clone()).and_then(|()| self.open.as_mut().map_or(Ok(false), Sound::begin));
+        if let Err(error) = begun {
+            if !matches!(error, Error::Unfit { .. }) {
+                return Err(error);
+            }
+            self.open = None;
+            tracing::warn!("what is kept of standard input is passed over: {error}");
+            self.unfit.get_or_insert(error);
+        }
+        self.piece = piece;
+        Ok(true)
     }
 
     fn read_file(&mut self, piece: PathBuf) -> Result<()> {
@@ -256,6 +279,7 @@ impl Pieces {
         };
         *self.source.lock().unwrap_or_else(PoisonError::into_inner) = Some(source);
         let (Some((piece, mut so_far)), true) = (writing, begun?) else { return Ok(false) };
+        self.cut = None;
         let tee = Tee::new(Arc::clone(&self.source), Arc::clone(&self.ends), Arc::clone(&self.failed));
         let whole = piece.with_extension("");
         self.again = self.given.get(&whole).copied().unwrap_or(0);
@@ -283,7 +307,13 @@ impl Pieces {
             let next = self.open.as_mut().map_or(Ok(None), Corpus::next_row);
             let Some(row) = next.map_err(|error| self.why(error))? else {
                 if !self.go_on()? {
-                    return Ok(None);
+                    if let Some(cut) = self.cut.take() {
+                        tracing::warn!(
+                            "what is kept in {} was cut before its end: give the same input again to go on behind it",
+                            cut.display()
+                        );
+                    }
+                    return self.unfit.take().filter(|_| !self.has_good && !(self.ends)()).map_or(Ok(None), Err);
                 }
                 self.seen = 0;
                 continue;
@@ -293,6 +323,7 @@ impl Pieces {
                 continue;
             }
             if row.sample.is_ok() {
+                self.has_good = true;
                 self.given.insert(self.piece.with_extension(""), self.seen);
             }
             return Ok(Some(row));

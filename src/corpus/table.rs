@@ -52,6 +52,14 @@ impl Table {
                 return Err(Error::InputLine { path, line, message: format!("the header {}", limits.too_long) });
             }
         };
+        if let Some(twice) =
+            (1..).zip(&header).find_map(|(next, name)| header.get(next..)?.contains(name).then_some(name))
+            && matches!(wanted, Wanted::Columns(_))
+            && wanted.name(twice).is_some()
+        {
+            let message = format!("has two columns called {twice:?}: give one of them another name");
+            return Err(Error::Unfit { path, message });
+        }
         let wanted = header.iter().enumerate().filter_map(|(at, name)| Some((at, wanted.name(name)?))).collect();
         Ok(Self { cells, path, limits, header, wanted })
     }

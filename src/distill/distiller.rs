@@ -36,6 +36,8 @@ pub(super) const CHUNK: usize = 256;
 /// Events that are handed to the store together, at most. Until then they are in memory only; whoever looks labels up
 /// flushes first.
 const OUTBOX: usize = 256;
+/// How far the confidence of a final label moves before it is said anew. Less is noise, and would write a log of noise.
+const MOVED: f32 = 0.05;
 /// Samples that the refinery learns from, at most: enough for its few numbers, and a bound on what a fit costs with a
 /// large memory.
 const EVIDENCE: usize = 8192;
@@ -263,9 +265,9 @@ impl Distiller {
 
     /// Labels a sample from a row of logits that are out of sample; `previous` is its event before.
     ///
-    /// Emits an event only where it says something: the label is new, or becomes final. A confidence that changes
-    /// alone does not make one, or every sweep would write all samples again. Without a largest probability there is
-    /// no label and no event.
+    /// Emits an event only where it says something: the label is new, or becomes final, or at the corpus' end is surer or less sure
+    /// than it was at an earlier end. Before that a confidence that changes alone does not make one, or every sweep would write
+    /// all samples again. Without a largest probability there is no label and no event.
     ///
     /// # Errors
     ///
@@ -294,10 +296,12 @@ impl Distiller {
         };
         let margin = rounded(confidence - second(&posterior, label));
         let label = LabelId(u16::try_from(label).unwrap_or(u16::MAX));
+        // A final label says how sure it is in the end: one of a pilot is not to keep what little was known then.
+        let is_as_sure = |before: &StoredEvent| (before.confidence - rounded(confidence)).abs() < MOVED;
         if let Some((_, before)) = &previous
             && before.label == label
             && before.by_student == item.candidates.is_empty()
-            && (before.is_final || !last)
+            && (!last || before.is_final && is_as_sure(before))
         {
             return Ok(());
         }

@@ -23,7 +23,7 @@ use crate::corpus;
 use crate::domain::answer::{AnswerKey, AnswerRecord};
 use crate::domain::sample::{Sample, TextHash, from_hex};
 use crate::error::{Error, Result};
-use crate::store::{RunDir, Store};
+use crate::store::{RunDir, Store, outside};
 use crate::teacher::ledger::Ledger;
 use crate::teacher::{self, Teacher};
 
@@ -70,6 +70,7 @@ pub struct Imported {
 /// request can be made; [`Error::RunFile`] for a file that cannot be written.
 pub fn export(config: &Config, out: &Path) -> Result<Exported> {
     let known = Known::read(config)?;
+    outside(&config.run.dir, out)?;
     std::fs::create_dir_all(out).map_err(Error::run_file("create", out))?;
     let mut exported = Exported::default();
     let mut stems = HashSet::new();

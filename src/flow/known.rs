@@ -4,7 +4,7 @@
 //! It answers as intake would, by the same keys and rules, so that a plan counts what a run then asks. Beside a run it
 //! sees the logs as they are at that moment.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
@@ -64,8 +64,8 @@ fn is_anew(view: &RunView, config: &Config, identity: &Identity) -> Result<bool>
 pub(crate) struct Known {
     /// Set up without keys: nothing is sent.
     pub(crate) teachers: Vec<Arc<dyn Teacher>>,
-    /// Texts that arrived, by the hash of their ids; none where a run would begin anew.
-    ids: HashSet<TextHash>,
+    /// Texts that arrived, by the hash of their ids, with a part of their own; none where a run would begin anew.
+    ids: HashMap<TextHash, u64>,
     /// The latest try under each key, those of other prompts and models included.
     answers: HashMap<AnswerKey, Stored>,
     /// Whether the run directory's answers come of other labels, teachers, prompts or parameters.
@@ -86,7 +86,7 @@ impl Known {
         let teachers = teacher::open_without_keys(config, &ledger)?;
         let identity = fingerprint::identity(&Plan::of(config.clone()), &teachers)?;
         let mut known =
-            Self { teachers, ids: HashSet::new(), answers: HashMap::new(), begins_anew: false, spent: Decimal::ZERO };
+            Self { teachers, ids: HashMap::new(), answers: HashMap::new(), begins_anew: false, spent: Decimal::ZERO };
         let dir = &config.run.dir;
         let view = match RunDir::view(dir) {
             Err(Error::NoRun { .. }) => return Ok(known),
@@ -105,7 +105,7 @@ impl Known {
         if !known.begins_anew && view.asking().is_some() {
             view.inputs(|input| {
                 if let Input::Arrive { sample, .. } = input {
-                    known.ids.insert(TextHash::of(&sample.id.0));
+                    known.ids.insert(TextHash::of(&sample.id.0), part(&sample.text));
                 }
                 Ok(())
             })?;
@@ -131,10 +131,14 @@ impl Known {
         }
     }
 
-    /// Whether a run would pass over this sample. By its id alone: that the id has another text now, which makes it a
-    /// bad row, is for the run to find.
+    /// Whether a run would pass over this sample.
     pub(crate) fn is_done(&self, sample: &Sample) -> bool {
-        self.ids.contains(&TextHash::of(&sample.id.0))
+        self.ids.contains_key(&TextHash::of(&sample.id.0))
+    }
+
+    /// Whether its id was given to another text, which makes it a bad row.
+    pub(crate) fn is_other(&self, sample: &Sample) -> bool {
+        self.ids.get(&TextHash::of(&sample.id.0)).is_some_and(|text| *text != part(&sample.text))
     }
 
     /// The stored answer under `key`, if a run would use it: the rule of [`AnswerRecord::is_settled`].
@@ -181,4 +185,10 @@ pub(crate) fn opinion(stored: &[&Stored]) -> Opinion {
         [one] => Opinion::of(0, &one.labels, &one.weights),
         draws => Opinion::vote(0, draws.iter().map(|draw| (draw.labels.as_slice(), draw.weights.as_slice()))),
     }
+}
+
+/// Enough to tell texts apart that had the same id.
+fn part(text: &str) -> u64 {
+    let TextHash([a, b, c, d, e, f, g, h, ..]) = TextHash::of(text);
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }

@@ -230,7 +230,7 @@ impl Filled {
                 continue;
             };
             let (label, text) = (file.label(line, &gold)?, row.text.as_deref());
-            let id = file.id(line, row.id, text)?;
+            let id = file.id(line, "id", row.id, text)?;
             if file.name(line, &id, label)? {
                 sample.rows.push(FilledRow { id, text: text.map(TextHash::of), label });
             }

@@ -1,18 +1,21 @@
 //! Accuracy against gold labels. Nothing that labels may read gold; only this and the audit do.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::distill::{TrainedStudent, load_student};
 use crate::domain::event::LabelEvent;
+use crate::domain::input::Input;
 use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
 use crate::readers::confusion::{Details, Pairs};
-use crate::readers::gold::{GoldFile, GoldLabels};
+use crate::readers::gold::{GoldFile, GoldLabels, GoldRows};
 use crate::readers::latest::latest_labels;
 use crate::readers::statistics::Calibration;
-use crate::store::RunDir;
+use crate::store::{RunDir, RunView};
 use crate::student::{argmax, softmax};
 
 /// Texts that are predicted together.
@@ -74,11 +77,18 @@ pub struct HeldOut {
 /// texts; [`Error::InputLine`] for a line of gold that cannot be used, with its place; [`Error::NoStudent`] where something is
 /// held out and no student is there yet.
 pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation> {
-    let labels = RunDir::view(dir)?.labels().clone();
+    let view = RunDir::view(dir)?;
+    let labels = view.labels().clone();
     // All events that hold are held in memory, by id: gold comes in any order.
     let latest = latest_labels(dir)?;
     let mut counts = Counts::default();
-    options.gold.read(&labels, |id, label| counts.add(label, latest.get(id), &labels))?;
+    let texts = if matches!(options.gold.rows, GoldRows::Corpus(_)) { texts(&view)? } else { HashMap::new() };
+    options.gold.read(&labels, |id, text, label| {
+        // A label is of the text that was labelled, whatever has its id by now.
+        let is_of = |text: &str| texts.get(id).is_some_and(|labelled| *labelled == TextHash::of(text));
+        let event = latest.get(id).filter(|_| text.is_none_or(is_of));
+        counts.add(label, event, &labels);
+    })?;
     // Shares of nothing would be printed as 0: told what is wrong instead.
     if counts.labelled == 0 {
         let message = format!(
@@ -91,6 +101,19 @@ pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation
     let held_out = options.held_out.map(|path| student_accuracy(dir, path, options.gold, &labels)).transpose()?;
     let details = options.details.then(|| counts.pairs.details(&labels));
     Ok(Evaluation { held_out, details, ..counts.evaluation() })
+}
+
+/// The text of each id that arrived.
+fn texts(view: &RunView) -> Result<HashMap<String, TextHash>> {
+    let mut texts = HashMap::new();
+    view.inputs(|input| {
+        if let Input::Arrive { sample, .. } = input {
+            let hash = TextHash::of(&sample.text);
+            texts.insert(sample.id.0, hash);
+        }
+        Ok(())
+    })?;
+    Ok(texts)
 }
 
 /// Sums over the texts with gold; see [`Evaluation`] for their shares.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::distill::load_student;
 use crate::error::{Error, Result};
-use crate::store::RunDir;
+use crate::store::{RunDir, outside};
 
 /// Writes the student of the run in `dir` to the folder `out`, whole or not at all. `out` must not be there, or be empty.
 ///
@@ -14,6 +14,7 @@ use crate::store::RunDir;
 /// a program's own; [`Error::Model`] where `out` has something in it.
 pub fn export_student(dir: &Path, out: &Path) -> Result<()> {
     let labels: Vec<String> = RunDir::view(dir)?.labels().iter().map(|label| label.name.clone()).collect();
+    outside(dir, out)?;
     let is_empty = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_none());
     if out.exists() && !is_empty {
         let message = "is there already: choose another folder, or remove it".to_owned();

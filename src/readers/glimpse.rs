@@ -196,11 +196,15 @@ impl Glimpse {
     pub fn id(&self, text: &str) -> Option<Choice> {
         let is_id = |column: &&Column| {
             let unique = column.filled == self.good() && column.distinct == column.filled;
-            column.name != text && unique && column.names == column.filled && column.filled > 0
+            // A nameless one is the index of a data frame, which is another's in the next file.
+            let is_named = !column.name.trim().is_empty() && column.name != text;
+            is_named && unique && column.names == column.filled && column.filled > 0
         };
         let ids: Vec<&Column> = self.columns.iter().filter(is_id).collect();
         let short = |column: &&&Column| column.mean_chars <= LONGEST_LABEL;
-        let chosen = by_name(&ID_NAMES, &ids).or_else(|| ids.iter().find(short).copied())?;
+        // By its values alone only where all were seen: times and amounts differ in the first rows too.
+        let by_values = || ids.iter().find(short).copied().filter(|_| self.whole);
+        let chosen = by_name(&ID_NAMES, &ids).or_else(by_values)?;
         let rows = if self.whole { "every row" } else { "every row that was looked at" };
         Some(Choice { name: chosen.name.clone(), why: format!("it has another value in {rows}") })
     }

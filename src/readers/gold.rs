@@ -38,9 +38,12 @@ pub struct GoldLabels<'a> {
 pub enum GoldRows<'a> {
     /// Those of a file, in any format of a corpus. A row without a label is an error, and so are two labels of one text.
     File(&'a Path),
-    /// Those of a run's corpus that have a label. The first row of a text counts, as it does for a run.
+    /// Those of a run's corpus that have a label. Of several with one id the first of these counts.
     Corpus(&'a CorpusConfig),
 }
+
+/// Takes id, text and label.
+type Each<'a> = &'a mut dyn FnMut(&str, Option<&str>, LabelId);
 
 impl<'a> GoldLabels<'a> {
     /// A file with the columns `id`, or `text`, and `label`.
@@ -48,22 +51,23 @@ impl<'a> GoldLabels<'a> {
         Self { rows: GoldRows::File(path), label_field: "label", id_field: "id", text_field: "text" }
     }
 
-    /// Calls `each` with every text that has a label, once. Where there is none, that is an error.
-    pub(super) fn read(self, labels: &LabelSet, mut each: impl FnMut(&str, LabelId)) -> Result<()> {
+    /// Calls `each` with the id and the label of every text that has one, once, and of a corpus with the text too. Where there is
+    /// none, that is an error.
+    pub(super) fn read(self, labels: &LabelSet, mut each: impl FnMut(&str, Option<&str>, LabelId)) -> Result<()> {
         match self.rows {
             GoldRows::File(path) => self.read_file(path, labels, &mut each),
             GoldRows::Corpus(config) => self.read_corpus(config, labels, &mut each),
         }
     }
 
-    fn read_file(self, path: &Path, labels: &LabelSet, each: &mut dyn FnMut(&str, LabelId)) -> Result<()> {
+    fn read_file(self, path: &Path, labels: &LabelSet, each: Each<'_>) -> Result<()> {
         let mut file = GoldFile::open(path, "gold labels", labels)?;
         let mut count = 0;
         while let Some(row) = file.next_labelled(self)? {
-            let id = file.id(row.place, row.id, row.text.as_deref())?;
+            let id = file.id(row.place, self.id_field, row.id, row.text.as_deref())?;
             count += 1;
             if file.name(row.place, &id, row.label)? {
-                each(&id, row.label);
+                each(&id, None, row.label);
             }
         }
         if count == 0 {
@@ -75,7 +79,7 @@ impl<'a> GoldLabels<'a> {
         Ok(())
     }
 
-    fn read_corpus(self, config: &CorpusConfig, labels: &LabelSet, each: &mut dyn FnMut(&str, LabelId)) -> Result<()> {
+    fn read_corpus(self, config: &CorpusConfig, labels: &LabelSet, each: Each<'_>) -> Result<()> {
         let settings = Settings::CONFIGURATION;
         let (sample_of, mut rows) = (maker(config, settings)?, records(config)?);
         let (mut seen, mut count, mut columns) = (HashSet::new(), 0, None);
@@ -88,7 +92,7 @@ impl<'a> GoldLabels<'a> {
             let Ok(sample) = sample_of.sample(fields, Vec::new) else { continue };
             if seen.insert(TextHash::of(&sample.id.0)) {
                 let wrong = |message| Error::InputLine { path: PathBuf::from(rows.file()), line: place, message };
-                each(&sample.id.0, resolve(labels, &name).map_err(wrong)?);
+                each(&sample.id.0, Some(&sample.text), resolve(labels, &name).map_err(wrong)?);
                 count += 1;
             }
         }
@@ -190,8 +194,8 @@ impl<'a> GoldFile<'a> {
     }
 
     /// The id of a row, read as a corpus' is.
-    pub(super) fn id(&self, line: u64, id: Option<Value>, text: Option<&str>) -> Result<String> {
-        id_of("id", id, text).map(|id| id.0).map_err(|message| self.wrong(line, message))
+    pub(super) fn id(&self, line: u64, field: &str, id: Option<Value>, text: Option<&str>) -> Result<String> {
+        id_of(field, id, text).map(|id| id.0).map_err(|message| self.wrong(line, message))
     }
 
     /// Takes the label of `id`; gives whether it is the first. Another label than before is an error.
@@ -240,10 +244,8 @@ fn plain(value: &Value) -> Option<String> {
 
 /// The columns of a row, for errors.
 fn names(fields: &Fields) -> String {
-    let mut names: Vec<&str> = fields.iter().map(|(name, _)| name).take(NAMED + 1).collect();
-    if names.len() > NAMED {
-        names[NAMED] = "...";
-    }
+    let more = fields.iter().nth(NAMED).map(|_| "...");
+    let names: Vec<&str> = fields.iter().map(|(name, _)| name).take(NAMED).chain(more).collect();
     names.join(", ")
 }
 

@@ -81,7 +81,7 @@ impl Judging {
     /// Reads the gold labels, all of them: texts come in the corpus' order.
     pub(super) fn read(labels: GoldLabels<'_>, config: &Config, known: &Known) -> Result<Self> {
         let mut gold = HashMap::new();
-        labels.read(&config.task.labels, |id, label| {
+        labels.read(&config.task.labels, |id, _, label| {
             gold.insert(id.to_owned(), label);
         })?;
         let teachers = known.teachers.iter().map(|teacher| (teacher.name().to_owned(), Counts::default())).collect();

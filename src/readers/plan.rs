@@ -135,6 +135,10 @@ impl Plan {
 /// Those of [`plan`].
 pub fn plan_anew(config: &Config, limit: Option<u64>) -> Result<Option<Plan>> {
     let options = PlanOptions { limit, ..PlanOptions::default() };
+    // What is still to come of standard input nobody knows; of nothing, nothing is asked again.
+    if config.corpus.is_stdin() && !corpus::has_kept(&config.corpus)? {
+        return Ok(None);
+    }
     if begins_anew(config)? { plan_with(config, options).map(Some) } else { Ok(None) }
 }
 
@@ -167,6 +171,10 @@ pub fn plan_with(config: &Config, options: PlanOptions<'_>) -> Result<Plan> {
             plan.bad_rows += 1;
             continue;
         };
+        if known.is_other(&sample) {
+            plan.bad_rows += 1;
+            continue;
+        }
         // Hashes, not ids: a corpus may be large.
         if !ids.insert(TextHash::of(&sample.id.0)) {
             plan.known += 1;

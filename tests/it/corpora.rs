@@ -129,6 +129,32 @@ fn a_pattern_that_matches_nothing_and_a_template_of_no_column_are_mistakes() {
 }
 
 #[test]
+fn a_pattern_does_not_take_in_what_candist_writes() {
+    let project = Project::new(64);
+    std::fs::create_dir(project.path("texts")).unwrap();
+    std::fs::rename(project.path("pool.jsonl"), project.path("texts/pool.jsonl")).unwrap();
+    let config = project.read("config.toml").replace("\"pool.jsonl\"", "\"texts/**/*.jsonl\"");
+    project.write("config.toml", &config);
+    let run = ["run", "config.toml", "--run-dir", "texts/run"];
+    project.candist(&run).expect_exit(0);
+    project.candist(&run).expect_exit(0).expect_said("already complete");
+    let export = ["export", "texts/run", "--config", "config.toml", "--labels"];
+    project
+        .candist(&[&export[..], &["texts/labels.jsonl"]].concat())
+        .expect_exit(2)
+        .expect_said("whose pattern it matches");
+    project.candist(&[&export[..], &["labels.jsonl"]].concat()).expect_exit(0);
+}
+
+#[test]
+fn two_columns_of_one_name_are_not_guessed_between() {
+    let project = Project::new(64);
+    project.write("twice.csv", "id,text,text\n1,a,b\n");
+    project.write("config.toml", &project.read("config.toml").replace("pool.jsonl", "twice.csv"));
+    project.candist(&["check", "config.toml"]).expect_exit(2).expect_said("two columns called \"text\"");
+}
+
+#[test]
 fn gold_and_audited_samples_may_be_tables() {
     let project = Project::new(64);
     project.run();
@@ -200,6 +226,45 @@ fn texts_from_standard_input_are_kept() {
     assert_eq!(std::fs::read_dir(project.path("run/stdin")).unwrap().count(), 2);
     let labels = latest(&project.events());
     assert!(labels.contains_key("new") && labels.contains_key("newer"));
+}
+
+#[test]
+fn a_piece_of_standard_input_that_is_none_of_the_corpus_is_not_in_the_way_of_others() {
+    let project = Project::new(64);
+    let rows = project.read("pool.jsonl");
+    project.write("config.toml", &project.read("config.toml").replace("\"pool.jsonl\"", "\"-\""));
+    piped_run(&project, b"{\"body\": \"x\"}\n").expect_exit(2).expect_said("no field \"text\"");
+    // Alone it is still what is wrong.
+    project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("no field \"text\"");
+    piped_run(&project, rows.as_bytes()).expect_exit(0).expect_said("is passed over");
+    project.candist(&["run", "config.toml"]).expect_exit(0).expect_said("already complete");
+    project.candist(&["plan", "config.toml"]).expect_exit(0);
+    assert_eq!(latest(&project.events()).len(), rows.lines().count());
+}
+
+#[test]
+fn a_header_that_comes_alone_is_one_where_it_names_the_column_of_the_text() {
+    let project = Project::new(64);
+    let rows: Vec<serde_json::Value> =
+        project.read("pool.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let config = project.read("config.toml").replace("\"pool.jsonl\"", "\"-\"\ntext_field = \"utterance\"");
+    project.write("config.toml", &config);
+    // Any text would do as lines, and each would be paid for.
+    piped_run(&project, b"one text\nanother\n").expect_exit(2).expect_said("corpus.format to \"lines\"");
+    let mut command = project.command(&["run", "config.toml"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"id,utterance\n").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    for row in &rows {
+        let (id, text) = (row["id"].as_str().unwrap(), row["text"].as_str().unwrap());
+        stdin.write_all(format!("{id},\"{}\"\n", text.replace('"', "\"\"")).as_bytes()).unwrap();
+    }
+    drop(stdin);
+    Finished::of(child.wait_with_output().unwrap()).expect_exit(0);
+    let labels = latest(&project.events());
+    assert_eq!(labels.len(), rows.len());
+    assert!(rows.iter().all(|row| labels.contains_key(row["id"].as_str().unwrap())));
 }
 
 /// A writer that waits: its rows are labelled as they come, a stop does not wait for it, and a kill loses nothing of what came.
@@ -275,7 +340,7 @@ fn a_corpus_that_is_empty_or_bad_from_end_to_end_is_an_error() {
     let project = Project::new(64);
     let pool = "nonsense\n".repeat(19) + &project.read("pool.jsonl");
     project.write("pool.jsonl", &pool);
-    project.candist(&["run", "config.toml"]).expect_exit(0).expect_said("19 row(s) of the corpus could not be read");
+    project.candist(&["run", "config.toml"]).expect_exit(0).expect_said("19 row(s) of the corpus could not be used");
 }
 
 #[test]

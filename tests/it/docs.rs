@@ -189,6 +189,11 @@ fn the_readme_runs() {
 }
 
 #[test]
+fn the_readme_of_the_python_package_runs() {
+    run_page(&repository().join("python/README.md"));
+}
+
+#[test]
 fn the_tutorial_runs() {
     run_part("tutorial.md");
 }

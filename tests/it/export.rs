@@ -112,13 +112,14 @@ fn a_table_is_replaced_whole_or_stays() {
     let export = ["export", "run", "--labels", "out.csv", "--text"];
     project.candist(&export).expect_exit(0);
     let whole = project.read("out.csv");
-    project.write("out.csv", "old\n");
+    let old = "id,label,confidence\nold,a,1\n";
+    project.write("out.csv", old);
     // The system ends it in the middle of writing.
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -f 1; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_candist")]).args(export);
     let ended = command.current_dir(project.path("")).stderr(Stdio::null()).status().unwrap();
     assert!(!ended.success());
-    assert_eq!(project.read("out.csv"), "old\n");
+    assert_eq!(project.read("out.csv"), old);
     project.candist(&export).expect_exit(0);
     assert_eq!(project.read("out.csv"), whole);
     let names = std::fs::read_dir(project.path("")).unwrap().map(|entry| entry.unwrap().file_name());
@@ -139,6 +140,86 @@ fn a_reader_that_went_away_is_no_failure() {
         let ended = Finished::of(child.wait_with_output().unwrap()).expect_exit(0);
         assert!(!ended.err.contains("error"), "{}", ended.err);
     }
+}
+
+#[test]
+fn what_no_export_wrote_is_not_written_over() {
+    let project = finished(128);
+    let export = |args: &[&str]| project.candist(&[&["export", "run"], args].concat());
+    let refused = |args: &[&str], file: &str, content: &str| {
+        project.write(file, content);
+        export(args).expect_exit(2).expect_said("was not written by an export");
+        assert_eq!(project.read(file), content);
+    };
+    // The run directory does not say where its corpus is.
+    let pool = project.read("pool.jsonl");
+    refused(&["--labels", "pool.jsonl"], "pool.jsonl", &pool);
+    refused(&["--labels", "mine.csv"], "mine.csv", "id,label\n1,2\n");
+    refused(&["--labels", "mine.parquet"], "mine.parquet", "no table at all");
+    refused(&["--for", "label-studio", "--out", "tasks.json"], "tasks.xml", "<mine/>\n");
+    export(&["--for", "label-studio", "--out", "tasks.xml"]).expect_exit(2).expect_said("tasks.json");
+    std::fs::remove_file(project.path("tasks.xml")).unwrap();
+    std::fs::create_dir_all(project.path("ds/data")).unwrap();
+    refused(&["--for", "hf", "--out", "ds"], "ds/README.md", "# Mine\n");
+    std::fs::remove_file(project.path("ds/README.md")).unwrap();
+    refused(&["--for", "hf", "--out", "ds"], "ds/data/train-00000-of-00001.parquet", "mine");
+    std::fs::remove_file(project.path("ds/data/train-00000-of-00001.parquet")).unwrap();
+    std::fs::create_dir_all(project.path("rg/.argilla")).unwrap();
+    refused(&["--for", "argilla", "--out", "rg"], "rg/records.json", "[{\"id\": 1}]");
+    std::fs::remove_dir_all(project.path("rg")).unwrap();
+    for inside in [
+        &["export", "run", "--for", "argilla", "--out", "run/a/b"][..],
+        &["export", "run", "--student", "run/a"],
+        &["batch", "export", "config.toml", "--out", "run/a"],
+    ] {
+        project.candist(inside).expect_exit(2).expect_said("is in the run directory");
+    }
+    assert!(!project.path("run/a").exists());
+    let init =
+        ["init", "pool.jsonl", "--labels", "a,b", "--provider", "ollama", "--yes", "--force", "--out", "pool.jsonl"];
+    project.candist(&init).expect_exit(2).expect_said("is the corpus");
+    assert_eq!(project.read("pool.jsonl"), pool);
+    // What an export wrote is, whatever its name says of its format.
+    for _ in 0..2 {
+        for table in ["a.csv", "a.tsv.gz", "a.jsonl.zst", "a.parquet"] {
+            export(&["--labels", table, "--text"]).expect_exit(0);
+        }
+        export(&["--labels", "odd.csv", "--format", "jsonl"]).expect_exit(0);
+        for (tool, out) in [("label-studio", "tasks.json"), ("hf", "ds"), ("argilla", "rg")] {
+            export(&["--for", tool, "--out", out]).expect_exit(0);
+        }
+    }
+}
+
+#[test]
+fn labels_are_of_the_texts_that_were_labelled() {
+    let project = finished(64);
+    // Every other id has another text by now.
+    let changed: String = rows(&project.read("pool.jsonl"))
+        .into_iter()
+        .zip(0..)
+        .map(|(mut row, number)| {
+            if number % 2 == 0 {
+                row["text"] = json!(format!("quite another text, number {number}"));
+            }
+            row["gold"] = json!("age_limit");
+            format!("{row}\n")
+        })
+        .collect();
+    let (count, others) = (changed.lines().count(), changed.lines().count().div_ceil(2));
+    project.write("pool.jsonl", &changed);
+    let plan: Value =
+        serde_json::from_str(&project.candist(&["plan", "config.toml", "--json"]).expect_exit(0).out).unwrap();
+    assert_eq!((&plan["bad_rows"], &plan["known"]), (&json!(others), &json!(count - others)));
+    let export = ["export", "config.toml", "--labels", "-", "--format", "jsonl", "--join"];
+    let exported = project.candist(&export).expect_exit(0).expect_said("or with another text");
+    let table = rows(&exported.out);
+    assert_eq!(table.iter().filter(|row| row["number"].is_null()).count(), others);
+    assert!(!exported.out.contains("quite another"));
+    let eval = project.candist(&["eval", "config.toml", "--gold-field", "gold", "--json"]).expect_exit(0);
+    let eval: Value = serde_json::from_str(&eval.out).unwrap();
+    assert_eq!((&eval["gold"], &eval["missing"]), (&json!(count), &json!(others)));
+    project.candist(&["run", "config.toml"]).expect_exit(0).expect_said("could not be used");
 }
 
 #[test]

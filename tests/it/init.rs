@@ -357,11 +357,13 @@ fn on_a_terminal_everything_is_asked_for() {
 #[test]
 fn who_stops_while_being_asked_leaves_no_file() {
     let project = project();
-    // Ctrl-D, Ctrl-C, and three answers of no use.
+    // Ctrl-D, Ctrl-C, and Ctrl-D after answers of no use.
     let asked = "[body]: ";
-    for (typed, exit, said) in
-        [("\u{4}", 2, "nothing was written"), ("\u{3}", 130, asked), ("x\ny\nz\n", 2, "in 3 tries")]
-    {
+    for (typed, exit, said) in [
+        ("\u{4}", 2, "nothing was written"),
+        ("\u{3}", 130, asked),
+        ("x\ny\nz\n{{ bode }}\n\u{4}", 2, "no field \"bode\""),
+    ] {
         let (shown, ended) = on_terminal(&project, "messages.jsonl", &[(asked, typed)]);
         assert_eq!(ended, exit, "{typed:?}: {shown}");
         assert!(shown.contains(said), "{typed:?}: {shown}");

@@ -56,7 +56,7 @@ fn a_broken_row_costs_itself_and_is_taken_up_when_mended() {
     let pool = project.read("pool.jsonl");
     let (first, rest) = pool.split_once('\n').unwrap();
     project.write("pool.jsonl", &format!("{}\n{rest}", &first[..20]));
-    project.candist(&["run", "config.toml"]).expect_exit(0).expect_said("1 row(s) of the corpus could not be read");
+    project.candist(&["run", "config.toml"]).expect_exit(0).expect_said("1 row(s) of the corpus could not be used");
     let status = project.candist(&["status", "run"]).expect_exit(0);
     assert!(status.out.contains("failed pool.jsonl:1: is not a JSON object"), "{}", status.out);
     let labelled = crate::support::latest(&project.events()).len();
@@ -71,7 +71,7 @@ fn an_id_used_for_two_texts_is_a_failure() {
     let project = Project::new(32);
     let pool = project.read("pool.jsonl");
     project.write("pool.jsonl", &format!("{pool}{{\"id\": \"pool-0000\", \"text\": \"something else\"}}\n"));
-    project.candist(&["run", "config.toml"]).expect_exit(0).expect_said("1 row(s) of the corpus could not be read");
+    project.candist(&["run", "config.toml"]).expect_exit(0).expect_said("1 row(s) of the corpus could not be used");
     let status = project.candist(&["status", "run"]).expect_exit(0);
     assert!(status.out.contains("the id \"pool-0000\" was used for another text before"), "{}", status.out);
 }
@@ -123,9 +123,9 @@ fn failures_are_an_error_only_where_that_is_asked_for() {
     let pool = project.read("pool.jsonl");
     project.write("pool.jsonl", &(pool.clone() + "nonsense\n"));
     for _ in 0..2 {
-        project.candist(&["run", "config.toml"]).expect_exit(0).expect_said("could not be read");
+        project.candist(&["run", "config.toml"]).expect_exit(0).expect_said("could not be used");
     }
-    project.candist(&["run", "config.toml", "--strict"]).expect_exit(1).expect_said("could not be read");
+    project.candist(&["run", "config.toml", "--strict"]).expect_exit(1).expect_said("could not be used");
     project.write("pool.jsonl", &(pool + "{\"id\": \"new\", \"text\": \"where is my card\"}\n"));
     project.candist(&["run", "config.toml"]).expect_exit(0).expect_said("1 text(s) got no candidate");
     project.candist(&["run", "config.toml", "--strict"]).expect_exit(1).expect_said("1 text(s) got no candidate");

@@ -75,8 +75,24 @@ fn bad_rows_and_repeated_ids_do_not_count() {
     project.write("pool.jsonl", &(lines.join("\n") + "\n"));
     let planned = plan(&project, &["--limit", "10"]);
     assert_eq!((&planned["texts"], &planned["rows"], &planned["limited"]), (&10.into(), &13.into(), &true.into()));
-    limited(&project, "10").expect_exit(0).expect_said("2 row(s) of the corpus could not be read");
+    limited(&project, "10").expect_exit(0).expect_said("2 row(s) of the corpus could not be used");
     assert_eq!(ids(&project), expected);
+}
+
+#[test]
+fn in_the_end_the_texts_of_a_pilot_are_as_sure_as_without_one() {
+    let confidences = |has_pilot: bool| {
+        let project = Project::new(8);
+        if has_pilot {
+            limited(&project, "40").expect_exit(0);
+        }
+        project.run();
+        let events = latest(&project.events());
+        let first = first(&project, 40);
+        first.iter().map(|id| events[id].confidence).sum::<f64>() / 40.0
+    };
+    let (with, without) = (confidences(true), confidences(false));
+    assert!((with - without).abs() < 0.05, "{with} {without}");
 }
 
 #[test]

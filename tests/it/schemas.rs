@@ -87,6 +87,10 @@ fn what_a_run_reads_and_writes_is_as_the_schemas_say() {
     project.run();
     validate_lines("audit", &project.candist(&["audit", "run", "--sample", "5"]).expect_exit(0).out);
     validate_lines("label", &project.labels());
+    for more in [&[][..], &["--join", "--config", "config.toml"]] {
+        let export = ["export", "run", "--labels", "-", "--format", "jsonl"];
+        validate_lines("table", &project.candist(&[&export, more].concat()).expect_exit(0).out);
+    }
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn quiet_says_what_is_wrong_and_nothing_else() {
     assert_eq!(on_terminal(&project, (80, 24), "-q run config.toml"), "");
     project.write("pool.jsonl", &(project.read("pool.jsonl") + "nonsense\n"));
     let ended = project.candist(&["run", "-q", "config.toml"]).expect_exit(0);
-    ended.expect_said("warning: 1 row(s) of the corpus could not be read");
+    ended.expect_said("warning: 1 row(s) of the corpus could not be used");
 }
 
 #[test]

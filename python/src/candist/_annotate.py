@@ -72,9 +72,9 @@ def _table(texts: Any, text: str) -> tuple[Any, Any]:
     module = type(texts).__module__
     if isinstance(texts, pa.Table):
         return texts, "arrow"
-    if module.startswith("pandas.") and hasattr(texts, "columns"):
+    if module.split(".")[0] == "pandas" and hasattr(texts, "columns"):
         return pa.Table.from_pandas(texts), "pandas"
-    if module.startswith("polars.") and hasattr(texts, "columns"):
+    if module.split(".")[0] == "polars" and hasattr(texts, "columns"):
         return texts.to_arrow(), "polars"
     if isinstance(texts, str) or not isinstance(texts, Iterable):
         raise TypeError("annotate takes a DataFrame or a list of texts")

@@ -106,9 +106,15 @@ def output(args: Command) -> bytes:
 
 
 def error(code: int, said: str) -> CandistError:
-    """What the program said when it ended with ``code``; the last line that it called an error comes first."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("error", "ERROR"))]
+    """What the program said when it ended with ``code``: its errors, each with all its lines."""
+    lines = [line.rstrip() for line in said.splitlines() if line.strip()]
+    errors: list[str] = []
+    is_error = False
+    for line in lines:
+        if line.startswith(("candist: ", "error:")):
+            is_error = line.startswith(("candist: error: ", "error:"))
+        if is_error:
+            errors.append(line.removeprefix("candist: ").removeprefix("error: "))
     message = "\n".join(errors or lines[-5:])
     if code < 0:
         message = f"candist was killed by signal {-code}" + (f"\n{message}" if message else "")

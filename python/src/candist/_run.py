@@ -109,7 +109,10 @@ def _written(config: Mapping[str, Any]) -> Path:
     path = Path("".join(c if c.isalnum() or c in "-_." else "-" for c in name) + ".candist.toml")
     if path.exists() and not path.read_text(encoding="utf-8").startswith(_WRITTEN):
         raise CandistError(f"{path} was not written by candist.run(): run that file, or give the task another name")
-    path.write_text(f"{_WRITTEN}\n\n{to_toml(config)}", encoding="utf-8")
+    # Whole or not at all: half of one would be somebody else's the next time.
+    partial = path.with_suffix(".partial")
+    partial.write_text(f"{_WRITTEN}\n\n{to_toml(config)}", encoding="utf-8")
+    partial.replace(path)
     return path
 
 

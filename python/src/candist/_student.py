@@ -163,7 +163,7 @@ def _column(pa: Any, texts: Any) -> Any:
         raise TypeError("predict takes a list of texts, not one text")
     if hasattr(texts, "to_arrow"):
         texts = texts.to_arrow()
-    if hasattr(texts, "__arrow_array__") or type(texts).__module__.startswith("pandas."):
+    if hasattr(texts, "__arrow_array__") or type(texts).__module__.split(".")[0] == "pandas":
         # NaN is how pandas says that there is none.
         column = pa.Array.from_pandas(texts)
     elif isinstance(texts, pa.Array | pa.ChunkedArray):

@@ -47,7 +47,8 @@ def _value(value: Any, place: str) -> str:
         case int():
             return str(value)
         case float():
-            return repr(value)
+            # Also of numpy's, whose own form is no number of TOML.
+            return float.__repr__(value)
         case Decimal():
             # The program reads amounts of money from strings too, and those lose no digit.
             return _string(str(value))

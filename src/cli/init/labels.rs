@@ -63,9 +63,10 @@ impl Source {
     }
 }
 
-/// Labels separated by commas. None of them can have a comma: a file can say those.
+/// Labels separated by commas, or where there is none by semicolons. None of them can have a comma: a file can say those.
 pub(super) fn typed(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()
+    let separator = if text.contains(',') { ',' } else { ';' };
+    text.split(separator).map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()
 }
 
 /// Gets the labels. A column's are those of the whole corpus.

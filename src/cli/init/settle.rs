@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use candist::Config;
 use candist::config::CorpusConfig;
-use candist::internal::{Choice, Glimpse, glimpse};
+use candist::internal::{Choice, Glimpse, glimpse, lacks};
 
 use super::InitArgs;
 use super::ask::Person;
@@ -18,7 +18,7 @@ use crate::cli::grouped;
 use crate::cli::messages::one_line;
 
 /// Rows that columns are proposed by.
-const LOOKED_AT: u64 = 1000;
+const LOOKED_AT: u64 = 10_000;
 /// Columns that are shown, and how much of a value.
 const SHOWN: usize = 30;
 const SHOWN_CHARS: usize = 40;
@@ -69,6 +69,12 @@ pub(super) fn settle(args: &InitArgs, folder: &Path, person: &mut Option<Person<
         }
         (None, None) => INSTRUCTION.to_owned(),
     };
+    if instruction.trim_end().ends_with(['?', '!']) {
+        tracing::info!(
+            "the prompt goes on after the instruction, \"{instruction}, with all possible choices, from the labels below\": it reads \
+             better as the beginning of such a sentence"
+        );
+    }
     let teacher = teacher(args, folder, person)?;
     let settled = Settled {
         schema: super::SCHEMA,
@@ -192,9 +198,13 @@ fn is_column(seen: &Glimpse, name: &str) -> Result<String, String> {
     Err(format!("there is no column {name:?}; there are: {}", names.join(", ")))
 }
 
-/// A column, or a template of several, whose names are tried when all is checked.
+/// A column, or a template of several.
 fn is_text(seen: &Glimpse, text: &str) -> Result<String, String> {
-    if text.contains("{{") { Ok(text.to_owned()) } else { is_column(seen, text) }
+    if !text.contains("{{") {
+        return is_column(seen, text);
+    }
+    let columns: Vec<String> = seen.columns.iter().map(|column| column.name.clone()).collect();
+    lacks(text, &columns).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 fn text_field(
@@ -220,7 +230,10 @@ fn text_field(
             Ok(name)
         }
         (None, None) => {
-            missing.add("--text-field NAME the column of the text");
+            let names: Vec<&str> = seen.columns.iter().map(|column| column.name.as_str()).collect();
+            let bad = seen.first_bad.as_ref().map(|(place, why)| format!("; {place} {why}")).unwrap_or_default();
+            let names = one_line(&names.join(", "));
+            missing.add(&format!("--text-field NAME the column of the text: {names}{bad}"));
             Ok(String::new())
         }
     }
@@ -241,7 +254,18 @@ fn id_field(args: &InitArgs, seen: &Glimpse, text: &str, person: &mut Option<Per
         name => is_column(seen, name).map(Some),
     };
     if let Some(field) = &args.id_field {
-        return read(field).map_err(|why| anyhow::anyhow!("--id-field: {why}"));
+        let found = read(field).map_err(|why| anyhow::anyhow!("--id-field: {why}"))?;
+        if let Some(column) = found.as_deref().and_then(|name| seen.column(name))
+            && column.distinct < column.filled
+        {
+            tracing::warn!(
+                "the id {:?} has {} different values in {} rows: a row whose id was given to another text is a bad one",
+                one_line(&column.name),
+                grouped(column.distinct),
+                grouped(column.filled)
+            );
+        }
+        return Ok(found);
     }
     let proposal = seen.id(text);
     let name = proposal.as_ref().map_or("-", |choice| choice.name.as_str());
@@ -295,23 +319,36 @@ fn task_labels(
     Ok(found)
 }
 
+fn is_address(text: &str) -> Result<String, String> {
+    if ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no address: it begins with https:// or http://"))
+    }
+}
+
+/// What makes of an answer what is wanted, or says what is wrong with it.
+type Read = fn(&str) -> Result<String, String>;
+
+fn is_said(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("it has to be said".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 fn teacher(args: &InitArgs, folder: &Path, person: &mut Option<Person<'_>>) -> Result<Teacher> {
     let provider = match (args.provider, person.as_mut()) {
         (Some(provider), _) => provider,
         (None, Some(person)) => ask_for_provider(person)?,
         (None, None) => bail!("there is no provider"),
     };
-    let mut ask = |given: Option<&String>, question: &str, proposal: Option<&str>| match (given, person.as_mut()) {
-        (Some(given), _) => Ok(given.clone()),
-        (None, Some(person)) => person.ask(question, proposal, |text| match text {
-            "" => Err("it has to be said".to_owned()),
-            text => Ok(text.to_owned()),
-        }),
-        (None, None) => proposal.map(str::to_owned).context("there is no answer"),
-    };
+    let mut ask =
+        |given: Option<&String>, question: &str, proposal: Option<&str>, read: Read| match (given, person.as_mut()) {
+            (Some(given), _) => Ok(given.clone()),
+            (None, Some(person)) => person.ask(question, proposal, read),
+            (None, None) => proposal.map(str::to_owned).context("there is no answer"),
+        };
     let Some(preset) = provider.preset() else {
         let given = args.recording.as_ref().map(|path| path.to_string_lossy().into_owned());
-        let path = ask(given.as_ref(), "The file of answers, one {\"id\", \"labels\"} a line", None)?;
+        let path = ask(given.as_ref(), "The file of answers, one {\"id\", \"labels\"} a line", None, is_said)?;
         return Ok(Teacher::Recorded(seen_from(folder, Path::new(&path))?));
     };
     // An address that the provider's is for everyone need not be asked for.
@@ -323,12 +360,12 @@ fn teacher(args: &InitArgs, folder: &Path, person: &mut Option<Person<'_>>) -> R
                 Some(_) => "The server's address".to_owned(),
                 None => format!("The API's address, e.g. {}", preset.example),
             };
-            ask(args.base_url.as_ref(), &question, url)?
+            ask(args.base_url.as_ref(), &question, url, is_address)?
         }
     };
     let question =
         if preset.model_is == MODEL { "The model".to_owned() } else { format!("The model ({})", preset.model_is) };
-    let model = ask(args.model.as_ref(), &question, preset.model)?;
+    let model = ask(args.model.as_ref(), &question, preset.model, is_said)?;
     let allow_http = candist::internal::goes_unencrypted(&base_url);
     if allow_http {
         tracing::warn!("{base_url} is another machine, by plain http: texts and key go over the network unencrypted");

@@ -8,6 +8,9 @@ pub(super) const DATA: &str = "data/train-00000-of-00001.parquet";
 /// See [`DATA`].
 pub(super) const CARD: &str = "README.md";
 
+/// What every card has in it.
+pub(super) const MARK: &str = "annotated with candist";
+
 /// The dataset's card. Its head is what is read: that the label is a class label, and the names of the classes.
 pub(super) fn card(task: &str, shape: &Shape, rows: u64) -> String {
     let features: String = own(shape).chain(joined(shape)).map(|(name, of)| feature(&name, &of)).collect();
@@ -20,7 +23,7 @@ pub(super) fn card(task: &str, shape: &Shape, rows: u64) -> String {
          dataset_info:\n  features:\n{features}\
          ---\n\n\
          # {title}\n\n\
-         {rows} texts with one label each, one of {labels}, annotated with candist: LLMs named all labels that a text may have, and a \
+         {rows} texts with one label each, one of {labels}, {MARK}: LLMs named all labels that a text may have, and a \
          small model distilled them into one. `confidence` is the label's calibrated probability; `candidates` is what the \
          LLMs named, with what their answers say of each in `candidate_weights`.\n",
         title = task.replace(char::is_control, " "),

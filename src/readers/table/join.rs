@@ -69,24 +69,27 @@ impl Join {
         self.unlabelled
     }
 
-    /// The values of the columns in the first row with this id; `None` where the corpus has none. Asked of an id once. What
-    /// is not `wanted` is passed over, and nothing is given.
+    /// The values of the columns in the first row with this id; `None` where the corpus has none, or has another text there than
+    /// the one that was labelled, `text`. Asked of an id once. What is not `wanted` is passed over, and nothing is given.
     ///
     /// # Errors
     ///
     /// Those of a corpus that cannot be read, and of a disk that rows cannot be set aside on.
-    pub(super) fn fields(&mut self, id: &str, wanted: bool) -> Result<Option<Vec<Value>>> {
+    pub(super) fn fields(&mut self, id: &str, text: Option<&str>, wanted: bool) -> Result<Option<Vec<Value>>> {
         let sought = key(id);
-        if let Some(row) = self.aside.take(sought, wanted)? {
-            return Ok(Some(row));
+        if let Some(row) = self.aside.take(sought, text.map(short), wanted)? {
+            return Ok(row);
         }
         while let Some(record) = self.records.next_record()? {
             let Some((sample, fields)) = sample(&self.sample_of, record) else { continue };
             if sample.id.0 == id {
+                if text.is_some_and(|text| text != sample.text) {
+                    return Ok(None);
+                }
                 return Ok(Some(if wanted { self.values(&fields) } else { Vec::new() }));
             }
             let values = self.values(&fields);
-            self.aside.put(key(&sample.id.0), &values)?;
+            self.aside.put(key(&sample.id.0), short(&sample.text), &values)?;
         }
         Ok(None)
     }
@@ -109,11 +112,16 @@ fn sample(sample_of: &SampleOf, record: Record) -> Option<(Sample, Fields)> {
     Some((sample, fields))
 }
 
+/// Tells texts apart, in few bytes.
+fn short(text: &str) -> u64 {
+    key(text) as u64
+}
+
 /// Rows that came before they were asked for. The first of an id counts.
 #[derive(Debug, Default)]
 struct Aside {
-    /// Where a row stands.
-    places: HashMap<u128, (u64, u32)>,
+    /// Where a row stands, and the text it has.
+    places: HashMap<u128, (u64, u32, u64)>,
     /// The end of what was set aside.
     held: Vec<u8>,
     /// What comes before that, once there is so much; it has no name any more.
@@ -122,22 +130,29 @@ struct Aside {
 }
 
 impl Aside {
-    fn put(&mut self, key: u128, values: &[Value]) -> Result<()> {
+    fn put(&mut self, key: u128, text: u64, values: &[Value]) -> Result<()> {
         let at = self.in_file + self.held.len() as u64;
         let std::collections::hash_map::Entry::Vacant(entry) = self.places.entry(key) else { return Ok(()) };
         let before = self.held.len();
         // Into memory, of values that were read as JSON: it cannot fail.
         let _ = serde_json::to_writer(&mut self.held, values);
-        entry.insert((at, u32::try_from(self.held.len() - before).unwrap_or(u32::MAX)));
+        entry.insert((at, u32::try_from(self.held.len() - before).unwrap_or(u32::MAX), text));
         if self.held.len() < HELD_BYTES { Ok(()) } else { self.spill() }
     }
 
-    /// Takes a row out.
-    fn take(&mut self, key: u128, wanted: bool) -> Result<Option<Vec<Value>>> {
-        let Some((at, len)) = self.places.remove(&key) else { return Ok(None) };
-        if !wanted {
-            return Ok(Some(Vec::new()));
+    /// Takes a row out: `None` where there is none, and none of its values where it has another text.
+    fn take(&mut self, key: u128, text: Option<u64>, wanted: bool) -> Result<Option<Option<Vec<Value>>>> {
+        let Some((at, len, its_text)) = self.places.remove(&key) else { return Ok(None) };
+        if text.is_some_and(|text| text != its_text) {
+            return Ok(Some(None));
         }
+        if !wanted {
+            return Ok(Some(Some(Vec::new())));
+        }
+        self.values_at(at, len).map(Some)
+    }
+
+    fn values_at(&self, at: u64, len: u32) -> Result<Option<Vec<Value>>> {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         if let Some(start) = at.checked_sub(self.in_file).and_then(|start| usize::try_from(start).ok()) {
             let row = self.held.get(start..start + len).unwrap_or_default();
@@ -182,16 +197,18 @@ mod tests {
         let mut aside = Aside::default();
         let long = "x".repeat(HELD_BYTES / 8);
         for number in 0..20_u128 {
-            aside.put(number, &[json!(number as u64), json!(long)]).unwrap();
+            aside.put(number, 7, &[json!(number as u64), json!(long)]).unwrap();
         }
         // The first of an id counts.
-        aside.put(3, &[json!("later")]).unwrap();
+        aside.put(3, 7, &[json!("later")]).unwrap();
         assert!(aside.in_file > 0 && !aside.held.is_empty());
         for number in [19, 3, 0, 12_u128] {
-            let row = aside.take(number, true).unwrap().unwrap();
+            let row = aside.take(number, Some(7), true).unwrap().unwrap().unwrap();
             assert_eq!(row[0], json!(number as u64));
-            assert_eq!(aside.take(number, true).unwrap(), None);
+            assert_eq!(aside.take(number, Some(7), true).unwrap(), None);
         }
-        assert_eq!(aside.take(5, false).unwrap(), Some(vec![]));
+        assert_eq!(aside.take(5, None, false).unwrap(), Some(Some(vec![])));
+        // Under its id there is another text.
+        assert_eq!(aside.take(6, Some(8), true).unwrap(), Some(None));
     }
 }

@@ -24,12 +24,15 @@ pub(super) fn task(row: &Row, shape: &Shape) -> Value {
     json!({"data": data, "predictions": predictions})
 }
 
+/// What every labelling configuration has in it.
+pub(super) const MARK: &str = "<Choices name=\"label\" toName=\"text\"";
+
 /// The labelling configuration, for a project's settings.
 pub(super) fn configuration(labels: &LabelSet) -> String {
     let choice = |name: &str| format!("    <Choice value=\"{}\"/>\n", attribute(name));
     let choices: String = labels.iter().map(|label| choice(&label.name)).collect();
     format!(
-        "<View>\n  <Text name=\"text\" value=\"$text\"/>\n  <Choices name=\"label\" toName=\"text\" choice=\"single\">\n\
+        "<View>\n  <Text name=\"text\" value=\"$text\"/>\n  {MARK} choice=\"single\">\n\
          {choices}  </Choices>\n</View>\n"
     )
 }
@@ -44,6 +47,7 @@ fn attribute(text: &str) -> String {
             '>' => written.push_str("&gt;"),
             '"' => written.push_str("&quot;"),
             '\t' | '\n' | '\r' => written.push_str(&format!("&#{};", u32::from(character))),
+            '\u{fffe}' | '\u{ffff}' => written.push('\u{fffd}'),
             character if character.is_control() => written.push('\u{fffd}'),
             character => written.push(character),
         }

@@ -10,6 +10,7 @@ mod choose;
 mod columns;
 mod csv;
 mod format;
+mod guard;
 mod held;
 #[cfg(feature = "parquet")]
 mod hub;
@@ -35,8 +36,9 @@ pub(crate) use self::row::TableRow;
 pub use self::tools::{Tool, export_for};
 
 use self::csv::Csv;
+use self::guard::{TABLE, refuse_others, refuse_ours};
 use self::json::JsonLines;
-use self::reading::{Reading, refuse_ours};
+use self::reading::Reading;
 use self::target::{Stream, Target};
 use crate::config::Config;
 use crate::error::Result;
@@ -70,7 +72,7 @@ pub struct TableSummary {
     pub rows: u64,
     /// Of these, rows of texts without a label.
     pub without_label: u64,
-    /// Of these, rows that are not in the corpus any more: they have none of its columns.
+    /// Of these, rows that are not in the corpus any more, or with another text: they have none of its columns.
     pub not_in_corpus: u64,
     /// Rows of the corpus that the run does not have yet: they are not in the table. Known where the corpus was read.
     pub not_in_run: u64,
@@ -103,6 +105,7 @@ pub fn write_table(
     format.check(compression, path)?;
     if let Some(path) = path {
         refuse_ours(view, options, path)?;
+        refuse_others(path, &TABLE)?;
     }
     // First, for the logs may take a while to read.
     let (target, file) = Target::open(path)?;

@@ -1,6 +1,5 @@
 //! What is read before the first row is written, and the way of the rows from the logs to a writer.
 
-use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::choose::Filter;
@@ -12,7 +11,7 @@ use super::target::Target;
 use super::write::Writer;
 use super::{TableOptions, TableSummary};
 use crate::base::panic::panicked;
-use crate::corpus::files as corpus_files;
+
 use crate::domain::label::{LabelId, LabelSet};
 use crate::error::{Error, Result};
 use crate::readers::latest::no_labels;
@@ -135,24 +134,4 @@ fn no_corpus(view: &RunView) -> Error {
     let message = "does not say where its corpus is: to join the corpus' columns, name the configuration instead of the run \
                    directory, or beside it with --config FILE";
     Error::Unfit { path: view.dir().to_owned(), message: message.to_owned() }
-}
-
-/// A slip must cost neither a log nor the corpus: nothing is written into a run directory, or over the corpus.
-pub(super) fn refuse_ours(view: &RunView, options: &TableOptions, out: &Path) -> Result<()> {
-    let unfit = |message: &str| Error::Unfit { path: out.to_owned(), message: message.to_owned() };
-    // It may not be there yet, but its folder is.
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let real = |path: &Path| std::fs::canonicalize(path).ok();
-    let place = real(out).or_else(|| real(folder));
-    if let (Some(place), Some(dir)) = (&place, real(view.dir()))
-        && place.starts_with(dir)
-    {
-        return Err(unfit("is in the run directory, which is candist's own: choose another place"));
-    }
-    if let (Some(config), Some(place)) = (&options.config, real(out))
-        && corpus_files(&config.corpus).unwrap_or_default().iter().any(|file| real(file).as_ref() == Some(&place))
-    {
-        return Err(unfit("is a file of the corpus: choose another name"));
-    }
-    Ok(())
 }

@@ -160,7 +160,7 @@ impl<'a> Rows<'a> {
         self.unlabelled += u64::from(row.label.is_none());
         // Also of a row that is not wanted: the corpus is read in the same order.
         if let Some(join) = &mut self.join {
-            match join.fields(&row.id, is_wanted)? {
+            match join.fields(&row.id, row.text.as_deref(), is_wanted)? {
                 Some(fields) => row.fields = fields,
                 None => self.summary.not_in_corpus += u64::from(is_wanted),
             }

@@ -143,7 +143,7 @@ fn config(dir: &Path, corpus: &str) -> Config {
 fn the_corpus_columns_are_joined_by_id_in_any_order() {
     let dir = three();
     let row = |id: &str, n: u32| {
-        json!({"id": id, "text": "x", "n": n, "label": "own", "mixed": if n == 1 { json!(1) } else { json!("s") }})
+        json!({"id": id, "text": format!("text of {id}"), "n": n, "label": "own", "mixed": if n == 1 { json!(1) } else { json!("s") }})
             .to_string()
             + "\n"
     };
@@ -191,11 +191,12 @@ fn a_damaged_line_or_a_missing_log_gives_no_table() {
     let dir = three();
     let out = tempfile::tempdir().unwrap();
     let path = out.path().join("out.csv");
-    std::fs::write(&path, "old").unwrap();
+    let old = "id,label,confidence\nold,a,1\n";
+    std::fs::write(&path, old).unwrap();
     let error = || {
         let view = RunDir::view(dir.path()).unwrap();
         let error = write_table(&view, &TableOptions::default(), TableFormat::Csv, Compression::None, Some(&path));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), old);
         assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 1);
         error.unwrap_err().to_string()
     };
@@ -216,7 +217,8 @@ fn parquet_has_the_types_of_its_columns() {
     use arrow_array::types::{Float64Type, Int64Type};
 
     let dir = three();
-    let corpus = json!({"id": "three", "text": "x", "n": 7, "d": 1.5, "yes": true, "s": "é", "any": [1]}).to_string();
+    let corpus = json!({"id": "three", "text": "text of three", "n": 7, "d": 1.5, "yes": true, "s": "é", "any": [1]})
+        .to_string();
     let options = TableOptions { config: Some(config(dir.path(), &corpus)), join: true, ..TableOptions::default() };
     let out = tempfile::tempdir().unwrap();
     let path = out.path().join("out.parquet");

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::array::Array;
 use super::format::Compression;
-use super::reading::{Reading, refuse_ours};
+use super::guard::{Earlier, TABLE, refuse_others, refuse_ours};
+use super::reading::Reading;
 use super::row::{Row, Shape};
 use super::target::{Stream, Target};
 use super::{TableOptions, TableSummary, argilla, label_studio};
@@ -37,13 +38,22 @@ pub fn export_for(view: &RunView, options: &TableOptions, tool: Tool, out: &Path
     refuse_ours(view, options, out)?;
     match tool {
         Tool::LabelStudio => {
-            let configuration = label_studio::configuration(view.labels());
+            let settings = out.with_extension("xml");
+            if settings == out {
+                let message =
+                    "is where the labelling configuration goes: name the file of the tasks, such as tasks.json";
+                return Err(Error::Unfit { path: settings, message: message.to_owned() });
+            }
+            refuse_ours(view, options, &settings)?;
+            refuse_others(out, &Earlier::Rows(&["data", "predictions"]))?;
+            refuse_others(&settings, &Earlier::Text(label_studio::MARK))?;
             let summary = array(view, options, out, label_studio::task)?;
-            file(&out.with_extension("xml"), configuration.as_bytes())?;
+            file(&settings, label_studio::configuration(view.labels()).as_bytes())?;
             Ok(summary)
         }
         Tool::Argilla => {
             folder(out, &[argilla::RECORDS, ".argilla"])?;
+            refuse_others(&out.join(argilla::RECORDS), &Earlier::Rows(&["id", "fields", "suggestions"]))?;
             let summary = array(view, options, &beside(out, argilla::RECORDS)?, argilla::record)?;
             let json = |value: &Value| format!("{value:#}\n");
             file(&beside(out, argilla::SETTINGS)?, json(&argilla::settings(view.task(), view.labels())).as_bytes())?;
@@ -60,6 +70,8 @@ fn hugging_face(view: &RunView, options: &TableOptions, out: &Path) -> Result<Ta
     use super::parquet::{LabelColumn, Parquet};
 
     folder(out, &[hub::CARD, "data"])?;
+    refuse_others(&out.join(hub::CARD), &Earlier::Text(hub::MARK))?;
+    refuse_others(&out.join(hub::DATA), &TABLE)?;
     let (target, data) = Target::open(Some(&beside(out, hub::DATA)?))?;
     let reading = Reading::open(view, options)?;
     let (failed, shape) = (target.failed(), reading.shape());

@@ -96,13 +96,14 @@ impl OpenAi {
         self.address.breaker.replied();
         let status = response.status;
         let excerpt: String = body.trim().chars().take(300).collect();
-        let message = || format!("HTTP {status}: {excerpt}. {}", self.advice(status));
+        let said = said(status);
+        let message = || format!("HTTP {said}: {excerpt}. {}", self.advice(status));
         let refused = |message: String, about: &str| Trouble::Refused {
             answer: Box::new(Answer {
                 raw: Some(body.to_owned()),
                 problem: Some(Problem {
                     kind: ProblemKind::Refused,
-                    message: format!("{about} (HTTP {status}: {excerpt})"),
+                    message: format!("{about} (HTTP {said}: {excerpt})"),
                 }),
                 ..Answer::default()
             }),
@@ -113,7 +114,7 @@ impl OpenAi {
             // again.
             Verdict::Overloaded(_) if !pass.is_current() => Trouble::Again,
             Verdict::Overloaded(asked) => self.overloaded(asked, status, &excerpt, pass),
-            Verdict::Passing => self.failed(pass, Lost::underway(format!("HTTP {status}: {excerpt}"))),
+            Verdict::Passing => self.failed(pass, Lost::underway(format!("HTTP {said}: {excerpt}"))),
             Verdict::Filtered => {
                 // It looked at the text, so it takes the settings.
                 self.doubt.answered();
@@ -132,11 +133,15 @@ impl OpenAi {
                 // The server's own word goes before our guess, within LONGEST_PAUSE.
                 let wait = asked.unwrap_or(own);
                 self.pause(pass, wait, &format!("{} from", status.as_u16()));
-                self.teller
-                    .warn(&format!("HTTP {status}"), &format!("; trying again after {:.1} s", wait.as_secs_f64()));
+                self.teller.warn(
+                    &format!("HTTP {}", said(status)),
+                    &format!("; trying again after {:.1} s", wait.as_secs_f64()),
+                );
                 Trouble::Again
             }
-            Err(length) => Trouble::Stop(format!("nothing but HTTP {status} for {} s: {excerpt}", length.as_secs())),
+            Err(length) => {
+                Trouble::Stop(format!("nothing but HTTP {} for {} s: {excerpt}", said(status), length.as_secs()))
+            }
         }
     }
 
@@ -167,5 +172,13 @@ impl OpenAi {
             404 => format!("Check base_url ({}) and model ({}).", http.base_url, self.config.model),
             _ => format!("Check base_url ({}), model ({}) and key.", http.base_url, self.config.model),
         }
+    }
+}
+
+/// A status with its name, where it has one: some servers have statuses of their own.
+fn said(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_str()),
+        None => status.as_str().to_owned(),
     }
 }
