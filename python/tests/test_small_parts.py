@@ -11,6 +11,7 @@ from pathlib import Path
 
 import candist
 import pytest
+from candist._program import error
 from candist._progress import describe, summarise
 from candist._toml import to_toml
 
@@ -57,6 +58,24 @@ def test_the_package_is_typed_and_carries_the_program() -> None:
     assert said.startswith("candist ")
     # Exit codes go through.
     assert subprocess.run([command, "run", "nowhere.toml"], stderr=subprocess.DEVNULL).returncode == 2
+
+
+def test_errors_are_told_whole_and_alone() -> None:
+    said = "candist: looking\ncandist: warning: slow\ncandist: error: two things:\n  one\n  another\ncandist: bye\n"
+    assert str(error(2, said)) == "two things:\n  one\n  another"
+    assert str(error(2, "error: unexpected argument '--x'\n\nFor more, try '--help'.\n")).startswith("unexpected argument")
+    assert str(error(1, "")) == "candist ended with exit code 1"
+
+
+def test_a_table_of_another_kind_is_refused() -> None:
+    class Table:
+        columns = ("text",)
+
+        def __iter__(self) -> object:
+            return iter(self.columns)
+
+    with pytest.raises(TypeError, match="a DataFrame or a list of texts"):
+        candist.annotate(Table(), ["a", "b"], instruction="x", teacher="y")
 
 
 def test_a_program_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

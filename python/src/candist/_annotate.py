@@ -76,7 +76,8 @@ def _table(texts: Any, text: str) -> tuple[Any, Any]:
         return pa.Table.from_pandas(texts), "pandas"
     if module.split(".")[0] == "polars" and hasattr(texts, "columns"):
         return texts.to_arrow(), "polars"
-    if isinstance(texts, str) or not isinstance(texts, Iterable):
+    # A table of a kind that is not known would be iterated by its columns.
+    if isinstance(texts, str) or hasattr(texts, "columns") or not isinstance(texts, Iterable):
         raise TypeError("annotate takes a DataFrame or a list of texts")
     return pa.table({text: pa.array(list(texts), type=pa.string())}), "arrow"
 
