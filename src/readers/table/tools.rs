@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::array::Array;
 use super::format::Compression;
-use super::guard::{Earlier, TABLE, refuse_others, refuse_ours};
+use super::guard::{Earlier, refuse_others, refuse_ours};
 use super::reading::Reading;
 use super::row::{Row, Shape};
 use super::target::{Stream, Target};
@@ -66,6 +66,7 @@ pub fn export_for(view: &RunView, options: &TableOptions, tool: Tool, out: &Path
 
 #[cfg(feature = "parquet")]
 fn hugging_face(view: &RunView, options: &TableOptions, out: &Path) -> Result<TableSummary> {
+    use super::guard::TABLE;
     use super::hub;
     use super::parquet::{LabelColumn, Parquet};
 
