@@ -104,7 +104,7 @@ async fn it_is_trained_kept_and_told_apart() {
     let last = there.lines().last().unwrap();
     assert!(COLOURS.iter().any(|colour| last.contains(colour)) && last.contains("\"final\":true"), "{last}");
 
-    let told = export_student(folder.path(), &folder.path().join("student")).unwrap_err().to_string();
+    let told = export_student(folder.path(), &straight.path().join("student")).unwrap_err().to_string();
     assert!(told.contains("counting 1"), "{told}");
     assert_eq!(run_of(folder.path(), "counting 1").start().join().await.unwrap().new_events, 0);
     // Another one labels anew, from the same answers.
