@@ -23,7 +23,7 @@ pub(super) struct ExportArgs {
     /// Write a table of labels: .csv, .tsv, .jsonl (each also .gz or .zst) or .parquet; - is standard output.
     ///
     /// One row a text, in the order in which the texts arrived, with the label that holds now; texts without a label yet have
-    /// a row with an empty one. A file that is there is replaced, once the new one is whole.
+    /// a row with an empty one. An earlier table is replaced, once the new one is whole; another file of that name is refused.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// The table's format, where the name does not tell it [default: csv].

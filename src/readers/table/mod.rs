@@ -78,8 +78,8 @@ pub struct TableSummary {
     pub not_in_run: u64,
 }
 
-/// Writes a table of the labels that hold in the run of `view` to the file `path`, or without one to standard output. What is
-/// at `path` is replaced, once the table is whole.
+/// Writes a table of the labels that hold in the run of `view` to the file `path`, or without one to standard output. An
+/// earlier table at `path` is replaced, once the new one is whole.
 ///
 /// # Errors
 ///
