@@ -11,6 +11,8 @@ use crate::config::CorpusFormat;
 
 /// Characters of a header's cell, at most: names of columns are short, parts of a sentence mostly not.
 const LONGEST_COLUMN: usize = 40;
+/// What may stand between cells.
+const DELIMITERS: [char; 4] = ['\t', ',', ';', '|'];
 /// Columns that nearly every table of texts has one of: a first line with one of these is a header, whatever follows.
 const USUAL_COLUMNS: [&str; 9] = ["text", "id", "label", "message", "body", "content", "title", "question", "sentence"];
 
@@ -193,8 +195,8 @@ fn is_usual(column: &str) -> bool {
 fn table(text: &str) -> Option<Kind> {
     let mut lines = text.lines().filter(|line| !line.trim().is_empty());
     let (header, row) = (lines.next()?, lines.next());
-    ['\t', ',', ';', '|'].into_iter().find_map(|delimiter| {
-        let cells: Vec<String> = header.split(delimiter).map(|cell| cell.trim().trim_matches('"').to_owned()).collect();
+    DELIMITERS.into_iter().find_map(|delimiter| {
+        let cells = cells(header, delimiter);
         let is_name = |cell: &String| {
             (1..=LONGEST_COLUMN).contains(&cell.chars().count())
                 && !cell.contains(|c: char| c.is_control() || ".!?\"".contains(c))
@@ -209,12 +211,16 @@ fn table(text: &str) -> Option<Kind> {
     })
 }
 
+fn cells(header: &str, delimiter: char) -> Vec<String> {
+    header.split(delimiter).map(|cell| cell.trim().trim_matches('"').to_owned()).collect()
+}
+
 /// A first line that names all of `columns`: of a pipe it may be all that came so far.
 pub(super) fn table_of(head: &[u8], columns: &[&str]) -> Option<Kind> {
     let text = String::from_utf8_lossy(head);
     let header = text.trim_start_matches('\u{feff}').lines().find(|line| !line.trim().is_empty())?;
-    ['\t', ',', ';', '|'].into_iter().find_map(|delimiter| {
-        let cells: Vec<String> = header.split(delimiter).map(|cell| cell.trim().trim_matches('"').to_owned()).collect();
+    DELIMITERS.into_iter().find_map(|delimiter| {
+        let cells = cells(header, delimiter);
         let has = |column: &&str| cells.iter().any(|cell| cell == column);
         columns.iter().all(has).then_some(Kind::Table(delimiter, cells))
     })

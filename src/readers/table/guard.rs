@@ -11,7 +11,9 @@ use crate::store::{RunView, outside};
 /// The longest row of an earlier table.
 const MAX_LINE_BYTES: usize = 64 << 20;
 
-/// A packed table without rows is smaller.
+/// No table without rows is as large.
+const LARGE: u64 = 1 << 20;
+/// A packed one is smaller.
 const SMALL: usize = 512;
 
 /// What earlier exports are known by.
@@ -74,6 +76,9 @@ fn is_earlier(out: &Path, earlier: &Earlier<'_>) -> bool {
 
 /// Whether a file without rows is a table without rows: it names the columns, or is packed and too small to hold anything.
 fn is_empty_table(out: &Path, columns: &[&str]) -> bool {
+    if std::fs::metadata(out).is_ok_and(|there| there.len() > LARGE) {
+        return false;
+    }
     let head = std::fs::read(out).unwrap_or_default();
     let text = String::from_utf8_lossy(&head);
     let is_packed = head.starts_with(&[0x1f, 0x8b]) || head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
