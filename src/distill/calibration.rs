@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ranks::RankLikelihood;
 use super::refinery::Evidence;
-use crate::domain::candidates::CandidateSet;
+use crate::domain::candidates::{CandidateSet, Opinion};
 
 /// Each about 1.4 times the one before: confidences do not notice what lies between.
 const TEMPERATURES: [f64; 9] = [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0];
@@ -111,16 +111,23 @@ fn class_prior(samples: &[(&CandidateSet, &[f32])], labels: usize) -> Vec<f64> {
     prior
 }
 
-/// sum_c p(c) L(c). Above zero: L is, for listed labels and with labels left over for the others too.
+/// sum_c p(c) L(c), L being the mean over the teachers' rankings: who stands first in the configuration does not matter.
+/// Above zero: L is, for listed labels and with labels left over for the others too.
 fn weigh(candidates: &CandidateSet, p: &[f64], likelihood: &RankLikelihood) -> f64 {
-    let rho = likelihood.of(candidates.len());
+    let opinions = candidates.opinions();
+    opinions.iter().map(|opinion| weigh_one(opinion, p, likelihood)).sum::<f64>() / opinions.len().max(1) as f64
+}
+
+/// The same of one teacher's ranking.
+fn weigh_one(opinion: &Opinion, p: &[f64], likelihood: &RankLikelihood) -> f64 {
+    let rho = likelihood.of(opinion.labels.len());
     let (mut inside, mut joint) = (0.0, 0.0);
-    for (label, rho) in candidates.labels().iter().zip(&rho.listed) {
+    for (label, rho) in opinion.labels.iter().zip(&rho.listed) {
         let p = p.get(label.index()).copied().unwrap_or_default();
         inside += p;
         joint += p * rho;
     }
-    joint + (1.0 - inside).max(0.0) * rho.each_of(p.len().saturating_sub(candidates.len()))
+    joint + (1.0 - inside).max(0.0) * rho.each_of(p.len().saturating_sub(opinion.labels.len()))
 }
 
 /// In f64, with the largest logit taken off first, so that nothing overflows.

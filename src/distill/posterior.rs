@@ -4,8 +4,14 @@
 //! ln posterior(c) = trust (ln p~(c) + sum over teachers of ln L_t(c)) + (1 - trust) ln L_0(c) + constant
 //! ```
 //! with p~ the calibrated out-of-sample student, L_t what is learned of each teacher ([`TeacherModel`]), and L_0 the
-//! teachers' own ranking, taken at its word. `trust` is the share of the teachers' labels that can be explained without them
-//! (see `trust.rs`): with a student that has learned nothing, and no other teacher, the label is the teacher's first.
+//! teachers' own rankings, taken at their word. `trust` is the share of a teacher's labels that can be explained without it
+//! (see `trust.rs`), of the teacher of whom that is most: with a student that has learned nothing, and no other teacher, the
+//! label is the teacher's first.
+//!
+//! Of several teachers, L_0 is the mean `sum_t v_t rank_t / sum_t v_t` over those that answered: two that say the same make it
+//! twice as likely, no more, for they may well err together. Nothing of it is taken from the order in which they are configured. A teacher's voice is `v_t = min(1, 2 e_t / max_u e_u)`, e_t being the share
+//! of its labels that the student explains: what is as good as noise to a student that never saw it (e_t = 0) does not
+//! outvote what can be learned, and teachers that are about as learnable are heard alike.
 //!
 //! L_t is learned by EM: shares by the posterior, then L_t by the shares. The student is regularised as by `candist`, towards
 //! the posterior.
@@ -47,6 +53,8 @@ pub(super) struct Posterior {
     teachers: Vec<TeacherModel>,
     /// L_0, by the size of the whole candidate set. It is the prior of ranks and never learned.
     at_its_word: RankLikelihood,
+    /// v_t, by teacher; empty before anything is learned: then all are heard alike.
+    voices: Vec<f64>,
 }
 
 impl Posterior {
@@ -57,20 +65,38 @@ impl Posterior {
             sharpness: 1.0,
             teachers: Vec::new(),
             at_its_word: RankLikelihood::prior(),
+            voices: Vec::new(),
         }
     }
 
     /// ln L_0, by label.
     fn at_its_word(&self, candidates: &CandidateSet) -> Vec<f64> {
-        let rho = self.at_its_word.of(candidates.len());
         let labels = self.calibration.labels();
-        // Above 0, since its logarithm is taken. With all labels listed, nobody reads what the others have.
-        let others = rho.each_of(labels.saturating_sub(candidates.len())).max(1e-12);
-        let mut row = vec![others.ln(); labels];
-        for (label, rho) in candidates.labels().iter().zip(&rho.listed) {
-            row.get_mut(label.index()).into_iter().for_each(|slot| *slot = rho.ln());
+        if candidates.is_empty() {
+            return vec![0.0; labels];
         }
+        let mut row = vec![0.0; labels];
+        let voice = |opinion: &Opinion| self.voices.get(usize::from(opinion.teacher)).copied().unwrap_or(1.0);
+        let all: f64 = candidates.opinions().iter().map(voice).sum();
+        for opinion in candidates.opinions() {
+            // Where nobody else answered, the weakest is heard.
+            let voice = if all > 0.0 { voice(opinion) / all } else { 1.0 / candidates.opinions().len() as f64 };
+            let rho = self.at_its_word.of(opinion.labels.len());
+            // Above 0, since its logarithm is taken. With all labels listed, nobody reads what the others have.
+            let others = rho.each_of(labels.saturating_sub(opinion.labels.len())).max(1e-12);
+            row.iter_mut().for_each(|slot| *slot += voice * others);
+            for (label, rho) in opinion.labels.iter().zip(&rho.listed) {
+                row.get_mut(label.index()).into_iter().for_each(|slot| *slot += voice * (rho - others));
+            }
+        }
+        row.iter_mut().for_each(|slot| *slot = slot.max(1e-12).ln());
         row
+    }
+
+    /// The number of teachers, counted from 0, of which some may have said nothing.
+    fn teachers(evidence: &Evidence<'_>) -> u16 {
+        let said = evidence.candidates.iter().flat_map(|candidates| candidates.opinions());
+        said.map(|opinion| opinion.teacher + 1).max().unwrap_or(0)
     }
 
     /// ln of the student's part and L_0's, by label and up to a constant; what EM leaves alone. Without candidates,
@@ -104,8 +130,8 @@ impl Posterior {
     fn learn_teachers(&mut self, evidence: &Evidence<'_>) {
         let labels = self.calibration.labels();
         let said = || evidence.candidates.iter().flat_map(|candidates| candidates.opinions());
-        // Numbers from 0, of which some may have said nothing here: their models know only the prior.
-        let teachers = said().map(|opinion| opinion.teacher + 1).max().unwrap_or(0);
+        // The model of one that said nothing here knows only the prior.
+        let teachers = Self::teachers(evidence);
         let of = |teacher: u16| move |opinion: &&Opinion| opinion.teacher == teacher;
         let mut learned: Vec<TeacherModel> =
             (0..teachers).map(|teacher| TeacherModel::new(said().filter(of(teacher)), labels)).collect();
@@ -141,8 +167,9 @@ impl Posterior {
         let mut rows = Vec::new();
         for (candidates, logits) in evidence.iter().step_by(stride) {
             let p = self.calibration.probabilities(logits);
-            let first = candidates.labels().first().and_then(|label| p.get(label.index()));
-            agreed += first.copied().unwrap_or_default();
+            // What the teachers say together, one teacher's first label.
+            let said = argmax_of(&self.at_its_word(candidates)).and_then(|label| p.get(label));
+            agreed += said.copied().unwrap_or_default();
             rows.push((candidates, self.ground(candidates, logits)));
         }
         if rows.is_empty() {
@@ -166,6 +193,12 @@ impl Posterior {
     }
 }
 
+/// The place of the largest value, the first of equals.
+fn argmax_of(row: &[f64]) -> Option<usize> {
+    let best = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    row.iter().position(|value| *value >= best)
+}
+
 /// The student trains in f32.
 fn narrow(row: Vec<f64>) -> Vec<f32> {
     row.into_iter().map(|p| p as f32).collect()
@@ -177,7 +210,7 @@ impl Refinery for Posterior {
     }
 
     fn identity(&self) -> String {
-        "posterior 1".to_owned()
+        "posterior 2".to_owned()
     }
 
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
@@ -204,10 +237,16 @@ impl Refinery for Posterior {
 
     fn refit(&mut self, evidence: &Evidence<'_>) {
         self.calibration = Calibration::fit(evidence, &self.at_its_word, self.calibration.labels());
-        self.trust = trust::in_student(&self.calibration, evidence);
+        let teachers = Self::teachers(evidence);
+        let explained: Vec<f64> =
+            (0..teachers).map(|teacher| trust::in_student(&self.calibration, teacher, evidence)).collect();
+        self.trust = explained.iter().copied().fold(0.0, f64::max);
+        let voice = |share: &f64| if self.trust > 0.0 { (2.0 * share / self.trust).min(1.0) } else { 1.0 };
+        self.voices = explained.iter().map(voice).collect();
         self.learn_teachers(evidence);
-        if self.teachers.len() > 1 {
-            let rest = trust::in_the_rest(&self.calibration, &self.teachers, evidence);
+        if teachers > 1 {
+            let of = |teacher| trust::in_the_rest(&self.calibration, &self.teachers, teacher, evidence);
+            let rest = (0..teachers).map(of).fold(0.0, f64::max);
             if rest > self.trust {
                 self.trust = rest;
                 self.learn_teachers(evidence);
@@ -262,6 +301,12 @@ mod tests {
             assert!(row.iter().zip(expected).all(|(p, e)| (p - e).abs() < 1e-6), "{row:?}");
         }
         assert_eq!(argmax(&refinery.posterior(&CandidateSet::default(), &[0.0, 1.0, 0.0, 0.0])), Some(1));
+        // Two teachers, (0.9, 0.1 / 3 ..) each: the mean, whoever is named first.
+        for said in [sets(&[&[1], &[3]]), sets(&[&[3], &[1]])] {
+            let row = refinery.target(&said, None).unwrap();
+            let (named, other) = ((0.9 + 0.1 / 3.0) / 2.0, 0.1 / 3.0);
+            assert!(row.iter().zip([other, named, other, named]).all(|(p, e)| (p - e as f32).abs() < 1e-6), "{row:?}");
+        }
     }
 
     #[test]
@@ -327,6 +372,60 @@ mod tests {
         // Without the guard it would.
         let mean = |of: usize| runs.iter().map(|run| run[of]).sum::<f64>() / runs.len() as f64;
         assert!(mean(2) < mean(0) - 0.02, "{runs:?}");
+    }
+
+    /// 600 samples of 3 labels, on which the student says the label with some noise and each teacher is right with its own
+    /// probability: what they say, the logits, and the truth.
+    fn said_by(right: &[f64], seed: u64) -> (Vec<Vec<u16>>, Vec<f32>, Vec<usize>) {
+        let mut rng = rng(seed, "teachers", &[]);
+        let (mut said, mut logits, mut truth) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..600 {
+            let label: u16 = rng.random_range(0..3);
+            let wrong = |rng: &mut rand_chacha::ChaCha8Rng| (label + rng.random_range(1..3)) % 3;
+            said.push(
+                right.iter().map(|&right| if rng.random_bool(right) { label } else { wrong(&mut rng) }).collect(),
+            );
+            logits.extend((0..3).map(|column| f32::from(u8::from(column == label)) + rng.random_range(-1.0..1.0)));
+            truth.push(usize::from(label));
+        }
+        (said, logits, truth)
+    }
+
+    /// The labels where the teachers are configured in `order`.
+    fn labels_in(order: &[usize], said: &[Vec<u16>], logits: &[f32]) -> Vec<usize> {
+        let set = |said: &Vec<u16>| {
+            let opinions: Vec<[u16; 1]> = order.iter().map(|&teacher| [said[teacher]]).collect();
+            sets(&opinions.iter().map(<[u16; 1]>::as_slice).collect::<Vec<_>>())
+        };
+        let candidates: Vec<CandidateSet> = said.iter().map(set).collect();
+        let evidence = Evidence { candidates: candidates.iter().collect(), logits: Rows::new(3, logits.to_vec()) };
+        let mut posterior = Posterior::new(3);
+        posterior.refit(&evidence);
+        evidence.iter().map(|(set, row)| argmax(&posterior.posterior(set, row)).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_order_of_the_teachers_does_not_matter() {
+        for right in [[0.9, 0.6, 0.4], [0.5, 0.5, 0.8], [0.35, 0.6, 0.34]] {
+            let (said, logits, _) = said_by(&right, 1);
+            let expected = labels_in(&[0, 1, 2], &said, &logits);
+            for order in [[0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+                let other = labels_in(&order, &said, &logits);
+                let same = expected.iter().zip(&other).filter(|(a, b)| a == b).count();
+                // Sums in another order have other last bits.
+                assert!(same >= 598, "{right:?} {order:?}: {same} of 600");
+            }
+        }
+    }
+
+    #[test]
+    fn two_teachers_that_say_nothing_do_not_outvote_one_that_does() {
+        let (said, logits, truth) = said_by(&[0.34, 0.8, 0.34], 2);
+        let found = labels_in(&[0, 1, 2], &said, &logits);
+        let right = |labels: &mut dyn Iterator<Item = usize>| labels.zip(&truth).filter(|(a, b)| a == *b).count();
+        let alone = right(&mut said.iter().map(|said| usize::from(said[1])));
+        let together = right(&mut found.into_iter());
+        assert!(together + 3 >= alone, "{together} {alone}");
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! How far student and learned teacher models can be trusted: the share of what there is to know about the teachers' first
-//! labels that is explained without them, 1 - H(first | what explains) / H(first) (McFadden's R squared). Who has learned
-//! little has nothing to overrule a teacher with, however sure it is.
+//! How far student and learned teacher models can be trusted: the share of what there is to know about a teacher's first
+//! labels that is explained without that teacher, 1 - H(first | what explains) / H(first) (McFadden's R squared). Who has
+//! learned little has nothing to overrule a teacher with, however sure it is.
 //!
 //! What explains is the student, on samples it never saw. Where there are several teachers, it is also the student and the
-//! other teachers together: teachers that bear each other out may be combined even if the student is weak.
+//! other teachers together: teachers that bear each other out may be combined even if the student is weak. Each teacher is
+//! judged for itself, so the order of the configuration does not matter.
 //!
 //! With sums over n samples, where m is how often each label comes first: H(first) = -sum ln m(first_i), and H(first
 //! | what explains) = -sum ln p_i(first_i). The share is 0 where p does no better than m, and 1 where it is sure of
@@ -12,6 +13,7 @@
 use super::calibration::Calibration;
 use super::refinery::{Evidence, sharpened};
 use super::teacher_model::TeacherModel;
+use crate::domain::candidates::CandidateSet;
 use crate::domain::label::LabelId;
 
 /// Of the product of student and other teachers, which is too sure: powers, and shares of the first labels' own distribution
@@ -19,30 +21,32 @@ use crate::domain::label::LabelId;
 const POWERS: [f64; 6] = [0.1, 0.2, 0.3, 0.5, 0.7, 1.0];
 const MIXES: [f64; 5] = [0.01, 0.03, 0.1, 0.2, 0.4];
 
-/// The share that the student explains, 0 to 1. One pass over the evidence.
-pub(super) fn in_student(calibration: &Calibration, evidence: &Evidence<'_>) -> f64 {
+/// The share of a teacher's first labels that the student explains, 0 to 1. One pass over the evidence.
+pub(super) fn in_student(calibration: &Calibration, teacher: u16, evidence: &Evidence<'_>) -> f64 {
     let rows = evidence
         .iter()
-        .filter_map(|(candidates, logits)| Some((*candidates.labels().first()?, calibration.probabilities(logits))));
+        .filter_map(|(candidates, logits)| Some((first_of(candidates, teacher)?, calibration.probabilities(logits))));
     let (firsts, rows): (Vec<LabelId>, Vec<Vec<f64>>) = rows.unzip();
     let marginal = Marginal::new(&firsts, calibration.labels());
     let surprise = firsts.iter().zip(&rows).map(|(first, p)| surprise(at(p, *first))).sum();
     marginal.explained(surprise)
 }
 
-/// The share that student and, for each sample, all teachers but the one whose label it is explain together, 0 to 1.
+/// The share of a teacher's first labels that the student and all other teachers explain together, 0 to 1.
 ///
 /// The powers and shares are chosen on the samples they are judged by: with thirty choices and thousands of samples
 /// that flatters little.
-pub(super) fn in_the_rest(calibration: &Calibration, teachers: &[TeacherModel], evidence: &Evidence<'_>) -> f64 {
+pub(super) fn in_the_rest(
+    calibration: &Calibration,
+    teachers: &[TeacherModel],
+    teacher: u16,
+    evidence: &Evidence<'_>,
+) -> f64 {
     let (mut firsts, mut rows): (Vec<LabelId>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
     for (candidates, logits) in evidence.iter() {
-        let Some(&first) = candidates.labels().first() else { continue };
+        let Some(first) = first_of(candidates, teacher) else { continue };
         let mut row: Vec<f64> = calibration.probabilities(logits).iter().map(|p| p.ln()).collect();
-        // The label comes of the first opinion that has it in front. That one is left out, or it would explain
-        // itself.
-        let named_it = candidates.opinions().iter().position(|opinion| opinion.labels.first() == Some(&first));
-        for (_, opinion) in (0..).zip(candidates.opinions()).filter(|(number, _)| Some(*number) != named_it) {
+        for opinion in candidates.opinions().iter().filter(|opinion| opinion.teacher != teacher) {
             if let Some(model) = teachers.get(usize::from(opinion.teacher)) {
                 model.weigh(opinion, 1.0, &mut row);
             }
@@ -60,6 +64,12 @@ pub(super) fn in_the_rest(calibration: &Calibration, teachers: &[TeacherModel], 
         }
     }
     marginal.explained(least)
+}
+
+/// What the teacher names first.
+fn first_of(candidates: &CandidateSet, teacher: u16) -> Option<LabelId> {
+    let opinion = candidates.opinions().iter().find(|opinion| opinion.teacher == teacher)?;
+    opinion.labels.first().copied()
 }
 
 /// 0 for a label that the row does not have.
@@ -100,7 +110,7 @@ impl Marginal {
 mod tests {
     use super::super::refinery::tests::{set, sets};
     use super::*;
-    use crate::domain::candidates::{CandidateSet, Opinion};
+    use crate::domain::candidates::Opinion;
     use crate::student::Rows;
 
     #[test]
@@ -113,9 +123,9 @@ mod tests {
             logits: Rows::new(3, logits.concat()),
         };
         let calibration = Calibration::plain(3);
-        let good = in_student(&calibration, &evidence([[sure, 0.0, -99.0], [0.0, sure, -99.0]]));
+        let good = in_student(&calibration, 0, &evidence([[sure, 0.0, -99.0], [0.0, sure, -99.0]]));
         assert!((good - (1.0 - (4.0_f64 / 3.0).ln() / 2.0_f64.ln())).abs() < 1e-6, "{good}");
-        assert_eq!(in_student(&calibration, &evidence([[0.0, sure, -99.0], [sure, 0.0, -99.0]])), 0.0);
+        assert_eq!(in_student(&calibration, 0, &evidence([[0.0, sure, -99.0], [sure, 0.0, -99.0]])), 0.0);
     }
 
     /// What the rest explains of 60 samples on which the student knows nothing and a second teacher says `second`.
@@ -125,8 +135,8 @@ mod tests {
         let said = || candidates.iter().flat_map(CandidateSet::opinions);
         let of = |teacher: u16| TeacherModel::new(said().filter(move |o: &&Opinion| o.teacher == teacher), 3);
         let calibration = Calibration::plain(3);
-        assert!(in_student(&calibration, &evidence) < 1e-6);
-        in_the_rest(&calibration, &[of(0), of(1)], &evidence)
+        assert!(in_student(&calibration, 0, &evidence) < 1e-6);
+        in_the_rest(&calibration, &[of(0), of(1)], 0, &evidence)
     }
 
     #[test]
