@@ -1,7 +1,7 @@
 //! Distillation: from candidates and student to one label per text.
 //!
-//! `refinery` is the trait; its kinds are `posterior` (ours, with `teacher_model`, `ranks`, `calibration` and `trust`),
-//! `candist`, `renormalise`, `cc`, `uniform` and `single`. `memory` is what is replayed. `distiller` holds what is learned and how far it
+//! `refinery` is the trait; its kinds are `posterior` (ours, with `teacher_model`, `ranks`, `calibration`, `trust` and
+//! `sureness`), `candist`, `renormalise`, `cc`, `uniform` and `single`. `memory` is what is replayed. `distiller` holds what is learned and how far it
 //! came; `stream`, `sweep` and `settle` are what it does, `checkpoints` what it keeps. `thread` runs it, following the input log.
 
 mod calibration;
@@ -19,6 +19,7 @@ mod settle;
 mod single;
 mod staged;
 mod stream;
+mod sureness;
 mod sweep;
 mod teacher_model;
 #[cfg(test)]

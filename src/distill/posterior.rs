@@ -9,17 +9,22 @@
 //! label is the teacher's first.
 //!
 //! Of several teachers, L_0 is the mean `sum_t v_t rank_t / sum_t v_t` over those that answered: two that say the same make it
-//! twice as likely, no more, for they may well err together. Nothing of it is taken from the order in which they are configured. A teacher's voice is `v_t = min(1, 2 e_t / max_u e_u)`, e_t being the share
-//! of its labels that the student explains: what is as good as noise to a student that never saw it (e_t = 0) does not
-//! outvote what can be learned, and teachers that are about as learnable are heard alike.
+//! twice as likely, no more, for they may well err together. Nothing of it is taken from the order in which they are
+//! configured. A teacher's voice is `v_t = min(1, 2 e_t / max_u e_u)`, e_t being the share of its labels that the student
+//! explains: what is as good as noise to a student that never saw it (e_t = 0) does not outvote what can be learned, and
+//! teachers that are about as learnable are heard alike.
 //!
 //! L_t is learned by EM: shares by the posterior, then L_t by the shares. The student is regularised as by `candist`, towards
 //! the posterior.
 //!
+//! The student is trained, and L_t learned, with `trust`; labels are taken with sqrt(trust). What is wrong in a target comes
+//! back from the student, and then more trust makes more of it. What is wrong in a label ends there.
+//!
 //! Students learn teachers' mistakes and teachers share theirs, so the product is surer than it is right. A label's
-//! confidence is therefore that of posterior^sharpness, with the sharpness at which the mean confidence is sqrt(a), a being
-//! the share of the teachers' first labels that the student expects: two sources that are equally good and err apart agree
-//! on the square of their accuracy. Where they do not err apart that is still too much, and only an audit can tell.
+//! confidence is therefore that of posterior^sharpness, with the sharpness at which the mean confidence is what can be known
+//! of the labels' accuracy (see `sureness.rs`).
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,6 +32,7 @@ use serde_json::Value;
 use super::calibration::Calibration;
 use super::ranks::RankLikelihood;
 use super::refinery::{Evidence, Refinery, nothing, sharpened, usable};
+use super::sureness::{Sureness, agreement};
 use super::teacher_model::{TeacherCounts, TeacherModel};
 use super::trust;
 use crate::domain::candidates::{CandidateSet, Opinion};
@@ -55,6 +61,8 @@ pub(super) struct Posterior {
     at_its_word: RankLikelihood,
     /// v_t, by teacher; empty before anything is learned: then all are heard alike.
     voices: Vec<f64>,
+    /// Why confidences are a ranking and no probabilities, where they are.
+    doubt: Option<Cow<'static, str>>,
 }
 
 impl Posterior {
@@ -66,6 +74,7 @@ impl Posterior {
             teachers: Vec::new(),
             at_its_word: RankLikelihood::prior(),
             voices: Vec::new(),
+            doubt: None,
         }
     }
 
@@ -99,28 +108,38 @@ impl Posterior {
         said.map(|opinion| opinion.teacher + 1).max().unwrap_or(0)
     }
 
+    /// The trust by which labels are taken.
+    fn of_labels(&self) -> f64 {
+        self.trust.sqrt()
+    }
+
     /// ln of the student's part and L_0's, by label and up to a constant; what EM leaves alone. Without candidates,
     /// the student's alone.
-    fn ground(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f64> {
+    fn ground(&self, candidates: &CandidateSet, logits: &[f32], trust: f64) -> Vec<f64> {
         let student = self.calibration.probabilities(logits);
         if candidates.is_empty() {
             return student.iter().map(|p| p.ln()).collect();
         }
         // Before anything is learned of the teachers, their ranking is all there is.
-        let word = if self.teachers.is_empty() { 1.0 } else { 1.0 - self.trust };
+        let word = if self.teachers.is_empty() { 1.0 } else { 1.0 - trust };
         let ranking = self.at_its_word(candidates);
-        student.iter().zip(ranking).map(|(p, l)| self.trust * p.ln() + word * l).collect()
+        student.iter().zip(ranking).map(|(p, l)| trust * p.ln() + word * l).collect()
     }
 
-    /// The posterior from its ground, to the power of `sharpness`: C probabilities. Adds what each teacher's model
-    /// says, with the weight `trust`.
-    fn shares(&self, candidates: &CandidateSet, mut row: Vec<f64>, sharpness: f64) -> Vec<f64> {
+    /// ln of the posterior from its ground, up to a constant: what each teacher's model says is added with the weight
+    /// `trust`.
+    fn weighed(&self, candidates: &CandidateSet, mut row: Vec<f64>, trust: f64) -> Vec<f64> {
         for opinion in candidates.opinions() {
             if let Some(model) = self.teachers.get(usize::from(opinion.teacher)) {
-                model.weigh(opinion, self.trust, &mut row);
+                model.weigh(opinion, trust, &mut row);
             }
         }
-        sharpened(&row, sharpness)
+        row
+    }
+
+    /// The posterior that the student is trained towards and teachers are learned by: C probabilities.
+    fn careful(&self, candidates: &CandidateSet, ground: Vec<f64>) -> Vec<f64> {
+        sharpened(&self.weighed(candidates, ground, self.trust), 1.0)
     }
 
     /// L_t by EM, from the beginning: what was learned before does not count, so the same memory gives the same
@@ -139,12 +158,12 @@ impl Posterior {
         // in.
         self.teachers.clear();
         let mut ground: Vec<Vec<f64>> =
-            evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits)).collect();
+            evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits, self.trust)).collect();
         for round in 0..EM_ROUNDS {
             let mut counts: Vec<TeacherCounts> = learned.iter().map(|_| TeacherCounts::new(labels)).collect();
             for ((candidates, _), ground) in evidence.iter().zip(&ground) {
                 // E-step: not sharpened, for the sharpness is of confidences alone.
-                let shares = self.shares(candidates, ground.clone(), 1.0);
+                let shares = self.careful(candidates, ground.clone());
                 for opinion in candidates.opinions() {
                     counts.get_mut(usize::from(opinion.teacher)).into_iter().for_each(|c| c.add(opinion, &shares));
                 }
@@ -154,42 +173,38 @@ impl Posterior {
             self.teachers.clone_from(&learned);
             if round == 0 {
                 // From now on there is more than the teachers' ranking.
-                ground = evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits)).collect();
+                ground =
+                    evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits, self.trust)).collect();
             }
         }
     }
 
-    /// The sharpness at which labels are as sure as teachers and student together suggest, by bisection: the mean
-    /// largest probability rises with the power. 1 where even that is not sure enough, or nothing is known.
-    fn sharpness(&self, evidence: &Evidence<'_>) -> f64 {
+    /// How sure labels may be: the sharpness, by bisection, for the mean largest probability rises with the power. 1 where
+    /// even that is not sure enough, or nothing is known.
+    fn be_as_sure_as_is_known(&mut self, evidence: &Evidence<'_>) {
         let stride = evidence.candidates.len().div_ceil(SHARPNESS_SAMPLES).max(1);
-        let mut agreed = 0.0;
-        let mut rows = Vec::new();
-        for (candidates, logits) in evidence.iter().step_by(stride) {
-            let p = self.calibration.probabilities(logits);
-            // What the teachers say together, one teacher's first label.
-            let said = argmax_of(&self.at_its_word(candidates)).and_then(|label| p.get(label));
-            agreed += said.copied().unwrap_or_default();
-            rows.push((candidates, self.ground(candidates, logits)));
-        }
-        if rows.is_empty() {
-            return 1.0;
-        }
-        // Were both sources right with probability r and independent of each other, they would agree on r^2 of the
-        // samples, or a little more. So r is the root of the agreement.
-        let wanted = (agreed / rows.len() as f64).sqrt();
+        let some = || evidence.iter().step_by(stride);
+        let said = some().map(|(candidates, logits)| (argmax_of(&self.at_its_word(candidates)), logits));
+        let Some(agreed) = agreement(&self.calibration, said) else {
+            (self.sharpness, self.doubt) = (1.0, None);
+            return;
+        };
+        let sureness = Sureness::new(self.calibration.labels(), agreed, &self.voices, evidence);
+        let trust = self.of_labels();
+        let rows: Vec<Vec<f64>> = some()
+            .map(|(candidates, logits)| self.weighed(candidates, self.ground(candidates, logits, trust), trust))
+            .collect();
         let sure = |sharpness: f64| {
-            let top = |(candidates, ground): &(&CandidateSet, Vec<f64>)| {
-                self.shares(candidates, ground.clone(), sharpness).into_iter().fold(0.0, f64::max)
-            };
+            let top = |row: &Vec<f64>| sharpened(row, sharpness).into_iter().fold(0.0, f64::max);
             rows.iter().map(top).sum::<f64>() / rows.len() as f64
         };
         let (mut low, mut high) = (0.0, 1.0);
         for _ in 0..BISECTIONS {
             let middle = (low + high) / 2.0;
-            if sure(middle) < wanted { low = middle } else { high = middle }
+            if sure(middle) < sureness.accuracy() { low = middle } else { high = middle }
         }
-        high
+        self.sharpness = high;
+        self.doubt = sureness.doubt().map(Cow::Borrowed);
     }
 }
 
@@ -215,7 +230,9 @@ impl Refinery for Posterior {
 
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
         Some(match logits {
-            Some(logits) => narrow(self.shares(candidates, self.ground(candidates, usable(logits)?), 1.0)),
+            Some(logits) => {
+                narrow(self.careful(candidates, self.ground(candidates, usable(logits)?, self.trust)))
+            }
             None => narrow(sharpened(&self.at_its_word(candidates), 1.0)),
         })
     }
@@ -228,7 +245,9 @@ impl Refinery for Posterior {
         let Some(logits) = usable(logits) else { return nothing(logits) };
         // Without candidates it is the student's, which has its own temperature.
         let sharpness = if candidates.is_empty() { 1.0 } else { self.sharpness };
-        narrow(self.shares(candidates, self.ground(candidates, logits), sharpness))
+        let trust = self.of_labels();
+        let row = self.weighed(candidates, self.ground(candidates, logits, trust), trust);
+        narrow(sharpened(&row, sharpness))
     }
 
     fn temperature(&self) -> f64 {
@@ -252,7 +271,11 @@ impl Refinery for Posterior {
                 self.learn_teachers(evidence);
             }
         }
-        self.sharpness = self.sharpness(evidence);
+        self.be_as_sure_as_is_known(evidence);
+    }
+
+    fn doubt(&self) -> Option<Cow<'_, str>> {
+        self.doubt.as_deref().map(Cow::Borrowed)
     }
 
     fn save(&self) -> Value {

@@ -1,5 +1,7 @@
 //! The refinery: turns a candidate set and the student's out-of-sample prediction into a training target and a label.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::candist::Candist;
@@ -131,6 +133,12 @@ pub trait Refinery: Send {
         1.0
     }
 
+    /// Why the labels' confidences tell which are surer, and not how sure; as part of a sentence. None where they are
+    /// probabilities, as far as can be known. It is shown with the labels, and decides nothing.
+    fn doubt(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed("this refinery does not calibrate them"))
+    }
+
     /// Learns what the refinery itself has to learn, from samples in memory. Called before every sweep and every
     /// pass, with some thousand samples at most.
     fn refit(&mut self, _evidence: &Evidence<'_>) {}
@@ -178,6 +186,10 @@ impl<R: Refinery + ?Sized> Refinery for Box<R> {
 
     fn temperature(&self) -> f64 {
         (**self).temperature()
+    }
+
+    fn doubt(&self) -> Option<Cow<'_, str>> {
+        (**self).doubt()
     }
 
     fn refit(&mut self, evidence: &Evidence<'_>) {

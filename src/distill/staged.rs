@@ -1,6 +1,7 @@
 //! A refinery of a user's own: where it panics on the student's thread, the error names it and not the student.
 //! Every method is wrapped: one that were forgotten would use the trait's default instead of the user's.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -47,6 +48,10 @@ impl<R: Refinery> Refinery for Staged<R> {
 
     fn temperature(&self) -> f64 {
         in_stage(STAGE, || self.0.temperature())
+    }
+
+    fn doubt(&self) -> Option<Cow<'_, str>> {
+        in_stage(STAGE, || self.0.doubt())
     }
 
     fn refit(&mut self, evidence: &Evidence<'_>) {
