@@ -136,6 +136,7 @@ fn tell(args: &RunArgs, dir: &Path, progress: &Progress, outcome: &Outcome, bega
         pilot: args.limit.filter(|_| outcome.limited),
         spent: outcome.spent,
         took: began.elapsed(),
+        calibration_doubt: progress.snapshot().calibration_doubt,
     };
     if args.json {
         voice.line(&summary.object().to_string());

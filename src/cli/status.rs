@@ -19,7 +19,7 @@ use super::messages::{one_line, printable};
 use super::pace::Pace;
 use super::place::RunArg;
 use super::reporter::object;
-use super::summary::bars;
+use super::summary::{bars, ranking};
 use super::voice::size_of;
 use super::watch::watch;
 use super::width::USUAL;
@@ -71,6 +71,8 @@ struct AtRest {
     sums: Sums,
     distribution: Distribution,
     failures: Vec<Failure>,
+    /// As the last process left it: only its refinery knows.
+    calibration_doubt: Option<String>,
 }
 
 /// How the last run ended.
@@ -128,7 +130,8 @@ fn at_rest(view: &RunView, word: Option<&Status>) -> Result<AtRest> {
         Distribution::default()
     });
     let (sums, failures) = (spending(view, &counts)?, view.failures()?);
-    Ok(AtRest { state, counts, rows, unanswered, events, sums, distribution, failures })
+    let calibration_doubt = word.and_then(|status| status.calibration_doubt.clone()).filter(|_| events > 0);
+    Ok(AtRest { state, counts, rows, unanswered, events, sums, distribution, failures, calibration_doubt })
 }
 
 /// How the last run ended, by what it left. The corpus' end is in the input log before the labels are settled, so it
@@ -197,6 +200,7 @@ impl Looked {
                     "labels": distribution.labels.iter()
                         .map(|(label, texts)| json!({"label": label, "texts": texts})).collect::<Vec<_>>(),
                     "doubtful": {"below": DOUBTFUL, "texts": distribution.doubtful},
+                    "calibration_doubt": rest.calibration_doubt,
                 })
             }
         }
@@ -240,6 +244,9 @@ fn live(view: &RunView, status: &Status, out: &mut dyn Write) -> Result<()> {
     for line in frame::newest(status, columns) {
         writeln!(out, "{line}")?;
     }
+    for line in status.calibration_doubt.iter().flat_map(|why| ranking(why, columns)) {
+        writeln!(out, "{line}")?;
+    }
     Ok(())
 }
 
@@ -279,6 +286,9 @@ impl AtRest {
         if self.distribution.doubtful > 0 {
             let meaning = format!("labels with a confidence below {DOUBTFUL}");
             table(out, &[("doubtful", self.distribution.doubtful, &meaning)])?;
+        }
+        for line in self.calibration_doubt.iter().flat_map(|why| ranking(why, columns)) {
+            writeln!(out, "{line}")?;
         }
         list(&self.failures, out)
     }

@@ -8,8 +8,9 @@ use candist::{DOUBTFUL, Distribution, FEW_TEXTS, FailureCounts};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
+use super::messages::printable;
 use super::pace::duration;
-use super::width::{cut, fit, tame, width};
+use super::width::{cut, fit, tame, width, wrapped};
 use super::{grouped, money};
 
 /// Labels that are listed.
@@ -40,6 +41,8 @@ pub(super) struct Summary<'a> {
     pub(super) spent: Decimal,
     /// How long this process took.
     pub(super) took: Duration,
+    /// Why confidences are no probabilities, where the refinery says so.
+    pub(super) calibration_doubt: Option<String>,
 }
 
 impl Summary<'_> {
@@ -52,10 +55,8 @@ impl Summary<'_> {
         }
         lines.push(told);
         lines.extend(bars(&self.distribution, columns));
-        if self.distribution.texts > 0 && self.distribution.texts < FEW_TEXTS {
-            lines.push(format!(
-                "  with fewer than some {FEW_TEXTS} texts confidences cannot be calibrated well: check a sample by hand"
-            ));
+        if let Some(why) = self.not_calibrated() {
+            lines.extend(ranking(&why, columns));
         }
         if self.distribution.doubtful > 0 {
             lines.push(doubts(&self.distribution));
@@ -89,12 +90,22 @@ impl Summary<'_> {
             "labels": labels,
             "doubtful": {"below": DOUBTFUL, "texts": self.distribution.doubtful},
             "pilot": self.pilot,
-            "calibrated": self.distribution.texts >= FEW_TEXTS,
+            "calibrated": self.not_calibrated().is_none(),
+            "calibration_doubt": self.not_calibrated(),
             "failures": {"without_candidates": samples, "bad_rows": rows, "unanswered": unanswered},
             "spent": self.spent.normalize(),
             "seconds": (self.took.as_secs_f64() * 10.0).round() / 10.0,
             "next": self.next().into_iter().map(|(command, _)| command).collect::<Vec<_>>(),
         })
+    }
+
+    /// Why confidences are no probabilities here. Without a label there are none.
+    fn not_calibrated(&self) -> Option<String> {
+        match self.distribution.texts {
+            0 => None,
+            1..FEW_TEXTS => Some(format!("there are fewer than some {FEW_TEXTS} texts to calibrate them on")),
+            _ => self.calibration_doubt.clone(),
+        }
     }
 
     /// Commands that make sense now, and why.
@@ -130,6 +141,15 @@ impl Summary<'_> {
 /// That an error ended the run, for a program.
 pub(super) fn failed(message: &str, exit: i32) -> Value {
     json!({"type": "summary", "complete": false, "error": message, "exit": exit})
+}
+
+/// That confidences are a ranking, why, and what to do about it.
+pub(super) fn ranking(why: &str, columns: usize) -> Vec<String> {
+    let told = format!(
+        "confidences are a ranking here, and may be far from probabilities: {}; an audit of 200 texts tells",
+        printable(why)
+    );
+    wrapped(&told, "  ", columns)
 }
 
 /// How many labels are doubtful, and what that means.
@@ -195,6 +215,7 @@ mod tests {
             pilot: None,
             spent: "0.83".parse().unwrap(),
             took: Duration::from_secs(63),
+            calibration_doubt: None,
         }
     }
 
@@ -217,10 +238,15 @@ mod tests {
         assert!(
             text.contains("312 labels (4.0%) are doubtful") && text.contains("--labels doubtful.csv --doubtful 100")
         );
-        assert!(!text.contains("failures") && !text.contains("calibrated"), "{text}");
+        assert!(!text.contains("failures") && !text.contains("a ranking"), "{text}");
+        let doubted = Summary { calibration_doubt: Some("there is one teacher".into()), ..summary(many(), none) };
+        let told = doubted.text(200);
+        assert!(told.contains("a ranking here, and may be far from probabilities: there is one teacher;"), "{told}");
+        assert_eq!(doubted.object()["calibrated"], json!(false));
         let few = Distribution { texts: 299, doubtful: 0, labels: vec![("a".into(), 299)] };
         let text = summary(few, FailureCounts { samples: 1, ..none }).text(80);
-        assert!(text.contains("candist failures runs/a") && text.contains("cannot be calibrated well"), "{text}");
+        assert!(text.contains("candist failures runs/a") && text.contains("confidences are a ranking here"), "{text}");
+        assert!(text.lines().all(|line| width(line) < 80), "{text}");
         assert!(!text.contains("doubtful"), "{text}");
     }
 

@@ -42,6 +42,21 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
     text
 }
 
+/// `text` in lines of fewer than `columns` columns, broken between words, each behind `indent`.
+pub(super) fn wrapped(text: &str, indent: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) < columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("{indent}{word}")),
+        }
+    }
+    lines
+}
+
 /// A text of the corpus as it can stand in a line of a display: nothing in it steers the terminal, turns the direction of
 /// what follows, or takes columns that terminals do not agree about.
 pub(super) fn tame(text: &str) -> String {

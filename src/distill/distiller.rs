@@ -256,6 +256,7 @@ impl Distiller {
     fn show(&self) {
         self.progress.consumed.set(self.state.samples);
         self.progress.events.set(self.state.offset);
+        self.progress.doubt_calibration(self.refinery.calibration_doubt().as_deref());
         self.progress.steps.set(self.state.step);
         self.progress.pass.set(match self.state.work {
             Work::Pass { pass, .. } => u64::from(pass) + 1,

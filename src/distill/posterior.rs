@@ -10,15 +10,19 @@
 //!
 //! Of several teachers, L_0 is the mean `sum_t v_t rank_t / sum_t v_t` over those that answered: two that say the same make it
 //! twice as likely, no more, for they may well err together. Nothing of it is taken from the order in which they are
-//! configured. A teacher's voice is `v_t = min(1, 2 e_t / max_u e_u)`, e_t being the share of its labels that the student
-//! explains: what is as good as noise to a student that never saw it (e_t = 0) does not outvote what can be learned, and
-//! teachers that are about as learnable are heard alike.
+//! configured. A teacher's voice is `v_t = min(1, 2 e_t / max_u e_u)`, e_t being the share of its labels that can be explained
+//! without it, by the student or by student and other teachers together, whichever is more: what is as good as noise to all who
+//! never saw it (e_t = 0) does not outvote what can be learned, and teachers that are about as learnable are heard alike. It
+//! is divided by the mean of what rank_t gives to the first label: a teacher that names one label each time is no surer than
+//! one that always names four.
 //!
 //! L_t is learned by EM: shares by the posterior, then L_t by the shares. The student is regularised as by `candist`, towards
 //! the posterior.
 //!
-//! The student is trained, and L_t learned, with `trust`; labels are taken with sqrt(trust). What is wrong in a target comes
-//! back from the student, and then more trust makes more of it. What is wrong in a label ends there.
+//! The student is trained, and L_t learned, with `trust`. Where all answers name one label, the text's label is taken with
+//! sqrt(trust): what is wrong in a target comes back from the student, and more trust makes more of it; what is wrong in a
+//! label ends there. Longer answers keep `trust`, for of their confusions nothing is learned, and a student with a teacher's
+//! habits would outvote it (`a_weak_student_does_not_make_a_teacher_worse`).
 //!
 //! Students learn teachers' mistakes and teachers share theirs, so the product is surer than it is right. A label's
 //! confidence is therefore that of posterior^sharpness, with the sharpness at which the mean confidence is what can be known
@@ -59,8 +63,8 @@ pub(super) struct Posterior {
     teachers: Vec<TeacherModel>,
     /// L_0, by the size of the whole candidate set. It is the prior of ranks and never learned.
     at_its_word: RankLikelihood,
-    /// v_t, by teacher; empty before anything is learned: then all are heard alike.
-    voices: Vec<f64>,
+    /// v_t as it weighs in L_0, by teacher; empty before anything is learned: then all are heard alike.
+    weights: Vec<f64>,
     /// Why confidences are a ranking and no probabilities, where they are.
     doubt: Option<Cow<'static, str>>,
 }
@@ -73,7 +77,7 @@ impl Posterior {
             sharpness: 1.0,
             teachers: Vec::new(),
             at_its_word: RankLikelihood::prior(),
-            voices: Vec::new(),
+            weights: Vec::new(),
             doubt: None,
         }
     }
@@ -85,11 +89,11 @@ impl Posterior {
             return vec![0.0; labels];
         }
         let mut row = vec![0.0; labels];
-        let voice = |opinion: &Opinion| self.voices.get(usize::from(opinion.teacher)).copied().unwrap_or(1.0);
-        let all: f64 = candidates.opinions().iter().map(voice).sum();
+        let weight = |opinion: &Opinion| self.weights.get(usize::from(opinion.teacher)).copied().unwrap_or(1.0);
+        let all: f64 = candidates.opinions().iter().map(weight).sum();
         for opinion in candidates.opinions() {
             // Where nobody else answered, the weakest is heard.
-            let voice = if all > 0.0 { voice(opinion) / all } else { 1.0 / candidates.opinions().len() as f64 };
+            let voice = if all > 0.0 { weight(opinion) / all } else { 1.0 / candidates.opinions().len() as f64 };
             let rho = self.at_its_word.of(opinion.labels.len());
             // Above 0, since its logarithm is taken. With all labels listed, nobody reads what the others have.
             let others = rho.each_of(labels.saturating_sub(opinion.labels.len())).max(1e-12);
@@ -108,9 +112,10 @@ impl Posterior {
         said.map(|opinion| opinion.teacher + 1).max().unwrap_or(0)
     }
 
-    /// The trust by which labels are taken.
-    fn of_labels(&self) -> f64 {
-        self.trust.sqrt()
+    /// The trust by which a label is taken.
+    fn of_label(&self, candidates: &CandidateSet) -> f64 {
+        let is_one = candidates.opinions().iter().all(|opinion| opinion.labels.len() == 1);
+        if is_one { self.trust.sqrt() } else { self.trust }
     }
 
     /// ln of the student's part and L_0's, by label and up to a constant; what EM leaves alone. Without candidates,
@@ -135,6 +140,12 @@ impl Posterior {
             }
         }
         row
+    }
+
+    /// ln of the posterior that a label is taken from, up to a constant.
+    fn of(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f64> {
+        let trust = self.of_label(candidates);
+        self.weighed(candidates, self.ground(candidates, logits, trust), trust)
     }
 
     /// The posterior that the student is trained towards and teachers are learned by: C probabilities.
@@ -179,9 +190,37 @@ impl Posterior {
         }
     }
 
+    /// Trust, voices and teachers, by what is explained of each teacher. Gives the voices.
+    fn learn(&mut self, explained: &[f64], evidence: &Evidence<'_>) -> Vec<f64> {
+        self.trust = explained.iter().copied().fold(0.0, f64::max);
+        let voices = self.hear(explained, evidence);
+        self.learn_teachers(evidence);
+        voices
+    }
+
+    /// Hears each teacher by its share of `explained`, which is by teacher.
+    fn hear(&mut self, explained: &[f64], evidence: &Evidence<'_>) -> Vec<f64> {
+        let most = explained.iter().copied().fold(0.0, f64::max);
+        let voice = |share: &f64| if most > 0.0 { (2.0 * share / most).min(1.0) } else { 1.0 };
+        let voices: Vec<f64> = explained.iter().map(voice).collect();
+        self.weights =
+            voices.iter().zip(0..).map(|(voice, teacher)| voice / self.first_at_its_word(teacher, evidence)).collect();
+        voices
+    }
+
+    /// The mean of what a teacher's ranking, at its word, gives to the label that it names first. Above 0.
+    fn first_at_its_word(&self, teacher: u16, evidence: &Evidence<'_>) -> f64 {
+        let said = evidence.iter().flat_map(|(candidates, _)| candidates.opinions());
+        let firsts = said
+            .filter(|opinion| opinion.teacher == teacher)
+            .filter_map(|opinion| self.at_its_word.of(opinion.labels.len()).listed.first().copied());
+        let (sum, count) = firsts.fold((0.0, 0_u64), |(sum, count), first| (sum + first, count + 1));
+        if count > 0 { sum / count as f64 } else { 1.0 }
+    }
+
     /// How sure labels may be: the sharpness, by bisection, for the mean largest probability rises with the power. 1 where
     /// even that is not sure enough, or nothing is known.
-    fn be_as_sure_as_is_known(&mut self, evidence: &Evidence<'_>) {
+    fn be_as_sure_as_is_known(&mut self, voices: &[f64], evidence: &Evidence<'_>) {
         let stride = evidence.candidates.len().div_ceil(SHARPNESS_SAMPLES).max(1);
         let some = || evidence.iter().step_by(stride);
         let said = some().map(|(candidates, logits)| (argmax_of(&self.at_its_word(candidates)), logits));
@@ -189,11 +228,8 @@ impl Posterior {
             (self.sharpness, self.doubt) = (1.0, None);
             return;
         };
-        let sureness = Sureness::new(self.calibration.labels(), agreed, &self.voices, evidence);
-        let trust = self.of_labels();
-        let rows: Vec<Vec<f64>> = some()
-            .map(|(candidates, logits)| self.weighed(candidates, self.ground(candidates, logits, trust), trust))
-            .collect();
+        let sureness = Sureness::new(self.calibration.labels(), agreed, voices, evidence);
+        let rows: Vec<Vec<f64>> = some().map(|(candidates, logits)| self.of(candidates, logits)).collect();
         let sure = |sharpness: f64| {
             let top = |row: &Vec<f64>| sharpened(row, sharpness).into_iter().fold(0.0, f64::max);
             rows.iter().map(top).sum::<f64>() / rows.len() as f64
@@ -230,9 +266,7 @@ impl Refinery for Posterior {
 
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
         Some(match logits {
-            Some(logits) => {
-                narrow(self.careful(candidates, self.ground(candidates, usable(logits)?, self.trust)))
-            }
+            Some(logits) => narrow(self.careful(candidates, self.ground(candidates, usable(logits)?, self.trust))),
             None => narrow(sharpened(&self.at_its_word(candidates), 1.0)),
         })
     }
@@ -245,9 +279,7 @@ impl Refinery for Posterior {
         let Some(logits) = usable(logits) else { return nothing(logits) };
         // Without candidates it is the student's, which has its own temperature.
         let sharpness = if candidates.is_empty() { 1.0 } else { self.sharpness };
-        let trust = self.of_labels();
-        let row = self.weighed(candidates, self.ground(candidates, logits, trust), trust);
-        narrow(sharpened(&row, sharpness))
+        narrow(sharpened(&self.of(candidates, logits), sharpness))
     }
 
     fn temperature(&self) -> f64 {
@@ -259,22 +291,17 @@ impl Refinery for Posterior {
         let teachers = Self::teachers(evidence);
         let explained: Vec<f64> =
             (0..teachers).map(|teacher| trust::in_student(&self.calibration, teacher, evidence)).collect();
-        self.trust = explained.iter().copied().fold(0.0, f64::max);
-        let voice = |share: &f64| if self.trust > 0.0 { (2.0 * share / self.trust).min(1.0) } else { 1.0 };
-        self.voices = explained.iter().map(voice).collect();
-        self.learn_teachers(evidence);
+        let mut voices = self.learn(&explained, evidence);
         if teachers > 1 {
             let of = |teacher| trust::in_the_rest(&self.calibration, &self.teachers, teacher, evidence);
-            let rest = (0..teachers).map(of).fold(0.0, f64::max);
-            if rest > self.trust {
-                self.trust = rest;
-                self.learn_teachers(evidence);
-            }
+            let explained: Vec<f64> =
+                explained.iter().zip((0..teachers).map(of)).map(|(own, rest)| own.max(rest)).collect();
+            voices = self.learn(&explained, evidence);
         }
-        self.be_as_sure_as_is_known(evidence);
+        self.be_as_sure_as_is_known(&voices, evidence);
     }
 
-    fn doubt(&self) -> Option<Cow<'_, str>> {
+    fn calibration_doubt(&self) -> Option<Cow<'_, str>> {
         self.doubt.as_deref().map(Cow::Borrowed)
     }
 
@@ -355,7 +382,7 @@ mod tests {
 
     /// A teacher with habits, and a weak student that learned the habits better than the labels: what it is sure of, the
     /// teacher said, right or wrong. Accuracies of the teacher's first label, of the posterior, and of one with full trust.
-    fn with_habits(seed: u64) -> [f64; 3] {
+    fn with_habits(seed: u64, names_two: bool) -> [f64; 3] {
         const SAMPLES: usize = 1200;
         let mut rng = rng(seed, "habits", &[]);
         let (mut truth, mut candidates, mut logits) = (Vec::new(), Vec::new(), Vec::new());
@@ -363,7 +390,7 @@ mod tests {
             let (label, habit): (u16, u16) = (rng.random_range(0..3), rng.random_range(0..3));
             let first = if rng.random_bool(0.55) { label } else { habit };
             let second = if rng.random_bool(0.3) { rng.random_range(0..3) } else { first };
-            candidates.push(set(&[first, second]));
+            candidates.push(if names_two { set(&[first, second]) } else { set(&[first]) });
             for column in 0..3 {
                 let known = 0.5 * f32::from(u8::from(column == label)) + 1.2 * f32::from(u8::from(column == habit));
                 logits.push(known + rng.random_range(-1.0..1.0));
@@ -388,11 +415,12 @@ mod tests {
 
     #[test]
     fn a_weak_student_does_not_make_a_teacher_worse() {
-        let runs: Vec<[f64; 3]> = (0..5).map(with_habits).collect();
-        for [teacher, guarded, _] in &runs {
-            assert!(*guarded > teacher - 0.005, "{runs:?}");
+        let runs = |names_two| -> Vec<[f64; 3]> { (0..5).map(|seed| with_habits(seed, names_two)).collect() };
+        for [teacher, guarded, _] in runs(true).iter().chain(&runs(false)) {
+            assert!(*guarded > teacher - 0.005, "{teacher} {guarded}");
         }
         // Without the guard it would.
+        let runs = runs(true);
         let mean = |of: usize| runs.iter().map(|run| run[of]).sum::<f64>() / runs.len() as f64;
         assert!(mean(2) < mean(0) - 0.02, "{runs:?}");
     }
@@ -449,6 +477,23 @@ mod tests {
         let alone = right(&mut said.iter().map(|said| usize::from(said[1])));
         let together = right(&mut found.into_iter());
         assert!(together + 3 >= alone, "{together} {alone}");
+    }
+
+    #[test]
+    fn naming_one_label_is_not_being_surer_than_naming_four() {
+        // The first teacher names one label, the second four others.
+        let said = |i: u16| sets(&[&[5], &[i % 4, (i + 1) % 4, (i + 2) % 4, (i + 3) % 4]]);
+        let candidates: Vec<CandidateSet> = (0..160).map(said).collect();
+        let evidence = Evidence { candidates: candidates.iter().collect(), logits: Rows::new(6, vec![0.0; 960]) };
+        let mut posterior = Posterior::new(6);
+        let odds = |posterior: &Posterior| {
+            let row = posterior.at_its_word(&said(4));
+            (row[5] - row[0]).exp()
+        };
+        assert!(odds(&posterior) > 1.7, "at first the shorter answer counts for more: {}", odds(&posterior));
+        assert_eq!(posterior.hear(&[0.5, 0.6], &evidence), [1.0, 1.0]);
+        // Heard alike, but for the crumbs that go to labels not named.
+        assert!((odds(&posterior) - 1.0).abs() < 0.1, "{}", odds(&posterior));
     }
 
     #[test]

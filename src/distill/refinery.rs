@@ -135,7 +135,7 @@ pub trait Refinery: Send {
 
     /// Why the labels' confidences tell which are surer, and not how sure; as part of a sentence. None where they are
     /// probabilities, as far as can be known. It is shown with the labels, and decides nothing.
-    fn doubt(&self) -> Option<Cow<'_, str>> {
+    fn calibration_doubt(&self) -> Option<Cow<'_, str>> {
         Some(Cow::Borrowed("this refinery does not calibrate them"))
     }
 
@@ -188,8 +188,8 @@ impl<R: Refinery + ?Sized> Refinery for Box<R> {
         (**self).temperature()
     }
 
-    fn doubt(&self) -> Option<Cow<'_, str>> {
-        (**self).doubt()
+    fn calibration_doubt(&self) -> Option<Cow<'_, str>> {
+        (**self).calibration_doubt()
     }
 
     fn refit(&mut self, evidence: &Evidence<'_>) {

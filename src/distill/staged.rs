@@ -50,8 +50,8 @@ impl<R: Refinery> Refinery for Staged<R> {
         in_stage(STAGE, || self.0.temperature())
     }
 
-    fn doubt(&self) -> Option<Cow<'_, str>> {
-        in_stage(STAGE, || self.0.doubt())
+    fn calibration_doubt(&self) -> Option<Cow<'_, str>> {
+        in_stage(STAGE, || self.0.calibration_doubt())
     }
 
     fn refit(&mut self, evidence: &Evidence<'_>) {

@@ -3,10 +3,11 @@
 //! What shows is agreement. Two sources that are right with probability r and err apart agree on
 //!
 //! ```text
-//! d = r^2 + (1 - r)^2 / (C - 1)
+//! d = r^2 + (1 - r)^2 q,   q = sum over labels c of m_1(c) m_2(c) C / (C - 1)
 //! ```
 //!
-//! of the samples: both right, or both wrong with the same one of C - 1 labels. There are two agreements to go by: `a`, of the
+//! of the samples: both right, or both wrong with the same label; m is how often a source names each label, and q is 1 / (C - 1)
+//! where all are named alike often. There are two agreements to go by: `a`, of the
 //! student with what the teachers say together, and `d`, of the teachers with each other. Sources seldom err apart. So of
 //! the two accuracies the smaller counts: sqrt(a), and the r of d.
 //!
@@ -30,13 +31,11 @@ const SHARED: f64 = 0.15;
 /// What agreement says of the labels' accuracy.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Sureness {
-    /// C.
-    labels: usize,
     teachers: usize,
     /// The mean probability that the student, out of sample, gives to what the teachers say together.
     with_student: f64,
-    /// Among teachers: the share of samples on which two say the same, the mean over pairs weighted by their voices. None
-    /// where no two are heard.
+    /// The accuracy at which the teachers, erring apart, agree as often as they do: r of the module, with the mean over pairs
+    /// weighted by their voices. None where no two are heard.
     among_teachers: Option<f64>,
     /// The voice of the second of them, 0 to 1; the first has 1.
     second: f64,
@@ -48,10 +47,9 @@ impl Sureness {
         let mut sorted = voices.to_vec();
         sorted.sort_by(|a, b| b.total_cmp(a));
         Self {
-            labels,
             teachers: voices.len(),
             with_student,
-            among_teachers: among(voices, evidence),
+            among_teachers: among(labels, voices, evidence),
             second: sorted.get(1).copied().unwrap_or_default(),
         }
     }
@@ -60,7 +58,7 @@ impl Sureness {
     pub(super) fn accuracy(&self) -> f64 {
         let alone = ((1.0 + 8.0 * self.with_student).sqrt() - 1.0) / 2.0;
         let Some(among) = self.among_teachers else { return alone };
-        let together = self.with_student.sqrt().min(apart(among, self.labels));
+        let together = self.with_student.sqrt().min(among);
         self.second * together + (1.0 - self.second) * alone
     }
 
@@ -75,42 +73,76 @@ impl Sureness {
                 "the student can learn from one of the teachers alone, and what the two get wrong together shows nowhere",
             );
         };
-        let is_shared = self.with_student.sqrt() - apart(among, self.labels) > SHARED;
+        let is_shared = self.with_student.sqrt() - among > SHARED;
         is_shared.then_some(
             "the student agrees with the teachers more than these do with each other, so it has learned mistakes of theirs",
         )
     }
 }
 
-/// The accuracy of two sources that err apart and agree on the share `agreed`, with C labels: the larger root of the
-/// quadratic of the module. What chance alone brings about is 1 / C.
-fn apart(agreed: f64, labels: usize) -> f64 {
-    let others = 1.0 / labels.saturating_sub(1).max(1) as f64;
-    let root = (others * others - (1.0 + others) * (others - agreed)).max(0.0).sqrt();
-    (others + root) / (1.0 + others)
+/// The accuracy of two sources that err apart, agree on the share `agreed`, and if both are wrong agree with probability
+/// `by_chance`: the larger root of the quadratic of the module.
+fn apart(agreed: f64, by_chance: f64) -> f64 {
+    let root = (by_chance * by_chance - (1.0 + by_chance) * (by_chance - agreed)).max(0.0).sqrt();
+    (by_chance + root) / (1.0 + by_chance)
 }
 
-/// Of pairs of teachers that both answered, weighted by their voices, the share that name the same label first.
-fn among(voices: &[f64], evidence: &Evidence<'_>) -> Option<f64> {
-    let voice = |teacher: u16| voices.get(usize::from(teacher)).copied().unwrap_or_default();
-    let (mut agreed, mut all) = (0.0, 0.0);
-    for (candidates, _) in evidence.iter() {
-        let firsts = firsts(candidates);
-        for (place, (teacher, first)) in firsts.iter().enumerate() {
-            for (other, second) in firsts.iter().skip(place + 1) {
-                let weight = voice(*teacher) * voice(*other);
-                all += weight;
-                agreed += if first == second { weight } else { 0.0 };
-            }
+/// See [`Sureness::among_teachers`].
+fn among(labels: usize, voices: &[f64], evidence: &Evidence<'_>) -> Option<f64> {
+    let (mut agreed, mut by_chance, mut all) = (0.0, 0.0, 0.0);
+    for (other, second) in voices.iter().enumerate() {
+        for (one, first) in voices.iter().enumerate().take(other) {
+            let pair = Pair::of(one, other, labels, evidence);
+            let weight = first * second * pair.count as f64;
+            agreed += weight * pair.share(pair.agreed);
+            by_chance += weight * pair.by_chance();
+            all += weight;
         }
     }
-    (all > 0.0).then(|| agreed / all)
+    (all > 0.0).then(|| apart(agreed / all, by_chance / all))
 }
 
-/// What each teacher names first.
-fn firsts(candidates: &CandidateSet) -> Vec<(u16, LabelId)> {
-    let first = |opinion: &crate::domain::candidates::Opinion| Some((opinion.teacher, *opinion.labels.first()?));
-    candidates.opinions().iter().filter_map(first).collect()
+/// What two teachers say first of the samples that both answered.
+struct Pair {
+    count: u64,
+    agreed: u64,
+    /// How often each names each label.
+    named: [Vec<u64>; 2],
+}
+
+impl Pair {
+    fn of(one: usize, other: usize, labels: usize, evidence: &Evidence<'_>) -> Self {
+        let mut pair = Self { count: 0, agreed: 0, named: [vec![0; labels], vec![0; labels]] };
+        for (candidates, _) in evidence.iter() {
+            let [Some(first), Some(second)] = [one, other].map(|teacher| first_of(candidates, teacher)) else {
+                continue;
+            };
+            pair.count += 1;
+            pair.agreed += u64::from(first == second);
+            for (named, label) in pair.named.iter_mut().zip([first, second]) {
+                named.get_mut(label.index()).into_iter().for_each(|count| *count += 1);
+            }
+        }
+        pair
+    }
+
+    fn share(&self, part: u64) -> f64 {
+        part as f64 / self.count.max(1) as f64
+    }
+
+    /// q of the module.
+    fn by_chance(&self) -> f64 {
+        let [first, second] = &self.named;
+        let same: f64 = first.iter().zip(second).map(|(a, b)| self.share(*a) * self.share(*b)).sum();
+        let labels = first.len() as f64;
+        (same * labels / (labels - 1.0).max(1.0)).min(1.0)
+    }
+}
+
+/// What a teacher names first.
+fn first_of(candidates: &CandidateSet, teacher: usize) -> Option<LabelId> {
+    let opinion = candidates.opinions().iter().find(|opinion| usize::from(opinion.teacher) == teacher)?;
+    opinion.labels.first().copied()
 }
 
 /// `a` of the module: the mean probability of `said`, one label or none a sample.
@@ -132,32 +164,50 @@ mod tests {
     use super::*;
     use crate::student::Rows;
 
-    /// `agreeing` of 100 samples on which two teachers say the same, on the others not; a third always says label 2.
+    /// Of 100 samples of three labels, alike often, those on which two teachers say the same; a third always says label 2.
     fn sureness(agreeing: u16, with_student: f64, voices: &[f64]) -> Sureness {
-        let said: Vec<CandidateSet> =
-            (0..100).map(|i| sets(&[&[0], &[u16::from(i >= agreeing)], &[2]][..voices.len()])).collect();
+        let said = |i: u16| -> Vec<u16> {
+            let label = i % 3;
+            vec![label, if i < agreeing { label } else { (label + 1) % 3 }, 2]
+        };
+        let set = |i: u16| {
+            let said = said(i);
+            sets(&said.iter().take(voices.len()).map(std::slice::from_ref).collect::<Vec<_>>())
+        };
+        let said: Vec<CandidateSet> = (0..100).map(set).collect();
         let evidence = Evidence { candidates: said.iter().collect(), logits: Rows::new(3, vec![0.0; 300]) };
         Sureness::new(3, with_student, voices, &evidence)
     }
 
     #[test]
     fn accuracies_by_hand() {
-        // r = 0.8, three labels: 0.64 + 0.04 / 2.
-        assert!((apart(0.66, 3) - 0.8).abs() < 1e-9);
-        assert!((apart(0.5, 2) - 0.5).abs() < 1e-9 && (apart(1.0, 77) - 1.0).abs() < 1e-9);
+        // r = 0.8, three labels alike often: 0.64 + 0.04 / 2.
+        assert!((apart(0.66, 0.5) - 0.8).abs() < 1e-9);
+        assert!((apart(0.5, 1.0) - 0.5).abs() < 1e-9 && (apart(1.0, 1.0 / 76.0) - 1.0).abs() < 1e-9);
         // Less than chance says nothing good of either.
-        assert!((apart(0.1, 3) - 1.0 / 3.0).abs() < 1e-9);
+        assert!((apart(0.1, 0.5) - 1.0 / 3.0).abs() < 1e-9);
         // One teacher of 0.8: 0.8 x 1.8 / 2.
         let alone = sureness(0, 0.72, &[1.0]);
         assert!((alone.accuracy() - 0.8).abs() < 1e-9 && alone.among_teachers.is_none());
-        // Two, the student agreeing less than they do, and more.
+        // Two, the student agreeing less than they do, and more. 100 samples of three labels are not quite alike often.
         assert!((sureness(81, 0.49, &[1.0, 1.0]).accuracy() - 0.7).abs() < 1e-9);
-        assert!((sureness(66, 0.81, &[1.0, 1.0]).accuracy() - 0.8).abs() < 1e-9);
+        assert!((sureness(66, 0.81, &[1.0, 1.0]).accuracy() - 0.8).abs() < 1e-3);
         // One that is not heard neither helps nor harms.
         let beside = sureness(81, 0.72, &[1.0, 0.0]);
         assert_eq!((beside.accuracy(), beside.among_teachers), (alone.accuracy(), None));
-        // Halfway.
-        assert!((sureness(66, 0.72, &[1.0, 0.5, 0.0]).accuracy() - 0.8).abs() < 1e-9);
+        // Halfway between 0.8 and sqrt(0.5625) = 0.75, from a = 0.5625: r (1 + r) / 2 = a at r = 0.6726.
+        let halfway = sureness(66, 0.5625, &[1.0, 0.5, 0.0]).accuracy();
+        assert!((halfway - (0.75 + 0.672_604) / 2.0).abs() < 1e-4, "{halfway}");
+    }
+
+    #[test]
+    fn teachers_that_both_name_one_label_nearly_always_agree_by_chance() {
+        // Nine of ten times label 0, each by itself: 0.82 of the samples. Of two labels, that is 0.9 at most.
+        let said: Vec<CandidateSet> =
+            (0..100).map(|i| sets(&[&[u16::from(i % 10 == 0)], &[u16::from(i / 10 == 0)]])).collect();
+        let evidence = Evidence { candidates: said.iter().collect(), logits: Rows::new(2, vec![0.0; 200]) };
+        let found = among(2, &[1.0, 1.0], &evidence).unwrap();
+        assert!((found - 0.9).abs() < 1e-9, "{found}");
     }
 
     #[test]

@@ -99,6 +99,8 @@ struct Shown {
     pause: Option<(Instant, String)>,
     /// The last is the newest; labels by their number.
     newest: Vec<(NewLabel, u16)>,
+    /// Why confidences are no probabilities.
+    calibration_doubt: Option<String>,
 }
 
 /// The counters.
@@ -208,6 +210,15 @@ impl Progress {
         shown.newest.drain(..old);
     }
 
+    /// Why the labels' confidences are no probabilities, as far as the refinery knows by now.
+    pub(crate) fn doubt_calibration(&self, why: Option<&str>) {
+        let mut shown = self.shown();
+        // Told anew at every step, and seldom another.
+        if shown.calibration_doubt.as_deref() != why {
+            shown.calibration_doubt = why.map(str::to_owned);
+        }
+    }
+
     /// Counts what an answer cost, in the currency of the prices.
     pub(crate) fn add_cost(&self, cost: Decimal) {
         self.billionths.add(billionths(cost));
@@ -269,6 +280,7 @@ impl Progress {
             max_passes: about.map_or(0, |about| u64::from(about.max_passes)),
             elapsed_s: shown.began.map_or(0.0, |began| tenths(began.elapsed())),
             newest: shown.newest.iter().rev().map(|(newest, label)| named(newest, *label, about)).collect(),
+            calibration_doubt: shown.calibration_doubt.clone(),
         }
     }
 }

@@ -87,6 +87,9 @@ pub struct Status {
     /// The newest labels, the newest first.
     #[serde(default)]
     pub newest: Vec<NewLabel>,
+    /// Why the labels' confidences are a ranking and no probabilities, where that is so.
+    #[serde(default)]
+    pub calibration_doubt: Option<String>,
 }
 
 /// Answers from which on their mean cost says something about the others.
