@@ -52,7 +52,7 @@ mod teacher;
 // What is labelled, and what is said of it.
 pub use domain::answer::{Answer, AnswerKey, AnswerRecord, Problem, ProblemKind, Usage};
 pub use domain::candidates::{CandidateSet, Opinion};
-pub use domain::event::{By, LabelEvent};
+pub use domain::event::{By, LabelEvent, Other};
 pub use domain::label::{Label, LabelId, LabelSet, LabelSetError};
 pub use domain::sample::{Sample, SampleId, TextHash};
 

@@ -17,6 +17,7 @@ use futures::executor::block_on;
 
 use super::checkpoints::{Keeper, Loaded, State, Work};
 use super::memory::{self, Item};
+use super::others::{others, rounded, second};
 use super::refinery::{Evidence, Refinery};
 use crate::base::text::prefix;
 use crate::config::DistillConfig;
@@ -295,6 +296,7 @@ impl Distiller {
         let Some((label, confidence)) = argmax(&posterior).and_then(|best| Some((best, *posterior.get(best)?))) else {
             return Ok(());
         };
+        let others = others(&posterior, label);
         let margin = rounded(confidence - second(&posterior, label));
         let label = LabelId(u16::try_from(label).unwrap_or(u16::MAX));
         // A final label says how sure it is in the end: one of a pilot is not to keep what little was known then.
@@ -318,7 +320,7 @@ impl Distiller {
         };
         self.note_newest(item, &event);
         let (id, candidates): (SampleId, _) = (item.id.clone(), item.candidates.labels().to_vec());
-        self.outbox.push(Labelled { event, margin, id, candidates });
+        self.outbox.push(Labelled { event, margin, others, id, candidates });
         self.state.offset += 1;
         if self.outbox.len() >= OUTBOX { self.flush() } else { Ok(()) }
     }
@@ -411,17 +413,6 @@ impl Distiller {
         self.flush()?;
         self.keeper.save(&self.boundary, self.refinery.as_ref(), self.student.as_ref(), &self.store)
     }
-}
-
-/// Four digits: more mean nothing, and make lines longer.
-fn rounded(share: f32) -> f32 {
-    (share * 1e4).round() / 1e4
-}
-
-/// The largest of `posterior` but for the one at `best`; 0 where there is no other.
-fn second(posterior: &[f32], best: usize) -> f32 {
-    let others = posterior.iter().enumerate().filter(|(column, _)| *column != best);
-    others.map(|(_, share)| *share).fold(0.0, f32::max)
 }
 
 /// Makes event number `number` of the input log ready to be taken in. Answers name only a position: text and earlier

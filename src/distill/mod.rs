@@ -11,6 +11,7 @@ mod checkpoints;
 mod distiller;
 mod memory;
 mod new_student;
+mod others;
 mod posterior;
 mod ranks;
 mod refinery;

@@ -48,6 +48,27 @@ pub(crate) struct StoredEvent {
     pub previous: Option<u64>,
 }
 
+/// How many labels of an event's [`others`](LabelEvent::others) there are at most.
+pub(crate) const OTHERS: usize = 4;
+
+/// What a posterior says besides its label; of each `None` where the log has none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rest<'a> {
+    /// See [`LabelEvent::margin`].
+    pub margin: Option<f32>,
+    /// See [`LabelEvent::others`].
+    pub others: Option<&'a [(LabelId, f32)]>,
+}
+
+/// A label that the text may have instead.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Other {
+    /// The label.
+    pub label: String,
+    /// Its probability, 0 to 1.
+    pub confidence: f64,
+}
+
 /// A label event: one line of labels.jsonl. Offsets count 0, 1, 2, ...; of several events with the same id the last holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LabelEvent {
@@ -63,6 +84,10 @@ pub struct LabelEvent {
     /// there were margins go on without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
+    /// The next likeliest labels with their probabilities, the likeliest first: up to 4, of 0.01 at least. Logs that were begun
+    /// before there were any go on without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<Vec<Other>>,
     /// What the teacher named, likeliest first.
     pub candidates: Vec<String>,
     /// Where the label comes from: the name of the refinery, or "student" where no teacher named a label.
@@ -77,13 +102,13 @@ pub struct LabelEvent {
 }
 
 impl LabelEvent {
-    /// The event as users see it; `refinery` is where its label comes from if not from the student alone, and `margin` is
-    /// left out of logs that have none. A function of its arguments: written again, it has the same bytes.
+    /// The event as users see it; `refinery` is where its label comes from if not from the student alone, and what of
+    /// `rest` a log has none of is left out. A function of its arguments: written again, it has the same bytes.
     #[must_use]
     pub(crate) fn new(
         offset: u64,
         event: &StoredEvent,
-        margin: Option<f32>,
+        rest: &Rest<'_>,
         id: &SampleId,
         candidates: &[LabelId],
         labels: &LabelSet,
@@ -95,7 +120,8 @@ impl LabelEvent {
             id: id.0.clone(),
             label: name(event.label),
             confidence: short(event.confidence),
-            margin: margin.map(short),
+            margin: rest.margin.map(short),
+            others: rest.others.map(|others| others.iter().map(|&(label, share)| other(name(label), share)).collect()),
             candidates: candidates.iter().map(|&label| name(label)).collect(),
             by: if event.by_student { By::Student } else { refinery.clone() },
             revision: event.revision,
@@ -112,6 +138,10 @@ impl LabelEvent {
         line.push('\n');
         line
     }
+}
+
+fn other(label: String, share: f32) -> Other {
+    Other { label, confidence: short(share) }
 }
 
 /// As a person writes it: the shortest decimal of an f32 is short as an f64 only by way of its text.

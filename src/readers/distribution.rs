@@ -70,6 +70,7 @@ mod tests {
                 label: label.into(),
                 confidence,
                 margin: None,
+                others: None,
                 candidates: Vec::new(),
                 by: By::Posterior,
                 revision: 0,

@@ -225,6 +225,7 @@ mod tests {
             label: label.into(),
             confidence: 1.0,
             margin: None,
+            others: None,
             candidates: candidates.iter().map(|&candidate| candidate.into()).collect(),
             by: By::Posterior,
             revision: 0,

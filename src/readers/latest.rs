@@ -81,6 +81,7 @@ mod tests {
             label: label.into(),
             confidence: 0.5,
             margin: None,
+            others: None,
             candidates: Vec::new(),
             by: By::Posterior,
             revision: 0,

@@ -191,6 +191,9 @@ pub(crate) struct Labelled {
     pub event: StoredEvent,
     /// How far the label is ahead of the next, 0 to 1, rounded to 4 digits. For the line alone: nothing follows from it.
     pub margin: f32,
+    /// The next likeliest labels, as [`LabelEvent::others`](crate::domain::event::LabelEvent::others) has them. For the line alone
+    /// too.
+    pub others: Vec<(LabelId, f32)>,
     /// The sample's id.
     pub id: SampleId,
     /// Its candidates, likeliest first.

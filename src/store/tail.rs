@@ -171,6 +171,7 @@ mod tests {
             label: "a".into(),
             confidence: 0.5,
             margin: None,
+            others: None,
             candidates: vec!["a".into()],
             by: By::Posterior,
             revision: 0,

@@ -13,6 +13,31 @@ fn a_complete_run_does_nothing_again() {
 }
 
 #[test]
+fn a_log_that_was_begun_without_others_goes_on_without() {
+    let project = Project::new(32);
+    project.run();
+    let labels = project.labels();
+    let older: String = labels
+        .lines()
+        .map(|line| {
+            let (from, to) = (line.find("\"others\":").unwrap(), line.find("\"candidates\":").unwrap());
+            format!("{}{}\n", &line[..from], &line[to..])
+        })
+        .collect();
+    // As far as an older candist came; what knows of the lines is lost with the store.
+    let half: String = older.split_inclusive('\n').take(older.lines().count() / 2).collect();
+    project.write("run/labels.jsonl", &half);
+    std::fs::remove_dir_all(project.path("run/store")).unwrap();
+    std::fs::remove_dir_all(project.path("run/checkpoints")).unwrap();
+    project.run();
+    assert_eq!(project.labels(), older);
+    // Without the file, it is written with them.
+    std::fs::remove_file(project.path("run/labels.jsonl")).unwrap();
+    project.run();
+    assert_eq!(project.labels(), labels);
+}
+
+#[test]
 fn every_text_is_labelled_and_final_in_the_end() {
     let project = Project::new(8);
     project.run();
@@ -29,6 +54,17 @@ fn every_text_is_labelled_and_final_in_the_end() {
     let is_margin = |margin: f64, confidence: f64| margin <= confidence && margin >= 2.0 * confidence - 1.0 - 2e-4;
     assert!(events.iter().all(|event| is_margin(event.margin.unwrap(), event.confidence)));
     assert!(events.iter().any(|event| event.margin < Some(event.confidence)));
+    for event in &events {
+        let others = event.others.as_ref().unwrap();
+        let named = |label: &String| others.iter().filter(|other| other.label == *label).count();
+        assert!(named(&event.label) == 0 && others.iter().all(|other| named(&other.label) == 1), "{event:?}");
+        assert!(others.len() <= 4 && others.iter().all(|other| other.confidence >= 0.01), "{event:?}");
+        assert!(others.windows(2).all(|two| two[0].confidence >= two[1].confidence), "{event:?}");
+        // The margin is that to the first of them, where that is likely enough to be named.
+        let next = event.confidence - event.margin.unwrap();
+        let first = others.first().map_or(0.0, |other| other.confidence);
+        assert!((next - first).abs() < 3e-4 || (others.is_empty() && next < 0.0103), "{event:?}");
+    }
 }
 
 #[test]

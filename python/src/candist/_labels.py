@@ -106,11 +106,14 @@ class LabelEvent:
     final: bool
     #: How much likelier the label is than the next; None where the log does not say.
     margin: float | None = None
+    #: The next likeliest labels with their probabilities, the likeliest first; None where the log does not say.
+    others: tuple[tuple[str, float], ...] | None = None
 
     @staticmethod
     def of(line: str | bytes) -> LabelEvent:
         """The event in a line of the log."""
         value = json.loads(line)
+        others = value.get("others")
         return LabelEvent(
             offset=value["offset"],
             id=value["id"],
@@ -121,6 +124,7 @@ class LabelEvent:
             revision=value["revision"],
             final=value["final"],
             margin=value.get("margin"),
+            others=None if others is None else tuple((other["label"], other["confidence"]) for other in others),
         )
 
 

@@ -20,7 +20,7 @@ use super::log::{check_in_place, cut_torn_line};
 use crate::base::disk::{Disk, DiskFile, Machine, Reading, reading};
 use crate::base::durable::open_append;
 use crate::base::failpoint::reach;
-use crate::domain::event::{By, LabelEvent, StoredEvent};
+use crate::domain::event::{By, LabelEvent, Rest, StoredEvent};
 use crate::domain::input::Names;
 use crate::domain::sample::{Position, SampleId};
 use crate::error::{Error, Result};
@@ -91,9 +91,8 @@ pub(super) struct EventsLog<D: Disk = Machine> {
     /// Lines behind that part: what a lost store left. They are compared when they come again. Reads on behind the last
     /// line that was compared; `None` once all are, and while nothing is left over.
     ahead: Option<BufReader<Reading<Arc<D::File>>>>,
-    /// Whether its lines have margins: a log that was begun without goes on without, so that its bytes stay a function of what
-    /// they come of.
-    has_margins: bool,
+    /// What its lines have.
+    fields: Newer,
     names: Arc<Names>,
     /// What labels are `by`, unless they are the student's own.
     refinery: By,
@@ -145,7 +144,7 @@ impl<D: Disk> EventsLog<D> {
             latest: Arc::new(RwLock::new(latest)),
             known,
             ahead: None,
-            has_margins: true,
+            fields: Newer::ALL,
             names: Arc::clone(names),
             refinery,
         };
@@ -159,7 +158,7 @@ impl<D: Disk> EventsLog<D> {
         } else if length > log.known.bytes {
             log.cut(repairs)?;
         }
-        log.has_margins = has_margins(log.file.as_ref()).map_err(Error::run_file("read", &log.path))?;
+        log.fields = Newer::of(log.file.as_ref()).map_err(Error::run_file("read", &log.path))?;
         Ok(log)
     }
 
@@ -344,9 +343,10 @@ impl<D: Disk> EventsLog<D> {
     }
 
     fn event(&self, offset: u64, labelled: &Labelled) -> LabelEvent {
-        let Labelled { event, margin, id, candidates } = labelled;
-        let margin = self.has_margins.then_some(*margin);
-        LabelEvent::new(offset, event, margin, id, candidates, &self.names.labels, &self.refinery)
+        let Labelled { event, margin, others, id, candidates } = labelled;
+        let Newer { margin: has_margin, others: has_others } = self.fields;
+        let rest = Rest { margin: has_margin.then_some(*margin), others: has_others.then_some(others) };
+        LabelEvent::new(offset, event, &rest, id, candidates, &self.names.labels, &self.refinery)
     }
 
     /// Compares with the record, which has all but id and candidates. The line is read only to show it where they
@@ -418,11 +418,24 @@ fn crc_of(file: &impl DiskFile, bytes: u64) -> std::io::Result<Option<u32>> {
     Ok(Some(hasher.finalize()))
 }
 
-/// Whether the first line has one; also where there is no line yet.
-fn has_margins(file: &impl DiskFile) -> std::io::Result<bool> {
-    let mut line = Vec::new();
-    BufReader::new(reading(file, 0)).read_until(b'\n', &mut line)?;
-    Ok(serde_json::from_slice::<LabelEvent>(&line).map_or(true, |event| event.margin.is_some()))
+/// Which of the fields that came later the lines of a log have: one that was begun without goes on without, so that its bytes
+/// stay a function of what they come of.
+#[derive(Debug, Clone, Copy)]
+struct Newer {
+    margin: bool,
+    others: bool,
+}
+
+impl Newer {
+    const ALL: Self = Self { margin: true, others: true };
+
+    /// Those of the first line; all where there is none yet.
+    fn of(file: &impl DiskFile) -> std::io::Result<Self> {
+        let mut line = Vec::new();
+        BufReader::new(reading(file, 0)).read_until(b'\n', &mut line)?;
+        let first = serde_json::from_slice::<LabelEvent>(&line);
+        Ok(first.map_or(Self::ALL, |first| Self { margin: first.margin.is_some(), others: first.others.is_some() }))
+    }
 }
 
 /// Whether `line` is the event of this offset. The label log has no checksum in its lines: it is read by other

@@ -20,7 +20,7 @@ use crate::base::sealed;
 use crate::base::simulated_disk::SimulatedDisk;
 use crate::domain::answer::{Answer, AnswerKey, AnswerRecord};
 use crate::domain::candidates::Opinion;
-use crate::domain::event::{By, LabelEvent, StoredEvent};
+use crate::domain::event::{By, LabelEvent, Rest, StoredEvent};
 use crate::domain::input::{InputLine, Names, NewInput, Outcome};
 use crate::domain::label::{Label, LabelId, LabelSet};
 use crate::domain::sample::{Sample, SampleId, TextHash};
@@ -97,7 +97,8 @@ fn event(offset: u64) -> Labelled {
         is_final: revision == 1,
         previous: (revision == 1).then(|| offset - 1),
     };
-    Labelled { event, margin: 0.25, id: sample_id(position), candidates: vec![LabelId(1)] }
+    let others = vec![(LabelId(u16::try_from((offset + 1) % 3).unwrap()), 0.25)];
+    Labelled { event, margin: 0.25, others, id: sample_id(position), candidates: vec![LabelId(1)] }
 }
 
 /// What was acknowledged.
@@ -184,9 +185,9 @@ impl World {
 
     fn lines_of_labels(&self, count: u64) -> String {
         let line = |offset| {
-            let Labelled { event, margin, id, candidates } = event(offset);
-            LabelEvent::new(offset, &event, Some(margin), &id, &candidates, &self.names.labels, &By::Posterior)
-                .to_line()
+            let Labelled { event, margin, others, id, candidates } = event(offset);
+            let rest = Rest { margin: Some(margin), others: Some(&others) };
+            LabelEvent::new(offset, &event, &rest, &id, &candidates, &self.names.labels, &By::Posterior).to_line()
         };
         (0..count).map(line).collect()
     }
