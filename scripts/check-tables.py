@@ -69,7 +69,7 @@ for name in ["out.parquet", "out.csv", "out.tsv", "out.jsonl", "out.csv.gz", "ou
     run("export", "run.toml", "--labels", name, "--join")
 truth = [json.loads(line) for line in (work / "out.jsonl").open()]
 check([row["id"] for row in truth], [row["id"] for row in pool], "the order of rows")
-own = ["id", "label", "confidence", "margin", "candidates", "candidate_weights", "by", "corrected", "final", "text"]
+own = ["id", "label", "confidence", "margin", "others", "candidates", "candidate_weights", "by", "corrected", "final", "text"]
 joined = ["number", "share", "even", "tags", "note", "corpus_label"]
 check(list(truth[0]), own + joined, "the columns")
 check(truth[7]["tags"], ["a", 7], "a list of the corpus")
@@ -89,6 +89,7 @@ def with_pyarrow():
     strings, doubles = pyarrow.list_(pyarrow.string()), pyarrow.list_(pyarrow.float64())
     types = dict(zip(table.column_names, table.schema.types))
     expected = {"candidates": strings, "candidate_weights": doubles, "confidence": pyarrow.float64(), "margin": pyarrow.float64()}
+    expected |= {"others": pyarrow.list_(pyarrow.struct([("label", pyarrow.string()), ("confidence", pyarrow.float64())]))}
     expected |= {"corrected": pyarrow.bool_(), "final": pyarrow.bool_(), "even": pyarrow.bool_()}
     expected |= {"number": pyarrow.int64(), "share": pyarrow.float64()}
     check(types, {name: expected.get(name, pyarrow.string()) for name in own + joined}, "pyarrow: types")

@@ -72,7 +72,8 @@ pub use teacher::{Addresses, AskError, Asked, Labels, Permit, Teacher, labels_in
 
 // What reads a run, and what comes before and after one.
 pub use flow::batch;
-pub use readers::audit::{Audit, Share, Threshold, ToLabel, audit, draw};
+pub use readers::audit::{Audit, AuditOptions, Share, Threshold, ToLabel, audit, draw};
+pub use readers::audited::{AuditedSets, Calibrated, Moved};
 pub use readers::check::{check, few_texts};
 pub use readers::confusion::{Confusion, Details, LabelFigures};
 pub use readers::deep::{FileReport, check_deep};

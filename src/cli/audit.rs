@@ -5,11 +5,11 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use candist::{Audit, Share, audit, draw};
+use candist::{Audit, AuditOptions, AuditedSets, Calibrated, Share, audit, draw};
 use clap::Args;
 
-use super::grouped;
 use super::place::directory;
+use super::{grouped, share};
 
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
@@ -31,14 +31,12 @@ pub(super) struct AuditArgs {
     /// The chance that is allowed for there to be more.
     #[arg(long, default_value_t = 0.05, value_parser = share)]
     delta: f64,
+    /// Say from which probability on labels belong to a text's set, so that sets hold the right label this often, as 0.95.
+    #[arg(long, value_name = "SHARE", requires = "gold", value_parser = share)]
+    coverage: Option<f64>,
     /// Print JSON, one object a run.
     #[arg(long)]
     json: bool,
-}
-
-// A share that a promise is made about: 0 could never be kept, and 1 says nothing.
-fn share(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| "must be between 0 and 1".to_owned())
 }
 
 pub(super) fn run(args: &AuditArgs) -> Result<()> {
@@ -64,7 +62,8 @@ pub(super) fn run(args: &AuditArgs) -> Result<()> {
     let mut best: Option<(PathBuf, f64)> = None;
     for run in &args.runs {
         let dir = &directory(run)?;
-        let found = audit(dir, gold, args.epsilon, args.delta)?;
+        let options = AuditOptions { epsilon: args.epsilon, delta: args.delta, coverage: args.coverage };
+        let found = audit(dir, gold, &options)?;
         warn(dir, &found);
         if args.json {
             let object = serde_json::json!({ "run": dir, "audit": found });
@@ -99,13 +98,13 @@ fn warn(dir: &std::path::Path, audit: &Audit) {
 
 /// One run's figures. All shares are printed as percentages, confidences as they stand in the label log.
 fn print(dir: &std::path::Path, audit: &Audit, args: &AuditArgs, out: &mut dyn Write) -> Result<()> {
-    let share = |share: &Share| {
-        let [estimate, low, high] = [share.estimate, share.low, share.high].map(|part| 100.0 * part);
-        format!("{estimate:.1}%  ({low:.1}% to {high:.1}% with 95% confidence)")
-    };
     writeln!(out, "{}: {} labels audited", dir.display(), audit.audited)?;
-    writeln!(out, "  distilled label        {}", share(&audit.accuracy))?;
-    writeln!(out, "  teacher's first label  {}", share(&audit.teacher_first))?;
+    writeln!(out, "  distilled label        {}", percent(&audit.accuracy))?;
+    writeln!(out, "  teacher's first label  {}", percent(&audit.teacher_first))?;
+    calibration(&audit.calibration, out)?;
+    if let Some(found) = &audit.sets {
+        sets(found, out)?;
+    }
     let (epsilon, sure) = (100.0 * args.epsilon, 100.0 * (1.0 - args.delta));
     match &audit.threshold {
         Some(found) => writeln!(
@@ -119,6 +118,48 @@ fn print(dir: &std::path::Path, audit: &Audit, args: &AuditArgs, out: &mut dyn W
             "  no confidence from which on at most {epsilon}% are wrong could be shown with {sure}% confidence: audit more, \
              or allow more with --epsilon"
         )?,
+    }
+    Ok(())
+}
+
+fn percent(share: &Share) -> String {
+    let [estimate, low, high] = [share.estimate, share.low, share.high].map(|part| 100.0 * part);
+    format!("{estimate:.1}%  ({low:.1}% to {high:.1}% with 95% confidence)")
+}
+
+/// How far confidences are from the truth, and where they would move.
+fn calibration(found: &Calibrated, out: &mut dyn Write) -> Result<()> {
+    let Share { estimate, low, high } = found.above_accuracy;
+    writeln!(
+        out,
+        "  mean confidence        {:.1}%  ({:+.1} points from the accuracy, {:+.1} to {:+.1} with 95% confidence)",
+        100.0 * found.mean,
+        100.0 * estimate,
+        100.0 * low,
+        100.0 * high
+    )?;
+    writeln!(out, "  calibration error      {}", percent(&found.error))?;
+    let moved: Vec<String> =
+        found.recalibrated.iter().map(|moved| format!("{:.2} to {:.2}", moved.from, moved.to)).collect();
+    let mean = 100.0 * found.recalibrated_mean;
+    writeln!(
+        out,
+        "  recalibrated           {mean:.1}%  ({}): candist export RUN --labels OUT --audited FILE",
+        moved.join(", ")
+    )?;
+    Ok(())
+}
+
+/// From where on labels belong to sets, or why there are none.
+fn sets(found: &AuditedSets, out: &mut dyn Write) -> Result<()> {
+    match (found, found.problem()) {
+        (AuditedSets::Found { coverage, share, mean_size }, _) => writeln!(
+            out,
+            "  label sets             {mean_size:.2} labels in the mean hold the right one of {}% of texts: those of {share} and more",
+            100.0 * coverage
+        )?,
+        (_, Some(problem)) => writeln!(out, "  label sets             none: {problem}")?,
+        _ => {}
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ use candist::{
 use clap::{ArgGroup, Args, ValueEnum};
 
 use super::place::RunArg;
-use super::{confidence, grouped};
+use super::{confidence, grouped, share};
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).args(["labels", "tool", "student"])))]
@@ -57,6 +57,14 @@ struct TableArgs {
     /// The configuration of the run, where RUN is its directory.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Recalibrate confidences by an audited sample: what `candist audit RUN --sample N` drew of this run, filled in.
+    ///
+    /// The column `confidence`, and the filters below, then go by the recalibrated ones; `confidence_raw` has those of the run.
+    #[arg(long, value_name = "FILE")]
+    audited: Option<PathBuf>,
+    /// Add label sets, the column `label_set`, that hold the right label this often, as 0.95, by the audited sample.
+    #[arg(long, value_name = "SHARE", requires = "audited", value_parser = share)]
+    coverage: Option<f64>,
     /// Only labels with at least this confidence, 0 to 1. (Any filter leaves out texts without a label.)
     #[arg(long, value_name = "P", value_parser = confidence)]
     min_confidence: Option<f64>,
@@ -123,6 +131,8 @@ fn options(args: &TableArgs, config: Option<Config>) -> TableOptions {
         config,
         text: args.text,
         join: args.join,
+        audited: args.audited.clone(),
+        coverage: args.coverage,
         min_confidence: args.min_confidence,
         max_confidence: args.max_confidence,
         labels: args.label.clone(),
@@ -181,6 +191,18 @@ fn tell(summary: &TableSummary, place: String) {
     tracing::info!("{} rows in {place}", grouped(summary.rows));
     if summary.without_label > 0 {
         tracing::warn!("{} of them have no label yet: theirs is empty", grouped(summary.without_label));
+    }
+    if summary.unfilled > 0 {
+        tracing::warn!(
+            "{} line(s) of the audited sample are not filled in: they are left out",
+            grouped(summary.unfilled)
+        );
+    }
+    if summary.foreign > 0 {
+        tracing::warn!(
+            "{} filled-in line(s) of the audited sample have no final label in this run, or another text there: they are left out",
+            grouped(summary.foreign)
+        );
     }
     if summary.not_in_corpus > 0 {
         tracing::warn!(

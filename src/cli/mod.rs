@@ -126,6 +126,11 @@ fn confidence(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|p| (0.0..=1.0).contains(p)).ok_or_else(|| "must be from 0 to 1".to_owned())
 }
 
+// A share that a promise is made about: 0 could never be kept, and 1 says nothing.
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0).ok_or_else(|| "must be between 0 and 1".to_owned())
+}
+
 /// Threads of the stages, the store and what waits for files, besides one for every processor.
 const STAGE_THREADS: u32 = 16;
 

@@ -8,19 +8,15 @@ use std::path::Path;
 
 use rand::seq::index::sample;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::base::random::rng;
-use crate::domain::event::LabelEvent;
 use crate::domain::input::Input;
-use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::TextHash;
-use crate::error::{Error, Result};
-use crate::readers::gold::GoldFile;
-use crate::readers::latest::latest_labels;
+use crate::error::Result;
+use crate::readers::audited::{Audited, AuditedRow, AuditedSets, Calibrated, final_ids};
 use crate::readers::statistics::{interval, upper_bound};
-use crate::store::{RunDir, RunView};
+use crate::store::RunDir;
 
 /// Shares of the most confident labels whose error is tested, in this order.
 const SHARES: u64 = 20;
@@ -41,10 +37,10 @@ pub struct ToLabel {
 ///
 /// # Errors
 ///
-/// [`Error::NoRun`] where there is no run; [`Error::Unfit`] where no label is final yet.
+/// [`Error::NoRun`](crate::Error::NoRun) where there is no run; [`Error::Unfit`](crate::Error::Unfit) where no label is final yet.
 pub fn draw(dir: &Path, count: usize, seed: u64) -> Result<Vec<ToLabel>> {
     let view = RunDir::view(dir)?;
-    let finals: HashMap<String, LabelEvent> = final_labels(dir)?;
+    let finals = final_ids(dir)?;
     // Two passes over the input log, so that no more than the drawn texts are held: the first counts, the second takes
     // them out.
     let mut labelled: u64 = 0;
@@ -74,20 +70,8 @@ pub fn draw(dir: &Path, count: usize, seed: u64) -> Result<Vec<ToLabel>> {
 }
 
 /// Whether `input` is the arrival of a text with a final label.
-fn is_labelled(input: &Input, finals: &HashMap<String, LabelEvent>) -> bool {
-    matches!(input, Input::Arrive { sample, .. } if finals.contains_key(&sample.id.0))
-}
-
-/// The final labels by id. Others are left out: an audit of labels that still change says nothing about what comes of
-/// them.
-fn final_labels(dir: &Path) -> Result<HashMap<String, LabelEvent>> {
-    let mut finals = latest_labels(dir)?;
-    finals.retain(|_, event| event.is_final);
-    if finals.is_empty() {
-        let message = "has no final label yet: let `candist run CONFIG` come to the end of the corpus".to_owned();
-        return Err(Error::Unfit { path: dir.to_owned(), message });
-    }
-    Ok(finals)
+fn is_labelled(input: &Input, finals: &HashSet<TextHash>) -> bool {
+    matches!(input, Input::Arrive { sample, .. } if finals.contains(&TextHash::of(&sample.id.0)))
 }
 
 /// A share of a sample, with the interval that holds the whole corpus' share with probability 95% at least (Clopper and
@@ -123,6 +107,23 @@ pub struct Threshold {
     pub wrong: u64,
 }
 
+/// What is asked of an audit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AuditOptions {
+    /// The share of wrong labels that is allowed among those relied on; between 0 and 1.
+    pub epsilon: f64,
+    /// The chance that is allowed for there to be more; between 0 and 1.
+    pub delta: f64,
+    /// How often a set of labels is to hold the right one; between 0 and 1. Without it, no sets are made.
+    pub coverage: Option<f64>,
+}
+
+impl Default for AuditOptions {
+    fn default() -> Self {
+        Self { epsilon: 0.05, delta: 0.05, coverage: None }
+    }
+}
+
 /// What an audit says of one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Audit {
@@ -136,6 +137,10 @@ pub struct Audit {
     pub accuracy: Share,
     /// Of the teacher's first labels.
     pub teacher_first: Share,
+    /// Of the confidences.
+    pub calibration: Calibrated,
+    /// Where a coverage is asked for.
+    pub sets: Option<AuditedSets>,
     /// None where no part of the labels could be shown to be that good.
     pub threshold: Option<Threshold>,
 }
@@ -148,124 +153,27 @@ pub struct Audit {
 /// the accepted ones is wrong is delta at most. (The promise is that of PAC labels, arXiv 2506.10908, for the labels that
 /// are kept.)
 ///
-/// `epsilon` is the share of wrong labels that is allowed among those relied on, `delta` the chance that is allowed for there
-/// to be more; both are between 0 and 1.
-///
 /// # Errors
 ///
-/// [`Error::NoRun`] and [`Error::Unfit`] as [`draw`] gives; [`Error::Unfit`] where nothing is filled in, or most of it is of
-/// another run; [`Error::InputLine`] for a line that is no part of a sample, with its place.
-pub fn audit(dir: &Path, gold: &Path, epsilon: f64, delta: f64) -> Result<Audit> {
-    let view = RunDir::view(dir)?;
-    let labels = view.labels();
-    let finals = final_labels(dir)?;
-    let sample = Filled::read(gold, labels)?;
-    let texts = Texts::read(&view, &sample)?;
-    // Confidence, and whether the label is right.
-    let mut judged: Vec<(f64, bool)> = Vec::new();
-    let mut first_right = 0;
-    for row in &sample.rows {
-        // Another text under the id: judging it would compare a label with the gold of something else.
-        if let Some(event) = finals.get(&row.id)
-            && texts.agree(row)
-        {
-            judged.push((event.confidence, event.label == labels.name(row.label)));
-            first_right += u64::from(event.candidates.first().is_some_and(|first| first == labels.name(row.label)));
-        }
-    }
-    // A few may be missing, of a corpus that was mended; most of them missing is another corpus, or another run.
-    if 2 * judged.len() < sample.rows.len() {
-        let message = format!(
-            "is another run's sample: only {} of its {} filled-in lines are texts of {} with final labels",
-            judged.len(),
-            sample.rows.len(),
-            dir.display()
-        );
-        return Err(Error::Unfit { path: gold.to_owned(), message });
-    }
-    let confidences: Vec<f64> = finals.values().map(|event| event.confidence).collect();
-    let count = judged.len() as u64;
+/// [`Error::NoRun`](crate::Error::NoRun) and [`Error::Unfit`](crate::Error::Unfit) as [`draw`] gives;
+/// [`Error::Unfit`](crate::Error::Unfit) where nothing is filled in, or most of it is of another run;
+/// [`Error::InputLine`](crate::Error::InputLine) for a line that is no part of a sample, with its place.
+pub fn audit(dir: &Path, gold: &Path, options: &AuditOptions) -> Result<Audit> {
+    let audited = Audited::read(&RunDir::view(dir)?, gold)?;
+    let (judged, all) = (audited.judged(), audited.confidences());
+    let count = audited.rows.len() as u64;
+    let right =
+        |is: fn(&AuditedRow) -> bool| Share::of(audited.rows.iter().filter(|row| is(row)).count() as u64, count);
     Ok(Audit {
         audited: count,
-        unfilled: sample.unfilled,
-        foreign: sample.rows.len() as u64 - count,
-        accuracy: Share::of(judged.iter().filter(|(_, is_right)| *is_right).count() as u64, count),
-        teacher_first: Share::of(first_right, count),
-        threshold: threshold(confidences, &judged, epsilon, delta),
+        unfilled: audited.unfilled,
+        foreign: audited.foreign,
+        accuracy: right(|row| row.is_right),
+        teacher_first: right(|row| row.is_first_right),
+        calibration: Calibrated::new(&all, &judged),
+        sets: options.coverage.map(|coverage| audited.sets(coverage)),
+        threshold: threshold(all, &judged, options.epsilon, options.delta),
     })
-}
-
-/// A filled-in sample.
-struct Filled {
-    rows: Vec<FilledRow>,
-    unfilled: u64,
-}
-
-struct FilledRow {
-    id: String,
-    /// None where the line has no text; then the id alone has to do.
-    text: Option<TextHash>,
-    label: LabelId,
-}
-
-/// A line of it, as a person or their spreadsheet may have left it.
-#[derive(Deserialize)]
-struct SampleLine {
-    #[serde(default)]
-    id: Option<Value>,
-    #[serde(default)]
-    text: Option<String>,
-    #[serde(default)]
-    gold: Option<String>,
-}
-
-impl Filled {
-    fn read(path: &Path, labels: &LabelSet) -> Result<Self> {
-        let mut file = GoldFile::open(path, "audited sample", labels)?;
-        let mut sample = Self { rows: Vec::new(), unfilled: 0 };
-        let expected = "{\"id\": \"..\", \"text\": \"..\", \"gold\": \"LABEL\"}";
-        while let Some((line, row)) = file.next_row::<SampleLine>(expected)? {
-            let Some(gold) = row.gold.filter(|gold| !gold.trim().is_empty()) else {
-                sample.unfilled += 1;
-                continue;
-            };
-            let (label, text) = (file.label(line, &gold)?, row.text.as_deref());
-            let id = file.id(line, "id", row.id, text)?;
-            if file.name(line, &id, label)? {
-                sample.rows.push(FilledRow { id, text: text.map(TextHash::of), label });
-            }
-        }
-        if sample.rows.is_empty() {
-            let message = "cannot be judged: no line is filled in. Put the right label into \"gold\"".to_owned();
-            return Err(Error::Unfit { path: path.to_owned(), message });
-        }
-        Ok(sample)
-    }
-}
-
-/// The texts of a run that a sample asks for, by hash.
-struct Texts(HashMap<String, TextHash>);
-
-impl Texts {
-    fn read(view: &RunView, sample: &Filled) -> Result<Self> {
-        let wanted: HashSet<&str> = sample.rows.iter().map(|row| row.id.as_str()).collect();
-        let mut texts = HashMap::new();
-        view.inputs(|input| {
-            if let Input::Arrive { sample, .. } = input
-                && wanted.contains(sample.id.0.as_str())
-            {
-                texts.insert(sample.id.0, TextHash::of(&sample.text));
-            }
-            Ok(())
-        })?;
-        Ok(Self(texts))
-    }
-
-    /// Whether the run has the row's text under its id.
-    fn agree(&self, row: &FilledRow) -> bool {
-        let (Some(text), Some(known)) = (row.text, self.0.get(&row.id)) else { return true };
-        *known == text
-    }
 }
 
 /// The lowest of [`SHARES`] confidences that stands the test, as [`audit`] says. `confidences` are those of all final

@@ -1,4 +1,4 @@
-//! Accuracy against gold labels. Nothing that labels may read gold; only this and the audit do.
+//! Accuracy against gold labels. Nothing that labels may read gold; only this, the audit and what goes by one do.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -2,7 +2,9 @@
 //! take no lock and write nothing into the directory; what they see is what was there when they looked.
 
 pub(crate) mod audit;
+pub(crate) mod audited;
 pub(crate) mod check;
+mod conformal;
 pub(crate) mod confusion;
 pub(crate) mod deep;
 pub(crate) mod distribution;
@@ -16,6 +18,8 @@ pub(crate) mod latest;
 pub(crate) mod measured;
 pub(crate) mod plan;
 pub(crate) mod preview;
+mod probability;
+mod recalibration;
 pub(crate) mod schema;
 pub(crate) mod spending;
 mod statistics;

@@ -50,9 +50,25 @@ fn a_table_has_a_row_a_text_with_the_label_that_holds() {
     let labels: BTreeMap<String, LabelEvent> = latest(&project.events());
     for row in &table {
         let event = &labels[row["id"].as_str().unwrap()];
-        let from_log = json!([event.label, event.confidence, event.margin, event.candidates, event.is_final, event.by]);
+        let from_log = json!([
+            event.label,
+            event.confidence,
+            event.margin,
+            event.others,
+            event.candidates,
+            event.is_final,
+            event.by
+        ]);
         assert_eq!(
-            json!([row["label"], row["confidence"], row["margin"], row["candidates"], row["final"], row["by"]]),
+            json!([
+                row["label"],
+                row["confidence"],
+                row["margin"],
+                row["others"],
+                row["candidates"],
+                row["final"],
+                row["by"]
+            ]),
             from_log
         );
         let weights: Vec<f64> = serde_json::from_value(row["candidate_weights"].clone()).unwrap();
@@ -84,6 +100,8 @@ fn all_formats_say_the_same() {
         assert_eq!(cells["label"], row["label"].as_str().unwrap());
         assert_eq!(cells["confidence"], row["confidence"].to_string());
         assert_eq!(cells["candidates"], row["candidates"].to_string());
+        // In the order of the columns' own; a map of JSON values has its keys in another.
+        assert_eq!(serde_json::from_str::<Value>(&cells["others"]).unwrap(), row["others"]);
         assert_eq!(cells["text"], row["text"].as_str().unwrap());
         assert_eq!(cells["number"], row["number"].to_string());
         assert_eq!(cells["formula"], format!("'{}", row["formula"].as_str().unwrap()));
@@ -267,4 +285,149 @@ fn tools_get_tasks_records_and_a_dataset() {
     let card = project.read("dataset/README.md");
     assert!(card.contains("class_label") && card.contains("- name: \"number\"\n    dtype: int64\n"), "{card}");
     assert!(project.path("dataset/data/train-00000-of-00001.parquet").exists());
+}
+
+/// A sample of `count` texts, filled in by the gold labels.
+fn audited(project: &Project, count: usize) -> Vec<Value> {
+    let gold = gold(project);
+    let drawn = project.candist(&["audit", "run", "--sample", &count.to_string()]).expect_exit(0).out;
+    let mut drawn = rows(&drawn);
+    drawn.iter_mut().for_each(|row| row["gold"] = json!(gold[row["id"].as_str().unwrap()]));
+    drawn
+}
+
+fn gold(project: &Project) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    rows(&project.read("pool_gold.jsonl")).iter().map(|row| (text(&row["id"]), text(&row["label"]))).collect()
+}
+
+fn write_rows(project: &Project, name: &str, rows: &[Value]) {
+    project.write(name, &rows.iter().map(|row| format!("{row}\n")).collect::<String>());
+}
+
+/// The files of a run directory with their contents.
+fn files(project: &Project) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![project.path("run")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.insert(path.display().to_string(), std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn an_audit_recalibrates_confidences_and_gives_sets() {
+    let project = finished(8);
+    let (gold, before) = (gold(&project), files(&project));
+    // A person who finds every third label wrong: confidences must be lower by that.
+    let mut sample = audited(&project, 150);
+    sample.iter_mut().step_by(3).for_each(|row| row["gold"] = json!("age_limit"));
+    write_rows(&project, "hard.jsonl", &sample);
+    write_rows(&project, "audited.jsonl", &audited(&project, 150));
+    let export = |args: &[&str]| {
+        let export = ["export", "run", "--labels", "-", "--format", "jsonl"];
+        rows(&project.candist(&[&export, args].concat()).expect_exit(0).out)
+    };
+    let number = |row: &Value, name: &str| row[name].as_f64().unwrap();
+    let plain = export(&[]);
+    let mean = |rows: &[Value]| rows.iter().map(|row| number(row, "confidence")).sum::<f64>() / rows.len() as f64;
+    let hard = export(&["--audited", "hard.jsonl"]);
+    // Not asked for, not there; and nothing else is changed.
+    let table = export(&["--audited", "audited.jsonl", "--coverage", "0.85"]);
+    assert!(hard[0].get("label_set").is_none() && plain[0].get("confidence_raw").is_none());
+    assert!(mean(&hard) < mean(&table) - 0.1, "{} {}", mean(&hard), mean(&table));
+    for (row, plain) in table.iter().zip(&plain) {
+        assert_eq!(row["confidence_raw"], plain["confidence"]);
+        for column in plain.as_object().unwrap().keys().filter(|name| *name != "confidence") {
+            assert_eq!(row[column], plain[column]);
+        }
+    }
+    // The order of labels stays.
+    for rows in [&hard, &table] {
+        let mut pairs: Vec<_> =
+            rows.iter().map(|row| (number(row, "confidence_raw"), number(row, "confidence"))).collect();
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        assert!(pairs.windows(2).all(|two| two[0].1 <= two[1].1), "{pairs:?}");
+    }
+    // A set begins with the label; sets hold the right one about as often as was asked for, and no more than they must.
+    let held = table.iter().filter(|row| {
+        let set: Vec<&str> = row["label_set"].as_array().unwrap().iter().map(|label| label.as_str().unwrap()).collect();
+        assert_eq!(set[0], row["label"].as_str().unwrap());
+        set.contains(&gold[row["id"].as_str().unwrap()].as_str())
+    });
+    let held = held.count() as f64 / table.len() as f64;
+    assert!(held > 0.8, "{held}");
+    // What `audit` says of them is what the table has.
+    let told = project.candist(&["audit", "run", "--gold", "audited.jsonl", "--coverage", "0.85", "--json"]);
+    let told: Value = serde_json::from_str(&told.expect_exit(0).out).unwrap();
+    let size = table.iter().map(|row| row["label_set"].as_array().unwrap().len()).sum::<usize>() as f64;
+    let found = &told["audit"]["sets"]["found"];
+    assert!((found["mean_size"].as_f64().unwrap() - size / table.len() as f64).abs() < 1e-9, "{told}");
+    let calibration = &told["audit"]["calibration"];
+    assert!((calibration["mean"].as_f64().unwrap() - mean(&plain)).abs() < 1e-9);
+    assert!((calibration["recalibrated_mean"].as_f64().unwrap() - mean(&table)).abs() < 1e-3);
+    // Filters go by what is written.
+    let sure = export(&["--audited", "hard.jsonl", "--min-confidence", "0.6"]);
+    assert_eq!(sure.len(), hard.iter().filter(|row| number(row, "confidence") >= 0.6).count());
+    let doubtful = export(&["--audited", "hard.jsonl", "--doubtful", "5"]);
+    let least = plain.iter().map(|row| number(row, "confidence")).fold(1.0, f64::min);
+    assert_eq!(number(&doubtful[0], "confidence_raw"), least);
+    // The other formats have the same.
+    let csv = ["export", "run", "--labels", "-", "--audited", "audited.jsonl", "--coverage", "0.85"];
+    for (cells, row) in cells(&project.candist(&csv).expect_exit(0).out, b',').iter().zip(&table) {
+        assert_eq!(
+            (&cells["confidence"], &cells["label_set"]),
+            (&row["confidence"].to_string(), &row["label_set"].to_string())
+        );
+        assert_eq!(cells["confidence_raw"], row["confidence_raw"].to_string());
+    }
+    project
+        .candist(&["export", "run", "--labels", "out.parquet", "--audited", "audited.jsonl", "--coverage", "0.85"])
+        .expect_exit(0);
+    for (tool, out) in [("hf", "hub"), ("label-studio", "tasks.json")] {
+        let export = ["export", "run", "--for", tool, "--out", out, "--audited", "hard.jsonl", "--coverage", "0.5"];
+        project.candist(&export).expect_exit(0);
+    }
+    assert!(project.read("hub/README.md").contains("  - name: \"label_set\"\n    sequence: string\n"));
+    let tasks: Vec<Value> = serde_json::from_str(&project.read("tasks.json")).unwrap();
+    assert_eq!(tasks[0]["predictions"][0]["score"], hard[0]["confidence"]);
+    assert!(files(&project) == before, "an export wrote into the run directory");
+}
+
+#[test]
+fn an_audit_that_says_nothing_of_the_run_is_no_base_of_an_export() {
+    let project = finished(32);
+    let mut sample = audited(&project, 20);
+    write_rows(&project, "audited.jsonl", &sample);
+    let export = |args: &[&str]| project.candist(&[&["export", "run", "--labels", "out.csv"], args].concat());
+    export(&["--coverage", "0.9"]).expect_exit(2).expect_said("--audited");
+    export(&["--audited", "audited.jsonl", "--coverage", "1"]).expect_exit(2).expect_said("between 0 and 1");
+    let few = ["--audited", "audited.jsonl", "--coverage", "0.99"];
+    export(&few).expect_exit(2).expect_said("takes 99 audited texts at least");
+    // Labels that no text here has.
+    sample.iter_mut().step_by(2).for_each(|row| row["gold"] = json!("visa_or_mastercard"));
+    write_rows(&project, "other.jsonl", &sample);
+    let beyond = ["--audited", "other.jsonl", "--coverage", "0.9"];
+    let said = export(&beyond).expect_exit(2).expect_said("is not reached with the labels that the run records").err;
+    let reached = said.split("records, ").nth(1).unwrap().split(' ').next().unwrap();
+    export(&["--audited", "other.jsonl", "--coverage", reached]).expect_exit(0);
+    let judged = project.candist(&["audit", "run", "--gold", "other.jsonl", "--coverage", "0.9"]).expect_exit(0).out;
+    assert!(judged.contains(&format!("{reached} is: ask for that much")), "{judged}");
+    // The checks of `audit`.
+    std::fs::remove_file(project.path("out.csv")).unwrap();
+    sample.iter_mut().skip(4).for_each(|row| row["id"] = json!(format!("other {}", row["id"])));
+    write_rows(&project, "foreign.jsonl", &sample);
+    export(&["--audited", "foreign.jsonl"]).expect_exit(2).expect_said("is another run's sample");
+    sample[0]["gold"] = json!("nonsense");
+    write_rows(&project, "wrong.jsonl", &sample);
+    export(&["--audited", "wrong.jsonl"]).expect_exit(2).expect_said("\"nonsense\" is none");
+    export(&["--audited", "missing.jsonl"]).expect_exit(2).expect_said("missing.jsonl");
+    assert!(!project.path("out.csv").exists());
 }

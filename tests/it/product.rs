@@ -309,6 +309,21 @@ fn an_audit_is_drawn_and_judged() {
     // All of the corpus is not far from what was drawn of it.
     assert!(part("accuracy", "low") < truth && truth < part("accuracy", "high"), "{truth} {audit}");
     assert!(part("teacher_first", "low") < part("teacher_first", "estimate"));
+    let calibration = |name: &str, part: &str| audit["calibration"][name][part].as_f64().unwrap();
+    for name in ["above_accuracy", "error"] {
+        let [low, estimate, high] = ["low", "estimate", "high"].map(|part| calibration(name, part));
+        assert!(low <= estimate && estimate <= high && low < high, "{audit}");
+    }
+    let mean = labels.values().map(|event| event.confidence).sum::<f64>() / labels.len() as f64;
+    assert!((audit["calibration"]["mean"].as_f64().unwrap() - mean).abs() < 1e-9);
+    assert!((calibration("above_accuracy", "low") - (mean - part("accuracy", "high"))).abs() < 1e-9);
+    assert_eq!(audit["calibration"]["recalibrated"].as_array().unwrap().len(), 5);
+    assert!(audit["sets"].is_null());
+    let judge = ["audit", "run", "--gold", "audited.jsonl", "--coverage", "0.9"];
+    let told = project.candist(&judge).expect_exit(0).out;
+    for line in ["mean confidence", "calibration error", "recalibrated", "label sets"] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
 
     // Two runs are compared; a label that is none is named.
     project.configure(&recorded(&TEACHERS[2..]), "");

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::server::Behaviour;
-use crate::support::{Project, Server, openai, recorded, repository};
+use crate::support::{Project, Server, latest, openai, recorded, repository};
 
 const SCHEMAS: [&str; 10] =
     ["config", "row", "recording", "answer", "input", "label", "failure", "audit", "status", "table"];
@@ -87,7 +87,20 @@ fn what_a_run_reads_and_writes_is_as_the_schemas_say() {
     project.run();
     validate_lines("audit", &project.candist(&["audit", "run", "--sample", "5"]).expect_exit(0).out);
     validate_lines("label", &project.labels());
-    for more in [&[][..], &["--join", "--config", "config.toml"]] {
+    let sample = project.candist(&["audit", "run", "--sample", "20"]).expect_exit(0).out;
+    let labels = latest(&project.events());
+    let audited = sample.lines().map(|line| {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let label = &labels[row["id"].as_str().unwrap()].label;
+        format!("{}\n", json!({"id": row["id"], "gold": label}))
+    });
+    project.write("audited.jsonl", &audited.collect::<String>());
+    for more in [
+        &[][..],
+        &["--join", "--config", "config.toml"],
+        &["--audited", "audited.jsonl"],
+        &["--audited", "audited.jsonl", "--coverage", "0.9"],
+    ] {
         let export = ["export", "run", "--labels", "-", "--format", "jsonl"];
         validate_lines("table", &project.candist(&[&export, more].concat()).expect_exit(0).out);
     }

@@ -26,18 +26,31 @@ def labels(
     max_confidence: float | None = None,
     doubtful: int | None = None,
     label: str | Sequence[str] | None = None,
+    audited: str | os.PathLike[str] | None = None,
+    coverage: float | None = None,
 ) -> Any:
     """The labels of a run as they are now, one row a text, in the order of the corpus.
 
     ``run`` is a run directory, the configuration that names it, or a :class:`candist.Run`. The columns are those of
-    ``candist export --labels``: id, label, confidence, margin, candidates and more; ``join`` adds the corpus' own columns (then
+    ``candist export --labels``: id, label, confidence, margin, others, candidates and more; ``join`` adds the corpus' own columns (then
     ``run`` must be the configuration), ``text`` the text. ``doubtful`` keeps so many labels, the least certain first.
+
+    ``audited`` names a sample of the run's labels that a person filled in (``candist audit RUN --sample N``): confidences are then
+    recalibrated by it, and ``confidence_raw`` has the run's own. ``coverage`` adds ``label_set``, sets that hold the right label
+    that often.
 
     The table is a pandas or polars DataFrame, or a pyarrow Table.
     """
     args: list[str | os.PathLike[str]] = ["export", run, "--labels", "-", "--format", "parquet"]
     args += [flag for flag, wanted in (("--join", join), ("--text", text)) if wanted]
-    for flag, value in (("--min-confidence", min_confidence), ("--max-confidence", max_confidence), ("--doubtful", doubtful)):
+    options = {
+        "--min-confidence": min_confidence,
+        "--max-confidence": max_confidence,
+        "--doubtful": doubtful,
+        "--audited": audited,
+        "--coverage": coverage,
+    }
+    for flag, value in options.items():
         if value is not None:
             args += [flag, str(value)]
     for name in [label] if isinstance(label, str) else label or []:

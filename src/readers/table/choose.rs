@@ -46,6 +46,8 @@ pub(super) struct Doubtful {
 #[derive(Debug)]
 struct Doubted {
     confidence: f64,
+    /// An audit gives many labels one confidence: then that of the log decides.
+    raw: f64,
     number: u64,
     row: Row,
 }
@@ -58,9 +60,10 @@ impl Doubtful {
 
     /// A row without a label is nothing to doubt.
     pub(super) fn take(&mut self, row: Row) {
-        let Some(confidence) = row.label.map(Held::confidence) else { return };
+        let Some(held) = row.label else { return };
+        let (confidence, raw) = (held.confidence(), held.raw_confidence());
         self.seen += 1;
-        self.rows.push(Doubted { confidence, number: self.seen, row });
+        self.rows.push(Doubted { confidence, raw, number: self.seen, row });
         if self.rows.len() > self.most {
             self.rows.pop();
         }
@@ -74,7 +77,8 @@ impl Doubtful {
 
 impl Ord for Doubted {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.confidence.total_cmp(&other.confidence).then(self.number.cmp(&other.number))
+        let raw = self.raw.total_cmp(&other.raw);
+        self.confidence.total_cmp(&other.confidence).then(raw).then(self.number.cmp(&other.number))
     }
 }
 
@@ -94,11 +98,13 @@ impl Eq for Doubted {}
 
 #[cfg(test)]
 mod tests {
+    use super::super::row::Others;
     use super::*;
     use proptest::prelude::*;
 
     fn row(id: usize, confidence: f64) -> Row {
-        let label = Some(Held::new(LabelId(u16::try_from(id % 2).unwrap()), 0, false, confidence, None));
+        let label =
+            Some(Held::new(LabelId(u16::try_from(id % 2).unwrap()), 0, false, confidence, None, Others::new(None)));
         Row { id: id.to_string(), text: None, label, candidates: vec![], fields: vec![] }
     }
 

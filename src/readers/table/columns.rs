@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::row::{COLUMNS, TEXT};
+use super::row::is_own;
 
 /// Put before the name of a column that the table has one of its own of.
 const PREFIX: &str = "corpus_";
@@ -100,7 +100,6 @@ impl Survey {
 
     /// The columns, but those of the fields `without`, with names that are there once each.
     pub(super) fn columns(self, without: &[&str]) -> Vec<Column> {
-        let is_own = |field: &str| COLUMNS.contains(&field) || field == TEXT;
         let places = self.places;
         let name = |field: &str| {
             let mut name = field.to_owned();

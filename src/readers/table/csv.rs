@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::columns::Kind;
-use super::row::{COLUMNS, Held, Row, Shape, TEXT, is_corrected};
+use super::row::{Held, Row, Shape, is_corrected};
 use super::write::Writer;
 
 /// Writes rows as lines of cells.
@@ -26,8 +26,7 @@ impl<W: Write> Csv<W> {
     /// Those of `out`.
     pub(super) fn new(out: W, delimiter: u8, shape: Shape, guard: bool) -> io::Result<Self> {
         let mut out = csv::WriterBuilder::new().delimiter(delimiter).from_writer(out);
-        let names = COLUMNS.into_iter().chain(shape.has_text.then_some(TEXT));
-        for name in names.chain(shape.columns.iter().map(|column| column.name.as_str())) {
+        for name in shape.names().chain(shape.columns.iter().map(|column| column.name.as_str())) {
             out.write_field(guarded(name, guard).as_bytes()).map_err(failed)?;
         }
         out.write_record(None::<&[u8]>).map_err(failed)?;
@@ -74,6 +73,10 @@ impl<W: Write> Writer for Csv<W> {
         self.text(&label)?;
         self.number(row.label.map(Held::confidence))?;
         self.number(row.label.and_then(Held::margin))?;
+        match row.others(&self.shape) {
+            Some(others) => self.out.write_field(serde_json::to_string(&others)?).map_err(failed)?,
+            None => self.cell("")?,
+        }
         let names: Vec<&str> = row.candidates.iter().map(|&(label, _)| self.shape.labels.name(label)).collect();
         let names = serde_json::to_string(&names)?;
         self.cell(&names)?;
@@ -82,6 +85,12 @@ impl<W: Write> Writer for Csv<W> {
         self.text(&by)?;
         self.json(&is_corrected(&by))?;
         self.json(&row.is_final())?;
+        if self.shape.is_audited {
+            self.number(row.label.map(Held::raw_confidence))?;
+        }
+        if let Some(set) = row.label_set(&self.shape) {
+            self.out.write_field(serde_json::to_string(&set)?).map_err(failed)?;
+        }
         if self.shape.has_text {
             self.text(row.text.as_deref().unwrap_or_default())?;
         }
@@ -119,14 +128,16 @@ fn is_number(cell: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::columns::Column;
+    use super::super::row::Others;
     use super::*;
     use crate::domain::label::{Label, LabelId, LabelSet};
+    use crate::readers::probability::Probability;
     use proptest::prelude::*;
 
     fn shape(columns: Vec<Column>) -> Shape {
         let label = |name: &str| Label { name: name.into(), description: None, aliases: vec![] };
         let labels = LabelSet::new(["a", "say \"b\", or not"].map(label).to_vec()).unwrap();
-        Shape { labels, by: vec!["posterior".into()], has_text: true, columns }
+        Shape { labels, by: vec!["posterior".into()], is_audited: false, least: None, has_text: true, columns }
     }
 
     fn written(rows: &[Row], columns: Vec<Column>, guard: bool) -> String {
@@ -137,7 +148,8 @@ mod tests {
 
     #[test]
     fn rows_are_lines_of_cells() {
-        let held = Held::new(LabelId(1), 0, true, 0.5, Some(0.25));
+        let others = Others::new(Some(vec![(LabelId(0), Probability::of(0.25))]));
+        let held = Held::new(LabelId(1), 0, true, 0.5, Some(0.25), others);
         let column = |name: &str, kind| Column { field: name.into(), name: name.into(), kind };
         let row = Row {
             id: "=1".into(),
@@ -150,10 +162,10 @@ mod tests {
         let columns = vec![column("n", Kind::Int), column("-more", Kind::Json)];
         assert_eq!(
             written(&[row, bare], columns, true),
-            "id,label,confidence,margin,candidates,candidate_weights,by,corrected,final,text,n,'-more\n\
-             '=1,\"say \"\"b\"\", or not\",0.5,0.25,\"[\"\"say \\\"\"b\\\"\", or not\"\",\"\"a\"\"]\",\"[0.75,0.25]\",posterior,\
+            "id,label,confidence,margin,others,candidates,candidate_weights,by,corrected,final,text,n,'-more\n\
+             '=1,\"say \"\"b\"\", or not\",0.5,0.25,\"[{\"\"label\"\":\"\"a\"\",\"\"confidence\"\":0.25}]\",\"[\"\"say \\\"\"b\\\"\", or not\"\",\"\"a\"\"]\",\"[0.75,0.25]\",posterior,\
              false,true,\"two\nlines\",-7,\"{\"\"a\"\":[1]}\"\n\
-             x,,,,[],[],,false,false,,,\n"
+             x,,,,,[],[],,false,false,,,\n"
         );
     }
 
@@ -189,7 +201,7 @@ mod tests {
             let mut read = csv::Reader::from_reader(written.as_bytes());
             let found: Vec<(String, String)> = read.records().map(|record| {
                 let record = record.unwrap();
-                (record[0].to_owned(), record[9].to_owned())
+                (record[0].to_owned(), record[10].to_owned())
             }).collect();
             prop_assert_eq!(found, cells);
         }

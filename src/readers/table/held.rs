@@ -6,12 +6,14 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::row::Held;
+use super::row::{Held, Others};
 use crate::domain::label::LabelSet;
 use crate::error::Result;
+use crate::readers::probability::Probability;
+use crate::readers::recalibration::Curve;
 use crate::store::RawLogs;
 
-/// See the module. Some 50 bytes a text, whatever the length of its id.
+/// See the module. Some 70 bytes a text, whatever the length of its id.
 #[derive(Debug, Default)]
 pub(super) struct HeldLabels {
     by_id: HashMap<u128, Held>,
@@ -30,10 +32,19 @@ struct Fields<'a> {
     // Events of an older candist have none.
     #[serde(default)]
     margin: Option<f64>,
+    #[serde(borrow, default)]
+    others: Option<Vec<OtherFields<'a>>>,
     #[serde(borrow)]
     by: Cow<'a, str>,
     #[serde(rename = "final")]
     is_final: bool,
+}
+
+#[derive(Deserialize)]
+struct OtherFields<'a> {
+    #[serde(borrow)]
+    label: Cow<'a, str>,
+    confidence: f64,
 }
 
 impl HeldLabels {
@@ -46,14 +57,24 @@ impl HeldLabels {
         let mut read = Self::default();
         logs.labels(|line| {
             let event: Fields<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
-            let label =
-                labels.exact(&event.label).ok_or_else(|| format!("{:?} is no label of the task", event.label))?;
+            let find = |label: &str| labels.exact(label).ok_or_else(|| format!("{label:?} is no label of the task"));
+            let others = event.others.as_ref().map(|others| {
+                let one = |other: &OtherFields<'_>| Ok((find(&other.label)?, Probability::of(other.confidence)));
+                others.iter().map(one).collect::<Result<Vec<_>, String>>()
+            });
+            let others = Others::new(others.transpose()?);
+            let label = find(&event.label)?;
             let by = read.source(&event.by)?;
-            let held = Held::new(label, by, event.is_final, event.confidence, event.margin);
+            let held = Held::new(label, by, event.is_final, event.confidence, event.margin, others);
             read.by_id.insert(key(&event.id), held);
             Ok(())
         })?;
         Ok(read)
+    }
+
+    /// Moves all confidences along `curve`.
+    pub(super) fn recalibrate(&mut self, curve: &Curve) {
+        self.by_id.values_mut().for_each(|held| held.recalibrate(curve));
     }
 
     /// The label that holds for the text with this id.

@@ -1,7 +1,7 @@
 //! A Hugging Face dataset: a folder that `datasets.load_dataset` opens, and that can be uploaded as it is.
 
 use super::columns::Kind;
-use super::row::{COLUMNS, Shape, TEXT};
+use super::row::Shape;
 
 /// The files of the folder: the rows, and the card with the columns' types.
 pub(super) const DATA: &str = "data/train-00000-of-00001.parquet";
@@ -36,15 +36,16 @@ enum Of<'a> {
     Value(&'static str),
     List(&'static str),
     Class(Vec<&'a str>),
+    Others,
 }
 
 fn own(shape: &Shape) -> impl Iterator<Item = (String, Of<'_>)> {
-    let names = COLUMNS.into_iter().chain(shape.has_text.then_some(TEXT));
-    names.map(|name| {
+    shape.names().map(|name| {
         let of = match name {
             "label" => Of::Class(shape.labels.iter().map(|label| label.name.as_str()).collect()),
-            "confidence" | "margin" => Of::Value("float64"),
-            "candidates" => Of::List("string"),
+            "confidence" | "confidence_raw" | "margin" => Of::Value("float64"),
+            "candidates" | "label_set" => Of::List("string"),
+            "others" => Of::Others,
             "candidate_weights" => Of::List("float64"),
             "corrected" | "final" => Of::Value("bool"),
             _ => Of::Value("string"),
@@ -71,6 +72,11 @@ fn feature(name: &str, of: &Of<'_>) -> String {
         Of::Value(of) => format!("  - name: {name}\n    dtype: {of}\n"),
         // The older word, which every version of `datasets` reads.
         Of::List(of) => format!("  - name: {name}\n    sequence: {of}\n"),
+        Of::Others => {
+            format!(
+                "  - name: {name}\n    list:\n    - name: label\n      dtype: string\n    - name: confidence\n      dtype: float64\n"
+            )
+        }
         Of::Class(names) => {
             let names: String =
                 names.iter().enumerate().map(|(id, name)| format!("          '{id}': {}\n", quoted(name))).collect();
@@ -116,7 +122,8 @@ mod tests {
         let label = |name: &str| Label { name: name.into(), description: None, aliases: vec![] };
         let labels = LabelSet::new(["no", "a: \"b\"\u{2028}"].map(label).to_vec()).unwrap();
         let columns = vec![Column { field: "n".into(), name: "n".into(), kind: Kind::Int }];
-        let card = card("mood", &Shape { labels, by: vec![], has_text: true, columns }, 1234);
+        let card =
+            card("mood", &Shape { labels, by: vec![], is_audited: false, least: None, has_text: true, columns }, 1234);
         assert!(card.starts_with("---\ntask_categories:\n") && card.matches("\n---\n").count() == 1);
         // Quoted, or YAML takes it for false.
         assert!(

@@ -57,18 +57,19 @@ fn attribute(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::row::Others;
     use super::*;
     use crate::domain::label::{Label, LabelId};
 
     fn shape() -> Shape {
         let label = |name: &str| Label { name: name.into(), description: None, aliases: vec![] };
         let labels = LabelSet::new(["a", "<b> & \"c\"\n"].map(label).to_vec()).unwrap();
-        Shape { labels, by: vec!["posterior".into()], has_text: true, columns: vec![] }
+        Shape { labels, by: vec!["posterior".into()], is_audited: false, least: None, has_text: true, columns: vec![] }
     }
 
     #[test]
     fn a_task_has_our_label_as_its_prediction() {
-        let label = Some(Held::new(LabelId(0), 0, true, 0.75, None));
+        let label = Some(Held::new(LabelId(0), 0, true, 0.75, None, Others::new(None)));
         let row =
             Row { id: "1".into(), text: Some("x".into()), label, candidates: vec![(LabelId(0), 1.0)], fields: vec![] };
         let found = task(&row, &shape());

@@ -1,11 +1,12 @@
 //! Tables of labels: one row a text, in the order of arrival, in a format that other programs read.
 //!
-//! Reads through a view: no lock, beside a live run or without one. First the label log, of which some 50 bytes a text are
+//! Reads through a view: no lock, beside a live run or without one. First the label log, of which some 70 bytes a text are
 //! held; then the input log, row by row, on a thread of its own beside the one that writes. A table is there whole, or
 //! the one before it is.
 
 mod argilla;
 mod array;
+mod certificate;
 mod choose;
 mod columns;
 mod csv;
@@ -29,7 +30,7 @@ mod tools;
 mod weights;
 mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use self::format::{Compression, TableFormat};
 pub(crate) use self::row::TableRow;
@@ -53,6 +54,11 @@ pub struct TableOptions {
     pub text: bool,
     /// Adds the texts, and the corpus' own columns, read again from the corpus that `config` names.
     pub join: bool,
+    /// A sample of this run's final labels that a person filled in, as [`audit`](crate::audit) takes it: confidences are as they
+    /// are by it, and the label log's stand in a column of their own. The filters go by the recalibrated ones.
+    pub audited: Option<PathBuf>,
+    /// Adds a set of labels to every text, which holds its right label with this probability, by `audited`; between 0 and 1.
+    pub coverage: Option<f64>,
     /// Only labels with at least this confidence. Any filter leaves out texts without a label.
     pub min_confidence: Option<f64>,
     /// Only labels with at most this confidence.
@@ -76,6 +82,10 @@ pub struct TableSummary {
     pub not_in_corpus: u64,
     /// Rows of the corpus that the run does not have yet: they are not in the table. Known where the corpus was read.
     pub not_in_run: u64,
+    /// Lines of the audited sample that are not filled in.
+    pub unfilled: u64,
+    /// Filled-in lines of it that this run does not have a final label of, or has another text under the id of: they are left out.
+    pub foreign: u64,
 }
 
 /// Writes a table of the labels that hold in the run of `view` to the file `path`, or without one to standard output. An

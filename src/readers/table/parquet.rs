@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder};
+use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, ListBuilder, StringBuilder, StructBuilder};
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -13,7 +13,7 @@ use parquet::file::properties::WriterProperties;
 use serde_json::Value;
 
 use super::columns::{Column, Kind};
-use super::row::{COLUMNS, Held, Row, Shape, TEXT, is_corrected};
+use super::row::{Held, OtherLabel, Row, Shape, is_corrected};
 use super::write::Writer;
 
 /// Rows that are turned into columns at once.
@@ -98,21 +98,27 @@ fn failed(error: ParquetError) -> io::Error {
 /// The columns and their types.
 fn schema(shape: &Shape, labels: LabelColumn) -> Schema {
     let list = |of| DataType::List(Arc::new(Field::new_list_field(of, true)));
-    let types = [
-        DataType::Utf8,
-        if labels == LabelColumn::Class { DataType::Int64 } else { DataType::Utf8 },
-        DataType::Float64,
-        DataType::Float64,
-        list(DataType::Utf8),
-        list(DataType::Float64),
-        DataType::Utf8,
-        DataType::Boolean,
-        DataType::Boolean,
-    ];
-    let own = COLUMNS.into_iter().zip(types).chain(shape.has_text.then_some((TEXT, DataType::Utf8)));
+    let type_of_own = |name: &str| match name {
+        "label" if labels == LabelColumn::Class => DataType::Int64,
+        "confidence" | "margin" | "confidence_raw" => DataType::Float64,
+        "others" => list(DataType::Struct(other_fields())),
+        "candidates" | "label_set" => list(DataType::Utf8),
+        "candidate_weights" => list(DataType::Float64),
+        "corrected" | "final" => DataType::Boolean,
+        _ => DataType::Utf8,
+    };
+    let own = shape.names().map(|name| (name, type_of_own(name)));
     let joined = shape.columns.iter().map(|column| (column.name.as_str(), type_of(column.kind)));
     // Any may be null: a reader then sees one schema, whatever is in the table.
     Schema::new(own.chain(joined).map(|(name, of)| Field::new(name, of, true)).collect::<Vec<_>>())
+}
+
+/// Of one of a label's others.
+fn other_fields() -> Fields {
+    [("label", DataType::Utf8), ("confidence", DataType::Float64)]
+        .map(|(name, of)| Field::new(name, of, true))
+        .into_iter()
+        .collect()
 }
 
 fn type_of(kind: Kind) -> DataType {
@@ -132,11 +138,14 @@ struct Batch {
     label: Label,
     confidence: Float64Builder,
     margin: Float64Builder,
+    others: ListBuilder<StructBuilder>,
     candidates: ListBuilder<StringBuilder>,
     weights: ListBuilder<Float64Builder>,
     by: StringBuilder,
     corrected: BooleanBuilder,
     is_final: BooleanBuilder,
+    raw: Option<Float64Builder>,
+    set: Option<ListBuilder<StringBuilder>>,
     text: Option<StringBuilder>,
     joined: Vec<Joined>,
 }
@@ -166,11 +175,14 @@ impl Batch {
             },
             confidence: Float64Builder::new(),
             margin: Float64Builder::new(),
+            others: ListBuilder::new(StructBuilder::from_fields(other_fields(), 0)),
             candidates: ListBuilder::new(StringBuilder::new()),
             weights: ListBuilder::new(Float64Builder::new()),
             by: StringBuilder::new(),
             corrected: BooleanBuilder::new(),
             is_final: BooleanBuilder::new(),
+            raw: shape.is_audited.then(Float64Builder::new),
+            set: shape.least.map(|_| ListBuilder::new(StringBuilder::new())),
             text: shape.has_text.then(StringBuilder::new),
             joined: shape.columns.iter().map(Joined::new).collect(),
         }
@@ -190,6 +202,9 @@ impl Batch {
         }
         self.confidence.append_option(row.label.map(Held::confidence));
         self.margin.append_option(row.label.and_then(Held::margin));
+        let others = row.others(shape);
+        others.iter().flatten().for_each(|other| self.add_other(other));
+        self.others.append(others.is_some());
         for &(label, weight) in &row.candidates {
             self.candidates.values().append_value(shape.labels.name(label));
             self.weights.values().append_value(weight);
@@ -200,6 +215,12 @@ impl Batch {
         self.by.append_option(by);
         self.corrected.append_value(by.is_some_and(is_corrected));
         self.is_final.append_value(row.is_final());
+        if let Some(raw) = &mut self.raw {
+            raw.append_option(row.label.map(Held::raw_confidence));
+        }
+        if let (Some(sets), Some(set)) = (&mut self.set, row.label_set(shape)) {
+            sets.append_value(set.into_iter().map(Some));
+        }
         if let Some(text) = &mut self.text {
             text.append_option(row.text.as_deref());
         }
@@ -207,6 +228,17 @@ impl Batch {
             self.bytes += column.add(&row.field(index))?;
         }
         Ok(())
+    }
+
+    fn add_other(&mut self, other: &OtherLabel<'_>) {
+        let values = self.others.values();
+        if let Some(label) = values.field_builder::<StringBuilder>(0) {
+            label.append_value(other.label);
+        }
+        if let Some(confidence) = values.field_builder::<Float64Builder>(1) {
+            confidence.append_value(other.confidence);
+        }
+        values.append(true);
     }
 
     /// The columns, in the order of the schema; then it is empty.
@@ -221,12 +253,15 @@ impl Batch {
             label,
             Arc::new(self.confidence.finish()),
             Arc::new(self.margin.finish()),
+            Arc::new(self.others.finish()),
             Arc::new(self.candidates.finish()),
             Arc::new(self.weights.finish()),
             Arc::new(self.by.finish()),
             Arc::new(self.corrected.finish()),
             Arc::new(self.is_final.finish()),
         ];
+        columns.extend(self.raw.as_mut().map(|raw| Arc::new(raw.finish()) as ArrayRef));
+        columns.extend(self.set.as_mut().map(|set| Arc::new(set.finish()) as ArrayRef));
         if let Some(text) = &mut self.text {
             columns.push(Arc::new(text.finish()));
         }

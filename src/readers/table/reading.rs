@@ -2,6 +2,7 @@
 
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use super::certificate::Certificate;
 use super::choose::Filter;
 use super::held::HeldLabels;
 use super::join::Join;
@@ -30,6 +31,7 @@ pub(super) struct Reading<'a> {
     has_text: bool,
     filter: Filter,
     doubtful: Option<usize>,
+    certificate: Option<Certificate>,
     join: Option<Join>,
 }
 
@@ -50,9 +52,13 @@ impl<'a> Reading<'a> {
             labels: options.labels.iter().map(|label| resolve(view, options, label)).collect::<Result<_>>()?,
         };
         let logs = RawLogs::open(view)?;
-        let held = HeldLabels::read(&logs, view.labels())?;
+        let mut held = HeldLabels::read(&logs, view.labels())?;
         if held.is_empty() {
             return Err(no_labels(view.dir()));
+        }
+        let certificate = Certificate::open(view, options)?;
+        if let Some(certificate) = &certificate {
+            held.recalibrate(&certificate.curve);
         }
         let join = match &options.config {
             Some(config) if options.join => Some(Join::open(config.corpus.clone(), &held)?),
@@ -60,7 +66,7 @@ impl<'a> Reading<'a> {
             _ => None,
         };
         let (has_text, doubtful) = (options.text || options.join, options.doubtful);
-        Ok(Self { view, logs, held, has_text, filter, doubtful, join })
+        Ok(Self { view, logs, held, has_text, filter, doubtful, certificate, join })
     }
 
     /// What all rows have in common.
@@ -68,6 +74,8 @@ impl<'a> Reading<'a> {
         Shape {
             labels: self.view.labels().clone(),
             by: self.held.sources().to_vec(),
+            is_audited: self.certificate.is_some(),
+            least: self.certificate.as_ref().and_then(|certificate| certificate.least),
             has_text: self.has_text,
             columns: self.join.as_ref().map(|join| join.columns().to_vec()).unwrap_or_default(),
         }
@@ -83,7 +91,8 @@ impl<'a> Reading<'a> {
         let rows = Rows::new(self.view, &self.logs, &self.held, labels, self.has_text, self.filter, self.join)?;
         let (sender, chunks) = sync_channel(QUEUE);
         let doubtful = self.doubtful;
-        let summary = std::thread::scope(|scope| {
+        let audited = self.certificate.map(|certificate| (certificate.unfilled, certificate.foreign));
+        let mut summary = std::thread::scope(|scope| {
             let reader = std::thread::Builder::new().name("candist-table".to_owned());
             let reader = reader.spawn_scoped(scope, move || read(rows, doubtful, &sender)).map_err(Error::no_thread)?;
             let mut written = Ok(());
@@ -100,6 +109,7 @@ impl<'a> Reading<'a> {
             // What failed first is the cause.
             written.and(read)
         })?;
+        (summary.unfilled, summary.foreign) = audited.unwrap_or_default();
         let out = writer.finish().map_err(target.failed())?;
         Ok((out, summary))
     }

@@ -9,7 +9,11 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::columns::Column;
+use crate::domain::event::OTHERS;
 use crate::domain::label::{LabelId, LabelSet};
+use crate::readers::audited::in_set;
+use crate::readers::probability::Probability;
+use crate::readers::recalibration::Curve;
 
 /// A label as it is held of every text while the logs are read: small, for there are millions.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,27 +28,84 @@ pub(super) struct Held {
     confidence: f32,
     /// The same; not a number where the event has none.
     margin: f32,
+    /// Of the label log, where `confidence` is another by an audit.
+    raw: Probability,
+    others: Others,
+}
+
+/// The next likeliest labels, as small as they are held.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Others {
+    /// Those of probability 0 are none; [`UNKNOWN`] where the label log does not say which there are.
+    places: [(LabelId, Probability); OTHERS],
+}
+
+/// No label, of no probability.
+const UNKNOWN: [(LabelId, Probability); OTHERS] = [(LabelId(u16::MAX), Probability::ZERO); OTHERS];
+
+impl Others {
+    /// `None` where the log does not say.
+    pub(super) fn new(others: Option<Vec<(LabelId, Probability)>>) -> Self {
+        let Some(others) = others else { return Self { places: UNKNOWN } };
+        let mut places = [(LabelId(0), Probability::ZERO); OTHERS];
+        for (place, other) in places.iter_mut().zip(others) {
+            *place = other;
+        }
+        Self { places }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (LabelId, Probability)> {
+        self.places.into_iter().filter(|(_, share)| *share > Probability::ZERO)
+    }
 }
 
 impl Held {
-    pub(super) fn new(label: LabelId, by: u16, is_final: bool, confidence: f64, margin: Option<f64>) -> Self {
+    pub(super) fn new(
+        label: LabelId,
+        by: u16,
+        is_final: bool,
+        confidence: f64,
+        margin: Option<f64>,
+        others: Others,
+    ) -> Self {
         Self {
             label,
             by,
             is_final,
             confidence: confidence as f32,
             margin: margin.map_or(f32::NAN, |margin| margin as f32),
+            raw: Probability::of(confidence),
+            others,
         }
     }
 
-    /// As it stands in the log.
+    /// Moves the confidence along `curve`.
+    pub(super) fn recalibrate(&mut self, curve: &Curve) {
+        self.confidence = curve.at(self.confidence()) as f32;
+    }
+
+    /// As it stands in the log, or recalibrated.
     pub(super) fn confidence(self) -> f64 {
         digits(f64::from(self.confidence))
+    }
+
+    /// As it stands in the log in any case.
+    pub(super) fn raw_confidence(self) -> f64 {
+        self.raw.get()
     }
 
     pub(super) fn margin(self) -> Option<f64> {
         (!self.margin.is_nan()).then(|| digits(f64::from(self.margin)))
     }
+}
+
+/// A label with its probability, as tables have it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub(super) struct OtherLabel<'a> {
+    /// The label.
+    pub(super) label: &'a str,
+    /// Its probability, 0 to 1, with 4 digits.
+    pub(super) confidence: f64,
 }
 
 /// Rounded to the 4 digits of the label log.
@@ -74,6 +135,10 @@ pub(super) struct Shape {
     pub(super) labels: LabelSet,
     /// Where labels come from.
     pub(super) by: Vec<String>,
+    /// Whether confidences are recalibrated, and those of the log have a column.
+    pub(super) is_audited: bool,
+    /// Where there is a column of label sets: the probability from which on a label belongs to them.
+    pub(super) least: Option<Probability>,
     /// Whether there is a column of texts.
     pub(super) has_text: bool,
     /// The corpus' own columns.
@@ -81,8 +146,12 @@ pub(super) struct Shape {
 }
 
 /// The columns that every table has, in their order.
-pub(super) const COLUMNS: [&str; 9] =
-    ["id", "label", "confidence", "margin", "candidates", "candidate_weights", "by", "corrected", "final"];
+pub(super) const COLUMNS: [&str; 10] =
+    ["id", "label", "confidence", "margin", "others", "candidates", "candidate_weights", "by", "corrected", "final"];
+/// The column of confidences as the label log has them, in tables whose confidences are recalibrated.
+pub(super) const RAW: &str = "confidence_raw";
+/// The column of label sets.
+pub(super) const LABEL_SET: &str = "label_set";
 /// The column of texts.
 pub(super) const TEXT: &str = "text";
 
@@ -103,6 +172,8 @@ pub(crate) struct TableRow<'a> {
     /// How far the label's probability is above that of the second likeliest, 0 to 1, with 4 digits; null where the label
     /// log does not say.
     margin: Option<f64>,
+    /// The next likeliest labels, the likeliest first: up to 4, of 0.01 at least; null where the label log does not say.
+    others: Option<Vec<OtherLabel<'a>>>,
     /// What the teachers named, likeliest first.
     candidates: Vec<&'a str>,
     /// What the teachers' answers say of each candidate, in their order, with 4 digits; they sum to 1. The mean over the
@@ -116,6 +187,12 @@ pub(crate) struct TableRow<'a> {
     /// Whether the label is final.
     #[serde(rename = "final")]
     is_final: bool,
+    /// The confidence that the label log has, in tables whose `confidence` is recalibrated by an audit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence_raw: Option<Option<f64>>,
+    /// The label and the others that may be right instead, in tables that have such sets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label_set: Option<Vec<&'a str>>,
     /// The text, in tables that have it.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<Option<&'a str>>,
@@ -133,18 +210,54 @@ impl<'a> TableRow<'a> {
             label: row.label.map(|held| shape.labels.name(held.label)),
             confidence: row.label.map(Held::confidence),
             margin: row.label.and_then(Held::margin),
+            others: row.others(shape),
             candidates: row.candidates.iter().map(|&(label, _)| shape.labels.name(label)).collect(),
             candidate_weights: row.candidates.iter().map(|&(_, weight)| weight).collect(),
             by,
             corrected: by.is_some_and(is_corrected),
             is_final: row.is_final(),
+            confidence_raw: shape.is_audited.then(|| row.label.map(Held::raw_confidence)),
+            label_set: row.label_set(shape),
             text: shape.has_text.then_some(row.text.as_deref()),
             fields: Fields { columns: &shape.columns, values: &row.fields },
         }
     }
 }
 
+impl Shape {
+    /// The names of all columns but the corpus' own, in their order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        let more = [(RAW, self.is_audited), (LABEL_SET, self.least.is_some()), (TEXT, self.has_text)];
+        COLUMNS.into_iter().chain(more.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)))
+    }
+}
+
+/// Whether a table may have a column of this name without the corpus.
+pub(super) fn is_own(name: &str) -> bool {
+    COLUMNS.contains(&name) || [RAW, LABEL_SET, TEXT].contains(&name)
+}
+
 impl Row {
+    /// The next likeliest labels; `None` where nothing says which they are.
+    pub(super) fn others<'a>(&self, shape: &'a Shape) -> Option<Vec<OtherLabel<'a>>> {
+        let others = self.label.filter(|held| held.others.places != UNKNOWN)?.others;
+        let name = |(label, share): (LabelId, Probability)| OtherLabel {
+            label: shape.labels.name(label),
+            confidence: share.get(),
+        };
+        Some(others.iter().map(name).collect())
+    }
+
+    /// The set of labels, with the text's own first; empty for a text without a label, and `None` in a table without sets.
+    pub(super) fn label_set<'a>(&self, shape: &'a Shape) -> Option<Vec<&'a str>> {
+        let least = shape.least?;
+        let set = self.label.iter().flat_map(|held| {
+            let others = held.others.iter().filter(move |(_, share)| in_set(*share, least));
+            std::iter::once(held.label).chain(others.map(|(label, _)| label))
+        });
+        Some(set.map(|label| shape.labels.name(label)).collect())
+    }
+
     pub(super) fn by<'a>(&self, shape: &'a Shape) -> Option<&'a str> {
         self.label.and_then(|held| shape.by.get(usize::from(held.by))).map(String::as_str)
     }

@@ -70,6 +70,7 @@ fn three() -> tempfile::TempDir {
     ];
     let mut last = label(2, "one", "c", 0.75, true);
     last["margin"] = json!(0.5);
+    last["others"] = json!([{"label": "a", "confidence": 0.25}]);
     run(&inputs, &[label(0, "one", "a", 0.5, false), label(1, "three", "b", 0.9, false), last])
 }
 
@@ -80,20 +81,22 @@ fn a_row_has_the_label_and_the_answers_that_hold() {
     assert_eq!(
         rows[0],
         json!({
-            "id": "one", "label": "c", "confidence": 0.75, "margin": 0.5, "candidates": ["c", "a"],
+            "id": "one", "label": "c", "confidence": 0.75, "margin": 0.5, "others": [{"label": "a", "confidence": 0.25}],
+            "candidates": ["c", "a"],
             "candidate_weights": [0.75, 0.25], "by": "posterior", "corrected": false, "final": true, "text": "text of one",
         })
     );
     assert_eq!(
         rows[1],
         json!({
-            "id": "two", "label": null, "confidence": null, "margin": null, "candidates": [], "candidate_weights": [],
+            "id": "two", "label": null, "confidence": null, "margin": null, "others": null,
+            "candidates": [], "candidate_weights": [],
             "by": null, "corrected": false, "final": false, "text": "text of two",
         })
     );
     assert_eq!(column(&rows, "id"), ["one", "two", "three"]);
-    assert_eq!(rows[2]["margin"], Value::Null);
-    assert_eq!(summary, TableSummary { rows: 3, without_label: 1, not_in_corpus: 0, not_in_run: 0 });
+    assert_eq!((&rows[2]["margin"], &rows[2]["others"]), (&Value::Null, &Value::Null));
+    assert_eq!(summary, TableSummary { rows: 3, without_label: 1, ..TableSummary::default() });
 }
 
 #[test]
@@ -213,6 +216,7 @@ fn a_damaged_line_or_a_missing_log_gives_no_table() {
 #[test]
 fn parquet_has_the_types_of_its_columns() {
     use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use arrow_array::Array;
     use arrow_array::cast::AsArray;
     use arrow_array::types::{Float64Type, Int64Type};
 
@@ -231,9 +235,9 @@ fn parquet_has_the_types_of_its_columns() {
     let types: Vec<String> =
         batch.schema().fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
     assert_eq!(types[..4], ["id Utf8", "label Utf8", "confidence Float64", "margin Float64"]);
-    assert!(types[4].starts_with("candidates List(") && types[5].starts_with("candidate_weights List("), "{types:?}");
+    assert!(types[4].starts_with("others List(") && types[5].starts_with("candidates List("), "{types:?}");
     assert_eq!(
-        types[6..],
+        types[7..],
         [
             "by Utf8",
             "corrected Boolean",
@@ -252,4 +256,9 @@ fn parquet_has_the_types_of_its_columns() {
     let weights = batch["candidate_weights"].as_list::<i32>().value(0);
     assert_eq!(weights.as_primitive::<Float64Type>().values(), &[0.75, 0.25]);
     assert_eq!(batch["candidates"].as_list::<i32>().value(1).len(), 0);
+    let others = batch["others"].as_list::<i32>();
+    assert_eq!((others.value(0).len(), others.is_null(1), others.is_null(2)), (1, true, true));
+    let other = others.value(0);
+    assert_eq!(other.as_struct()["label"].as_string::<i32>().value(0), "a");
+    assert_eq!(other.as_struct()["confidence"].as_primitive::<Float64Type>().value(0), 0.25);
 }
