@@ -57,6 +57,7 @@ fn main() {
         model: model.clone().into(),
         vectors: None,
         train_layers: u32::try_from(layers).unwrap(),
+        layer_decay: 1.0,
         max_length: 128,
         warmup_steps: 1,
         precision: if variable("CANDIST_PRECISION", "fp32") == "bf16" { Precision::Bf16 } else { Precision::Fp32 },

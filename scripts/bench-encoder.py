@@ -27,6 +27,10 @@ if length:
     ids = [(row + [1000] * length)[:length] for row in ids]
 model = AutoModelForSequenceClassification.from_pretrained(model_folder, num_labels=77).to(device)
 model.base_model.embeddings.requires_grad_(False)
+# DeBERTa's table of distances belongs to the embeddings.
+for name, parameter in model.named_parameters():
+    if "rel_embeddings" in name or name.endswith("encoder.LayerNorm.weight") or name.endswith("encoder.LayerNorm.bias"):
+        parameter.requires_grad_(False)
 optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-5, weight_decay=0.01)
 target = torch.zeros(32, 77, device=device)
 target[:, 0] = 1

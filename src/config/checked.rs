@@ -90,6 +90,10 @@ pub struct EncoderConfig {
     pub vectors: Option<PathBuf>,
     /// Top layers that are trained beside the head.
     pub train_layers: u32,
+    /// The step size of a trained layer, as a multiple of that of the layer above it. Left out where it is 1, and there
+    /// it is 1 where nothing depends on it, so that directories from before there was a choice go on.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub layer_decay: f64,
     /// Tokens of a text that are read, at most; what follows them is cut off.
     pub max_length: u32,
     /// Steps in which the step size grows to its full size.
@@ -98,6 +102,14 @@ pub struct EncoderConfig {
     pub precision: Precision,
     /// Where it computes.
     pub device: DeviceChoice,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(number: &f64) -> bool {
+    *number == 1.0
 }
 
 /// How numbers are kept.
@@ -356,12 +368,16 @@ fn encoder(raw: &RawStudent, base: &Path, problems: &mut Problems) -> Option<Enc
         return None;
     };
     let precision = set::PRECISION.of("student.precision", raw.precision.as_deref(), problems);
+    let train_layers = set::TRAIN_LAYERS.of("student.train_layers", raw.train_layers, problems);
+    let layer_decay = set::LAYER_DECAY.of("student.layer_decay", raw.layer_decay, problems);
     let device = raw.device.as_deref().unwrap_or(set::DEVICE).parse();
     let device = device.map_err(|message: String| problems.push(Problem::at("student.device", message))).ok();
     Some(EncoderConfig {
         model: absolute(base.join(model)),
         vectors: raw.vectors.as_ref().map(|folder| absolute(base.join(folder))),
-        train_layers: set::TRAIN_LAYERS.of("student.train_layers", raw.train_layers, problems),
+        train_layers,
+        // The top layer has the whole step size.
+        layer_decay: if train_layers > 1 { layer_decay } else { 1.0 },
         max_length: set::MAX_LENGTH.of("student.max_length", raw.max_length, problems),
         warmup_steps: raw.warmup_steps.unwrap_or(set::WARMUP_STEPS),
         precision: precision?,

@@ -141,7 +141,7 @@ pub(crate) struct RawCandidates {
 #[schemars(extend("additionalProperties" = false))]
 pub(crate) struct RawStudent {
     /// "ngram": hashed word and character n-grams with a linear head. "encoder": a pretrained BERT, RoBERTa,
-    /// DistilBERT or MiniLM from a Hugging Face folder.
+    /// DistilBERT, MiniLM, ModernBERT or DeBERTa-v3 from a Hugging Face folder.
     #[schemars(extend("enum" = set::KIND.names(), "default" = set::KIND.default))]
     pub kind: Option<String>,
     /// encoder: the folder, with config.json, model.safetensors and tokenizer.json; relative to the configuration.
@@ -154,6 +154,10 @@ pub(crate) struct RawStudent {
     /// encoder: top layers that are trained beside the head. More layers learn more and take much longer.
     #[schemars(range(min = set::TRAIN_LAYERS.min, max = set::TRAIN_LAYERS.max), extend("default" = set::TRAIN_LAYERS.default), example = 2)]
     pub train_layers: Option<u32>,
+    /// encoder: the step size of a trained layer, as a multiple of that of the layer above it. Lower layers know more of
+    /// language and less of the task.
+    #[schemars(range(min = set::LAYER_DECAY.min, max = set::LAYER_DECAY.max), extend("default" = set::LAYER_DECAY.default))]
+    pub layer_decay: Option<f64>,
     /// encoder: tokens of a text that are read, at most.
     #[schemars(range(min = set::MAX_LENGTH.min, max = set::MAX_LENGTH.max), extend("default" = set::MAX_LENGTH.default))]
     pub max_length: Option<u32>,
@@ -188,11 +192,12 @@ pub(crate) struct RawStudent {
 
 impl RawStudent {
     /// The keys of the encoder alone, and whether they are set.
-    pub(super) fn encoder_keys(&self) -> [(&'static str, bool); 7] {
+    pub(super) fn encoder_keys(&self) -> [(&'static str, bool); 8] {
         [
             ("model", self.model.is_some()),
             ("vectors", self.vectors.is_some()),
             ("train_layers", self.train_layers.is_some()),
+            ("layer_decay", self.layer_decay.is_some()),
             ("max_length", self.max_length.is_some()),
             ("warmup_steps", self.warmup_steps.is_some()),
             ("precision", self.precision.is_some()),

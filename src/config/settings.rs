@@ -111,6 +111,7 @@ pub(super) enum Kind {
 pub(super) const KIND: Choices<Kind> =
     Choices { default: "ngram", all: &[("ngram", Kind::Ngram), ("encoder", Kind::Encoder)] };
 pub(super) const TRAIN_LAYERS: Bounds<u32> = bounds(0, 0, 256);
+pub(super) const LAYER_DECAY: Bounds<f64> = bounds(1.0, 0.01, 1.0);
 pub(super) const MAX_LENGTH: Bounds<u32> = bounds(128, 4, 8192);
 pub(super) const WARMUP_STEPS: u32 = 50;
 pub(super) const PRECISION: Choices<Precision> =

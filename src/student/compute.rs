@@ -148,6 +148,7 @@ mod tests {
             model: concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/encoders/bert").into(),
             vectors: None,
             train_layers: 1,
+            layer_decay: 1.0,
             max_length: 64,
             warmup_steps: 1,
             precision: crate::config::Precision::Fp32,

@@ -259,7 +259,8 @@ print(json.dumps({'logits': rows, 'labels': [model.config.id2label[i] for i in r
 
 #[test]
 fn python_reads_an_exported_encoder() {
-    let tiny = [("bert", 1), ("roberta", 0), ("distilbert", 1)];
+    let tiny =
+        [("bert", 1), ("roberta", 0), ("distilbert", 1), ("deberta", 1), ("modernbert", 1), ("modernbert-mean", 0)];
     let mut students: Vec<String> = tiny.iter().map(|(family, layers)| encoder(family, *layers)).collect();
     // A real one, where there is one.
     students.extend(std::env::var("CANDIST_ENCODER").ok().map(|folder| encoder_in(folder.as_ref(), 0)));

@@ -274,6 +274,7 @@ const REST: &str = "\
 # model = \"models/MiniLM\"          # encoder: its Hugging Face folder
 # vectors = \"vectors\"              # encoder: where vectors of texts are kept; default: in the run directory
 # train_layers = 0                 # encoder: top layers that are trained too
+# layer_decay = 1.0                # encoder: step size of a trained layer, as a multiple of that of the layer above it
 # max_length = 128                 # encoder: tokens of a text that are read
 # warmup_steps = 50                # encoder: steps in which the step size grows
 # precision = \"fp32\"               # encoder: or \"bf16\"

@@ -72,6 +72,7 @@ fn every_default_can_be_uncommented() {
         ("model", "is for student.kind"),
         ("vectors", "is for student.kind"),
         ("train_layers", "is for student.kind"),
+        ("layer_decay", "is for student.kind"),
         ("max_length", "is for student.kind"),
         ("warmup_steps", "is for student.kind"),
         ("precision", "is for student.kind"),

@@ -1,28 +1,20 @@
-//! What a Hugging Face `config.json` says of a BERT-like encoder, and what its tensors are called.
+//! What a Hugging Face `config.json` says of an encoder. What its tensors are called says its `family`.
 //!
-//! MiniLM and most sentence encoders are of type `bert`.
-//!
-//! Names and sizes are those of Hugging Face's modelling code, so that a folder from there works as it is, and one
-//! that is written here works there. Whatever would make the weights mean something else (relative positions, another
-//! activation) is refused.
+//! MiniLM and most sentence encoders are of type `bert`. Whatever would make the weights mean something else (another
+//! kind of position, an activation that is not known) is refused.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tch::Tensor;
 
+use super::family::{Body, Family};
+use super::{modern, relative};
 use crate::error::Result;
 pub(super) use crate::student::folder::wrong;
 
-/// Families that differ in names, positions and head. RoBERTa's has `xlm-roberta` and `camembert` too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Family {
-    Bert,
-    Roberta,
-    DistilBert,
-}
-
-/// The function between the two linear maps of a layer.
+/// The function between two linear maps, of a layer or of a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Activation {
     /// x Phi(x), with the error function.
@@ -30,14 +22,49 @@ pub(super) enum Activation {
     /// Its approximation with tanh.
     GeluTanh,
     Relu,
+    Tanh,
+}
+
+impl Activation {
+    /// By the name that `config.json` has for it under `key`.
+    fn read(config: &Map<String, Value>, key: &str, usual: Self) -> std::result::Result<Self, String> {
+        match config.get(key).map_or(Some(usual.name()), Value::as_str) {
+            Some("gelu") => Ok(Self::Gelu),
+            Some("gelu_new" | "gelu_pytorch_tanh") => Ok(Self::GeluTanh),
+            Some("relu") => Ok(Self::Relu),
+            Some("tanh") => Ok(Self::Tanh),
+            other => {
+                Err(format!("{key}: the activation {:?} is none of gelu, gelu_new, relu, tanh", other.unwrap_or("")))
+            }
+        }
+    }
+
+    /// As `config.json` has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_new",
+            Self::Relu => "relu",
+            Self::Tanh => "tanh",
+        }
+    }
+
+    pub(super) fn of(self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Gelu => x.gelu("none"),
+            Self::GeluTanh => x.gelu("tanh"),
+            Self::Relu => x.relu(),
+            Self::Tanh => x.tanh(),
+        }
+    }
 }
 
 /// What becomes the text's vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pooling {
-    /// The first token, as the family's classification head has it.
+    /// The first token, as most families' classification heads have it.
     First,
-    /// The mean over tokens, as the folder of a sentence encoder says.
+    /// The mean over tokens, as the folder of a sentence encoder or a `ModernBERT` says.
     Mean,
 }
 
@@ -45,7 +72,7 @@ pub(super) enum Pooling {
 /// against them one by one, so one that is wrong (but for `heads` and `pad`) is found before it is used.
 #[derive(Debug, Clone)]
 pub(super) struct Architecture {
-    pub(super) family: Family,
+    pub(super) family: &'static Family,
     /// Values of a token's vector; a multiple of `heads`.
     pub(super) hidden: i64,
     /// In the folder, trained ones and others.
@@ -53,21 +80,36 @@ pub(super) struct Architecture {
     pub(super) heads: i64,
     /// Values between the two maps of a layer's feed-forward part.
     pub(super) intermediate: i64,
-    /// Rows of the table of positions, of which RoBERTa's first ones stand for no token.
+    /// Rows of the table of positions, of which `RoBERTa`'s first ones stand for no token; tokens of a text where there is
+    /// no such table.
     pub(super) positions: i64,
     /// Added to the variance in a normalisation.
     pub(super) epsilon: f64,
-    /// Share of values that are dropped in training, 0 to 0.9; used for attention too.
+    /// Share of values that are dropped in training, 0 to 0.9; used for attention too, but for `ModernBERT`, where it is
+    /// the head's.
     pub(super) dropout: f64,
     pub(super) activation: Activation,
-    /// The padding's token number; counts only for RoBERTa's positions, for nothing is padded here.
+    /// Behind the first map of the head.
+    pub(super) head_activation: Activation,
+    /// The padding's token number; counts only for `RoBERTa`'s positions, for nothing is padded here.
     pub(super) pad: i64,
     pub(super) pooling: Pooling,
+    pub(super) variant: Variant,
     /// `config.json` as it is: what is written back on export.
     pub(super) config: Map<String, Value>,
 }
 
-/// DistilBERT has names of its own; a field that is missing has Hugging Face's default.
+/// How layers compute.
+#[derive(Debug, Clone)]
+pub(super) enum Variant {
+    /// The sum of each part's result and its input is normalised. With what the family calls the parts of a layer, in
+    /// the order of [`super::post_norm::Part::ALL`], and what attention knows of distances.
+    PostNorm([&'static str; 8], Option<relative::Settings>),
+    /// The input of each part is normalised.
+    Modern(modern::Settings),
+}
+
+/// `DistilBERT` and `ModernBERT` have names of their own; a field that is missing has Hugging Face's default.
 #[derive(Deserialize)]
 struct Fields {
     model_type: String,
@@ -80,28 +122,27 @@ struct Fields {
     #[serde(alias = "hidden_dim")]
     intermediate_size: i64,
     max_position_embeddings: i64,
-    #[serde(default = "default_epsilon")]
-    layer_norm_eps: f64,
-    #[serde(default = "default_dropout", alias = "dropout")]
-    hidden_dropout_prob: f64,
-    #[serde(default = "default_activation", alias = "activation")]
-    hidden_act: String,
-    #[serde(default)]
-    pad_token_id: i64,
-    #[serde(default)]
+    layer_norm_eps: Option<f64>,
+    /// `ModernBERT`'s, beside which the other may stand.
+    norm_eps: Option<f64>,
+    #[serde(alias = "dropout")]
+    hidden_dropout_prob: Option<f64>,
+    pad_token_id: Option<i64>,
     position_embedding_type: Option<String>,
 }
 
-fn default_epsilon() -> f64 {
-    1e-12
-}
-
-fn default_dropout() -> f64 {
-    0.1
-}
-
-fn default_activation() -> String {
-    "gelu".to_owned()
+impl Fields {
+    /// Products of these must not overflow, nor ask for more memory than there is reason to.
+    fn are_sizes(&self, family: &Family) -> bool {
+        let sizes = [self.hidden_size, self.num_attention_heads, self.intermediate_size];
+        sizes.iter().all(|size| (1..=1 << 16).contains(size))
+            && self.hidden_size % self.num_attention_heads == 0
+            && (1..=1 << 20).contains(&self.max_position_embeddings)
+            && (1..=256).contains(&self.num_hidden_layers)
+            // A text needs a position for its first and its last mark; RoBERTa's begin behind the padding's.
+            && (!family.counts_from_padding
+                || (0..=self.max_position_embeddings - 3).contains(&self.pad_token_id.unwrap_or(0)))
+    }
 }
 
 /// `file` in `folder`, read. Gives its path too, for messages.
@@ -122,58 +163,65 @@ impl Architecture {
         let config: Map<String, Value> = serde_json::from_slice(&bytes).map_err(|error| wrong(&path, error))?;
         let fields: Fields =
             serde_json::from_value(Value::Object(config.clone())).map_err(|error| wrong(&path, error))?;
-        // By what the file says it is; names of classes in it do not matter.
-        let family = match fields.model_type.as_str() {
-            "bert" => Family::Bert,
-            "roberta" | "xlm-roberta" | "camembert" => Family::Roberta,
-            "distilbert" => Family::DistilBert,
-            other => {
-                let message =
-                    format!("model_type {other:?} is none of bert, roberta, xlm-roberta, camembert, distilbert");
-                return Err(wrong(&path, message));
+        let refused = |message: String| wrong(&path, message);
+        let family = Family::of(&fields.model_type)
+            .ok_or_else(|| refused(format!("model_type {:?} is none of {}", fields.model_type, Family::known())))?;
+        if fields.position_embedding_type.as_ref().is_some_and(|kind| kind != "absolute") {
+            return Err(refused("only absolute position embeddings are known".to_owned()));
+        }
+        // Before anything is computed with them.
+        if !fields.are_sizes(family) {
+            return Err(refused("its sizes are no encoder's".to_owned()));
+        }
+        let activation = |key: &str, usual: Activation| {
+            Activation::read(&config, key, usual).map_err(|message| wrong(&path, message))
+        };
+        let usual = family.head.activation;
+        let head_activation = family.head.activation_key.map_or(Ok(usual), |key| activation(key, usual))?;
+        let activation = activation(family.activation_key, Activation::Gelu)?;
+        let mut dropout = fields.hidden_dropout_prob.unwrap_or(family.dropout);
+        let variant = match family.body {
+            Body::PostNorm(names) => Variant::PostNorm(names, None),
+            Body::Relative(names) => {
+                Variant::PostNorm(names, Some(relative::Settings::read(&config).map_err(refused)?))
+            }
+            Body::PreNorm => {
+                let settings = modern::Settings::read(&config, fields.num_hidden_layers).map_err(refused)?;
+                dropout = settings.head_dropout;
+                Variant::Modern(settings)
             }
         };
-        let activation = match fields.hidden_act.as_str() {
-            "gelu" => Activation::Gelu,
-            "gelu_new" | "gelu_pytorch_tanh" => Activation::GeluTanh,
-            "relu" => Activation::Relu,
-            other => return Err(wrong(&path, format!("the activation {other:?} is none of gelu, gelu_new, relu"))),
-        };
-        if fields.position_embedding_type.is_some_and(|kind| kind != "absolute") {
-            return Err(wrong(&path, "only absolute position embeddings are known"));
-        }
-        // Before anything is computed with them: products of these must not overflow, nor ask for more memory than
-        // there is reason to.
-        let sizes = [fields.hidden_size, fields.num_attention_heads, fields.intermediate_size];
-        if sizes.iter().any(|size| !(1..=1 << 16).contains(size))
-            || fields.hidden_size % fields.num_attention_heads != 0
-            || !(1..=1 << 20).contains(&fields.max_position_embeddings)
-            || !(1..=256).contains(&fields.num_hidden_layers)
-            // A text needs a position for its first and its last mark; RoBERTa's begin behind the padding's.
-            || (family == Family::Roberta
-                && !(0..=fields.max_position_embeddings - 3).contains(&fields.pad_token_id))
-        {
-            return Err(wrong(&path, "its sizes are no encoder's"));
-        }
-        Ok(Self {
+        let mut new = Self {
             family,
             hidden: fields.hidden_size,
             layers: fields.num_hidden_layers,
             heads: fields.num_attention_heads,
             intermediate: fields.intermediate_size,
             positions: fields.max_position_embeddings,
-            epsilon: fields.layer_norm_eps,
-            dropout: fields.hidden_dropout_prob.clamp(0.0, 0.9),
+            epsilon: fields.norm_eps.or(fields.layer_norm_eps).unwrap_or(family.epsilon),
+            dropout: dropout.clamp(0.0, 0.9),
             activation,
-            pad: fields.pad_token_id,
-            pooling: pooling(folder),
+            head_activation,
+            pad: fields.pad_token_id.unwrap_or(0),
+            pooling: Pooling::First,
+            variant,
             config,
-        })
+        };
+        new.pooling = pooling(folder).unwrap_or_else(|| new.classifier_pooling());
+        Ok(new)
     }
 
-    /// The first position's number: RoBERTa counts from behind the padding's.
+    /// How a classifier of this folder pools, whatever else stands in it.
+    pub(super) fn classifier_pooling(&self) -> Pooling {
+        match self.config.get(CLASSIFIER_POOLING).and_then(Value::as_str) {
+            Some("mean") if self.family.pools() => Pooling::Mean,
+            _ => Pooling::First,
+        }
+    }
+
+    /// The first position's number: `RoBERTa` counts from behind the padding's.
     pub(super) fn first_position(&self) -> i64 {
-        if self.family == Family::Roberta { self.pad + 1 } else { 0 }
+        if self.family.counts_from_padding { self.pad + 1 } else { 0 }
     }
 
     /// Tokens of a text that have a position, those included that stand around it; 0 where the numbers leave none.
@@ -183,101 +231,25 @@ impl Architecture {
 
     /// What precedes all names but the head's in a classifier of this family.
     pub(super) fn prefix(&self) -> &'static str {
-        match self.family {
-            Family::Bert => "bert.",
-            Family::Roberta => "roberta.",
-            Family::DistilBert => "distilbert.",
-        }
+        self.family.prefix
     }
 
-    /// The name of a part of layer `number`.
-    pub(super) fn in_layer(&self, number: usize, part: LayerPart) -> String {
-        let (layers, name) = match self.family {
-            Family::DistilBert => ("transformer.layer", part.distilbert()),
-            Family::Bert | Family::Roberta => ("encoder.layer", part.bert()),
-        };
-        format!("{layers}.{number}.{name}")
-    }
-
-    /// The names of the head's linear maps: to the pooled vector, and to the labels.
-    pub(super) fn head(&self) -> (&'static str, &'static str) {
-        match self.family {
-            Family::Bert => ("bert.pooler.dense", "classifier"),
-            Family::Roberta => ("classifier.dense", "classifier.out_proj"),
-            Family::DistilBert => ("pre_classifier", "classifier"),
-        }
+    /// The name of a part of layer `number`, without the prefix.
+    pub(super) fn in_layer(&self, number: usize, part: &str) -> String {
+        format!("{}.{number}.{part}", self.family.layers)
     }
 }
 
-/// Sentence encoders say in a file of their own how they pool. Without it, or where it says something else than the
-/// mean, the first token is taken.
-fn pooling(folder: &Path) -> Pooling {
-    let said = crate::base::regular::read_regular(&folder.join("1_Pooling/config.json")).ok();
-    let config: Option<Value> = said.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+/// The key of `config.json` that says how a `ModernBERT` pools.
+pub(super) const CLASSIFIER_POOLING: &str = "classifier_pooling";
+
+/// Sentence encoders say in a file of their own how they pool; what says something else than the mean, or nothing that
+/// can be read, stands for the first token.
+fn pooling(folder: &Path) -> Option<Pooling> {
+    let bytes = crate::base::regular::read_regular(&folder.join("1_Pooling/config.json")).ok()?;
+    let config: Option<Value> = serde_json::from_slice(&bytes).ok();
     match config.and_then(|config| config.get("pooling_mode_mean_tokens").and_then(Value::as_bool)) {
-        Some(true) => Pooling::Mean,
-        _ => Pooling::First,
-    }
-}
-
-/// The parts of a layer, each with weight and bias, in the order in which [`super::layers::Layer`] keeps them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LayerPart {
-    Query,
-    Key,
-    Value,
-    Output,
-    AttentionNorm,
-    Up,
-    Down,
-    OutputNorm,
-}
-
-impl LayerPart {
-    pub(super) const ALL: [Self; 8] = [
-        Self::Query,
-        Self::Key,
-        Self::Value,
-        Self::Output,
-        Self::AttentionNorm,
-        Self::Up,
-        Self::Down,
-        Self::OutputNorm,
-    ];
-
-    fn bert(self) -> &'static str {
-        match self {
-            Self::Query => "attention.self.query",
-            Self::Key => "attention.self.key",
-            Self::Value => "attention.self.value",
-            Self::Output => "attention.output.dense",
-            Self::AttentionNorm => "attention.output.LayerNorm",
-            Self::Up => "intermediate.dense",
-            Self::Down => "output.dense",
-            Self::OutputNorm => "output.LayerNorm",
-        }
-    }
-
-    fn distilbert(self) -> &'static str {
-        match self {
-            Self::Query => "attention.q_lin",
-            Self::Key => "attention.k_lin",
-            Self::Value => "attention.v_lin",
-            Self::Output => "attention.out_lin",
-            Self::AttentionNorm => "sa_layer_norm",
-            Self::Up => "ffn.lin1",
-            Self::Down => "ffn.lin2",
-            Self::OutputNorm => "output_layer_norm",
-        }
-    }
-
-    /// The shape of its weight, given hidden and intermediate size: outputs x inputs. The bias has the first of them.
-    pub(super) fn shape(self, hidden: i64, intermediate: i64) -> Vec<i64> {
-        match self {
-            Self::AttentionNorm | Self::OutputNorm => vec![hidden],
-            Self::Up => vec![intermediate, hidden],
-            Self::Down => vec![hidden, intermediate],
-            Self::Query | Self::Key | Self::Value | Self::Output => vec![hidden, hidden],
-        }
+        Some(true) => Some(Pooling::Mean),
+        _ => Some(Pooling::First),
     }
 }

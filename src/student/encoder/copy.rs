@@ -6,7 +6,8 @@
 use tch::{Device, Kind, Tensor};
 
 use super::adamw::{Parameter, clip, descend};
-use super::layers::{Head, Layer, Reads, forward};
+use super::head::Head;
+use super::layers::{Layer, Reads, forward};
 use super::noise::Noise;
 use super::packed::Packed;
 use crate::error::Result;
@@ -48,6 +49,9 @@ pub(super) struct Copy {
     pub(super) layers: Vec<Layer>,
     /// Layers that are trained, from the lowest on.
     trained: usize,
+    /// The step size of a trained layer, as a multiple of that of the layer above it (Howard and Ruder 2018, arXiv
+    /// 1801.06146).
+    layer_decay: f64,
     pub(super) head: Head,
     /// What is trained, layers before head, in a fixed order, by which a checkpoint names them. Empty in the origin,
     /// which is never trained.
@@ -58,8 +62,8 @@ pub(super) struct Copy {
 
 impl Copy {
     /// The origin of copies: what [`Copy::trainable`] begins with.
-    pub(super) fn new(layers: Vec<Layer>, trained: usize, head: Head) -> Self {
-        Self { layers, trained, head, parameters: Vec::new(), steps: 0 }
+    pub(super) fn new(layers: Vec<Layer>, trained: usize, layer_decay: f64, head: Head) -> Self {
+        Self { layers, trained, layer_decay, head, parameters: Vec::new(), steps: 0 }
     }
 
     /// A copy of its own that can be trained, with a new optimizer. What is not trained is shared, not copied.
@@ -73,14 +77,21 @@ impl Copy {
             )
             .collect();
         let head = self.head.trainable();
+        let above = |number: usize| {
+            layers.iter().take(self.trained).skip(number + 1).filter(|layer| layer.is_counted()).count()
+        };
+        let rate = |number: usize| self.layer_decay.powi(i32::try_from(above(number)).unwrap_or(i32::MAX));
         let parameters = layers
             .iter()
             .take(self.trained)
-            .flat_map(Layer::tensors)
-            .map(|tensor| Parameter::new(tensor, 1.0))
+            .enumerate()
+            .flat_map(|(number, layer)| {
+                let rate = rate(number);
+                layer.tensors().map(move |tensor| Parameter::new(tensor, rate))
+            })
             .chain(head.tensors().map(|tensor| Parameter::new(tensor, HEAD_RATE)))
             .collect();
-        Self { layers, trained: self.trained, head, parameters, steps: 0 }
+        Self { layers, head, parameters, steps: 0, ..*self }
     }
 
     /// The mean of the weights of `copies`, which began with `origin`: one model that costs as much as one (Wortsman

@@ -10,9 +10,11 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use tch::{Device, Tensor};
 
-use super::architecture::{Architecture, wrong};
+use super::architecture::{Architecture, CLASSIFIER_POOLING, Pooling, wrong};
 use super::copy::Copy;
-use super::layers::{Embeddings, Head, Layer, Reads};
+use super::embeddings::Embeddings;
+use super::head::Head;
+use super::layers::{self, Reads};
 use super::noise::Noise;
 use super::tokens::Tokens;
 use super::trunk::{Trunk, together};
@@ -25,7 +27,7 @@ use crate::student::{Encoded, Rows};
 const OURS: &str = "candist";
 /// Files that belong to a tokenizer, where a folder has them. Here only the first is read; Python reads the others
 /// too.
-const TOKENIZER_FILES: [&str; 7] = [
+const TOKENIZER_FILES: [&str; 9] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -33,6 +35,8 @@ const TOKENIZER_FILES: [&str; 7] = [
     "vocab.json",
     "merges.txt",
     "sentencepiece.bpe.model",
+    "spm.model",
+    "added_tokens.json",
 ];
 /// Tokens of a text, where the folder does not say: what BERT was made for.
 const LONGEST: usize = 512;
@@ -51,7 +55,7 @@ pub(super) fn write(encoder: &Encoder, copy: &Copy, folder: &Path, labels: &[Str
     let mut count = 0;
     for layer in layers {
         layer.name(architecture, count, &mut named);
-        count += 1;
+        count += usize::from(layer.is_counted());
     }
     copy.head.name(architecture, &mut named);
     let model = folder.join("model.safetensors");
@@ -65,7 +69,7 @@ pub(super) fn write(encoder: &Encoder, copy: &Copy, folder: &Path, labels: &[Str
     // Python's loader refuses a safetensors file that does not say which framework's layout it has.
     saved.write(&model, [("format".to_owned(), "pt".to_owned())].into())?;
 
-    let config = config(encoder, count, labels, temperature);
+    let config = config(encoder, copy, count, labels, temperature);
     let path = folder.join("config.json");
     let text = serde_json::to_string_pretty(&config).unwrap_or_default();
     std::fs::write(&path, text + "\n").map_err(Error::run_file("write", &path))?;
@@ -81,28 +85,29 @@ pub(super) fn write(encoder: &Encoder, copy: &Copy, folder: &Path, labels: &[Str
 
 /// The model's own `config.json` with the classifier's class, layers and labels, and without the path it was loaded
 /// from.
-fn config(encoder: &Encoder, layers: usize, labels: &[String], temperature: f64) -> Map<String, Value> {
-    let mut config = encoder.architecture.config.clone();
-    let (class, layers_key) = match encoder.architecture.family {
-        super::architecture::Family::Bert => ("BertForSequenceClassification", "num_hidden_layers"),
-        super::architecture::Family::Roberta => ("RobertaForSequenceClassification", "num_hidden_layers"),
-        super::architecture::Family::DistilBert => ("DistilBertForSequenceClassification", "n_layers"),
-    };
-    // Two types of model share RoBERTa's tensors and have class names of their own.
-    let class = match config.get("model_type").and_then(Value::as_str) {
-        Some("xlm-roberta") => "XLMRobertaForSequenceClassification",
-        Some("camembert") => "CamembertForSequenceClassification",
-        _ => class,
-    };
+fn config(encoder: &Encoder, copy: &Copy, layers: usize, labels: &[String], temperature: f64) -> Map<String, Value> {
+    let architecture = &encoder.architecture;
+    let mut config = architecture.config.clone();
+    let family = architecture.family;
     let by_number: Map<String, Value> =
         labels.iter().enumerate().map(|(id, name)| (id.to_string(), json!(name))).collect();
     let by_name: Map<String, Value> = labels.iter().enumerate().map(|(id, name)| (name.clone(), json!(id))).collect();
-    config.insert("architectures".to_owned(), json!([class]));
-    config.insert(layers_key.to_owned(), json!(layers));
+    config.insert("architectures".to_owned(), json!([family.class]));
+    config.insert(family.layers_key.to_owned(), json!(layers));
+    if let Some(key) = family.head.activation_key {
+        config.insert(key.to_owned(), json!(copy.head.activation.name()));
+    }
+    if family.pools() {
+        let pooling = if architecture.pooling == Pooling::Mean { "mean" } else { "cls" };
+        config.insert(CLASSIFIER_POOLING.to_owned(), json!(pooling));
+    }
     config.insert("id2label".to_owned(), Value::Object(by_number));
     config.insert("label2id".to_owned(), Value::Object(by_name));
     config.insert("problem_type".to_owned(), json!("single_label_classification"));
-    config.insert("torch_dtype".to_owned(), json!("float32"));
+    // Under both of its names: what is written is in f32, whatever the folder was.
+    for key in ["torch_dtype", "dtype"] {
+        config.insert(key.to_owned(), json!("float32"));
+    }
     config.remove("_name_or_path");
     let ours = json!({ "temperature": temperature, "max_length": encoder.encoder.max_length });
     config.insert(OURS.to_owned(), ours);
@@ -137,9 +142,9 @@ impl Exported {
         let tokens = Tokens::read(folder, longest, embeddings.vocabulary())?;
         let there = |tensor: &Tensor| tensor.to_device(device);
         // All layers: here nothing is trained, so no layer needs to be apart.
-        let layers = (0..architecture.layers)
-            .map(|number| Ok(Layer::read(&architecture, &weights, number)?.map(&there)))
-            .collect::<Result<Vec<_>>>()?;
+        let mut layers = layers::read(&architecture, &weights)?;
+        layers.extend(layers::top(&architecture, &weights, architecture.classifier_pooling())?);
+        let layers = layers.iter().map(|layer| layer.map(&there)).collect();
         let head = Head::read(&architecture, &weights, size(labels.len()))?.map(&there);
         let trunk = Trunk { embeddings: embeddings.map(&there), layers, device, vectors: None };
         let exported = Self { tokens, trunk, head, labels, temperature };

@@ -1,17 +1,25 @@
 //! The `encoder` student: a pretrained transformer from a Hugging Face folder, with a classification head.
 //!
 //! The lower layers stay as they are and are shared (the `trunk`, with `vectors`, its results on disk); the head, and
-//! as many top layers as configured, are trained in copies. `architecture` reads `config.json`; `weights` the
-//! tensors; `tokens` splits texts; `layers` computes on `packed` texts; `copy` is what is trained, `adamw` how;
-//! `folder` writes a student for use elsewhere and reads it again.
+//! as many top layers as configured, are trained in copies. `architecture` reads `config.json`, `family` knows the names
+//! of tensors, `weights` reads them; `tokens` splits texts. `embeddings`, `layers` and `head` compute on `packed` texts:
+//! a layer is a `post_norm` one (BERT and its kin; DeBERTa's with `relative` attention) or a `modern` one (ModernBERT).
+//! `copy` is what is trained, `adamw` how; `folder` writes a student for use elsewhere and reads it again.
 
 mod adamw;
 mod architecture;
 mod copy;
+mod embeddings;
+mod family;
 mod folder;
+mod head;
 mod layers;
+mod modern;
 mod noise;
 mod packed;
+mod pair;
+mod post_norm;
+mod relative;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -28,7 +36,9 @@ use tch::{Device, Kind, Tensor};
 
 use self::architecture::{Architecture, Pooling, wrong};
 use self::copy::{Copy, Part};
-use self::layers::{Embeddings, Head, Layer, Reads};
+use self::embeddings::Embeddings;
+use self::head::Head;
+use self::layers::{Layer, Reads};
 use self::noise::Noise;
 use self::packed::Packed;
 use self::tokens::Tokens;
@@ -91,9 +101,8 @@ fn not_finite(folder: &Path) -> Error {
 /// them on a text, on the processor: a model that is broken is told before anything is asked.
 pub(super) fn identity(config: &EncoderConfig) -> Result<String> {
     let opened = Opened::open(config)?;
-    let layers = (0..opened.architecture.layers)
-        .map(|number| Layer::read(&opened.architecture, &opened.weights, number))
-        .collect::<Result<Vec<_>>>()?;
+    let mut layers = layers::read(&opened.architecture, &opened.weights)?;
+    layers.extend(layers::top(&opened.architecture, &opened.weights, Pooling::First)?);
     let trunk = Trunk { embeddings: opened.embeddings, layers, device: Device::Cpu, vectors: None };
     let probe = Encoded { ids: opened.tokens.encode(PROBE), ..Encoded::default() };
     if !super::finite::is_finite(&trunk.forward(&[&probe], Reads::First).x) {
@@ -148,9 +157,7 @@ impl Encoder {
             Precision::Bf16 => Kind::BFloat16,
         };
         let frozen = architecture.layers - encoder.train_layers as usize;
-        let mut layers = (0..architecture.layers)
-            .map(|number| Layer::read(&architecture, &weights, number))
-            .collect::<Result<Vec<_>>>()?;
+        let mut layers = layers::read(&architecture, &weights)?;
         // The top layers are trained; the others stay in the trunk.
         let mut trained = layers.split_off(frozen);
         let is_mean = architecture.pooling == Pooling::Mean;
@@ -160,19 +167,19 @@ impl Encoder {
         // decides.
         let mut normal = || (0..12).map(|_| random()).sum::<f32>() - 6.0;
         let head = Head::new(&architecture, &weights, size(labels), is_mean, !trained.is_empty(), &mut normal)?;
-        let pool = is_mean.then(|| Layer::mean(&architecture));
         let there = |tensor: &Tensor| tensor.to_device(device);
-        let trained_layers = trained.len();
-        // Pooling by the mean is one more layer on top, of the trunk if nothing is trained, so that its result is a
-        // vector to keep.
-        match pool {
-            Some(pool) if trained.is_empty() => layers.push(pool),
-            Some(pool) => trained.push(pool),
-            None => {}
-        }
+        let is_trained = !trained.is_empty();
+        // What lies on top belongs to the trunk if nothing is trained, so that its result is a vector to keep. A mean has
+        // nothing that could be trained, and is above what has.
+        let top = layers::top(&architecture, &weights, architecture.pooling)?;
+        let norms = top.iter().filter(|layer| matches!(layer, Layer::Norm(..))).count();
+        let trained_layers = if is_trained { trained.len() + norms } else { 0 };
+        let below = if is_trained { &mut trained } else { &mut layers };
+        below.extend(top);
         let origin = Copy::new(
             trained.iter().map(|layer| layer.map(&there).computed_in(kind)).collect(),
             trained_layers,
+            encoder.layer_decay,
             head.map(&there),
         );
         let frozen = |tensor: &Tensor| tensor.to_kind(kind).to_device(device);
@@ -185,7 +192,7 @@ impl Encoder {
             trunk::TILES
         );
         // With a trained layer there is no fixed vector to keep.
-        let folder = encoder.vectors.as_deref().or(dir).filter(|_| trained_layers == 0);
+        let folder = encoder.vectors.as_deref().or(dir).filter(|_| !is_trained);
         let hidden = usize::try_from(architecture.hidden).unwrap_or(0);
         let vectors = folder.and_then(|folder| Vectors::open(folder, &vectors_of, hidden));
         let new = Self {

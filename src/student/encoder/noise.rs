@@ -58,20 +58,28 @@ impl Noise {
         }
     }
 
-    /// softmax(query keys^T / sqrt(size of a head)) values, with dropout on what it attends to. Texts x heads x
-    /// tokens x size.
+    /// softmax(query keys^T / sqrt(size of a head) + bias) values, with dropout on what it attends to. Texts x heads x
+    /// tokens x size; the bias broadcasts to texts x heads x tokens asked x tokens.
     ///
     /// Without dropout, and on a card, in libtorch's own kernel, which need not hold all scores at once. Our own
-    /// numbers need them, for what is dropped is a score.
-    pub(super) fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor, rate: f64) -> Tensor {
-        let fused = |rate| {
-            let mask = None::<Tensor>;
-            Tensor::scaled_dot_product_attention(query, key, value, mask, rate, false, None, false)
-        };
+    /// numbers need them, for what is dropped is a score; so does the gradient of a bias, which that kernel does not
+    /// tell on a processor.
+    pub(super) fn attend(
+        &self,
+        query: &Tensor,
+        key: &Tensor,
+        value: &Tensor,
+        bias: Option<&Tensor>,
+        rate: f64,
+    ) -> Tensor {
+        let fused = |rate| Tensor::scaled_dot_product_attention(query, key, value, bias, rate, false, None, false);
         match self {
-            Self::Own(_) if rate > 0.0 => {
+            Self::Own(_) if rate > 0.0 || bias.is_some_and(Tensor::requires_grad) => {
                 let size = query.size().last().copied().unwrap_or(1);
-                let scores = query.matmul(&key.transpose(-2, -1)) * (1.0 / (size as f64).sqrt());
+                let mut scores = query.matmul(&key.transpose(-2, -1)) * (1.0 / (size as f64).sqrt());
+                if let Some(bias) = bias {
+                    scores += bias;
+                }
                 self.drop(scores.softmax(-1, scores.kind()), rate).matmul(value)
             }
             Self::Card { .. } => fused(rate),
@@ -111,11 +119,11 @@ mod tests {
             let values: Vec<f32> = (0..2 * 3 * 5 * 4).map(|_| rng.random_range(-1.0..1.0)).collect();
             Tensor::from_slice(&values).view([2, 3, 5, 4])
         });
-        let exact = Noise::Off.attend(&query, &key, &value, 0.5);
-        let nearly = noise(4).attend(&query, &key, &value, 1e-9);
+        let exact = Noise::Off.attend(&query, &key, &value, None, 0.5);
+        let nearly = noise(4).attend(&query, &key, &value, None, 1e-9);
         assert!((&exact - nearly).abs().max().double_value(&[]) < 1e-6);
         // The mean over many draws is what it is without.
-        let draws: Vec<Tensor> = (0..3000).map(|seed| noise(seed).attend(&query, &key, &value, 0.3)).collect();
+        let draws: Vec<Tensor> = (0..3000).map(|seed| noise(seed).attend(&query, &key, &value, None, 0.3)).collect();
         let mean = Tensor::stack(&draws, 0).mean_dim([0].as_slice(), false, Kind::Float);
         assert!((exact - mean).abs().max().double_value(&[]) < 0.1);
     }

@@ -7,6 +7,8 @@
 
 use tch::{Kind, Tensor};
 
+use super::layers::Reads;
+
 /// A batch of texts as tokens.
 pub(super) struct Packed {
     /// Tokens x hidden, text after text.
@@ -58,6 +60,14 @@ impl Packed {
         let starts = self.starts();
         let texts = super::size(starts.len());
         Self { x: self.x.index_select(0, &super::index(&starts, &self.x)), runs: vec![(texts, 1)] }
+    }
+
+    /// What is read of them, all or the first tokens.
+    pub(super) fn read(&self, reads: Reads) -> Self {
+        match reads {
+            Reads::All => self.with(self.x.shallow_clone()),
+            Reads::First => self.firsts(),
+        }
     }
 
     /// These texts alone, by number, in the order given. A number that there is not is passed over.
@@ -158,7 +168,7 @@ mod tests {
             &packed.x,
             &Tensor::from_slice(&[1.0_f32, 1.0, 2.0, 4.0, 4.0, 8.0]).view([3, 2]),
             2,
-            |query, key, value| super::super::noise::Noise::Off.attend(query, key, value, 0.0),
+            |query, key, value| super::super::noise::Noise::Off.attend(query, key, value, None, 0.0),
         );
         assert_eq!(values(&attended), [1.0, 1.0, 3.0, 6.0, 3.0, 6.0]);
     }

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::family::Body;
+use super::post_norm::PostNorm;
 use super::*;
 use crate::config::{DeviceChoice, StudentKind};
 use crate::student::{Loss, Predictor, argmax};
 
-const FAMILIES: [&str; 3] = ["bert", "roberta", "distilbert"];
+const FAMILIES: [&str; 6] = ["bert", "roberta", "distilbert", "deberta", "modernbert", "modernbert-mean"];
 
 #[derive(Deserialize)]
 struct Expected {
@@ -27,6 +29,7 @@ fn config(folder: PathBuf, train_layers: u32) -> EncoderConfig {
         model: folder,
         vectors: None,
         train_layers,
+        layer_decay: 1.0,
         max_length: 128,
         warmup_steps: 2,
         precision: Precision::Fp32,
@@ -128,9 +131,17 @@ fn what_becomes_of_a_text_does_not_depend_on_the_texts_beside_it() {
 
 #[test]
 fn it_learns_with_a_new_head_alone_and_with_its_layers() {
-    for (family, layers) in [("bert", 0), ("roberta", 1), ("distilbert", 2)] {
+    for (family, layers, layer_decay) in [
+        ("bert", 0, 1.0),
+        ("roberta", 1, 1.0),
+        ("distilbert", 2, 0.5),
+        ("deberta", 0, 1.0),
+        ("deberta", 2, 1.0),
+        ("modernbert", 0, 1.0),
+        ("modernbert", 3, 0.5),
+    ] {
         let (_dir, folder) = sentence_encoder(family);
-        let mut student = student_of(&config(folder, layers), 2e-3, 0);
+        let mut student = student_of(&EncoderConfig { layer_decay, ..config(folder, layers) }, 2e-3, 0);
         assert!(all_logits(&student).iter().all(|rows| rows.iter().flatten().all(|&logit| logit == 0.0)), "untrained");
         fit(&mut student, 150);
         let logits = all_logits(&student);
@@ -207,9 +218,20 @@ fn a_saved_student_goes_on_as_if_never_stopped() {
 #[test]
 fn an_exported_student_predicts_the_same() {
     let names = ["card".to_owned(), "refund".to_owned()];
-    for (family, layers, is_mean) in
-        [("bert", 0, false), ("bert", 1, true), ("bert", 0, true), ("roberta", 1, false), ("distilbert", 0, true)]
-    {
+    for (family, layers, is_mean) in [
+        ("bert", 0, false),
+        ("bert", 1, true),
+        ("bert", 0, true),
+        ("roberta", 1, false),
+        ("distilbert", 0, true),
+        ("deberta", 0, false),
+        ("deberta", 2, false),
+        ("deberta", 1, true),
+        ("modernbert", 0, false),
+        ("modernbert", 3, true),
+        ("modernbert-mean", 0, true),
+        ("modernbert-mean", 1, false),
+    ] {
         let (_dir, folder) =
             if is_mean { sentence_encoder(family) } else { (tempfile::tempdir().unwrap(), fixture(family)) };
         let mut student = student_of(&config(folder, layers), 1e-2, 0);
@@ -237,10 +259,9 @@ fn the_layer_that_pools_gives_the_mean() {
     let values: Vec<f32> = (0..80_u8).map(|i| f32::from(i.wrapping_mul(37) % 89) / 40.0 - 1.0).collect();
     // Two texts: three tokens, and two.
     let x = Packed::new(Tensor::from_slice(&values).view([5, 16]), [3, 2]);
-    let layer = Layer::mean(&architecture);
+    let Body::PostNorm(names) = architecture.family.body else { panic!("{architecture:?}") };
     // As it computes it, and as whoever reads the exported folder will.
-    let mut by_tensors = layer.map(&Tensor::shallow_clone);
-    by_tensors.is_mean = false;
+    let (layer, by_tensors) = (PostNorm::mean(&architecture, names), PostNorm::mean(&architecture, names).by_tensors());
     for (layer, reads) in
         [(&layer, Reads::First), (&layer, Reads::All), (&by_tensors, Reads::First), (&by_tensors, Reads::All)]
     {
@@ -254,6 +275,93 @@ fn the_layer_that_pools_gives_the_mean() {
         }
         let others = by_tensors.forward(&x, Reads::First, &Noise::Off).x;
         assert!((pooled - others).abs().max().double_value(&[]) < 1e-5);
+    }
+}
+
+/// A folder with a `config.json` that was changed.
+fn changed(family: &str, key: &str, value: &serde_json::Value) -> (tempfile::TempDir, PathBuf) {
+    let (dir, folder) = sentence_encoder(family);
+    std::fs::remove_dir_all(folder.join("1_Pooling")).unwrap();
+    let path = folder.join("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    config[key] = value.clone();
+    std::fs::write(&path, config.to_string()).unwrap();
+    (dir, folder)
+}
+
+#[test]
+fn what_would_make_weights_mean_something_else_is_refused_by_its_key() {
+    use serde_json::json;
+    for (family, key, value) in [
+        ("deberta", "conv_kernel_size", json!(3)),
+        ("deberta", "position_biased_input", json!(true)),
+        ("deberta", "share_att_key", json!(false)),
+        ("deberta", "norm_rel_ebd", json!("none")),
+        ("deberta", "pos_att_type", json!(["c2p"])),
+        ("deberta", "relative_attention", json!(false)),
+        ("deberta", "type_vocab_size", json!(2)),
+        ("deberta", "position_buckets", json!(7)),
+        ("deberta", "position_buckets", json!(-1)),
+        ("deberta", "max_relative_positions", json!(12)),
+        ("deberta", "pooler_hidden_act", json!("mish")),
+        ("modernbert", "layer_types", json!(["full_attention", "full_attention"])),
+        ("modernbert", "hidden_activation", json!("mish")),
+        ("modernbert", "classifier_activation", json!("mish")),
+    ] {
+        let (_dir, folder) = changed(family, key, &value);
+        let error = identity(&config(folder, 0)).unwrap_err().to_string();
+        assert!(error.contains("config.json") && error.contains(key), "{key}: {error}");
+    }
+    // As Hugging Face's own folders say it, and as older ones did.
+    for (family, key, value) in [
+        ("deberta", "pos_att_type", json!("p2c|c2p")),
+        ("modernbert", "layer_types", json!(null)),
+        ("modernbert", "layer_norm_eps", json!(1e-5)),
+    ] {
+        let (_dir, folder) = changed(family, key, &value);
+        assert!(identity(&config(folder, 0)).is_ok(), "{key}");
+    }
+}
+
+#[test]
+fn a_modernbert_pools_as_its_folder_says() {
+    use serde_json::json;
+    let pooling = |folder: &Path| {
+        let architecture = Architecture::read(folder).unwrap();
+        (architecture.pooling, architecture.classifier_pooling())
+    };
+    assert_eq!(pooling(&fixture("modernbert")), (Pooling::First, Pooling::First));
+    assert_eq!(pooling(&fixture("modernbert-mean")), (Pooling::Mean, Pooling::Mean));
+    // A sentence encoder's own file comes first, but for a classifier that is only used.
+    let (_dir, folder) = sentence_encoder("modernbert");
+    assert_eq!(pooling(&folder), (Pooling::Mean, Pooling::First));
+    // It means nothing elsewhere.
+    let (_dir, folder) = changed("bert", "classifier_pooling", &json!("mean"));
+    assert_eq!(pooling(&folder), (Pooling::First, Pooling::First));
+}
+
+#[test]
+fn lower_layers_learn_slower_where_that_is_said() {
+    for (family, layers) in [("bert", 2), ("deberta", 2), ("modernbert", 3)] {
+        let moved = |layer_decay: f64| -> Vec<f64> {
+            let encoder = EncoderConfig { layer_decay, warmup_steps: 1, ..config(fixture(family), layers) };
+            let mut student = student_of(&encoder, 1e-3, 0);
+            // The first step moves the head alone, which is zero, and so tells the layers nothing.
+            fit(&mut student, 2);
+            let (before, after) = (&student.origin.layers, &student.copies[0].layers);
+            let moved = |(before, after): (&Layer, &Layer)| {
+                let of = |(a, b): (&Tensor, &Tensor)| (a - b).abs().max().double_value(&[]);
+                before.tensors().zip(after.tensors()).map(of).fold(0.0, f64::max)
+            };
+            before.iter().zip(after).filter(|(layer, _)| layer.is_counted()).map(moved).collect()
+        };
+        // The first steps of AdamW have the size of the rate, whatever the gradient.
+        let (all, decayed) = (moved(1.0), moved(0.1));
+        let above = |number: usize| i32::try_from(decayed.len() - 1 - number).unwrap();
+        for (number, (all, decayed)) in all.iter().zip(&decayed).enumerate() {
+            let expected = all * 0.1_f64.powi(above(number));
+            assert!(*all > 5e-4 && (decayed / expected - 1.0).abs() < 0.1, "{family} {number}: {decayed} {expected}");
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::layers::{Embeddings, Layer, Reads, forward};
+use super::embeddings::Embeddings;
+use super::layers::{Layer, Reads, forward};
 use super::noise::Noise;
 use super::packed::Packed;
 use super::size;
