@@ -211,24 +211,21 @@ impl OwnedRun {
         }
     }
 
-    /// Makes an older run directory one of today, but for the manifest.
+    /// Makes an older run directory one of today, but for the manifest. Its labels are those of an older refinery, and come anew.
     fn take_up(&mut self, old: &Format1) -> Result<()> {
         let said = match format1::convert(&self.dir, old, &self.identity)? {
             TakenUp::Texts(texts) => format!(
-                "its {texts} texts are taken up in inputs.jsonl, and labels are compared with those in labels.jsonl as they \
-                 come again; nothing is asked again"
+                "its {texts} texts are taken up in inputs.jsonl, nothing is asked again, and labels are written anew"
             ),
             TakenUp::Before => "taking it up is completed now".to_owned(),
-            TakenUp::Nothing(why) => {
-                let labels = self.move_aside(LABELS)?;
-                let labels = labels.map(|name| format!("; the old labels are in {name}")).unwrap_or_default();
-                format!("{why}: the texts arrive anew, with the answers that are stored{labels}")
-            }
+            TakenUp::Nothing(why) => format!("{why}: the texts arrive anew, with the answers that are stored"),
         };
         pass("convert-written")?;
+        let labels = self.move_aside(LABELS)?;
+        let labels = labels.map(|name| format!("; the old ones are in {name}")).unwrap_or_default();
         format1::drop_caches(&self.dir)?;
         pass("converted")?;
-        self.notes.push(format!("the run directory is of an older candist: {said}"));
+        self.notes.push(format!("the run directory is of an older candist: {said}{labels}"));
         Ok(())
     }
 
