@@ -23,7 +23,7 @@ class Line:
     def __init__(self, one, rows, kind):
         self.one, self.rows, self.kind = one, rows, kind
         runs = rows.get(f"candist {FEATURES[kind]}", {}).get("orders", [])
-        self.orders = [percent(run) for run in runs]
+        self.orders, self.errors = [percent(run) for run in runs], [100 * run["ece"] for run in runs]
         self.candist = self.orders[0] if self.orders else None
         self.teacher = max(percent(rows[name]) for name in rows if name.startswith("teacher "))
         self.alternatives = {name: percent(self.row(name)) for name in [*WITHOUT_MODEL, *WITH_MODEL]}
@@ -77,15 +77,18 @@ def summary(lines):
         some = [line.candist - line.alternatives[method] for line in lines if line.alternatives[method] is not None]
         rows += [compared(method, some)] if some else []
     best = rows[0]
-    spreads = [max(line.orders) - min(line.orders) for line in lines if len(line.orders) > 1]
+    several = [line for line in lines if len(line.orders) > 1]
     text = f"Against the best alternative of each of {best[1]} sets, candist is ahead by more than {CLOSE} points on {best[2]}, "
-    text += f"within {CLOSE} on {best[3]}, behind by more on {best[4]}. "
-    if spreads:
-        text += (
-            f"Over the orders of the teachers, its accuracy differs by {max(spreads):.2f} points at most ({len(spreads)} sets). "
-        )
+    text += f"within {CLOSE} on {best[3]}, behind by more on {best[4]}."
+    if several:
+        accuracy, error = [
+            max(max(some(line)) - min(some(line)) for line in several)
+            for some in (lambda line: line.orders, lambda line: line.errors)
+        ]
+        text += f" Over the orders of the teachers, its accuracy differs by {accuracy:.2f} points at most, its calibration error"
+        text += f" (ECE) by {error:.2f} ({len(several)} sets)."
     head = ["candist minus", "sets", f"ahead > {CLOSE}", f"within {CLOSE}", f"behind > {CLOSE}", "mean", "least", "most"]
-    return f"{text.strip()}\n\n{table(head, rows)}"
+    return f"{text}\n\n{table(head, rows)}"
 
 
 def block(measured, kind):
