@@ -16,13 +16,20 @@
 //! is divided by the mean of what rank_t gives to the first label: a teacher that names one label each time is no surer than
 //! one that always names four.
 //!
+//! What a ranking gives at its word to the labels that are not in it is `1 - r`, and so is the prior of what L_t gives to
+//! them. r is the accuracy that agreement speaks for (`alone` of `sureness.rs`): the mean probability that the student, or
+//! student and other teachers, give to what the teacher names is taken for `r (1 + r) / 2`. With one share for all teachers,
+//! what is wrong four times in ten is believed like what is wrong once: then EM, which starts from shares that nobody
+//! objects to, finds every teacher nearly perfect.
+//!
 //! L_t is learned by EM: shares by the posterior, then L_t by the shares. The student is regularised as by `candist`, towards
 //! the posterior.
 //!
 //! The student is trained, and L_t learned, with `trust`. Where all answers name one label, the text's label is taken with
-//! sqrt(trust): what is wrong in a target comes back from the student, and more trust makes more of it; what is wrong in a
-//! label ends there. Longer answers keep `trust`, for of their confusions nothing is learned, and a student with a teacher's
-//! habits would outvote it (`a_weak_student_does_not_make_a_teacher_worse`).
+//! `min(1, 2 trust)^2`, if that is more: what is wrong in a target comes back from the student, and more trust makes more of it;
+//! what is wrong in a label ends there. So a student that explains half of what a teacher says is heard fully, and one that
+//! explains a fifth may well know the teacher's habits better than the labels (`a_weak_student_does_not_make_a_teacher_worse`).
+//! Longer answers keep `trust`, for of their confusions nothing is learned.
 //!
 //! Students learn teachers' mistakes and teachers share theirs, so the product is surer than it is right. A label's
 //! confidence is therefore that of posterior^sharpness, with the sharpness at which the mean confidence is what can be known
@@ -36,14 +43,17 @@ use serde_json::Value;
 use super::calibration::Calibration;
 use super::ranks::RankLikelihood;
 use super::refinery::{Evidence, Refinery, nothing, sharpened, usable};
-use super::sureness::{Sureness, agreement};
+use super::sureness::{Sureness, agreement, alone};
 use super::teacher_model::{TeacherCounts, TeacherModel};
-use super::trust;
+use super::trust::{self, Explained};
 use crate::domain::candidates::{CandidateSet, Opinion};
 
 /// Shares hardly move after that many. A fixed number, and no bound on the change: so the work does not depend on
 /// last bits.
 const EM_ROUNDS: usize = 10;
+/// Between these is the share of texts whose label a teacher does not name, whatever agreement says.
+const LEAST_OUT: f64 = 0.02;
+const MOST_OUT: f64 = 0.9;
 /// Samples that are enough to choose the sharpness by: it needs all of the posterior for each of them, at every
 /// bisection.
 const SHARPNESS_SAMPLES: usize = 2048;
@@ -61,8 +71,8 @@ pub(super) struct Posterior {
     /// By teacher, as the configuration counts them; empty before anything is learned. A teacher that is not here
     /// says nothing.
     teachers: Vec<TeacherModel>,
-    /// L_0, by the size of the whole candidate set. It is the prior of ranks and never learned.
-    at_its_word: RankLikelihood,
+    /// rho of L_0, by teacher; empty before anything is learned: then it is that of [`RankLikelihood::prior`].
+    at_its_word: Vec<RankLikelihood>,
     /// v_t as it weighs in L_0, by teacher; empty before anything is learned: then all are heard alike.
     weights: Vec<f64>,
     /// Why confidences are a ranking and no probabilities, where they are.
@@ -76,10 +86,16 @@ impl Posterior {
             trust: 0.0,
             sharpness: 1.0,
             teachers: Vec::new(),
-            at_its_word: RankLikelihood::prior(),
+            at_its_word: Vec::new(),
             weights: Vec::new(),
             doubt: None,
         }
+    }
+
+    /// rho of a teacher's rankings at their word.
+    fn word_of(&self, teacher: u16) -> Cow<'_, RankLikelihood> {
+        let word = self.at_its_word.get(usize::from(teacher));
+        word.map_or_else(|| Cow::Owned(RankLikelihood::prior()), Cow::Borrowed)
     }
 
     /// ln L_0, by label.
@@ -94,9 +110,11 @@ impl Posterior {
         for opinion in candidates.opinions() {
             // Where nobody else answered, the weakest is heard.
             let voice = if all > 0.0 { weight(opinion) / all } else { 1.0 / candidates.opinions().len() as f64 };
-            let rho = self.at_its_word.of(opinion.labels.len());
+            let rho = self.word_of(opinion.teacher).of(opinion.labels.len());
+            // However seldom a teacher seems right, what it names first is likelier than what it does not name.
+            let most = rho.listed.first().map_or(1.0, |first| first / 2.0);
             // Above 0, since its logarithm is taken. With all labels listed, nobody reads what the others have.
-            let others = rho.each_of(labels.saturating_sub(opinion.labels.len())).max(1e-12);
+            let others = rho.each_of(labels.saturating_sub(opinion.labels.len())).min(most).max(1e-12);
             row.iter_mut().for_each(|slot| *slot += voice * others);
             for (label, rho) in opinion.labels.iter().zip(&rho.listed) {
                 row.get_mut(label.index()).into_iter().for_each(|slot| *slot += voice * (rho - others));
@@ -115,7 +133,7 @@ impl Posterior {
     /// The trust by which a label is taken.
     fn of_label(&self, candidates: &CandidateSet) -> f64 {
         let is_one = candidates.opinions().iter().all(|opinion| opinion.labels.len() == 1);
-        if is_one { self.trust.sqrt() } else { self.trust }
+        if is_one { (2.0 * self.trust).min(1.0).powi(2).max(self.trust) } else { self.trust }
     }
 
     /// ln of the student's part and L_0's, by label and up to a constant; what EM leaves alone. Without candidates,
@@ -163,8 +181,8 @@ impl Posterior {
         // The model of one that said nothing here knows only the prior.
         let teachers = Self::teachers(evidence);
         let of = |teacher: u16| move |opinion: &&Opinion| opinion.teacher == teacher;
-        let mut learned: Vec<TeacherModel> =
-            (0..teachers).map(|teacher| TeacherModel::new(said().filter(of(teacher)), labels)).collect();
+        let new = |teacher| TeacherModel::new(said().filter(of(teacher)), &self.word_of(teacher), labels);
+        let mut learned: Vec<TeacherModel> = (0..teachers).map(new).collect();
         // In the first round shares come of student and ranking alone; an old model would bring its old shares back
         // in.
         self.teachers.clear();
@@ -191,9 +209,12 @@ impl Posterior {
     }
 
     /// Trust, voices and teachers, by what is explained of each teacher. Gives the voices.
-    fn learn(&mut self, explained: &[f64], evidence: &Evidence<'_>) -> Vec<f64> {
-        self.trust = explained.iter().copied().fold(0.0, f64::max);
-        let voices = self.hear(explained, evidence);
+    fn learn(&mut self, explained: &[Explained], evidence: &Evidence<'_>) -> Vec<f64> {
+        let shares: Vec<f64> = explained.iter().map(|explained| explained.share).collect();
+        self.trust = shares.iter().copied().fold(0.0, f64::max);
+        let out = |explained: &Explained| (1.0 - alone(explained.named)).clamp(LEAST_OUT, MOST_OUT);
+        self.at_its_word = explained.iter().map(|explained| RankLikelihood::with_out(out(explained))).collect();
+        let voices = self.hear(&shares, evidence);
         self.learn_teachers(evidence);
         voices
     }
@@ -210,10 +231,11 @@ impl Posterior {
 
     /// The mean of what a teacher's ranking, at its word, gives to the label that it names first. Above 0.
     fn first_at_its_word(&self, teacher: u16, evidence: &Evidence<'_>) -> f64 {
+        let word = self.word_of(teacher);
         let said = evidence.iter().flat_map(|(candidates, _)| candidates.opinions());
         let firsts = said
             .filter(|opinion| opinion.teacher == teacher)
-            .filter_map(|opinion| self.at_its_word.of(opinion.labels.len()).listed.first().copied());
+            .filter_map(|opinion| word.of(opinion.labels.len()).listed.first().copied());
         let (sum, count) = firsts.fold((0.0, 0_u64), |(sum, count), first| (sum + first, count + 1));
         if count > 0 { sum / count as f64 } else { 1.0 }
     }
@@ -261,7 +283,7 @@ impl Refinery for Posterior {
     }
 
     fn identity(&self) -> String {
-        "posterior 2".to_owned()
+        "posterior 3".to_owned()
     }
 
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
@@ -287,15 +309,15 @@ impl Refinery for Posterior {
     }
 
     fn refit(&mut self, evidence: &Evidence<'_>) {
-        self.calibration = Calibration::fit(evidence, &self.at_its_word, self.calibration.labels());
+        self.calibration = Calibration::fit(evidence, &RankLikelihood::prior(), self.calibration.labels());
         let teachers = Self::teachers(evidence);
-        let explained: Vec<f64> =
-            (0..teachers).map(|teacher| trust::in_student(&self.calibration, teacher, evidence)).collect();
+        let explained: Vec<Explained> =
+            (0..teachers).map(|teacher| trust::by_student(&self.calibration, teacher, evidence)).collect();
         let mut voices = self.learn(&explained, evidence);
         if teachers > 1 {
-            let of = |teacher| trust::in_the_rest(&self.calibration, &self.teachers, teacher, evidence);
-            let explained: Vec<f64> =
-                explained.iter().zip((0..teachers).map(of)).map(|(own, rest)| own.max(rest)).collect();
+            let of = |teacher| trust::by_the_rest(&self.calibration, &self.teachers, teacher, evidence);
+            let explained: Vec<Explained> =
+                explained.into_iter().zip((0..teachers).map(of)).map(|(own, rest)| own.or(rest)).collect();
             voices = self.learn(&explained, evidence);
         }
         self.be_as_sure_as_is_known(&voices, evidence);
@@ -423,6 +445,26 @@ mod tests {
         let runs = runs(true);
         let mean = |of: usize| runs.iter().map(|run| run[of]).sum::<f64>() / runs.len() as f64;
         assert!(mean(2) < mean(0) - 0.02, "{runs:?}");
+    }
+
+    #[test]
+    fn a_teacher_is_taken_for_as_right_as_it_seems() {
+        // Of ten labels, wrong on four texts of ten; the student says the label.
+        let (mut candidates, mut logits) = (Vec::new(), Vec::new());
+        for i in 0..500_u16 {
+            let label = i % 10;
+            candidates.push(set(&[if i / 10 % 5 < 3 { label } else { (label + 1 + i / 50 % 9) % 10 }]));
+            logits.extend((0..10).map(|column| if column == label { 5.0 } else { 0.0 }));
+        }
+        let evidence = Evidence { candidates: candidates.iter().collect(), logits: Rows::new(10, logits) };
+        let mut posterior = Posterior::new(10);
+        assert_eq!(RankLikelihood::prior().of(1).out, 0.1, "at first");
+        posterior.refit(&evidence);
+        let out = posterior.at_its_word[0].of(1).out;
+        assert!((0.3..0.5).contains(&out), "{out}");
+        // What it names stays the likeliest by its word alone, however seldom it seems right.
+        posterior.at_its_word = vec![RankLikelihood::with_out(MOST_OUT)];
+        assert!((0..2).all(|i| argmax_of(&posterior.at_its_word(&candidates[i])) == Some(i)));
     }
 
     /// 600 samples of 3 labels, on which the student says the label with some noise and each teacher is right with its own

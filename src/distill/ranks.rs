@@ -50,6 +50,16 @@ impl RankLikelihood {
         Self { by_size: (1..=SIZES).map(Ranks::prior).collect() }
     }
 
+    /// The prior, but for `out`, the share of true labels that are not listed.
+    pub(super) fn with_out(out: f64) -> Self {
+        let mut ranks = Self::prior();
+        for size in &mut ranks.by_size {
+            size.listed.iter_mut().for_each(|p| *p *= (1.0 - out) / (1.0 - size.out));
+            size.out = out;
+        }
+        ranks
+    }
+
     /// rho for a set of `size` candidates. An empty set says nothing: the label is outside.
     pub(super) fn of(&self, size: usize) -> Likelihood {
         let Some(ranks) = size.min(SIZES).checked_sub(1).and_then(|bucket| self.by_size.get(bucket)) else {
@@ -66,11 +76,11 @@ impl RankLikelihood {
         Likelihood { listed, out: ranks.out }
     }
 
-    /// Learned from `counts`. The prior weighs as much as all of them: a student that learned a teacher's habits finds
-    /// it too reliable. A size that was never seen keeps its prior. Every value stays above 0, so logarithms are
+    /// Learned from `counts`. `self`, the prior, weighs as much as all of them: a student that learned a teacher's habits
+    /// finds it too reliable. A size that was never seen keeps its prior. Every value stays above 0, so logarithms are
     /// finite.
-    pub(super) fn fit(counts: &RankCounts) -> Self {
-        let mut fitted = Self::prior();
+    pub(super) fn fit(&self, counts: &RankCounts) -> Self {
+        let mut fitted = self.clone();
         for (ranks, counted) in fitted.by_size.iter_mut().zip(&counts.by_size) {
             let seen = counted.listed.iter().sum::<f64>() + counted.out;
             if seen > 0.0 {
@@ -151,13 +161,20 @@ mod tests {
     }
 
     #[test]
+    fn a_prior_with_less_listed_by_hand() {
+        let half = RankLikelihood::with_out(0.55);
+        assert!((half.of(1).listed[0] - 0.45).abs() < 1e-12 && (half.of(2).listed[1] - 0.15).abs() < 1e-12, "{half:?}");
+        assert!(half.by_size.iter().all(|size| (size.out - 0.55).abs() < 1e-12));
+    }
+
+    #[test]
     fn learned_by_hand() {
         // Two samples of two candidates: the first is surely right, then the second. Shares (1, 1, 0) / 2, and the prior
         // (0.6, 0.3, 0.1) weighs as much.
         let mut counts = RankCounts::new();
         counts.add([1.0, 0.0].into_iter());
         counts.add([0.0, 1.0].into_iter());
-        let fitted = RankLikelihood::fit(&counts);
+        let fitted = RankLikelihood::prior().fit(&counts);
         let ranks = &fitted.by_size[1];
         assert!((ranks.listed[0] - 0.55).abs() < 1e-9, "{ranks:?}");
         assert!((ranks.listed[1] - 0.40).abs() < 1e-9 && (ranks.out - 0.05).abs() < 1e-9, "{ranks:?}");
@@ -168,7 +185,7 @@ mod tests {
     fn a_teacher_that_is_right_at_the_second_rank_is_believed_only_up_to_a_tie() {
         let mut counts = RankCounts::new();
         counts.add([0.0, 1.0].into_iter());
-        let ranks = RankLikelihood::fit(&counts).by_size[1].clone();
+        let ranks = RankLikelihood::prior().fit(&counts).by_size[1].clone();
         assert!((ranks.listed[0] - ranks.listed[1]).abs() < 1e-12, "{ranks:?}");
     }
 
@@ -180,7 +197,7 @@ mod tests {
         ) {
             let mut counts = RankCounts::new();
             samples.into_iter().for_each(|sample| counts.add(sample.into_iter()));
-            let likelihood = RankLikelihood::fit(&counts).of(size);
+            let likelihood = RankLikelihood::prior().fit(&counts).of(size);
             let sum: f64 = likelihood.listed.iter().sum::<f64>() + likelihood.each_of(9 - size) * (9 - size) as f64;
             prop_assert!((sum - 1.0).abs() < 1e-9, "{}", sum);
             prop_assert!(likelihood.listed.iter().take(3).is_sorted_by(|a, b| **a >= **b - 1e-12));

@@ -56,7 +56,7 @@ impl Sureness {
 
     /// What the mean confidence should be, 0 to 1.
     pub(super) fn accuracy(&self) -> f64 {
-        let alone = ((1.0 + 8.0 * self.with_student).sqrt() - 1.0) / 2.0;
+        let alone = alone(self.with_student);
         let Some(among) = self.among_teachers else { return alone };
         let together = self.with_student.sqrt().min(among);
         self.second * together + (1.0 - self.second) * alone
@@ -78,6 +78,11 @@ impl Sureness {
             "the student agrees with the teachers more than these do with each other, so it has learned mistakes of theirs",
         )
     }
+}
+
+/// The accuracy of a teacher of which half of the mistakes are repeated by what agrees with it on the share `agreed`.
+pub(super) fn alone(agreed: f64) -> f64 {
+    ((1.0 + 8.0 * agreed).sqrt() - 1.0) / 2.0
 }
 
 /// The accuracy of two sources that err apart, agree on the share `agreed`, and if both are wrong agree with probability

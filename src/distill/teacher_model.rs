@@ -32,6 +32,8 @@ const LEAST_SHARE: f64 = 1e-3;
 pub(super) struct TeacherModel {
     /// rho of this teacher.
     ranks: RankLikelihood,
+    /// The prior of rho.
+    prior: RankLikelihood,
     /// ln pi, by label.
     popularity: Vec<f64>,
     /// ln (1 - pi), by label.
@@ -51,9 +53,9 @@ pub(super) struct TeacherCounts {
 }
 
 impl TeacherModel {
-    /// Knows only what the teacher says, not yet whether it is right. Each label is counted once more than it was
+    /// Knows what the teacher says, and of whether it is right no more than `prior` does. Each label is counted once more than it was
     /// named, so that none is impossible; a longer answer counts as one, in equal parts.
-    pub(super) fn new<'a>(opinions: impl Iterator<Item = &'a Opinion>, labels: usize) -> Self {
+    pub(super) fn new<'a>(opinions: impl Iterator<Item = &'a Opinion>, prior: &RankLikelihood, labels: usize) -> Self {
         let mut named = vec![1.0; labels];
         for opinion in opinions {
             for label in &opinion.labels {
@@ -63,7 +65,8 @@ impl TeacherModel {
         }
         let sum: f64 = named.iter().sum();
         Self {
-            ranks: RankLikelihood::prior(),
+            ranks: prior.clone(),
+            prior: prior.clone(),
             popularity: named.iter().map(|count| (count / sum).ln()).collect(),
             // A single label would have all.
             unpopularity: named.iter().map(|count| (1.0 - count / sum).max(1e-9).ln()).collect(),
@@ -79,7 +82,7 @@ impl TeacherModel {
 
     /// Learned from `counts`. Popularity stays: it is of the answers, not of what is right.
     pub(super) fn learn(&mut self, counts: TeacherCounts) {
-        self.ranks = RankLikelihood::fit(&counts.ranks);
+        self.ranks = self.prior.fit(&counts.ranks);
         self.confused = counts.confused;
         self.confused_from = counts.confused_from;
     }
@@ -172,7 +175,7 @@ mod tests {
     fn one_label_by_hand() {
         // Named: 0 twice, 1 once, and each once more: pi = (3, 2, 1) / 6.
         let answers = [said(&[0], &[]), said(&[0], &[]), said(&[1], &[])];
-        let mut model = TeacherModel::new(answers.iter(), 3);
+        let mut model = TeacherModel::new(answers.iter(), &RankLikelihood::prior(), 3);
         let l = likelihoods(&model, &answers[0]);
         // base(0|0) = 0.9; base(0|1) = 0.1 * 1/2 / (2/3); base(0|2) = 0.1 * 1/2 / (5/6).
         let expected = [0.9, 0.075, 0.06];
@@ -191,7 +194,7 @@ mod tests {
     #[test]
     fn several_labels_by_hand() {
         // pi = (1/4, 1/4, 1/4, 1/4): nothing was said yet.
-        let model = TeacherModel::new(std::iter::empty(), 4);
+        let model = TeacherModel::new(std::iter::empty(), &RankLikelihood::prior(), 4);
         let l = likelihoods(&model, &said(&[2, 0], &[]));
         let expected = [0.3 / (0.25 * 0.75), 0.1 / 0.5625, 0.6 / (0.25 * 0.75), 0.1 / 0.5625];
         assert!(l.iter().zip(expected).all(|(l, e)| (l - e).abs() < 1e-12), "{l:?}");
@@ -203,7 +206,7 @@ mod tests {
     #[test]
     fn a_favourite_label_says_less_than_a_rare_one() {
         let answers: Vec<Opinion> = (0..90).map(|_| said(&[0], &[])).chain((0..10).map(|_| said(&[1], &[]))).collect();
-        let model = TeacherModel::new(answers.iter(), 3);
+        let model = TeacherModel::new(answers.iter(), &RankLikelihood::prior(), 3);
         let odds = |answer: u16| {
             let l = likelihoods(&model, &said(&[answer], &[]));
             l[usize::from(answer)] / l[2]

@@ -9,6 +9,9 @@
 //! With sums over n samples, where m is how often each label comes first: H(first) = -sum ln m(first_i), and H(first
 //! | what explains) = -sum ln p_i(first_i). The share is 0 where p does no better than m, and 1 where it is sure of
 //! all and right. Where all first labels are the same there is nothing to know, and it is 0.
+//!
+//! The same sources tell how often a teacher is right, by the probability that they give to what it names: see
+//! [`Explained::named`] and `sureness.rs`.
 
 use super::calibration::Calibration;
 use super::refinery::{Evidence, sharpened};
@@ -21,55 +24,99 @@ use crate::domain::label::LabelId;
 const POWERS: [f64; 6] = [0.1, 0.2, 0.3, 0.5, 0.7, 1.0];
 const MIXES: [f64; 5] = [0.01, 0.03, 0.1, 0.2, 0.4];
 
-/// The share of a teacher's first labels that the student explains, 0 to 1. One pass over the evidence.
-pub(super) fn in_student(calibration: &Calibration, teacher: u16, evidence: &Evidence<'_>) -> f64 {
-    let rows = evidence
-        .iter()
-        .filter_map(|(candidates, logits)| Some((first_of(candidates, teacher)?, calibration.probabilities(logits))));
-    let (firsts, rows): (Vec<LabelId>, Vec<Vec<f64>>) = rows.unzip();
-    let marginal = Marginal::new(&firsts, calibration.labels());
-    let surprise = firsts.iter().zip(&rows).map(|(first, p)| surprise(at(p, *first))).sum();
-    marginal.explained(surprise)
+/// What is known of a teacher without it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Explained {
+    /// Of what there is to know about its first labels, 0 to 1.
+    pub(super) share: f64,
+    /// The mean probability that what explains gives to the labels of an answer, all together: 0 to 1.
+    pub(super) named: f64,
 }
 
-/// The share of a teacher's first labels that the student and all other teachers explain together, 0 to 1.
+impl Explained {
+    /// The more of both.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self { share: self.share.max(other.share), named: self.named.max(other.named) }
+    }
+}
+
+/// What the student explains of a teacher. One pass over the evidence.
+pub(super) fn by_student(calibration: &Calibration, teacher: u16, evidence: &Evidence<'_>) -> Explained {
+    let answers: Vec<Answer<'_>> = answers(teacher, evidence).collect();
+    let marginal = Marginal::new(&answers, calibration.labels());
+    let (mut surprised, mut named) = (0.0, 0.0);
+    for answer in &answers {
+        let p = calibration.probabilities(answer.logits);
+        surprised += surprise(at(&p, answer.first));
+        named += answer.named(&p);
+    }
+    Explained { share: marginal.explained(surprised), named: named / answers.len().max(1) as f64 }
+}
+
+/// What the student and all other teachers explain of a teacher together.
 ///
 /// The powers and shares are chosen on the samples they are judged by: with thirty choices and thousands of samples
 /// that flatters little.
-pub(super) fn in_the_rest(
+pub(super) fn by_the_rest(
     calibration: &Calibration,
     teachers: &[TeacherModel],
     teacher: u16,
     evidence: &Evidence<'_>,
-) -> f64 {
-    let (mut firsts, mut rows): (Vec<LabelId>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
-    for (candidates, logits) in evidence.iter() {
-        let Some(first) = first_of(candidates, teacher) else { continue };
-        let mut row: Vec<f64> = calibration.probabilities(logits).iter().map(|p| p.ln()).collect();
-        for opinion in candidates.opinions().iter().filter(|opinion| opinion.teacher != teacher) {
-            if let Some(model) = teachers.get(usize::from(opinion.teacher)) {
-                model.weigh(opinion, 1.0, &mut row);
+) -> Explained {
+    let answers: Vec<Answer<'_>> = answers(teacher, evidence).collect();
+    let rows: Vec<Vec<f64>> = answers.iter().map(|answer| rest(calibration, teachers, teacher, answer)).collect();
+    let marginal = Marginal::new(&answers, calibration.labels());
+    let mut best = (f64::INFINITY, 1.0, 0.0);
+    for power in POWERS {
+        let of = |(answer, row): (&Answer<'_>, &Vec<f64>)| at(&sharpened(row, power), answer.first);
+        let p: Vec<f64> = answers.iter().zip(&rows).map(of).collect();
+        for mix in MIXES {
+            let mixed = p.iter().zip(&answers).map(|(p, a)| (1.0 - mix) * p + mix * at(&marginal.p, a.first));
+            let surprised: f64 = mixed.map(surprise).sum();
+            if surprised < best.0 {
+                best = (surprised, power, mix);
             }
         }
-        firsts.push(first);
-        rows.push(row);
     }
-    let marginal = Marginal::new(&firsts, calibration.labels());
-    let mut least = f64::INFINITY;
-    for power in POWERS {
-        let p: Vec<f64> = firsts.iter().zip(&rows).map(|(first, row)| at(&sharpened(row, power), *first)).collect();
-        for mix in MIXES {
-            let mixed = p.iter().zip(&firsts).map(|(p, &first)| (1.0 - mix) * p + mix * at(&marginal.p, first));
-            least = least.min(mixed.map(surprise).sum());
-        }
-    }
-    marginal.explained(least)
+    let (surprised, power, mix) = best;
+    let named = answers
+        .iter()
+        .zip(&rows)
+        .map(|(answer, row)| (1.0 - mix) * answer.named(&sharpened(row, power)) + mix * answer.named(&marginal.p));
+    Explained { share: marginal.explained(surprised), named: named.sum::<f64>() / answers.len().max(1) as f64 }
 }
 
-/// What the teacher names first.
-fn first_of(candidates: &CandidateSet, teacher: u16) -> Option<LabelId> {
-    let opinion = candidates.opinions().iter().find(|opinion| opinion.teacher == teacher)?;
-    opinion.labels.first().copied()
+/// ln of what student and other teachers say together of the labels of a text, up to a constant.
+fn rest(calibration: &Calibration, teachers: &[TeacherModel], teacher: u16, answer: &Answer<'_>) -> Vec<f64> {
+    let mut row: Vec<f64> = calibration.probabilities(answer.logits).iter().map(|p| p.ln()).collect();
+    for opinion in answer.candidates.opinions().iter().filter(|opinion| opinion.teacher != teacher) {
+        if let Some(model) = teachers.get(usize::from(opinion.teacher)) {
+            model.weigh(opinion, 1.0, &mut row);
+        }
+    }
+    row
+}
+
+/// An answer of a teacher that names a label, and what else there is of its text.
+struct Answer<'a> {
+    first: LabelId,
+    labels: &'a [LabelId],
+    candidates: &'a CandidateSet,
+    logits: &'a [f32],
+}
+
+impl Answer<'_> {
+    /// The probability of all labels that it names together.
+    fn named(&self, p: &[f64]) -> f64 {
+        self.labels.iter().map(|label| at(p, *label)).sum()
+    }
+}
+
+fn answers<'a>(teacher: u16, evidence: &'a Evidence<'_>) -> impl Iterator<Item = Answer<'a>> {
+    evidence.iter().filter_map(move |(candidates, logits)| {
+        let labels = &candidates.opinions().iter().find(|opinion| opinion.teacher == teacher)?.labels;
+        Some(Answer { first: *labels.first()?, labels, candidates, logits })
+    })
 }
 
 /// 0 for a label that the row does not have.
@@ -91,12 +138,12 @@ struct Marginal {
 }
 
 impl Marginal {
-    fn new(firsts: &[LabelId], labels: usize) -> Self {
+    fn new(answers: &[Answer<'_>], labels: usize) -> Self {
         let mut p = vec![0.0; labels];
-        for first in firsts {
-            p.get_mut(first.index()).into_iter().for_each(|p| *p += 1.0 / firsts.len() as f64);
+        for answer in answers {
+            p.get_mut(answer.first.index()).into_iter().for_each(|p| *p += 1.0 / answers.len() as f64);
         }
-        let entropy = firsts.iter().map(|&first| surprise(at(&p, first))).sum();
+        let entropy = answers.iter().map(|answer| surprise(at(&p, answer.first))).sum();
         Self { p, entropy }
     }
 
@@ -108,6 +155,7 @@ impl Marginal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ranks::RankLikelihood;
     use super::super::refinery::tests::{set, sets};
     use super::*;
     use crate::domain::candidates::Opinion;
@@ -123,25 +171,32 @@ mod tests {
             logits: Rows::new(3, logits.concat()),
         };
         let calibration = Calibration::plain(3);
-        let good = in_student(&calibration, 0, &evidence([[sure, 0.0, -99.0], [0.0, sure, -99.0]]));
-        assert!((good - (1.0 - (4.0_f64 / 3.0).ln() / 2.0_f64.ln())).abs() < 1e-6, "{good}");
-        assert_eq!(in_student(&calibration, 0, &evidence([[0.0, sure, -99.0], [sure, 0.0, -99.0]])), 0.0);
+        let good = by_student(&calibration, 0, &evidence([[sure, 0.0, -99.0], [0.0, sure, -99.0]]));
+        assert!((good.share - (1.0 - (4.0_f64 / 3.0).ln() / 2.0_f64.ln())).abs() < 1e-6, "{good:?}");
+        // Three quarters of each: label 2, which the first answer names too, is next to impossible.
+        assert!((good.named - 0.75).abs() < 1e-6, "{good:?}");
+        let bad = by_student(&calibration, 0, &evidence([[0.0, sure, -99.0], [sure, 0.0, -99.0]]));
+        assert!(bad.share == 0.0 && (bad.named - 0.25).abs() < 1e-6, "{bad:?}");
     }
 
     /// What the rest explains of 60 samples on which the student knows nothing and a second teacher says `second`.
-    fn explained(second: fn(u16) -> u16) -> f64 {
+    fn explained(second: fn(u16) -> u16) -> Explained {
         let candidates: Vec<CandidateSet> = (0..60).map(|i| sets(&[&[i % 3], &[second(i)]])).collect();
         let evidence = Evidence { candidates: candidates.iter().collect(), logits: Rows::new(3, vec![0.0; 180]) };
         let said = || candidates.iter().flat_map(CandidateSet::opinions);
-        let of = |teacher: u16| TeacherModel::new(said().filter(move |o: &&Opinion| o.teacher == teacher), 3);
+        let of = |teacher: u16| {
+            TeacherModel::new(said().filter(move |o: &&Opinion| o.teacher == teacher), &RankLikelihood::prior(), 3)
+        };
         let calibration = Calibration::plain(3);
-        assert!(in_student(&calibration, 0, &evidence) < 1e-6);
-        in_the_rest(&calibration, &[of(0), of(1)], 0, &evidence)
+        let student = by_student(&calibration, 0, &evidence);
+        assert!(student.share < 1e-6 && (student.named - 1.0 / 3.0).abs() < 1e-6, "{student:?}");
+        by_the_rest(&calibration, &[of(0), of(1)], 0, &evidence)
     }
 
     #[test]
     fn teachers_that_agree_explain_each_other_and_others_do_not() {
         let (same, unrelated) = (explained(|i| i % 3), explained(|i| i / 3 % 3));
-        assert!(same > 0.5 && unrelated < 0.05, "{same} {unrelated}");
+        assert!(same.share > 0.5 && unrelated.share < 0.05, "{same:?} {unrelated:?}");
+        assert!(same.named > 0.8 && unrelated.named < 0.4, "{same:?} {unrelated:?}");
     }
 }
