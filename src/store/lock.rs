@@ -11,7 +11,14 @@ const FILE: &str = "lock";
 /// Held while a process runs in the directory; the kernel lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub struct RunLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for RunLock {
+    /// By closing alone, it would stay while a process that this one is about to start still has the descriptor.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
 }
 
 impl RunLock {
@@ -31,7 +38,7 @@ impl RunLock {
             .open(&path)
             .map_err(Error::run_file("open", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(Error::Busy { path: dir.to_owned() }),
             Err(TryLockError::Error(source)) => Err(Error::run_file("lock", &path)(source)),
         }
@@ -71,6 +78,16 @@ mod tests {
         assert!(matches!(RunLock::take(dir.path()), Err(Error::Busy { .. })));
         drop(lock);
         assert!(!is_held(dir.path()));
+    }
+
+    #[test]
+    fn a_descriptor_that_a_process_to_be_has_inherited_holds_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = RunLock::take(dir.path()).unwrap();
+        let inherited = lock.file.try_clone().unwrap();
+        drop(lock);
+        RunLock::take(dir.path()).unwrap();
+        drop(inherited);
     }
 
     #[test]

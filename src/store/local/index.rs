@@ -11,6 +11,7 @@
 //! second is what [`Index::verify`] looks for.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,10 @@ use crate::store::Totals;
 
 /// sled's page cache; the part of memory that the store takes, whatever the corpus' size.
 const CACHE_BYTES: u64 = 64 << 20;
+/// How long the lock of sled's file is waited for, and how often it is tried. Who has the directory's lock is alone with the index;
+/// but sled lets go of a file by closing it, and a process that this one was about to start may have inherited it.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+const LOCK_TRY: Duration = Duration::from_millis(10);
 
 /// Where the latest try of an answer stands in `answers.jsonl`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,12 +87,18 @@ impl Index {
     }
 
     fn open_trees(path: &Path) -> Result<Self, sled::Error> {
-        let db = sled::Config::new()
+        let config = sled::Config::new()
             .path(path)
             .cache_capacity(CACHE_BYTES)
             // What is lost with a kill is read again from the logs.
-            .flush_every_ms(Some(1000))
-            .open()?;
+            .flush_every_ms(Some(1000));
+        let until = Instant::now() + LOCK_WAIT;
+        let db = loop {
+            match config.open() {
+                Err(error) if is_locked(&error) && Instant::now() < until => std::thread::sleep(LOCK_TRY),
+                opened => break opened?,
+            }
+        };
         let tree = |name: &str| db.open_tree(name);
         Ok(Self { meta: tree("meta")?, answers: tree("answers")?, ids: tree("ids")?, path: path.to_owned(), db })
     }
@@ -206,21 +217,24 @@ fn id_key(id: &SampleId) -> [u8; 16] {
     short_hash(&[id.0.as_bytes()])
 }
 
+/// Whether someone has the lock of sled's file. sled has no kind of its own for it: its text alone tells.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(_)) && error.to_string().contains("could not acquire lock")
+}
+
 /// What sled's error means: the machine refuses, another program has the files, or they are damaged.
 pub(super) fn failed(path: &Path, error: sled::Error) -> Error {
     /// Operation not permitted, I/O error, out of memory, permission denied, too many files (two), file too large, no
     /// space, read-only, quota; see errno(3). Any other may come of reading at a damaged offset.
     const REFUSALS: [i32; 10] = [1, 5, 12, 13, 23, 24, 27, 28, 30, 122];
     let text = error.to_string();
+    if is_locked(&error) {
+        // Another process has the index, and no damage is to be mended.
+        return Error::Busy { path: path.to_owned() };
+    }
     match error {
         sled::Error::Io(source) if source.raw_os_error().is_some_and(|code| REFUSALS.contains(&code)) => {
             Error::RunFile { action: "use", path: path.to_owned(), source }
-        }
-        // sled has no kind of its own for it: its text alone tells. Another process has the index, and no damage is
-        // to be mended.
-        sled::Error::Io(source) if text.contains("could not acquire lock") => {
-            let _ = source;
-            Error::Busy { path: path.to_owned() }
         }
         // sled wraps some errors of the system into its own.
         _ if ["No space left", "os error 28", "Disk quota"].iter().any(|full| text.contains(full)) => {
@@ -248,6 +262,20 @@ mod tests {
         }
         let applied = Applied { answers: Extent { bytes: 30, lines: 3 }, keys: 3, samples: 3, ..Applied::default() };
         (index, applied)
+    }
+
+    #[test]
+    fn a_lock_that_goes_soon_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(filled(dir.path()));
+        let file = std::fs::File::options().write(true).open(dir.path().join("db")).unwrap();
+        file.lock().unwrap();
+        let holder = std::thread::spawn(move || {
+            std::thread::sleep(20 * LOCK_TRY);
+            drop(file);
+        });
+        Index::open(dir.path()).unwrap();
+        holder.join().unwrap();
     }
 
     #[test]
