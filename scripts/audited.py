@@ -8,14 +8,14 @@ of 90% coverage, and judges both by all of GOLD. CANDIST names the program, by d
 """
 
 import json
-import os
 import pathlib
 import statistics
 import subprocess
 import sys
 import tempfile
 
-PROGRAM = os.environ.get("CANDIST", pathlib.Path(__file__).resolve().parent.parent / "target/release/candist")
+from corpora import PROGRAM
+
 SEEDS, COVERAGE, BINS = 20, 0.9, 15
 
 

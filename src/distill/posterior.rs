@@ -17,7 +17,7 @@
 //! one that always names four.
 //!
 //! What a ranking gives at its word to the labels that are not in it is `1 - r`, and so is the prior of what L_t gives to
-//! them. r is the accuracy that agreement speaks for (`alone` of `sureness.rs`): the mean probability that the student, or
+//! them. r is the accuracy that agreement speaks for (`accuracy_alone` of `sureness.rs`): the mean probability that the student, or
 //! student and other teachers, give to what the teacher names is taken for `r (1 + r) / 2`. With one share for all teachers,
 //! what is wrong four times in ten is believed like what is wrong once: then EM, which starts from shares that nobody
 //! objects to, finds every teacher nearly perfect.
@@ -43,7 +43,7 @@ use serde_json::Value;
 use super::calibration::Calibration;
 use super::ranks::RankLikelihood;
 use super::refinery::{Evidence, Refinery, nothing, sharpened, usable};
-use super::sureness::{Sureness, agreement, alone};
+use super::sureness::{Sureness, accuracy_alone, agreement};
 use super::teacher_model::{TeacherCounts, TeacherModel};
 use super::trust::{self, Explained};
 use crate::domain::candidates::{CandidateSet, Opinion};
@@ -198,7 +198,9 @@ impl Posterior {
                 }
             }
             // M-step: each teacher by its own counts.
-            learned.iter_mut().zip(counts).for_each(|(model, counts)| model.learn(counts));
+            for ((teacher, model), counts) in (0..).zip(&mut learned).zip(counts) {
+                model.learn(counts, &self.word_of(teacher));
+            }
             self.teachers.clone_from(&learned);
             if round == 0 {
                 // From now on there is more than the teachers' ranking.
@@ -212,7 +214,7 @@ impl Posterior {
     fn learn(&mut self, explained: &[Explained], evidence: &Evidence<'_>) -> Vec<f64> {
         let shares: Vec<f64> = explained.iter().map(|explained| explained.share).collect();
         self.trust = shares.iter().copied().fold(0.0, f64::max);
-        let out = |explained: &Explained| (1.0 - alone(explained.named)).clamp(LEAST_OUT, MOST_OUT);
+        let out = |explained: &Explained| (1.0 - accuracy_alone(explained.named)).clamp(LEAST_OUT, MOST_OUT);
         self.at_its_word = explained.iter().map(|explained| RankLikelihood::with_out(out(explained))).collect();
         let voices = self.hear(&shares, evidence);
         self.learn_teachers(evidence);

@@ -56,7 +56,7 @@ impl Sureness {
 
     /// What the mean confidence should be, 0 to 1.
     pub(super) fn accuracy(&self) -> f64 {
-        let alone = alone(self.with_student);
+        let alone = accuracy_alone(self.with_student);
         let Some(among) = self.among_teachers else { return alone };
         let together = self.with_student.sqrt().min(among);
         self.second * together + (1.0 - self.second) * alone
@@ -81,7 +81,7 @@ impl Sureness {
 }
 
 /// The accuracy of a teacher of which half of the mistakes are repeated by what agrees with it on the share `agreed`.
-pub(super) fn alone(agreed: f64) -> f64 {
+pub(super) fn accuracy_alone(agreed: f64) -> f64 {
     ((1.0 + 8.0 * agreed).sqrt() - 1.0) / 2.0
 }
 

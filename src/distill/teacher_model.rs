@@ -32,8 +32,6 @@ const LEAST_SHARE: f64 = 1e-3;
 pub(super) struct TeacherModel {
     /// rho of this teacher.
     ranks: RankLikelihood,
-    /// The prior of rho.
-    prior: RankLikelihood,
     /// ln pi, by label.
     popularity: Vec<f64>,
     /// ln (1 - pi), by label.
@@ -53,8 +51,8 @@ pub(super) struct TeacherCounts {
 }
 
 impl TeacherModel {
-    /// Knows what the teacher says, and of whether it is right no more than `prior` does. Each label is counted once more than it was
-    /// named, so that none is impossible; a longer answer counts as one, in equal parts.
+    /// Knows what the teacher says, and of whether it is right no more than `prior` does. Each label is counted once more
+    /// than it was named, so that none is impossible; a longer answer counts as one, in equal parts.
     pub(super) fn new<'a>(opinions: impl Iterator<Item = &'a Opinion>, prior: &RankLikelihood, labels: usize) -> Self {
         let mut named = vec![1.0; labels];
         for opinion in opinions {
@@ -66,7 +64,6 @@ impl TeacherModel {
         let sum: f64 = named.iter().sum();
         Self {
             ranks: prior.clone(),
-            prior: prior.clone(),
             popularity: named.iter().map(|count| (count / sum).ln()).collect(),
             // A single label would have all.
             unpopularity: named.iter().map(|count| (1.0 - count / sum).max(1e-9).ln()).collect(),
@@ -80,9 +77,9 @@ impl TeacherModel {
         [&self.popularity, &self.unpopularity, &self.confused_from].iter().all(|values| values.len() == labels)
     }
 
-    /// Learned from `counts`. Popularity stays: it is of the answers, not of what is right.
-    pub(super) fn learn(&mut self, counts: TeacherCounts) {
-        self.ranks = self.prior.fit(&counts.ranks);
+    /// Learned from `counts` and the prior of rho. Popularity stays: it is of the answers, not of what is right.
+    pub(super) fn learn(&mut self, counts: TeacherCounts, prior: &RankLikelihood) {
+        self.ranks = prior.fit(&counts.ranks);
         self.confused = counts.confused;
         self.confused_from = counts.confused_from;
     }
@@ -184,7 +181,7 @@ mod tests {
         let mut counts = TeacherCounts::new(3);
         counts.add(&answers[0], &[1.0, 0.0, 0.0]);
         counts.add(&answers[1], &[0.0, 0.0, 1.0]);
-        model.learn(counts);
+        model.learn(counts, &RankLikelihood::prior());
         let l = likelihoods(&model, &answers[0]);
         let expected =
             [(1.0 + 5.0 * 0.7) / 6.0, 5.0 * 0.3 * 0.5 / (2.0 / 3.0) / 5.0, (1.0 + 5.0 * 0.3 * 0.5 / (5.0 / 6.0)) / 6.0];

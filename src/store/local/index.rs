@@ -25,8 +25,8 @@ use crate::store::Totals;
 
 /// sled's page cache; the part of memory that the store takes, whatever the corpus' size.
 const CACHE_BYTES: u64 = 64 << 20;
-/// How long the lock of sled's file is waited for, and how often it is tried. Who has the directory's lock is alone with the index;
-/// but sled lets go of a file by closing it, and a process that this one was about to start may have inherited it.
+/// How long the lock of sled's file is waited for, and how often it is tried. Who has the directory's lock is alone with the
+/// index; but sled lets go of a file by closing it, and a process that this one was about to start may have inherited it.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 const LOCK_TRY: Duration = Duration::from_millis(10);
 
