@@ -12,6 +12,7 @@ pub use crate::base::threads::can_start;
 pub use crate::config::goes_unencrypted;
 pub use crate::corpus::{Settings, count as count_rows, lacks, open as open_corpus, read, read_file};
 pub use crate::readers::glimpse::{Choice, Column, Glimpse, distinct_values, glimpse};
+pub use crate::readers::gold::labels_of;
 pub use crate::readers::latest::no_labels;
 pub use crate::store::{OPENING_THREAD, RunLock};
 pub use crate::student::new as new_student;

@@ -28,6 +28,7 @@
 //! | give it parts of one's own | [`Corpus`], [`Teacher`], [`Refinery`], [`Sink`]; `examples/` has one of each |
 //! | look at a run directory, also beside a run | [`RunDir::view`], [`Tail`], [`latest`] |
 //! | hand labels on as a table | [`write_table`], [`export_for`] |
+//! | give labels, and take them back | [`correct`] |
 //! | judge labels | [`evaluate`], [`audit`], [`draw`] |
 //! | know before what a run asks and costs | [`plan`], [`check`] |
 //! | label without an LLM | [`export_student`], [`Predictor`] |
@@ -72,10 +73,12 @@ pub use teacher::{Addresses, AskError, Asked, Labels, Permit, Teacher, labels_in
 
 // What reads a run, and what comes before and after one.
 pub use flow::batch;
+pub use flow::correct::{Corrected, NewCorrection, correct};
 pub use readers::audit::{Audit, AuditOptions, Share, Threshold, ToLabel, audit, draw};
 pub use readers::audited::{AuditedSets, Calibrated, Moved};
 pub use readers::check::{check, few_texts};
 pub use readers::confusion::{Confusion, Details, LabelFigures};
+pub use readers::corrected::{CorrectionCounts, correction_counts};
 pub use readers::deep::{FileReport, check_deep};
 pub use readers::distribution::{DOUBTFUL, Distribution, distribution};
 pub use readers::evaluate::{Evaluation, EvaluationOptions, HeldOut, evaluate};

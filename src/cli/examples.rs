@@ -46,6 +46,11 @@ pub(super) const EVAL: &str = "Examples:
   candist eval runs/support --gold people.csv --gold-field intent --id-field nr
   candist eval support.toml --gold gold.jsonl --details   # label by label, and what is taken for what";
 
+pub(super) const CORRECT: &str = "Examples:
+  candist correct runs/support --set 17 refund  # one text; exports have it at once
+  candist correct runs/support corrected.csv    # rows with id and label
+  candist correct support.toml --take-back 17   # as if nobody had said it";
+
 pub(super) const AUDIT: &str = "Examples:
   candist audit runs/support --sample 200 > sample.jsonl  # then fill in \"gold\" in each line
   candist audit runs/support --gold sample.jsonl

@@ -13,6 +13,7 @@ mod caller;
 mod check;
 mod completion;
 mod completions;
+mod correct;
 mod eval;
 mod examples;
 mod exit;
@@ -98,6 +99,9 @@ enum Command {
     /// Compare the labels of a run with gold labels.
     #[command(after_help = examples::EVAL)]
     Eval(eval::EvalArgs),
+    /// Give texts their labels, or take back what was given; the student learns from it.
+    #[command(after_help = examples::CORRECT)]
+    Correct(correct::CorrectArgs),
     /// Draw a random sample of labels for a person to check, or judge runs by a checked one.
     #[command(after_help = examples::AUDIT)]
     Audit(audit::AuditArgs),
@@ -151,6 +155,7 @@ pub(crate) fn run(cli: Cli, voice: &Voice) -> Result<Exit> {
         Command::Predict(args) => return unless_read_enough(predict::run(&args)),
         Command::Check(args) => return unless_read_enough(check::run(&args)),
         Command::Init(args) => return unless_read_enough(init::run(&args)),
+        Command::Correct(args) => correct::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Plan(args) => plan::run(&args),

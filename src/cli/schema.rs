@@ -18,6 +18,8 @@ enum Of {
     Answer,
     /// A line of inputs.jsonl.
     Input,
+    /// A line of corrections.jsonl.
+    Correction,
     /// A line of labels.jsonl.
     Label,
     /// A line of failures.jsonl.
@@ -44,6 +46,7 @@ pub(super) fn run(args: &SchemaArgs) -> Result<()> {
         Of::Recording => Schema::Recording,
         Of::Answer => Schema::Answer,
         Of::Input => Schema::Input,
+        Of::Correction => Schema::Correction,
         Of::Label => Schema::Label,
         Of::Failure => Schema::Failure,
         Of::Audit => Schema::Audit,

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use candist::{
-    DOUBTFUL, Distribution, Failure, FailureKind, Phase, RunDir, RunView, Status, Sums, ViewCounts, distribution,
-    spending,
+    CorrectionCounts, DOUBTFUL, Distribution, Failure, FailureKind, Phase, RunDir, RunView, Status, Sums, ViewCounts,
+    correction_counts, distribution, spending,
 };
 use clap::Args;
 use rust_decimal::Decimal;
@@ -70,6 +70,7 @@ struct AtRest {
     events: u64,
     sums: Sums,
     distribution: Distribution,
+    corrections: CorrectionCounts,
     failures: Vec<Failure>,
     /// As the last process left it: only its refinery knows.
     calibration_doubt: Option<String>,
@@ -129,9 +130,9 @@ fn at_rest(view: &RunView, word: Option<&Status>) -> Result<AtRest> {
         tracing::warn!("{error}");
         Distribution::default()
     });
-    let (sums, failures) = (spending(view, &counts)?, view.failures()?);
+    let (sums, failures, corrections) = (spending(view, &counts)?, view.failures()?, correction_counts(view)?);
     let calibration_doubt = word.and_then(|status| status.calibration_doubt.clone()).filter(|_| events > 0);
-    Ok(AtRest { state, counts, rows, unanswered, events, sums, distribution, failures, calibration_doubt })
+    Ok(AtRest { state, counts, rows, unanswered, events, sums, distribution, corrections, failures, calibration_doubt })
 }
 
 /// How the last run ended, by what it left. The corpus' end is in the input log before the labels are settled, so it
@@ -197,6 +198,8 @@ impl Looked {
                     "spent": sums.total().normalize(),
                     "spent_unknown": sums.unknown.normalize(),
                     "label_events": rest.events,
+                    "corrected": rest.corrections.texts,
+                    "corrections_waiting": rest.corrections.waiting,
                     "labels": distribution.labels.iter()
                         .map(|(label, texts)| json!({"label": label, "texts": texts})).collect::<Vec<_>>(),
                     "doubtful": {"below": DOUBTFUL, "texts": distribution.doubtful},
@@ -269,6 +272,12 @@ impl AtRest {
                 ("label events", self.events, "first labels and changed ones"),
             ],
         )?;
+        if self.corrections.texts > 0 {
+            table(out, &[("corrected", self.corrections.texts, "texts that a person gave their label")])?;
+        }
+        if self.corrections.waiting > 0 {
+            table(out, &[("not taken in", self.corrections.waiting, "corrections that the next run learns from")])?;
+        }
         // A view changes nothing: it can only say what a run would do about them.
         if counts.damaged > 0 {
             table(out, &[("damaged", counts.damaged, "lines of answers.jsonl; the next run sets them aside")])?;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use futures::executor::block_on;
 
 use super::checkpoints::{Keeper, Loaded, State, Work};
+use super::corrected::Corrected;
 use super::memory::{self, Item};
 use super::others::{others, rounded, second};
 use super::refinery::{Evidence, Refinery};
@@ -101,8 +102,8 @@ pub(super) struct Distiller {
 pub(super) enum Next {
     /// A sample that has arrived.
     Arrival(Arc<Item>),
-    /// One that arrived before, with its new answers.
-    Answers(Arc<Item>),
+    /// One that arrived before, with its new answers, or the label that a person gave it or took back.
+    Again(Arc<Item>),
     /// The corpus ended.
     End,
 }
@@ -121,7 +122,7 @@ impl Distiller {
         let inputs = parts.store.inputs.counts();
         let fits = |state: &State| state.consumed <= inputs.events && state.offset <= events;
         let (loaded, mut unusable) = parts.keeper.load(student.as_mut(), fits)?;
-        let mut refinery = (parts.refinery)(parts.labels);
+        let mut refinery = make(&parts.refinery, parts.labels);
         let mut state = State::default();
         if let Some(Loaded { state: found, refinery: learned }) = loaded {
             match refinery.load(learned) {
@@ -130,7 +131,7 @@ impl Distiller {
                     unusable.push(Error::Checkpoint { path: "checkpoints".into(), message });
                     // The file had been loaded into it: half of a checkpoint must not be gone on with.
                     student.reset();
-                    refinery = (parts.refinery)(parts.labels);
+                    refinery = make(&parts.refinery, parts.labels);
                 }
             }
         }
@@ -284,6 +285,8 @@ impl Distiller {
         if !logits.iter().all(|logit| logit.is_finite()) {
             return Err(Error::NotFinite { what: format!("what the student says of {:?}", item.id.0) });
         }
+        // What a person said is final at once.
+        let last = last || item.candidates.given().is_some();
         let posterior = self.refinery.posterior(&item.candidates, logits);
         if posterior.len() != self.columns {
             let (found, wanted) = (posterior.len(), self.columns);
@@ -303,7 +306,7 @@ impl Distiller {
         let is_as_sure = |before: &StoredEvent| (before.confidence - rounded(confidence)).abs() < MOVED;
         if let Some((_, before)) = &previous
             && before.label == label
-            && before.by_student == item.candidates.is_empty()
+            && before.source == item.source()
             && (!last || before.is_final && is_as_sure(before))
         {
             return Ok(());
@@ -312,7 +315,7 @@ impl Distiller {
             position: item.position,
             label,
             confidence: rounded(confidence),
-            by_student: item.candidates.is_empty(),
+            source: item.source(),
             revision: previous.as_ref().map_or(0, |(_, before)| before.revision + 1),
             student: self.state.step,
             is_final: last,
@@ -378,8 +381,13 @@ impl Distiller {
     /// whenever it is repeated, for no draw is made.
     pub(super) fn refit(&mut self) -> Result<()> {
         let stride = self.memory.len().div_ceil(EVIDENCE).max(1);
-        let items: Vec<&Item> =
-            self.memory.iter().step_by(stride).map(AsRef::as_ref).filter(|item| !item.candidates.is_empty()).collect();
+        let items: Vec<&Item> = self
+            .memory
+            .iter()
+            .step_by(stride)
+            .map(AsRef::as_ref)
+            .filter(|item| item.candidates.is_evidence())
+            .collect();
         let mut values = Vec::with_capacity(items.len() * self.columns);
         for chunk in items.chunks(CHUNK) {
             self.check_stop()?;
@@ -415,18 +423,23 @@ impl Distiller {
     }
 }
 
-/// Makes event number `number` of the input log ready to be taken in. Answers name only a position: text and earlier
-/// fields are looked up, as of this very event.
+/// The program's refinery, with people's labels before its own.
+pub(super) fn make(refinery: &NewRefinery, labels: usize) -> Box<dyn Refinery> {
+    Box::new(Corrected::new(refinery(labels), labels))
+}
+
+/// Makes event number `number` of the input log ready to be taken in. Answers and corrections name only a position: text and
+/// earlier fields are looked up, as of this very event.
 pub(super) fn next_of(distiller: &Distiller, input: Input, number: u64) -> Result<Next> {
     Ok(match input {
         Input::Arrive { position, sample, outcome } => {
             Next::Arrival(distiller.item(AskedSample { position, sample, candidates: outcome.candidates() }))
         }
-        Input::Answers { position, .. } => {
+        Input::Answers { position, .. } | Input::Correct { position, .. } => {
             let found = block_on(distiller.store.inputs.samples(position..position + 1, number + 1))?.pop();
             let missing =
                 || Error::StoreDamaged { path: "store".into(), message: format!("sample {position} is missing") };
-            Next::Answers(distiller.item(found.ok_or_else(missing)?))
+            Next::Again(distiller.item(found.ok_or_else(missing)?))
         }
         Input::End { .. } => Next::End,
     })

@@ -10,6 +10,7 @@ use rand::Rng;
 
 use crate::base::random::rng;
 use crate::domain::candidates::CandidateSet;
+use crate::domain::event::Source;
 use crate::domain::sample::{Position, SampleId};
 use crate::student::{Encoded, Fold};
 
@@ -25,6 +26,17 @@ pub(super) struct Item {
     pub(super) candidates: CandidateSet,
     /// The copy that never trains on it.
     pub(super) fold: Fold,
+}
+
+impl Item {
+    /// Where its label comes from.
+    pub(super) fn source(&self) -> Source {
+        match (self.candidates.given(), self.candidates.is_empty()) {
+            (Some(_), _) => Source::Correction,
+            (None, true) => Source::Student,
+            (None, false) => Source::Refinery,
+        }
+    }
 }
 
 /// Positions that may lie between two that are read together: reading a few lines for nothing is cheaper than a

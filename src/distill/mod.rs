@@ -8,6 +8,7 @@ mod calibration;
 mod candist;
 mod cc;
 mod checkpoints;
+mod corrected;
 mod distiller;
 mod memory;
 mod new_student;

@@ -167,7 +167,11 @@ impl Posterior {
     }
 
     /// The posterior that the student is trained towards and teachers are learned by: C probabilities.
+    /// A label that a person gave is certain: teachers are learned by it.
     fn careful(&self, candidates: &CandidateSet, ground: Vec<f64>) -> Vec<f64> {
+        if let Some(given) = candidates.given() {
+            return (0..ground.len()).map(|label| f64::from(u8::from(label == given.index()))).collect();
+        }
         sharpened(&self.weighed(candidates, ground, self.trust), 1.0)
     }
 

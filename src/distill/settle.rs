@@ -7,7 +7,7 @@
 use rand::seq::SliceRandom;
 
 use super::checkpoints::Work;
-use super::distiller::{CHUNK, Distiller};
+use super::distiller::{CHUNK, Distiller, make};
 use super::memory::Item;
 use crate::base::random::rng;
 use crate::domain::label::LabelId;
@@ -44,7 +44,7 @@ impl Distiller {
         // little). `finished` is 0 at the first end. The refinery goes with the student it was fitted to.
         if self.state.samples >= 2 * self.state.finished {
             self.student.reset();
-            self.refinery = (self.new_refinery)(self.columns);
+            self.refinery = make(&self.new_refinery, self.columns);
         }
         self.begin_pass(0)
     }

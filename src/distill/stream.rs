@@ -37,7 +37,7 @@ impl Distiller {
         }
         match self.ahead.pop_front() {
             Some(Next::Arrival(item)) => self.arrive(item)?,
-            Some(Next::Answers(item)) => self.take_answers(item)?,
+            Some(Next::Again(item)) => self.take_again(item)?,
             // Counts the event itself, for what it begins has boundaries of its own.
             Some(Next::End) => return self.begin_settling(),
             None => return Ok(()),
@@ -69,7 +69,7 @@ impl Distiller {
             .ahead
             .iter()
             .filter_map(|next| match next {
-                Next::Arrival(item) | Next::Answers(item) => Some(&item.encoded),
+                Next::Arrival(item) | Next::Again(item) => Some(&item.encoded),
                 Next::End => None,
             })
             .collect();
@@ -101,12 +101,12 @@ impl Distiller {
         Ok(())
     }
 
-    /// A sample that arrived before is learned from as a new one is, and labelled again.
+    /// A sample that arrived before, and is spoken of again, is learned from as a new one is, and labelled again.
     ///
     /// Its earlier event is looked up first: revision and predecessor follow from it. It keeps its fold, so the copy
     /// that labels it has not seen it, with old answers or new ones.
-    fn take_answers(&mut self, item: Arc<Item>) -> Result<()> {
-        if !item.candidates.is_empty() {
+    fn take_again(&mut self, item: Arc<Item>) -> Result<()> {
+        if item.candidates.is_evidence() {
             self.state.has_candidates = true;
             // Its label may still be in the outbox; what is not in the store is not found.
             self.flush()?;
@@ -170,7 +170,7 @@ impl Distiller {
     ///
     /// [`Error::NotFinite`](crate::error::Error::NotFinite) where too many steps in a row had to be left out.
     pub(super) fn train(&mut self, batch: &[Arc<Item>], rate: f64, warm_up: bool) -> Result<()> {
-        let batch: Vec<&Item> = batch.iter().map(AsRef::as_ref).filter(|item| !item.candidates.is_empty()).collect();
+        let batch: Vec<&Item> = batch.iter().map(AsRef::as_ref).filter(|item| item.candidates.is_evidence()).collect();
         let logits = (!warm_up).then(|| self.out_of_sample(&batch));
         let mut rows = logits.iter().flat_map(Rows::iter);
         let targets: Vec<Option<Vec<f32>>> =

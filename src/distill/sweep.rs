@@ -43,7 +43,7 @@ impl Distiller {
         let previous = self.latest(positions.clone(), before)?;
         let items = self.items(positions)?;
         // Before the last sweep, samples without candidates wait: they are labelled once, by the finished student.
-        let labelled = items.iter().zip(previous).filter(|(item, _)| last || !item.candidates.is_empty());
+        let labelled = items.iter().zip(previous).filter(|(item, _)| last || item.candidates.is_evidence());
         let (items, previous): (Vec<&Arc<Item>>, Vec<_>) = labelled.unzip();
         let logits = self.out_of_sample(&items.iter().map(|item| item.as_ref()).collect::<Vec<_>>());
         for ((item, previous), row) in items.into_iter().zip(previous).zip(logits.iter()) {

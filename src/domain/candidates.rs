@@ -67,12 +67,12 @@ impl Opinion {
 }
 
 /// Ranked candidate labels of one sample, likeliest first, each once, with the opinions they come from. May be empty:
-/// no teacher named any. Stored as its opinions, from which the ranking follows.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Vec<Opinion>", into = "Vec<Opinion>")]
+/// no teacher named any.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct CandidateSet {
     ranked: Vec<LabelId>,
     opinions: Vec<Opinion>,
+    given: Option<LabelId>,
 }
 
 impl CandidateSet {
@@ -86,7 +86,26 @@ impl CandidateSet {
                 ranked.push(label);
             }
         }
-        Self { ranked, opinions }
+        Self { ranked, opinions, given: None }
+    }
+
+    /// The same opinions, and the label that a person gave; `None` where nobody did.
+    #[must_use]
+    pub fn with_given(self, given: Option<LabelId>) -> Self {
+        Self { given, ..self }
+    }
+
+    /// The label that a person gave. It is the text's label, whatever teachers and student say: for a refinery it is evidence of
+    /// how those err.
+    #[must_use]
+    pub fn given(&self) -> Option<LabelId> {
+        self.given
+    }
+
+    /// Whether anybody but the student says something of the sample: a teacher or a person.
+    #[must_use]
+    pub fn is_evidence(&self) -> bool {
+        self.given.is_some() || !self.ranked.is_empty()
     }
 
     /// The labels, likeliest first.
@@ -111,18 +130,6 @@ impl CandidateSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ranked.is_empty()
-    }
-}
-
-impl From<Vec<Opinion>> for CandidateSet {
-    fn from(opinions: Vec<Opinion>) -> Self {
-        Self::merge(opinions)
-    }
-}
-
-impl From<CandidateSet> for Vec<Opinion> {
-    fn from(candidates: CandidateSet) -> Self {
-        candidates.opinions
     }
 }
 

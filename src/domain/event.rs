@@ -14,6 +14,8 @@ pub enum By {
     Posterior,
     /// The student alone: no teacher named a label.
     Student,
+    /// A person.
+    Correction,
     /// The refinery of this name.
     #[serde(untagged)]
     Refinery(String),
@@ -27,6 +29,37 @@ impl By {
     }
 }
 
+/// Where a label comes from, in a run that has one refinery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// What teachers named, and the student.
+    Refinery,
+    /// The student alone: no teacher named a label.
+    Student,
+    /// A person.
+    Correction,
+}
+
+impl Source {
+    /// As users see it.
+    fn by(self, refinery: &By) -> By {
+        match self {
+            Self::Refinery => refinery.clone(),
+            Self::Student => By::Student,
+            Self::Correction => By::Correction,
+        }
+    }
+
+    /// What [`Source::by`] gave.
+    pub(crate) fn of(by: &By) -> Self {
+        match by {
+            By::Student => Self::Student,
+            By::Correction => Self::Correction,
+            By::Posterior | By::Refinery(_) => Self::Refinery,
+        }
+    }
+}
+
 /// A label event as the store keeps it: all that decides what comes after it. Id and candidates are in the input log.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct StoredEvent {
@@ -36,8 +69,8 @@ pub(crate) struct StoredEvent {
     pub label: LabelId,
     /// Its probability, 0 to 1, rounded to 4 digits.
     pub confidence: f32,
-    /// Whether the student alone gave it: no teacher named a label.
-    pub by_student: bool,
+    /// Where it comes from.
+    pub source: Source,
     /// 0 for the first label of a sample, then 1, 2, ...
     pub revision: u32,
     /// Training steps of the student by then.
@@ -90,13 +123,14 @@ pub struct LabelEvent {
     pub others: Option<Vec<Other>>,
     /// What the teacher named, likeliest first.
     pub candidates: Vec<String>,
-    /// Where the label comes from: the name of the refinery, or "student" where no teacher named a label.
+    /// Where the label comes from: the name of the refinery, "student" where no teacher named a label, or "correction" where a
+    /// person gave it.
     pub by: By,
     /// 0 for the first label of a sample, then 1, 2, ...
     pub revision: u32,
     /// Training steps of the student by then.
     pub student: u64,
-    /// Whether the corpus had ended and the student settled when this was written.
+    /// Whether the corpus had ended and the student settled when this was written, or a person gave the label.
     #[serde(rename = "final")]
     pub is_final: bool,
 }
@@ -123,7 +157,7 @@ impl LabelEvent {
             margin: rest.margin.map(short),
             others: rest.others.map(|others| others.iter().map(|&(label, share)| other(name(label), share)).collect()),
             candidates: candidates.iter().map(|&label| name(label)).collect(),
-            by: if event.by_student { By::Student } else { refinery.clone() },
+            by: event.source.by(refinery),
             revision: event.revision,
             student: event.student,
             is_final: event.is_final,
@@ -159,6 +193,7 @@ mod tests {
             (By::refinery("posterior"), "\"posterior\""),
             (By::refinery("candist"), "\"candist\""),
             (By::Student, "\"student\""),
+            (By::Correction, "\"correction\""),
         ] {
             assert_eq!(serde_json::to_string(&by).unwrap(), text);
             assert_eq!(serde_json::from_str::<By>(text).unwrap(), by);

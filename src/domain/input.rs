@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::candidates::{CandidateSet, Opinion};
-use super::label::LabelSet;
+use super::label::{LabelId, LabelSet};
 use super::sample::{Position, Sample, SampleId};
 
 /// What came of asking about a sample. There are candidates, or a failure says why not.
@@ -42,6 +42,8 @@ pub(crate) enum NewInput {
     /// A sample that arrived before has new answers, which take the place of all the old ones, for whoever reads on
     /// from here.
     Answers(Position, Outcome),
+    /// A person gave a sample that arrived before its label, or (`None`) took it back.
+    Correct(Position, Option<LabelId>),
     /// The corpus ended here, for now: the student settles. More may arrive after it.
     End,
 }
@@ -64,6 +66,13 @@ pub(crate) enum Input {
         position: Position,
         /// What the teachers say now.
         outcome: Outcome,
+    },
+    /// See [`NewInput::Correct`].
+    Correct {
+        /// Whose.
+        position: Position,
+        /// The label that it has from here on.
+        label: Option<LabelId>,
     },
     /// See [`NewInput::End`].
     End {
@@ -146,6 +155,17 @@ pub(crate) enum InputLine {
         #[serde(default, skip_serializing)]
         crc: String,
     },
+    /// A person gave a sample that arrived before its label, or took it back.
+    Correct {
+        /// Whose.
+        position: u64,
+        /// The label; none where it was taken back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<String>,
+        /// The CRC-32 at the end of every line.
+        #[serde(default, skip_serializing)]
+        crc: String,
+    },
     /// The corpus ended here, for now.
     End {
         /// How many samples arrived before.
@@ -176,6 +196,10 @@ impl Names {
                 failure: outcome.failure.clone(),
                 crc,
             },
+            NewInput::Correct(position, label) => {
+                let label = label.map(|label| self.labels.name(label).to_owned());
+                InputLine::Correct { position: *position, label, crc }
+            }
             NewInput::End => InputLine::End { samples: position, crc },
         }
     }
@@ -202,6 +226,9 @@ impl Names {
             InputLine::Answers { position, asked, failure, .. } => {
                 Input::Answers { position, outcome: Outcome { opinions: self.opinions(&asked)?, failure } }
             }
+            InputLine::Correct { position, label, .. } => {
+                Input::Correct { position, label: label.map(|name| self.label(&name)).transpose()? }
+            }
             InputLine::End { samples, .. } => Input::End { samples },
         })
     }
@@ -210,15 +237,17 @@ impl Names {
         asked.iter().map(|asked| self.opinion(asked)).collect()
     }
 
-    /// Labels by their exact name: what was written is our own spelling, and a near miss is damage.
+    /// By its exact name: what was written is our own spelling, and a near miss is damage.
+    fn label(&self, name: &str) -> Result<LabelId, String> {
+        self.labels.exact(name).ok_or_else(|| format!("names {name:?}, no label of the task"))
+    }
+
     fn opinion(&self, asked: &Asked) -> Result<Opinion, String> {
         let teacher = self.teachers.iter().position(|name| *name == asked.teacher);
         let teacher = teacher.and_then(|place| u16::try_from(place).ok());
-        let label =
-            |name: &String| self.labels.exact(name).ok_or_else(|| format!("names {name:?}, no label of the task"));
         Ok(Opinion {
             teacher: teacher.ok_or_else(|| format!("names {:?}, no teacher of this log", asked.teacher))?,
-            labels: asked.labels.iter().map(label).collect::<Result<_, _>>()?,
+            labels: asked.labels.iter().map(|name| self.label(name)).collect::<Result<_, _>>()?,
             weights: asked.weights.clone(),
         })
     }
@@ -226,7 +255,7 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
-    use super::super::label::{Label, LabelId};
+    use super::super::label::Label;
     use super::*;
     use crate::base::sealed::{check, seal};
     use proptest::prelude::*;
@@ -258,7 +287,8 @@ mod tests {
             opinions in prop::collection::vec(opinion(), 0..4),
             failure in any::<Option<String>>(),
             (id, text) in any::<(String, String)>(),
-            kind in 0..3,
+            kind in 0..4,
+            label in prop::option::of(0..3_u16),
         ) {
             let outcome = Outcome { opinions, failure };
             let sample = Sample { id: SampleId(id), text };
@@ -268,6 +298,10 @@ mod tests {
                     Input::Arrive { position: 7, sample, outcome },
                 ),
                 1 => (NewInput::Answers(3, outcome.clone()), Input::Answers { position: 3, outcome }),
+                2 => {
+                    let label = label.map(LabelId);
+                    (NewInput::Correct(3, label), Input::Correct { position: 3, label })
+                }
                 _ => (NewInput::End, Input::End { samples: 7 }),
             };
             let line = seal(&serde_json::to_string(&names().line(&new, 7)).unwrap());

@@ -7,6 +7,8 @@
 
 pub(crate) mod asking;
 pub mod batch;
+pub(crate) mod correct;
+mod correcting;
 pub(crate) mod fingerprint;
 pub(crate) mod first;
 mod fit;

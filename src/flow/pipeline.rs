@@ -11,10 +11,11 @@ use rust_decimal::Decimal;
 use tokio::sync::watch;
 
 use super::asking::Asker;
+use super::correcting::Correcting;
 use super::halt::{Halt, weight};
 use super::intake::ReadTo;
 use super::opening::{Parts, parts, take};
-use super::placing::{ask_all, place_all};
+use super::placing::{Log, ask_all, place_all};
 use super::plan::Plan;
 use super::stages::{Ended, Materials, Stages};
 use super::status::StatusFile;
@@ -123,7 +124,9 @@ async fn run_once(
         Arc::clone(progress),
     );
     let replies = ask_all(questions, asker, config.run.window, Arc::clone(&halt));
-    let placed = place_all(replies, store.clone(), feed.clone(), Arc::clone(progress), Arc::clone(&halt)).await;
+    let correcting = Correcting::new(&config.run.dir, &config.task.labels, store.clone());
+    let log = Log::new(store.clone(), feed.clone(), correcting);
+    let placed = place_all(replies, log, Arc::clone(progress), Arc::clone(&halt)).await;
     // Ends soon after: nobody takes its questions any more, or there are none left.
     let read = join("intake", intake).await;
 

@@ -2,12 +2,13 @@
 //!
 //! Questions are answered in any order, and the student's labels depend on the order of its inputs. So the tasks stand
 //! in a queue in the corpus' order, and are waited for one by one; the room in that queue is how far asking may be
-//! ahead of the first one that is not answered yet.
+//! ahead of the first one that is not answered yet. What people say of labels goes in between, as soon as it is seen.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
@@ -15,15 +16,20 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::asking::{Asker, Reply};
+use super::correcting::Correcting;
 use super::halt::Halt;
 use super::intake::Question;
 use crate::base::panic::panicked;
+use crate::base::threads::blocking;
 use crate::distill::Feed;
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
 use crate::domain::progress::Progress;
 use crate::error::{Error, Result};
-use crate::store::{APPENDED_TOGETHER, Failure, FailureKind, Store};
+use crate::store::{APPENDED_TOGETHER, Failure, FailureKind, InputCounts, Store};
+
+/// Between two looks for corrections, while nothing is placed.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A task that ends when nobody waits for it any more: when placing is over, by an error of the store, or the runtime
 /// goes away.
@@ -89,8 +95,7 @@ pub(super) fn ask_all(
 /// others. What was answered and not placed is not lost either: its answer is stored, and the next run finds it there.
 pub(super) async fn place_all(
     replies: Replies,
-    store: Store,
-    feed: watch::Sender<Feed>,
+    mut log: Log,
     progress: Arc<Progress>,
     halt: Arc<Halt>,
 ) -> Result<Vec<AnswerRecord>> {
@@ -98,7 +103,16 @@ pub(super) async fn place_all(
     let mut replies = ReceiverStream::new(replies).then(|task| task).boxed().ready_chunks(APPENDED_TOGETHER);
     let mut has_gap = false;
     let (mut told, mut tried) = (Told::default(), Vec::new());
-    while let Some(chunk) = replies.next().await {
+    loop {
+        if !has_gap && let Err(error) = log.look_for_corrections().await {
+            has_gap = true;
+            halt.fail(error);
+        }
+        let chunk = tokio::select! {
+            chunk = replies.next() => chunk,
+            () = tokio::time::sleep(LOOK) => continue,
+        };
+        let Some(chunk) = chunk else { break };
         // The claims live until the end of this round: an id is found in the window or in the store at every moment.
         let (mut inputs, mut claims) = (Vec::with_capacity(chunk.len()), Vec::with_capacity(chunk.len()));
         for reply in chunk {
@@ -110,7 +124,7 @@ pub(super) async fn place_all(
                     told.unanswered(&id.0, &reason);
                     let failure = Failure { kind: FailureKind::Unanswered, id: id.0, reason };
                     // Not `?`: what is in flight is still to be waited for.
-                    if let Err(error) = store.notes.note(failure).await {
+                    if let Err(error) = log.store.notes.note(failure).await {
                         halt.fail(error);
                     }
                 }
@@ -119,7 +133,7 @@ pub(super) async fn place_all(
                         NewInput::Arrive(_, outcome) => progress.failed.add(u64::from(outcome.names_nothing())),
                         // Asked again with labels this time; `AsBefore` is what comes of it else.
                         NewInput::Answers(..) => progress.failed.take_one(),
-                        NewInput::End => {}
+                        NewInput::Correct(..) | NewInput::End => {}
                     }
                     inputs.push(input);
                     claims.push(claim);
@@ -132,24 +146,73 @@ pub(super) async fn place_all(
                 }
             }
         }
-        if !inputs.is_empty() {
-            // Durable when this returns: only then does the student hear of it, for a label must not be of an input
-            // that a power cut takes away.
-            match store.inputs.append(inputs).await {
-                Ok(counts) => {
-                    progress.placed.set(counts.samples);
-                    feed.send_modify(|feed| feed.events = counts.events);
-                }
-                // What is on its way still comes back, and is kept; it is not placed.
-                Err(error) => {
-                    has_gap = true;
-                    halt.fail(error);
-                }
-            }
+        // What is on its way still comes back, and is kept; it is not placed.
+        if let Err(error) = log.place(inputs, &progress).await {
+            has_gap = true;
+            halt.fail(error);
         }
     }
     told.end();
     Ok(tried)
+}
+
+/// The input log, and who is told how far it goes.
+pub(super) struct Log {
+    store: Store,
+    feed: watch::Sender<Feed>,
+    /// `None` while it looks.
+    correcting: Option<Correcting>,
+}
+
+impl Log {
+    pub(super) fn new(store: Store, feed: watch::Sender<Feed>, correcting: Correcting) -> Self {
+        Self { store, feed, correcting: Some(correcting) }
+    }
+
+    /// Places what people have said since the last look.
+    async fn look_for_corrections(&mut self) -> Result<()> {
+        let Some(mut correcting) = self.correcting.take_if(|correcting| correcting.has_news()) else { return Ok(()) };
+        let (correcting, inputs) = blocking("corrections", move || {
+            let inputs = correcting.look();
+            Ok((correcting, inputs))
+        })
+        .await?;
+        self.correcting = Some(correcting);
+        self.append(inputs?).await.map(drop)
+    }
+
+    /// Places what arrived or was answered anew, each text with what a person said of it before.
+    async fn place(&mut self, inputs: Vec<NewInput>, progress: &Progress) -> Result<()> {
+        let mut position = self.store.inputs.counts().samples;
+        let mut placed = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let mut said = None;
+            if let NewInput::Arrive(sample, _) = &input {
+                said = self.correcting.as_mut().and_then(|correcting| correcting.arrives(sample, position));
+                position += 1;
+            }
+            placed.push(input);
+            placed.extend(said);
+        }
+        if let Some(counts) = self.append(placed).await? {
+            progress.placed.set(counts.samples);
+        }
+        Ok(())
+    }
+
+    /// Durable when this returns: only then does the student hear of it, for a label must not be of an input that a
+    /// power cut takes away.
+    async fn append(&mut self, inputs: Vec<NewInput>) -> Result<Option<InputCounts>> {
+        let mut counts = None;
+        let mut inputs = inputs.into_iter().peekable();
+        while inputs.peek().is_some() {
+            let together = inputs.by_ref().take(APPENDED_TOGETHER).collect();
+            let now = self.store.inputs.append(together).await?;
+            self.feed.send_modify(|feed| feed.events = now.events);
+            counts = Some(now);
+        }
+        Ok(counts)
+    }
 }
 
 /// Tells of the first texts that could not be answered, and how many more there were.

@@ -15,7 +15,7 @@ use crate::domain::input::Input;
 use crate::domain::label::LabelSet;
 use crate::domain::sample::short_hash;
 use crate::error::{Error, Result};
-use crate::store::{RunDir, RunView};
+use crate::store::{CORRECTIONS, Corrections, RunDir, RunView};
 
 const LABELS: &str = "labels.jsonl";
 
@@ -54,7 +54,7 @@ impl FileReport {
 type Revisions = HashMap<[u8; 16], u32>;
 
 /// Reads all of the run directory `dir`.
-/// One report a log: answers, inputs, labels. Damage is no error but what is reported.
+/// One report a log: answers, inputs, labels, and corrections where there are any. Damage is no error but what is reported.
 ///
 /// # Errors
 ///
@@ -64,7 +64,22 @@ pub fn check_deep(dir: &Path) -> Result<Vec<FileReport>> {
     // A live run goes on writing: a label that is there by now is of a text that is in the input log.
     let written = std::fs::metadata(dir.join(LABELS)).map_or(0, |file| file.len());
     let (inputs, revisions) = inputs(&view)?;
-    Ok(vec![answers(&view)?, inputs, labels(&view, written, revisions)?])
+    let corrections = Corrections::are_in(dir).then(|| corrections(&view)).transpose()?;
+    Ok([answers(&view)?, inputs, labels(&view, written, revisions)?].into_iter().chain(corrections).collect())
+}
+
+/// Every correction is to match its checksum and to be of this task.
+fn corrections(view: &RunView) -> Result<FileReport> {
+    let mut report = FileReport::new(CORRECTIONS);
+    let mut read = Corrections::of(view.dir(), view.labels().clone());
+    read.read()?;
+    report.lines = read.lines();
+    for line in read.damaged() {
+        report.wrong(*line, "does not match its checksum, or names no label of the task");
+    }
+    report.holds = format!("corrections of {} texts", read.iter().count());
+    report.look_at_end(view)?;
+    Ok(report)
 }
 
 /// Every answer is to match its checksum and to be one of this task; keys and tries are not compared.
@@ -102,15 +117,15 @@ fn inputs(view: &RunView) -> Result<(FileReport, Revisions)> {
                 // A damaged line before is one problem, not one for every line after it.
                 samples = position + 1;
             }
-            // New answers are of a text that arrived before.
-            Ok(Input::Answers { position, .. }) if position >= samples => {
+            // New answers and corrections are of a text that arrived before.
+            Ok(Input::Answers { position, .. } | Input::Correct { position, .. }) if position >= samples => {
                 report.wrong(number, format!("is of position {position}, and {samples} texts arrived before"));
             }
             Ok(Input::End { samples: said }) if said != samples => {
                 report.wrong(number, format!("counts {said} texts, and {samples} arrived before"));
             }
             Ok(Input::End { .. }) => ends += 1,
-            Ok(Input::Answers { .. }) => {}
+            Ok(Input::Answers { .. } | Input::Correct { .. }) => {}
         }
     })?;
     report.look_at_end(view)?;

@@ -118,6 +118,17 @@ impl<'a> GoldLabels<'a> {
     }
 }
 
+/// The labels that a person named, by the id of their text, in their order.
+///
+/// # Errors
+///
+/// [`Error::InputLine`] for a row that cannot be used, with its place; [`Error::Unfit`] where there is none.
+pub fn labels_of(gold: GoldLabels<'_>, labels: &LabelSet) -> Result<Vec<(String, String)>> {
+    let mut named = Vec::new();
+    gold.read(labels, |id, _, label| named.push((id.to_owned(), labels.name(label).to_owned())))?;
+    Ok(named)
+}
+
 /// A row of a file of gold labels.
 pub(super) struct Labelled {
     /// Where it stands.

@@ -6,9 +6,11 @@ use std::path::Path;
 use crate::domain::event::LabelEvent;
 use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
+use crate::readers::corrected::{corrected, with};
 use crate::store::{Follow, Tail};
 
-/// Calls `each` with the events that hold now, and their lines, in the order of the log in `dir`.
+/// Calls `each` with the events that hold now, and their lines, in the order of the log in `dir`. Where a person gave a text
+/// another label, which the log does not have yet, the event says so, and its line is as it will be, but for the offset.
 ///
 /// Reads the log twice, so that no more of an event than its offset is kept.
 ///
@@ -29,11 +31,17 @@ pub fn latest<E: From<Error>>(dir: &Path, mut each: impl FnMut(&LabelEvent, &str
             Follow::Waiting => break,
         }
     }
+    let corrected = corrected(dir)?;
     // Still the same file where another log has taken its place meanwhile.
     tail.rewind()?;
     while let Follow::Event(event, line) = tail.poll()? {
-        if last.get(&TextHash::of(&event.id)) == Some(&event.offset) {
-            each(&event, &line)?;
+        let id = TextHash::of(&event.id);
+        if last.get(&id) != Some(&event.offset) {
+            continue;
+        }
+        match corrected.get(&event.id).and_then(|label| with(&event, label)) {
+            Some(event) => each(&event, event.to_line().trim_end())?,
+            None => each(&event, &line)?,
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ pub(crate) mod audited;
 pub(crate) mod check;
 mod conformal;
 pub(crate) mod confusion;
+pub(crate) mod corrected;
 pub(crate) mod deep;
 pub(crate) mod distribution;
 pub(crate) mod evaluate;

@@ -12,7 +12,7 @@ use crate::domain::input::InputLine;
 use crate::domain::status::Status;
 use crate::readers::audit::ToLabel;
 use crate::readers::table::TableRow;
-use crate::store::{AnswerLine, Failure};
+use crate::store::{AnswerLine, CorrectionLine, Failure};
 use crate::teacher::RecordedLine;
 
 /// What there is a schema of.
@@ -28,6 +28,8 @@ pub enum Schema {
     Answer,
     /// A line of `inputs.jsonl`.
     Input,
+    /// A line of `corrections.jsonl`.
+    Correction,
     /// A line of `labels.jsonl`.
     Label,
     /// A line of `failures.jsonl`.
@@ -49,6 +51,7 @@ pub fn json_schema(of: Schema) -> impl Serialize + use<> {
         Schema::Recording => read::<RecordedLine>(),
         Schema::Answer => read::<AnswerLine>(),
         Schema::Input => read::<InputLine>(),
+        Schema::Correction => read::<CorrectionLine>(),
         Schema::Label => read::<LabelEvent>(),
         Schema::Failure => read::<Failure>(),
         Schema::Audit => read::<ToLabel>(),

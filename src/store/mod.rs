@@ -30,6 +30,9 @@ pub(crate) use self::checkpoints::Checkpoints;
 pub(crate) use self::local::KnownSample;
 pub(crate) use self::local::LocalStore;
 pub use self::local::OPENING_THREAD;
+pub(crate) use self::local::corrections::{
+    Correction, CorrectionLine, Corrections, FILE as CORRECTIONS, keep as keep_corrections,
+};
 pub(crate) use self::local::forget_failures;
 pub use self::lock::RunLock;
 pub(crate) use self::outside::outside;

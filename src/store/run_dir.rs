@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 
 use super::checkpoints::CheckpointFiles;
 use super::header::Header;
+use super::local::corrections::FILE as CORRECTIONS;
 use super::local::format1::{self, TakenUp};
 use super::local::{ANSWERS, INPUTS, LABELS, LocalStore};
 use super::lock::RunLock;
@@ -53,10 +54,11 @@ impl Identity {
 const NAMED_LABELS: usize = 5;
 
 /// What is only in a run directory.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     ANSWERS,
     INPUTS,
     LABELS,
+    CORRECTIONS,
     "manifest.json",
     "lock",
     "store",

@@ -287,7 +287,7 @@ impl RunView {
 fn outcome_of(input: &Input) -> Option<(Position, &Outcome)> {
     match input {
         Input::Arrive { position, outcome, .. } | Input::Answers { position, outcome } => Some((*position, outcome)),
-        Input::End { .. } => None,
+        Input::Correct { .. } | Input::End { .. } => None,
     }
 }
 

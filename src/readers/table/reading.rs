@@ -15,6 +15,7 @@ use crate::base::panic::panicked;
 
 use crate::domain::label::{LabelId, LabelSet};
 use crate::error::{Error, Result};
+use crate::readers::corrected::corrected;
 use crate::readers::latest::no_labels;
 use crate::store::{RawLogs, RunView};
 
@@ -57,6 +58,8 @@ impl<'a> Reading<'a> {
             return Err(no_labels(view.dir()));
         }
         let certificate = Certificate::open(view, options)?;
+        let corrected = corrected(view.dir())?;
+        held.correct(corrected.into_iter().filter_map(|(id, label)| Some((id, view.labels().exact(&label)?))))?;
         if let Some(certificate) = &certificate {
             held.recalibrate(&certificate.curve);
         }

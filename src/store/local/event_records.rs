@@ -10,7 +10,7 @@ use std::path::Path;
 use super::LABELS;
 use super::flat::{Fields, Flat, Record, read_records};
 use crate::base::disk::{Disk, DiskFile, Machine, reading};
-use crate::domain::event::StoredEvent;
+use crate::domain::event::{Source, StoredEvent};
 use crate::domain::label::LabelId;
 use crate::domain::sample::Position;
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ pub(super) struct EventAt {
 
 impl Record for EventAt {
     // u64: end, position, previous, student; u32: crc, revision, the bits of confidence; u16: label; u8: flags, of
-    // which bit 0 says "by the student" and bit 1 "final". All little-endian.
+    // which bit 0 says "by the student", bit 1 "final" and bit 2 "by a person". All little-endian.
     const SIZE: usize = 4 * 8 + 3 * 4 + 2 + 1;
 
     fn write(&self, bytes: &mut Vec<u8>) {
@@ -43,7 +43,12 @@ impl Record for EventAt {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(&event.label.0.to_le_bytes());
-        bytes.push(u8::from(event.by_student) | (u8::from(event.is_final) << 1));
+        let by = match event.source {
+            Source::Refinery => 0,
+            Source::Student => 1,
+            Source::Correction => 4,
+        };
+        bytes.push(by | (u8::from(event.is_final) << 1));
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -55,7 +60,11 @@ impl Record for EventAt {
             position,
             label,
             confidence,
-            by_student: flags & 1 != 0,
+            source: match flags & 5 {
+                0 => Source::Refinery,
+                1 => Source::Student,
+                _ => Source::Correction,
+            },
             revision,
             student,
             is_final: flags & 2 != 0,

@@ -20,7 +20,7 @@ use super::log::{check_in_place, cut_torn_line};
 use crate::base::disk::{Disk, DiskFile, Machine, Reading, reading};
 use crate::base::durable::open_append;
 use crate::base::failpoint::reach;
-use crate::domain::event::{By, LabelEvent, Rest, StoredEvent};
+use crate::domain::event::{By, LabelEvent, Rest, Source, StoredEvent};
 use crate::domain::input::Names;
 use crate::domain::sample::{Position, SampleId};
 use crate::error::{Error, Result};
@@ -252,7 +252,7 @@ impl<D: Disk> EventsLog<D> {
                     // By way of its text, as it was written: a cast may give the float beside it, and then a replay
                     // would find a difference.
                     confidence: event.confidence.to_string().parse().unwrap_or_default(),
-                    by_student: event.by == By::Student,
+                    source: Source::of(&event.by),
                     revision: event.revision,
                     student: event.student,
                     is_final: event.is_final,

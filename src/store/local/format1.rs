@@ -18,7 +18,7 @@ use super::open::{guarded, remove_half_written_snapshots};
 use crate::base::durable;
 use crate::base::failpoint::pass;
 use crate::base::sealed;
-use crate::domain::candidates::CandidateSet;
+use crate::domain::candidates::Opinion;
 use crate::domain::input::{NewInput, Outcome};
 use crate::domain::sample::{Position, Sample, SampleId};
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ const CODEC: u8 = 2;
 struct OldSample {
     id: SampleId,
     text: String,
-    candidates: CandidateSet,
+    candidates: Vec<Opinion>,
 }
 
 /// The value under `sample:` and the position, in 20 digits, of the tree `failures`.
@@ -127,8 +127,7 @@ fn read(path: &Path, ends: &[Position]) -> Result<Vec<NewInput>> {
         }
         let failure = failures.get(format!("sample:{position:020}")).map_err(|error| failed(path, error))?;
         let failure = failure.map(|value| decode::<OldFailure>(&value).map_err(&wrong)).transpose()?;
-        let outcome =
-            Outcome { opinions: sample.candidates.opinions().to_vec(), failure: failure.map(|failure| failure.reason) };
+        let outcome = Outcome { opinions: sample.candidates, failure: failure.map(|failure| failure.reason) };
         inputs.push(NewInput::Arrive(Sample { id: sample.id, text: sample.text }, outcome));
     }
     // `inputs` has the samples and those ends that were passed.

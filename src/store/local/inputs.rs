@@ -3,7 +3,7 @@
 //! Three counts must not be mixed up: lines of the file (the first is `begin`), events (number 0 is the second line),
 //! and positions (arrivals alone). Event `n` is line `n + 2` for people, who count from 1.
 //!
-//! Memory: eight bytes for each event that is no arrival, and a record in a map for each that brings new answers.
+//! Memory: eight bytes for each event that is no arrival, and a record in a map for each that brings new answers or a label.
 //! Arrivals cost none, for the event of an arrival follows from its position; see [`Others`].
 
 use std::collections::HashMap;
@@ -20,6 +20,7 @@ use crate::base::failpoint::pass;
 use crate::base::sealed;
 use crate::domain::candidates::CandidateSet;
 use crate::domain::input::{Input, InputLine, Names, NewInput};
+use crate::domain::label::LabelId;
 use crate::domain::sample::{Position, Sample, TextHash};
 use crate::error::{Error, Result};
 use crate::store::{APPENDED_TOGETHER, AskedSample, InputCounts};
@@ -33,6 +34,7 @@ enum Kind {
     Arrive,
     Answers,
     End,
+    Correct,
 }
 
 /// Where an event stands, and whose it is.
@@ -65,6 +67,7 @@ impl Record for InputAt {
             0 => Kind::Arrive,
             1 => Kind::Answers,
             2 => Kind::End,
+            3 => Kind::Correct,
             // No kind of ours, whatever the checksum says: the file is taken to end before this record.
             _ => return None,
         };
@@ -82,19 +85,25 @@ struct Others {
     arrivals_before: Vec<u64>,
     /// New answers, by sample: number and place.
     late: HashMap<Position, Vec<(u64, InputAt)>>,
+    /// The same of labels that people gave and took back.
+    corrections: HashMap<Position, Vec<(u64, InputAt)>>,
+}
+
+/// The last of `events` before number `end`.
+///
+/// Nothing later may be looked at: a replay would otherwise learn from what had not come yet.
+fn last_before(
+    events: &HashMap<Position, Vec<(u64, InputAt)>>,
+    position: Position,
+    end: u64,
+) -> Option<(u64, InputAt)> {
+    events.get(&position)?.iter().rev().find(|(number, _)| *number < end).copied()
 }
 
 impl Others {
     /// The number of the event with which `position` arrived.
     fn arrival(&self, position: Position) -> u64 {
         position + self.arrivals_before.partition_point(|&arrivals| arrivals <= position) as u64
-    }
-
-    /// The last new answers of `position` among the events before `end`.
-    ///
-    /// Nothing later may be looked at: a replay would otherwise learn from answers that had not come yet.
-    fn late(&self, position: Position, end: u64) -> Option<(u64, InputAt)> {
-        self.late.get(&position)?.iter().rev().find(|(number, _)| *number < end).copied()
     }
 }
 
@@ -114,6 +123,7 @@ impl Shared {
         match at.kind {
             Kind::Arrive => self.counts.samples += 1,
             Kind::Answers => self.others.late.entry(at.position).or_default().push((self.counts.events, at)),
+            Kind::Correct => self.others.corrections.entry(at.position).or_default().push((self.counts.events, at)),
             Kind::End => self.counts.ended = Some(self.counts.events + 1),
         }
         if at.kind != Kind::Arrive {
@@ -129,7 +139,7 @@ impl Shared {
         // label.
         let right_place = match at.kind {
             Kind::Arrive | Kind::End => at.position == self.counts.samples,
-            Kind::Answers => at.position < self.counts.samples,
+            Kind::Answers | Kind::Correct => at.position < self.counts.samples,
         };
         right_place && (self.end == 0 || at.span.offset == self.end)
     }
@@ -182,7 +192,8 @@ impl<D: Disk> InputsReader<D> {
         parse_input(line, &self.names).map_err(|why| damaged_input(self.log.path(), number, &why))
     }
 
-    /// The samples at `positions`, which have arrived, with the answers that they had when the events before `end` were all.
+    /// The samples at `positions`, which have arrived, with the answers and labels given that they had when the events before
+    /// `end` were all.
     pub(super) fn samples(&self, positions: Range<Position>, end: u64) -> Result<Vec<AskedSample>> {
         let Some(last) = positions.end.checked_sub(1).filter(|last| *last >= positions.start) else {
             return Ok(Vec::new());
@@ -197,6 +208,7 @@ impl<D: Disk> InputsReader<D> {
         for input in self.read(first..last + 1)? {
             if let Input::Arrive { position, sample, outcome } = input {
                 let candidates = self.late(position, end)?.unwrap_or_else(|| outcome.candidates());
+                let candidates = candidates.with_given(self.given(position, end)?);
                 samples.push(AskedSample { position, sample, candidates });
             }
         }
@@ -206,10 +218,20 @@ impl<D: Disk> InputsReader<D> {
     /// The candidates by the last new answers before `end`; `None` where there are none, and those of the arrival
     /// count.
     fn late(&self, position: Position, end: u64) -> Result<Option<CandidateSet>> {
-        let late = self.shared().others.late(position, end);
+        let late = last_before(&self.shared().others.late, position, end);
         let Some((number, at)) = late else { return Ok(None) };
         Ok(match self.at(&[at], number)?.pop() {
             Some(Input::Answers { outcome, .. }) => Some(outcome.candidates()),
+            _ => None,
+        })
+    }
+
+    /// The label that a person gave by the last correction before `end`.
+    fn given(&self, position: Position, end: u64) -> Result<Option<LabelId>> {
+        let given = last_before(&self.shared().others.corrections, position, end);
+        let Some((number, at)) = given else { return Ok(None) };
+        Ok(match self.at(&[at], number)?.pop() {
+            Some(Input::Correct { label, .. }) => label,
             _ => None,
         })
     }
@@ -403,6 +425,7 @@ impl<D: Disk> InputsLog<D> {
             let (kind, at) = match input {
                 NewInput::Arrive(..) => (Kind::Arrive, position),
                 NewInput::Answers(position, _) => (Kind::Answers, *position),
+                NewInput::Correct(position, _) => (Kind::Correct, *position),
                 NewInput::End => (Kind::End, position),
             };
             applied.failed = failed_after_new(applied.failed, input);
@@ -445,7 +468,7 @@ fn failed_after(failed: u64, input: &Input) -> u64 {
     match input {
         Input::Arrive { outcome, .. } => failed + u64::from(outcome.names_nothing()),
         Input::Answers { outcome, .. } => failed.saturating_sub(u64::from(!outcome.names_nothing())),
-        Input::End { .. } => failed,
+        Input::Correct { .. } | Input::End { .. } => failed,
     }
 }
 
@@ -455,7 +478,7 @@ fn failed_after_new(failed: u64, input: &NewInput) -> u64 {
     match input {
         NewInput::Arrive(_, outcome) => failed + u64::from(outcome.names_nothing()),
         NewInput::Answers(_, outcome) => failed.saturating_sub(u64::from(!outcome.names_nothing())),
-        NewInput::End => failed,
+        NewInput::Correct(..) | NewInput::End => failed,
     }
 }
 
@@ -464,6 +487,7 @@ fn place(input: &Input, span: Span) -> InputAt {
     let (kind, position) = match input {
         Input::Arrive { position, .. } => (Kind::Arrive, *position),
         Input::Answers { position, .. } => (Kind::Answers, *position),
+        Input::Correct { position, .. } => (Kind::Correct, *position),
         Input::End { samples } => (Kind::End, *samples),
     };
     InputAt { span, position, kind }

@@ -14,6 +14,7 @@
 
 mod answers;
 mod codec;
+pub(super) mod corrections;
 mod event_records;
 mod events;
 mod failures;

@@ -20,7 +20,7 @@ use crate::base::sealed;
 use crate::base::simulated_disk::SimulatedDisk;
 use crate::domain::answer::{Answer, AnswerKey, AnswerRecord};
 use crate::domain::candidates::Opinion;
-use crate::domain::event::{By, LabelEvent, Rest, StoredEvent};
+use crate::domain::event::{By, LabelEvent, Rest, Source, StoredEvent};
 use crate::domain::input::{InputLine, Names, NewInput, Outcome};
 use crate::domain::label::{Label, LabelId, LabelSet};
 use crate::domain::sample::{Sample, SampleId, TextHash};
@@ -28,8 +28,10 @@ use crate::error::{Error, Result};
 use crate::store::{Digest, Labelled, answer_line};
 
 const DIR: &str = "/run";
-/// Of seven inputs, one is the corpus' end and one brings new answers.
-const CYCLE: u64 = 7;
+/// Of eight inputs, one is the corpus' end, one brings new answers and one a person's label.
+const CYCLE: u64 = 8;
+/// Of these, samples that arrive; they are the first.
+const ARRIVALS: u64 = 5;
 
 fn seeds() -> u64 {
     std::env::var("CANDIST_POWER_CUTS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(300)
@@ -43,7 +45,7 @@ fn names() -> Arc<Names> {
 
 /// Samples that arrive with the first `inputs` inputs.
 fn samples_of(inputs: u64) -> u64 {
-    inputs / CYCLE * (CYCLE - 2) + (inputs % CYCLE).min(CYCLE - 2)
+    inputs / CYCLE * ARRIVALS + (inputs % CYCLE).min(ARRIVALS)
 }
 
 fn outcome(number: u64) -> Outcome {
@@ -56,7 +58,8 @@ fn input(number: u64) -> NewInput {
     let position = samples_of(number);
     match number % CYCLE {
         5 => NewInput::Answers(position / 2, outcome(number)),
-        6 => NewInput::End,
+        6 => NewInput::Correct(position / 3, (number % 3 > 0).then_some(LabelId(2))),
+        7 => NewInput::End,
         _ => {
             let text = "text ".repeat(usize::try_from(number * 31 % 40).unwrap());
             NewInput::Arrive(Sample { id: sample_id(position), text }, outcome(number))
@@ -91,7 +94,7 @@ fn event(offset: u64) -> Labelled {
         position,
         label: LabelId(u16::try_from(offset % 3).unwrap()),
         confidence: 0.5,
-        by_student: false,
+        source: Source::Refinery,
         revision,
         student: offset,
         is_final: revision == 1,

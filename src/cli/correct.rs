@@ -1,0 +1,94 @@
+//! `candist correct`: labels that a person gives, or takes back.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use candist::internal::labels_of;
+use candist::{Error, GoldLabels, GoldRows, LabelSet, NewCorrection, RunDir, correct};
+use clap::Args;
+
+use super::grouped;
+use super::place::RunArg;
+
+#[derive(Debug, Args)]
+pub(super) struct CorrectArgs {
+    #[command(flatten)]
+    run: RunArg,
+    /// Labels, in any format of a corpus: rows with id and label, one a text.
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Give one text its label; may be given several times.
+    #[arg(long, num_args = 2, value_names = ["ID", "LABEL"])]
+    set: Vec<String>,
+    /// Take back what was said of one text; may be given several times.
+    #[arg(long, value_name = "ID")]
+    take_back: Vec<String>,
+    /// Whoever gives the labels; kept with them.
+    #[arg(long, value_name = "NAME")]
+    who: Option<String>,
+    /// A note that is kept with them.
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// The field or column of the label in FILE.
+    #[arg(long, value_name = "NAME", default_value = "label")]
+    label_field: String,
+    /// The field or column of the id in FILE.
+    #[arg(long, value_name = "NAME", default_value = "id")]
+    id_field: String,
+    /// The field or column of the text in FILE: a row without id goes by its text's hash, as in a corpus without ids.
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    text_field: String,
+}
+
+pub(super) fn run(args: &CorrectArgs) -> Result<()> {
+    let (dir, config) = (args.run.dir()?, args.run.config()?);
+    let view = RunDir::view(&dir)?;
+    // A configuration has what labels are called besides their names.
+    let labels = config.as_ref().map_or(view.labels(), |config| &config.task.labels);
+    let corrections = args.corrections(labels)?;
+    if corrections.is_empty() {
+        let message =
+            "says nothing to correct: name a file of labels, or one text with --set ID LABEL or --take-back ID";
+        return Err(Error::Unfit { path: "candist correct".into(), message: message.to_owned() }.into());
+    }
+    let done = correct(&view, &corrections, args.who.as_deref())?;
+    let mut said = Vec::new();
+    for (count, what) in
+        [(done.given, "corrected"), (done.taken_back, "taken back"), (done.same, "as it was corrected before")]
+    {
+        if count > 0 {
+            said.push(format!("{} {what}", grouped(count)));
+        }
+    }
+    let next = match (done.given + done.taken_back, view.is_live()) {
+        (0, _) => "",
+        (_, true) => "; the run takes it in",
+        (_, false) => "; exports have it at once, and `candist run CONFIG` lets the student learn from it",
+    };
+    tracing::info!("{}: {}{next}", dir.display(), said.join(", "));
+    Ok(())
+}
+
+impl CorrectArgs {
+    fn corrections(&self, labels: &LabelSet) -> Result<Vec<NewCorrection>> {
+        let new = |id: &str, label: Option<&str>| NewCorrection {
+            id: id.to_owned(),
+            label: label.map(|name| labels.resolve(name).map_or(name, |label| labels.name(label)).to_owned()),
+            note: self.note.clone(),
+        };
+        let mut corrections = Vec::new();
+        if let Some(file) = &self.file {
+            let gold = GoldLabels {
+                rows: GoldRows::File(file),
+                label_field: &self.label_field,
+                id_field: &self.id_field,
+                text_field: &self.text_field,
+            };
+            corrections.extend(labels_of(gold, labels)?.iter().map(|(id, label)| new(id, Some(label))));
+        }
+        // Two values an occurrence, as clap sees to.
+        corrections.extend(self.set.chunks_exact(2).filter_map(|pair| Some(new(pair.first()?, Some(pair.get(1)?)))));
+        corrections.extend(self.take_back.iter().map(|id| new(id, None)));
+        Ok(corrections)
+    }
+}

@@ -1,0 +1,255 @@
+//! `corrections.jsonl`: every label that a person gave a text, or took back, in order; the last of a text holds.
+//!
+//! Sealed lines, as in the other logs. It belongs to no run: any process adds to it, beside a run or without one, and a
+//! correction is kept as soon as its line is on disk. The file's own lock keeps two of them apart for as long as a write lasts. A text
+//! is known by its id and the hash of its bytes, so a correction holds for that text alone, in whichever input log.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::log::{Extent, Log, scan};
+use crate::base::disk::Machine;
+use crate::base::failpoint::reach;
+use crate::base::sealed;
+use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::sample::{SampleId, TextHash};
+use crate::error::{Error, Result};
+
+/// The log's name.
+pub(crate) const FILE: &str = "corrections.jsonl";
+
+/// A line, without its checksum.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct CorrectionLine {
+    /// The sample's id.
+    pub id: String,
+    /// Hash of the text, as hexadecimal.
+    pub text_hash: String,
+    /// The label; none where it was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Who gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// What they noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// A label that a person gave a text, or took back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Correction {
+    pub(crate) id: SampleId,
+    pub(crate) text_hash: TextHash,
+    /// `None` where it was taken back.
+    pub(crate) label: Option<LabelId>,
+    pub(crate) who: Option<String>,
+    pub(crate) note: Option<String>,
+}
+
+impl Correction {
+    fn line(&self, labels: &LabelSet) -> String {
+        let line = CorrectionLine {
+            id: self.id.0.clone(),
+            text_hash: self.text_hash.to_hex(),
+            label: self.label.map(|label| labels.name(label).to_owned()),
+            who: self.who.clone(),
+            note: self.note.clone(),
+        };
+        // Strings: serialising them cannot fail.
+        sealed::seal(&serde_json::to_string(&line).unwrap_or_default())
+    }
+
+    /// Or why the line is none. It goes on from "this line of corrections.jsonl".
+    pub(crate) fn parse(line: &[u8], labels: &LabelSet) -> Result<Self, String> {
+        let line: CorrectionLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        let label = |name: String| labels.exact(&name).ok_or_else(|| format!("names {name:?}, no label of the task"));
+        Ok(Self {
+            id: SampleId(line.id),
+            text_hash: TextHash::from_hex(&line.text_hash).ok_or("has no hash of a text")?,
+            label: line.label.map(label).transpose()?,
+            who: line.who,
+            note: line.note,
+        })
+    }
+}
+
+/// Adds corrections to the log in `dir`, which is made where there is none. They are on disk when this returns.
+///
+/// # Errors
+///
+/// [`Error::RunFile`]; a part of them may have been added then, whole lines all of them.
+pub(crate) fn keep(dir: &Path, labels: &LabelSet, corrections: &[Correction]) -> Result<()> {
+    let path = dir.join(FILE);
+    let failed = || Error::run_file("write", &path);
+    let lock = File::options().create(true).append(true).open(&path).map_err(failed())?;
+    // Held until the end of this function, by nobody for longer: it waits.
+    lock.lock().map_err(failed())?;
+    reach("corrections-locked").map_err(failed())?;
+    // Cuts off what a process left that was killed while it wrote: nobody was told that it was kept.
+    let (mut log, _) = Log::open(&Machine, &path)?;
+    log.append(&corrections.iter().map(|correction| correction.line(labels)).collect::<Vec<_>>())?;
+    Ok(())
+}
+
+/// What people said, as the log has it by now. Reads it once, and then what is added. Some 200 bytes a correction.
+#[derive(Debug)]
+pub(crate) struct Corrections {
+    path: PathBuf,
+    labels: LabelSet,
+    read: Extent,
+    latest: HashMap<SampleId, Correction>,
+    damaged: Vec<u64>,
+}
+
+impl Corrections {
+    /// Of the run directory `dir`, whose task has `labels`. Nothing is read yet.
+    pub(crate) fn of(dir: &Path, labels: LabelSet) -> Self {
+        let (read, latest, damaged) = (Extent::default(), HashMap::new(), Vec::new());
+        Self { path: dir.join(FILE), labels, read, latest, damaged }
+    }
+
+    /// Whether there is such a log in `dir`.
+    pub(crate) fn are_in(dir: &Path) -> bool {
+        dir.join(FILE).exists()
+    }
+
+    /// Whether there may be something new to read. Costs a look at the file's length.
+    pub(crate) fn has_news(&self) -> bool {
+        std::fs::metadata(&self.path).map_or(0, |file| file.len()) != self.read.bytes
+    }
+
+    /// Reads what was added, and gives the ids that it speaks of; in the order in which they are first spoken of. Damaged lines
+    /// are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] if the log cannot be read; there need be none.
+    pub(crate) fn read(&mut self) -> Result<Vec<SampleId>> {
+        let length = match std::fs::metadata(&self.path) {
+            Ok(file) => file.len(),
+            Err(error) if error.kind() == ErrorKind::NotFound => 0,
+            Err(source) => return Err(Error::run_file("read", &self.path)(source)),
+        };
+        // Another file has taken its place.
+        if length < self.read.bytes {
+            (self.read, self.latest, self.damaged) = (Extent::default(), HashMap::new(), Vec::new());
+        }
+        let mut named = Vec::new();
+        if length == self.read.bytes {
+            return Ok(named);
+        }
+        let (path, from) = (self.path.clone(), self.read);
+        scan(&path, from, &|| false, |scanned| {
+            self.read.bytes = scanned.span.offset + u64::from(scanned.span.len);
+            self.read.lines = scanned.number + 1;
+            match scanned.line.and_then(|line| Correction::parse(line, &self.labels).ok()) {
+                Some(correction) => {
+                    named.push(correction.id.clone());
+                    self.latest.insert(correction.id.clone(), correction);
+                }
+                None => self.damaged.push(scanned.number + 1),
+            }
+            Ok(())
+        })?;
+        let mut seen = HashSet::new();
+        named.retain(|id| seen.insert(id.clone()));
+        Ok(named)
+    }
+
+    /// What was said last of the text with this id.
+    pub(crate) fn get(&self, id: &SampleId) -> Option<&Correction> {
+        self.latest.get(id)
+    }
+
+    /// What was said last of each text.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Correction> {
+        self.latest.values()
+    }
+
+    /// Lines that were read.
+    pub(crate) fn lines(&self) -> u64 {
+        self.read.lines
+    }
+
+    /// Lines, from 1, that cannot be read.
+    pub(crate) fn damaged(&self) -> &[u64] {
+        &self.damaged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::label::Label;
+
+    fn labels() -> LabelSet {
+        let label = |name: &str| Label { name: name.into(), description: None, aliases: Vec::new() };
+        LabelSet::new(["a", "b \"b\"", "é"].map(label).into()).unwrap()
+    }
+
+    fn correction(id: &str, label: Option<u16>) -> Correction {
+        let (who, note) = (Some("anna".to_owned()), Some("a\nnote".to_owned()));
+        Correction { id: id.into(), text_hash: TextHash::of(id), label: label.map(LabelId), who, note }
+    }
+
+    #[test]
+    fn the_last_correction_of_a_text_holds_and_what_is_added_is_read_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut read = Corrections::of(dir.path(), labels());
+        assert!(!read.has_news() && read.read().unwrap().is_empty());
+        keep(dir.path(), &labels(), &[correction("x", Some(1)), correction("y", Some(2))]).unwrap();
+        keep(dir.path(), &labels(), &[correction("x", None)]).unwrap();
+        assert!(read.has_news());
+        assert_eq!(read.read().unwrap(), ["x".into(), "y".into()]);
+        assert_eq!(read.get(&"x".into()), Some(&correction("x", None)));
+        assert_eq!(read.get(&"y".into()), Some(&correction("y", Some(2))));
+        assert!(!read.has_news() && read.read().unwrap().is_empty());
+        keep(dir.path(), &labels(), &[correction("x", Some(0))]).unwrap();
+        assert_eq!(read.read().unwrap(), ["x".into()]);
+        assert_eq!((read.iter().count(), read.damaged()), (2, [].as_slice()));
+        // Another file in its place is read from its beginning.
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        assert_eq!((read.read().unwrap(), read.iter().count()), (vec![], 0));
+    }
+
+    #[test]
+    fn a_torn_line_is_cut_by_the_next_and_a_damaged_one_costs_itself_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        keep(dir.path(), &labels(), &[correction("x", Some(1)), correction("y", Some(2))]).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [&whole, whole.get(..20).unwrap()].concat()).unwrap();
+        let mut read = Corrections::of(dir.path(), labels());
+        assert_eq!(read.read().unwrap().len(), 2);
+        keep(dir.path(), &labels(), &[correction("z", Some(0))]).unwrap();
+        assert_eq!(read.read().unwrap(), ["z".into()]);
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.get_mut(8).unwrap() ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let mut read = Corrections::of(dir.path(), labels());
+        assert_eq!((read.read().unwrap(), read.damaged()), (vec!["y".into(), "z".into()], [1].as_slice()));
+    }
+
+    #[test]
+    fn writers_beside_each_other_lose_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for writer in 0..4 {
+                let dir = dir.path();
+                scope.spawn(move || {
+                    for number in 0..25 {
+                        keep(dir, &labels(), &[correction(&format!("{writer}-{number}"), Some(0))]).unwrap();
+                    }
+                });
+            }
+        });
+        let mut read = Corrections::of(dir.path(), labels());
+        assert_eq!((read.read().unwrap().len(), read.damaged().len()), (100, 0));
+    }
+}
