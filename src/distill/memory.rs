@@ -32,7 +32,7 @@ impl Item {
     /// Where its label comes from.
     pub(super) fn source(&self) -> Source {
         match (self.candidates.given(), self.candidates.is_empty()) {
-            (Some(_), _) => Source::Correction,
+            (Some(_), _) => Source::Person,
             (None, true) => Source::Student,
             (None, false) => Source::Refinery,
         }

@@ -15,7 +15,7 @@ pub enum By {
     /// The student alone: no teacher named a label.
     Student,
     /// A person.
-    Correction,
+    Person,
     /// The refinery of this name.
     #[serde(untagged)]
     Refinery(String),
@@ -37,7 +37,7 @@ pub(crate) enum Source {
     /// The student alone: no teacher named a label.
     Student,
     /// A person.
-    Correction,
+    Person,
 }
 
 impl Source {
@@ -46,7 +46,7 @@ impl Source {
         match self {
             Self::Refinery => refinery.clone(),
             Self::Student => By::Student,
-            Self::Correction => By::Correction,
+            Self::Person => By::Person,
         }
     }
 
@@ -54,7 +54,7 @@ impl Source {
     pub(crate) fn of(by: &By) -> Self {
         match by {
             By::Student => Self::Student,
-            By::Correction => Self::Correction,
+            By::Person => Self::Person,
             By::Posterior | By::Refinery(_) => Self::Refinery,
         }
     }
@@ -123,8 +123,8 @@ pub struct LabelEvent {
     pub others: Option<Vec<Other>>,
     /// What the teacher named, likeliest first.
     pub candidates: Vec<String>,
-    /// Where the label comes from: the name of the refinery, "student" where no teacher named a label, or "correction" where a
-    /// person gave it.
+    /// Where the label comes from: the name of the refinery, "student" where no teacher named a label, or "person" where a person
+    /// gave it.
     pub by: By,
     /// 0 for the first label of a sample, then 1, 2, ...
     pub revision: u32,
@@ -193,7 +193,7 @@ mod tests {
             (By::refinery("posterior"), "\"posterior\""),
             (By::refinery("candist"), "\"candist\""),
             (By::Student, "\"student\""),
-            (By::Correction, "\"correction\""),
+            (By::Person, "\"person\""),
         ] {
             assert_eq!(serde_json::to_string(&by).unwrap(), text);
             assert_eq!(serde_json::from_str::<By>(text).unwrap(), by);

@@ -80,7 +80,7 @@ fn said(view: &RunView) -> Result<Option<Corrections>> {
 
 /// `event` as the label log will have it, where a person gave its text another label; with the offset that it has now.
 pub(super) fn with(event: &LabelEvent, label: &str) -> Option<LabelEvent> {
-    if event.by == By::Correction && event.label == label {
+    if event.by == By::Person && event.label == label {
         return None;
     }
     Some(LabelEvent {
@@ -88,7 +88,7 @@ pub(super) fn with(event: &LabelEvent, label: &str) -> Option<LabelEvent> {
         confidence: 1.0,
         margin: event.margin.map(|_| 1.0),
         others: event.others.as_ref().map(|_| Vec::new()),
-        by: By::Correction,
+        by: By::Person,
         is_final: true,
         ..event.clone()
     })

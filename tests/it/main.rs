@@ -40,6 +40,8 @@ mod money;
 mod pilot;
 // Batch files out and in.
 mod batch;
+// Labels that people give.
+mod correct;
 // Looking at a run directory without changing it.
 mod views;
 // Following the labels while they are written.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::row::{Held, Others};
+use super::row::{Held, Others, PERSON};
 use crate::domain::label::{LabelId, LabelSet};
 use crate::error::{Error, Result};
 use crate::readers::probability::Probability;
@@ -20,9 +20,6 @@ pub(super) struct HeldLabels {
     /// Where labels come from: a few names.
     by: Vec<String>,
 }
-
-/// Where labels come from that a person gave.
-const CORRECTION: &str = "correction";
 
 /// What a table takes of a label event.
 #[derive(Deserialize)]
@@ -78,9 +75,9 @@ impl HeldLabels {
     /// Takes in what people said, `corrected` by id, which the label log may not have yet. A text that it has no event of has no
     /// row either.
     pub(super) fn correct(&mut self, corrected: impl Iterator<Item = (String, LabelId)>) -> Result<()> {
-        let too_many = |message| Error::Unfit { path: CORRECTION.into(), message };
+        let too_many = |message| Error::Unfit { path: PERSON.into(), message };
         for (id, label) in corrected {
-            let by = self.source(CORRECTION).map_err(too_many)?;
+            let by = self.source(PERSON).map_err(too_many)?;
             if let Some(held) = self.by_id.get_mut(&key(&id)) {
                 *held = Held::new(label, by, true, 1.0, Some(1.0), Others::new(Some(Vec::new())));
             }

@@ -155,9 +155,12 @@ pub(super) const LABEL_SET: &str = "label_set";
 /// The column of texts.
 pub(super) const TEXT: &str = "text";
 
-/// Whether a person gave the label, by what the label log says of where it comes from. Nobody does yet.
+/// Where labels come from, as the label log says it, that a person gave.
+pub(super) const PERSON: &str = "person";
+
+/// Whether a person gave the label, by what the label log says of where it comes from.
 pub(super) fn is_corrected(by: &str) -> bool {
-    by == "person"
+    by == PERSON
 }
 
 /// A row of a table of labels: one text, in the order of arrival. Columns of the corpus follow, where they are joined.

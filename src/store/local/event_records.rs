@@ -46,7 +46,7 @@ impl Record for EventAt {
         let by = match event.source {
             Source::Refinery => 0,
             Source::Student => 1,
-            Source::Correction => 4,
+            Source::Person => 4,
         };
         bytes.push(by | (u8::from(event.is_final) << 1));
     }
@@ -63,7 +63,7 @@ impl Record for EventAt {
             source: match flags & 5 {
                 0 => Source::Refinery,
                 1 => Source::Student,
-                _ => Source::Correction,
+                _ => Source::Person,
             },
             revision,
             student,
