@@ -40,7 +40,7 @@ function row(p, whole = false) {
     position: p, id: `pool-${String(p).padStart(4, "0")}`, text: whole ? text : text.slice(0, 300), cut: !whole && text.length > 300,
     label: known ? labelOf(p) : null, confidence: known ? Math.round(sure(p) * 1e4) / 1e4 : null,
     margin: known ? Math.max(0, Math.round((shares[0][1] - (shares[1]?.[1] ?? 0)) * 1e4) / 1e4) : null,
-    others: known ? shares.slice(1, 5).map(([label, confidence]) => ({ label, confidence })) : null,
+    others: known ? shares.slice(1, 5).filter(([, share]) => share >= 0.01).map(([label, confidence]) => ({ label, confidence })) : null,
     candidates: [...new Set(corpus.saidOf(p).flat())], by: !known ? null : correction ? "correction" : failed ? "student" : "posterior",
     final: !isLive(), revision: correction ? 2 : Math.floor(noise(p, 11) * 3), corrected: Boolean(correction),
   };

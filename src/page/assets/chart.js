@@ -109,12 +109,12 @@ function roving(svg, focused) {
 /**
  * A part of a plot that is read out when it is pointed at, and a link where there is somewhere to go.
  * @param {Canvas} canvas
- * @param {{ key: string, text: string, href?: string | null }} about
+ * @param {{ key: string, text: string, said?: string, href?: string | null }} about  said: where the text alone does not say of what it is
  * @param {...SVGElement} shapes
  */
 export function mark(canvas, about, ...shapes) {
   const group = about.href
-    ? s("a", { href: about.href, class: "mark link", "data-key": about.key, "aria-label": about.text }, ...shapes)
+    ? s("a", { href: about.href, class: "mark link", "data-key": about.key, "aria-label": about.said ?? about.text }, ...shapes)
     : s("g", { class: "mark" }, ...shapes);
   group.addEventListener("pointerenter", () => canvas.readout(about.text));
   group.addEventListener("focus", () => canvas.readout(about.text));

@@ -28,9 +28,10 @@ function grid(canvas, height, most, shown, steps = 2) {
 /**
  * @param {Canvas} canvas @param {Column[]} columns
  * @param {number} height  pixels
- * @param {boolean} [byPowers]  a scale on which ten times as many are one step more: small columns are seen beside big ones
+ * @param {{ byPowers?: boolean, end?: string }} [how]  byPowers: ten times as many are one step more, so that small columns are seen
+ *   beside big ones; end: the tick after the last column
  */
-export function drawColumns(canvas, columns, height, byPowers = false) {
+export function drawColumns(canvas, columns, height, { byPowers = false, end = "" } = {}) {
   setHeight(canvas, height);
   const largest = Math.max(...columns.map((column) => column.value));
   const most = byPowers ? Math.max(2, Math.ceil(Math.log10(Math.max(1, largest)) + 0.05)) : roundUp(largest);
@@ -50,6 +51,7 @@ export function drawColumns(canvas, columns, height, byPowers = false) {
     const centred = column.tick === column.key;
     canvas.svg.append(s("text", { class: "scale", x: centred ? x + step / 2 : x, y: height - 6, "text-anchor": "middle" }, column.tick));
   });
+  if (end) canvas.svg.append(s("text", { class: "scale", x: canvas.width, y: height - 6, "text-anchor": "end" }, end));
 }
 
 /** A column with a rounded top. @param {number} x @param {number} y @param {number} width @param {number} height */

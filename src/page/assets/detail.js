@@ -149,7 +149,7 @@ function correctPart(row, choose) {
   if (!able) return h("section", { class: "part" }, h("h3", {}, "Candidates"), list);
   const likely = choices.map((choice) => choice.label);
   const search = picker({ label: "Another label", placeholder: "Another label", names: [...likely, ...labelNames().filter((name) => !likely.includes(name))], value: "", pick: choose });
-  const note = h("input", { type: "text", class: "note", placeholder: "A note, kept with the correction", "aria-label": "Note", maxlength: 2000 });
+  const note = h("input", { type: "text", class: "note", placeholder: "Note", "aria-label": "A note, kept with the correction", maxlength: 2000 });
   return h("section", { class: "part" }, h("h3", {}, "Candidates", h("span", { class: "faint" }, "choose one to correct")), list,
     h("div", { class: "correct-more" }, search.root, note), correctionState(row, entry));
 }

@@ -16,7 +16,7 @@ import { Table } from "./table.js";
 const COLUMNS = [["id", "Text", false], ["label", "Label", false], ["confidence", "Confidence", false], ["", "Next likeliest", false], ["", "From", false]];
 const NARROW = matchMedia("(max-width: 700px)");
 const ROW_PX = 40;
-const NARROW_ROW_PX = 76;
+const NARROW_ROW_PX = 66;
 
 /** @param {HTMLElement} root @param {URLSearchParams} first */
 export function labelsView(root, first) {

@@ -22,8 +22,8 @@ export function overviewView(root) {
   const newest = h("ol", { class: "newest" });
   const newestCard = h("section", { class: "card newest-card", "aria-label": "Newest labels", hidden: true }, h("div", { class: "card-head" }, h("h2", {}, "Newest labels")), newest);
   const plots = makePlots();
-  const grid = h("div", { class: "cards" }, h("div", { class: "cards-side" }, plots.labels.root, plots.teachers.root),
-    h("div", { class: "cards-side" }, plots.confidence.root, h("div", { class: "cards-two" }, plots.sizes.root, plots.by.root), plots.changes.root, newestCard));
+  const grid = h("div", { class: "cards" }, h("div", { class: "cards-a" }, plots.labels.root, plots.teachers.root),
+    h("div", { class: "cards-b" }, plots.confidence.root, plots.changes.root), h("div", { class: "cards-c" }, plots.sizes.root, plots.by.root, newestCard));
   put(root, h("div", { class: "page overview" }, h("h1", { class: "unseen" }, "Overview"), trouble, progress.root, doubt, none, grid));
 
   /** @type {Overview | null} */
@@ -138,7 +138,7 @@ function showConfidence(plots, overview) {
     return { key: from, value: texts, text: `${from} to ${to}: ${counted(texts, "text")}`, href: href("labels", params), ...tick };
   });
   plots.confidence.set(`${percent(doubtful / Math.max(1, labelled))} below 0.50`, { head: ["From", "To", "Texts"], rows: confidence.map((texts, bin) => [probability(bin / 20), probability((bin + 1) / 20), count(texts)]) },
-    (canvas) => drawColumns(canvas, columns, 190, isByPowers()));
+    (canvas) => drawColumns(canvas, columns, 190, { byPowers: isByPowers(), end: "1.00" }));
 }
 
 /** @param {import("./chart.js").Card} plot @param {Overview} overview */

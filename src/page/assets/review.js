@@ -196,7 +196,7 @@ function showText(stage, row, choose) {
   stage.dataset.position = String(row.position);
   const size = row.text.length < 160 ? "large" : row.text.length < 700 ? "medium" : "small";
   const choices = choicesOf(row);
-  put(stage, h("p", { class: "stage-id faint" }, h("bdi", {}, row.id)), h("div", { class: `stage-text ${size}`, tabindex: row.text.length > 700 ? 0 : null }, longText(row.text, "stage-words")),
+  put(stage, h("div", { class: `stage-text ${size}`, tabindex: row.text.length > 700 ? 0 : null }, h("p", { class: "stage-id faint" }, h("bdi", {}, row.id)), longText(row.text, "stage-words")),
     choices.length ? choiceList(choices, choose) : h("p", { class: "none" }, "No candidates: search a label with /."));
 }
 
