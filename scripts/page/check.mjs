@@ -286,6 +286,19 @@ async function nasty(server) {
     else holds("white space is told", found.includes("white space"));
     is("the page is no wider for it", await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth && document.querySelector(".detail-body").scrollWidth <= document.querySelector(".detail-body").clientWidth), true);
   }
+  await page.goto(`${server.url}/#/labels?open=40`);
+  await page.waitForTimeout(300);
+  await page.locator(".detail .picker input").click();
+  await page.keyboard.type("eighty");
+  await page.locator(".detail .picker li").first().click();
+  await page.waitForTimeout(300);
+  const { correction } = await server.api("/api/v1/labels/40");
+  holds("a label with quotes is kept as it is", correction?.label.startsWith('he said "it\'s <b>not</b> a label" &'));
+  await page.goto(`${server.url}/#/labels?${new URLSearchParams({ label: correction?.label ?? "" })}`);
+  await page.waitForTimeout(300);
+  is("and a filter", await text(page, ".count"), "1 text matches");
+  await page.goto(`${server.url}/#/labels?open=${40 + 61 * 12}`);
+  await page.waitForTimeout(300);
   await page.locator(".long .link").click();
   const started = Date.now();
   await page.waitForTimeout(50);

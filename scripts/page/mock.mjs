@@ -1,5 +1,5 @@
 // A stand-in for the page's server: the assets and the routes of the API over a made corpus, for building and looking at the page.
-// No dependency: node scripts/page/mock.mjs [--texts 10000] [--live] [--empty] [--rest-without-status] [--port 18100] [--delay MS]
+// No dependency: node scripts/page/mock.mjs [--texts 10000] [--live] [--settle] [--doubt] [--empty] [--rest-without-status] [--port 18100] [--delay MS]
 // GET /mock?fail=1|0 makes corrections fail, ?down=1|0 breaks the stream and all answers, ?token=1|0 wants a token.
 // Not a model of how candist behaves: `candist serve` is. Invariant: loopback only.
 
@@ -20,7 +20,7 @@ const mode = { fail: false, down: false, token: false };
 const streams = new Set();
 const began = Date.now();
 let version = 1;
-let labelled = flag("empty") ? 0 : flag("live") ? Math.floor(N * 0.46) : N;
+let labelled = flag("empty") ? 0 : flag("live") ? Math.floor(N * (flag("settle") ? 1 : 0.46)) : N;
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; " +
   "frame-ancestors 'none'; base-uri 'none'; form-action 'none'";

@@ -14,7 +14,8 @@ interface RunInfo {
   version: string;
   live: boolean;
   correctable: boolean;
-  refinery: string;
+  /** null before there are labels. */
+  refinery: string | null;
 }
 
 type Phase = "annotating" | "settling" | "complete" | "stopped";
@@ -59,6 +60,10 @@ interface Status {
 interface StatusAnswer {
   live: boolean;
   status: Status | null;
+  /** The logs are still being read for the first time: there is more than is shown. */
+  reading?: boolean;
+  /** What is wrong with the files, a sentence each. */
+  problems?: string[];
 }
 
 interface Overview {
@@ -101,12 +106,16 @@ interface Row {
 interface RowPage {
   total: number;
   version: number;
+  /** The search for a text ran out of time: only the first `searched` texts were looked at. */
+  partial?: boolean;
+  searched?: number | null;
   rows: Row[];
 }
 
 interface TeacherAnswer {
   attempt: number;
-  raw: string;
+  /** As received; null from a recording. */
+  raw: string | null;
   reasoning: string | null;
   problem: string | null;
 }
@@ -139,8 +148,10 @@ interface Detail extends Row {
   teachers?: TeacherSaid[];
   failure?: string | null;
   history?: HistoryEvent[];
-  correction?: { label: string; who: string; note: string | null } | null;
+  correction?: { label: string; who: string | null; note: string | null } | null;
   nearest?: Nearest[];
+  /** Looking for answers and history ran out of time. */
+  partial?: boolean;
 }
 
 interface ReviewPage {

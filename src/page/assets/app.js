@@ -2,6 +2,7 @@
 // Checked with: npx -p typescript tsc -p scripts/page/tsconfig.json. Invariant: one view at a time, and what it listened to ends with it.
 
 import { NO_TOKEN, getRun, onRefused, reason } from "./api.js";
+import { onCorrection, tally } from "./corrections.js";
 import { byId, h, isPlain, isTyping, put, say } from "./dom.js";
 import { clock, count, percent } from "./format.js";
 import { showKeys } from "./keys.js";
@@ -10,7 +11,7 @@ import { askOnce, listen, live, on } from "./live.js";
 import { overviewView } from "./overview.js";
 import { phaseName, shareDone } from "./progress.js";
 import { reviewView } from "./review.js";
-import { VIEWS, go, route } from "./route.js";
+import { VIEWS, go, href, route } from "./route.js";
 import { run } from "./run.js";
 
 /** @typedef {{ update: (params: URLSearchParams) => void, destroy: () => void }} View */
@@ -49,11 +50,17 @@ function follow() {
 }
 
 function showState() {
+  if (isRefused || !run.info) {
+    put(byId("state"));
+    return;
+  }
   const name = phaseName(live.status, live.live);
   const share = shareDone(live.status);
   const moving = live.live && live.link === "open";
   const done = live.status ? `${count(live.status.done)}${live.status.total ? ` of ${count(live.status.total)}` : ""}` : "";
-  put(byId("state"), h("span", { class: moving ? "dot moving" : "dot", "data-phase": name }), h("span", { class: "phase" }, name),
+  const { failed } = tally();
+  const notKept = failed > 0 && h("a", { href: href("review"), class: "not-kept" }, `${count(failed)} not kept`);
+  put(byId("state"), notKept, h("span", { class: moving ? "dot moving" : "dot", "data-phase": name }), h("span", { class: "phase" }, name),
     done && h("span", { class: "state-done num" }, done), share !== null && live.live && h("span", { class: "num" }, percent(share)));
   byId("topbar").hidden = share === null || !live.live;
   byId("topbar-fill").style.width = `${(share ?? 0) * 100}%`;
@@ -83,6 +90,7 @@ function refuse() {
   if (isRefused) return;
   isRefused = true;
   showTrouble("This page wants its token", NO_TOKEN, () => location.reload());
+  put(byId("state"));
   showLink();
 }
 
@@ -100,6 +108,12 @@ async function start() {
 }
 
 onRefused(refuse);
+onCorrection(showState);
+window.addEventListener("beforeunload", (event) => {
+  // What is not kept yet would be lost.
+  const { saving, failed } = tally();
+  if (saving + failed > 0) event.preventDefault();
+});
 on("status", showState);
 on("link", showLink);
 window.addEventListener("hashchange", follow);

@@ -116,8 +116,8 @@ export function mark(canvas, about, ...shapes) {
   const group = about.href
     ? s("a", { href: about.href, class: "mark link", "data-key": about.key, "aria-label": about.said ?? about.text }, ...shapes)
     : s("g", { class: "mark" }, ...shapes);
-  group.addEventListener("pointerenter", () => canvas.readout(about.text));
-  group.addEventListener("focus", () => canvas.readout(about.text));
+  group.addEventListener("pointerenter", () => canvas.readout(about.said ?? about.text));
+  group.addEventListener("focus", () => canvas.readout(about.said ?? about.text));
   group.addEventListener("blur", () => canvas.readout(""));
   canvas.svg.append(group);
 }

@@ -18,17 +18,20 @@ import { labelsChanged } from "./live.js";
 /** The newest is last. @type {Entry[]} */
 export const sitting = [];
 
-/** @type {Set<() => void>} */
+/** @typedef {(entry: Entry) => void} Listener */
+
+/** @type {Set<Listener>} */
 const listeners = new Set();
 
-/** @param {() => void} listener @returns {() => void} */
+/** @param {Listener} listener  told of every entry that changed @returns {() => void} */
 export function onCorrection(listener) {
   listeners.add(listener);
   return () => void listeners.delete(listener);
 }
 
-function tell() {
-  for (const listener of [...listeners]) listener();
+/** @param {Entry} entry */
+function tell(entry) {
+  for (const listener of [...listeners]) listener(entry);
 }
 
 const WHO = "candist.who";
@@ -67,7 +70,7 @@ export function send(entry) {
   entry.error = "";
   const { row, label, note } = entry;
   entry.settled = settle(entry, "kept", () => postCorrection({ position: row.position, id: row.id, label, who: who(), note }));
-  tell();
+  tell(entry);
 }
 
 /** Takes it back, once it is known whether it was kept. @param {Entry} entry */
@@ -77,7 +80,7 @@ export async function undo(entry) {
   if (entry.state !== "kept") return;
   entry.state = "undoing";
   entry.settled = settle(entry, "undone", () => deleteCorrection(entry.row.position));
-  tell();
+  tell(entry);
   await entry.settled;
 }
 
@@ -85,7 +88,7 @@ export async function undo(entry) {
 export function drop(entry) {
   const place = sitting.indexOf(entry);
   if (place >= 0) sitting.splice(place, 1);
-  tell();
+  tell(entry);
 }
 
 /** @param {Entry} entry @param {State} then @param {() => Promise<unknown>} request */
@@ -100,7 +103,7 @@ async function settle(entry, then, request) {
     entry.state = before === "undoing" ? "kept" : "failed";
     entry.error = before === "undoing" ? `Not taken back: ${reason(error)}` : reason(error);
   }
-  tell();
+  tell(entry);
 }
 
 /** The counts of this sitting. */

@@ -38,8 +38,8 @@ function teacherPart(said, holds) {
   const labels = said.labels.map((name, place) => h("li", { class: name === holds ? "is-held" : "" }, h("bdi", {}, name),
     said.weights[place] !== undefined && h("span", { class: "num faint" }, probability(said.weights[place] ?? null))));
   const problems = said.answers.filter((answer) => answer.problem !== null);
-  const answers = said.answers.length > 0 && h("details", { class: "answers" }, h("summary", {}, said.answers.length === 1 ? "Answer" : counted(said.answers.length, "answer")),
-    ...said.answers.map(answerPart));
+  const kept = said.answers.filter((answer) => answer.raw !== null || answer.reasoning !== null);
+  const answers = kept.length > 0 && h("details", { class: "answers" }, h("summary", {}, kept.length === 1 ? "Answer" : counted(kept.length, "answer")), ...kept.map(answerPart));
   return h("div", { class: "teacher" }, h("h4", {}, said.teacher), labels.length ? h("ol", { class: "teacher-labels" }, ...labels) : h("p", { class: "none" }, "named no label"),
     ...problems.map((answer) => h("p", { class: "bad-text" }, answer.problem)), answers);
 }
@@ -47,7 +47,7 @@ function teacherPart(said, holds) {
 /** @param {TeacherAnswer} answer */
 function answerPart(answer) {
   const parts = h("div", { class: "answer" });
-  put(parts, answer.attempt > 1 && h("p", { class: "faint" }, `attempt ${answer.attempt}`), h("pre", { tabindex: 0, dir: "auto", "aria-label": "Raw answer" }, answer.raw),
+  put(parts, answer.attempt > 1 && h("p", { class: "faint" }, `attempt ${answer.attempt}`), answer.raw !== null && h("pre", { tabindex: 0, dir: "auto", role: "region", "aria-label": "Raw answer" }, answer.raw),
     answer.reasoning && h("h5", {}, "Reasoning"), answer.reasoning && longText(answer.reasoning, "reasoning"));
   return parts;
 }

@@ -5,7 +5,7 @@ import { getRow, isAbort, reason } from "./api.js";
 import { choiceList, choiceOfKey, choicesOf } from "./choices.js";
 import { correct, drop, onCorrection, send, sitting, undo } from "./corrections.js";
 import { announce, h, isPlain, isTyping, put } from "./dom.js";
-import { counted, origin, probability } from "./format.js";
+import { origin, probability, times } from "./format.js";
 import { picker } from "./picker.js";
 import { labelNames, run } from "./run.js";
 import { historyPart, nearestPart, teachersPart, textPart } from "./detail-parts.js";
@@ -39,8 +39,12 @@ export function detailPanel(about) {
     try {
       const detail = await getRow(place, signal);
       if (signal.aborted) return;
+      const isSame = again && JSON.stringify(detail) === JSON.stringify(shown) && lastOf(place) === undefined;
       shown = detail;
+      if (isSame) return;
+      const opened = [...body.querySelectorAll("details")].map((one) => one.open);
       show();
+      if (again) body.querySelectorAll("details").forEach((one, at) => (one.open = opened[at] ?? false));
       if (!again) body.scrollTop = 0;
     } catch (error) {
       if (isAbort(error) || signal.aborted) return;
@@ -53,6 +57,8 @@ export function detailPanel(about) {
     if (!shown || !run.info?.correctable) return;
     const note = /** @type {HTMLInputElement | null} */ (body.querySelector("input.note"));
     correct(shown, label, note?.value.trim() || null);
+    // What was chosen is built anew: the focus goes on from the head.
+    title.focus({ preventScroll: true });
     announce(`Sent ${label}`);
   };
 
@@ -62,12 +68,12 @@ export function detailPanel(about) {
     title.textContent = row.id;
     title.title = row.id;
     put(body, textPart(row), labelPart(row), about.readOnly ? null : correctPart(row, choose), row.failure ? h("p", { class: "notice" }, h("strong", {}, "No label from a teacher: "), row.failure) : null,
+      row.partial ? h("p", { class: "notice" }, "Looking for answers and history took too long: some may be missing. ", h("button", { type: "button", onclick: () => void load(row.position, true) }, "Look again")) : null,
       teachersPart(row), historyPart(row), nearestPart(row, about.visit));
   };
 
-  const stop = onCorrection(() => {
-    const entry = lastOf(position);
-    if (!entry || root.hidden || position === null) return;
+  const stop = onCorrection((entry) => {
+    if (root.hidden || position === null || entry.row.position !== position) return;
     if (entry.state === "kept" || entry.state === "undone") void load(position, true);
     else show();
   });
@@ -81,7 +87,7 @@ export function detailPanel(about) {
       if (place === position && shown) return;
       position = place;
       shown = null;
-      title.textContent = "…";
+      title.textContent = `Text ${place}`;
       void load(place, false);
       if (first) title.focus({ preventScroll: true });
     },
@@ -134,8 +140,8 @@ function stepButton(name, path, act) {
 /** @param {Detail} row */
 function labelPart(row) {
   if (row.label === null) return h("p", { class: "none" }, "No label yet.");
-  const facts = [row.margin === null ? null : `${probability(row.margin)} ahead of the next`, `from ${origin(row.by)}`, row.final ? "final" : "not final yet",
-    row.revision > 0 ? `changed ${counted(row.revision, "time")}` : null];
+  const facts = [row.margin === null || row.corrected ? null : `${probability(row.margin)} ahead of the next`, `from ${origin(row.by)}`, row.final ? "final" : "not final yet",
+    row.revision > 0 ? `changed ${times(row.revision)}` : null];
   return h("div", { class: "detail-label" }, h("p", { class: "detail-name" }, h("bdi", {}, row.label), h("span", { class: "num" }, probability(row.confidence))),
     h("p", { class: "faint" }, facts.filter(Boolean).join(" · ")));
 }

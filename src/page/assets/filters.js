@@ -18,7 +18,7 @@ const SWITCHES = [
 
 /** @type {[string, string][]} */
 export const SORTS = [
-  ["", "Position"], ["confidence", "Least certain first"], ["confidence desc", "Most certain first"], ["label", "Label A to Z"], ["id", "Id"],
+  ["", "In the corpus' order"], ["confidence", "Least certain first"], ["confidence desc", "Most certain first"], ["label", "Label A to Z"], ["id", "By id"],
 ];
 
 /** The parameters of the address that are part of the request. @param {URLSearchParams} params */
@@ -68,14 +68,17 @@ export function filterBar(set) {
   const fold = h("button", { type: "button", class: "fold", "aria-expanded": "false", "aria-controls": id, onclick: () => {
     fold.setAttribute("aria-expanded", String(root.classList.toggle("is-open")));
   } }, "Filters");
-  const root = h("div", { class: "filters", role: "search", "aria-label": "Filters" }, contains, fold, sort, inner);
+  const root = h("div", { class: "filters", role: "search", "aria-label": "Filters" }, contains, fold, inner);
   return {
     root,
+    /** Stands beside the count of rows. */
+    sort,
     focus: () => contains.focus(),
     /** @param {URLSearchParams} params */
     show(params) {
       for (const [field, name] of /** @type {[HTMLInputElement, string][]} */ ([[contains, "contains"], [from, "min"], [to, "max"]])) {
         if (document.activeElement !== field) field.value = params.get(name) ?? "";
+        field.classList.toggle("is-on", params.has(name));
       }
       label.set(params.get("label") ?? "");
       label.root.classList.toggle("is-on", params.has("label"));
@@ -85,7 +88,7 @@ export function filterBar(set) {
       for (const { name, button } of switches) button.setAttribute("aria-pressed", String(params.get(name) === "1"));
       const on = filtersOn(params);
       clear.hidden = on === 0;
-      put(fold, on ? `Filters, ${on} on` : "Filters");
+      put(fold, on ? `Filters (${on})` : "Filters");
     },
   };
 }

@@ -13,6 +13,11 @@ export function counted(value, one, many = `${one}s`) {
   return `${count(value)} ${value === 1 ? one : many}`;
 }
 
+/** "once", "twice", "3 times". @param {number} value */
+export function times(value) {
+  return value === 1 ? "once" : value === 2 ? "twice" : `${count(value)} times`;
+}
+
 /** A share, 0 to 1, as a percentage that says 100% only of all and 0% only of none. @param {number} share */
 export function percent(share) {
   if (!Number.isFinite(share)) return "–";

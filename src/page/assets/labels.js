@@ -2,18 +2,18 @@
 // Pages of rows are pages.js's, the scrolling is table.js's. Invariant: changes of labels never move rows under a reader by themselves
 // when the order depends on labels: then they are told, and shown when asked for.
 
-import { onCorrection, sitting } from "./corrections.js";
+import { onCorrection } from "./corrections.js";
 import { detailPanel } from "./detail.js";
 import { announce, h, isPlain, isTyping, put, say } from "./dom.js";
 import { filterBar, filtersOn, queryOf } from "./filters.js";
-import { counted, origin, probability } from "./format.js";
+import { count, counted, origin, probability } from "./format.js";
 import { live, on, throttled } from "./live.js";
 import { Pages } from "./pages.js";
 import { go } from "./route.js";
 import { Table } from "./table.js";
 
-/** @type {[string, string, boolean][]}  key of the order, title, whether the likeliest first is wanted first */
-const COLUMNS = [["id", "Text", false], ["label", "Label", false], ["confidence", "Confidence", false], ["", "Next likeliest", false], ["", "From", false]];
+/** @type {[string, string][]}  key of the order, title */
+const COLUMNS = [["", "Text"], ["label", "Label"], ["confidence", "Confidence"], ["", "Next likeliest"], ["", "From"]];
 const NARROW = matchMedia("(max-width: 700px)");
 const ROW_PX = 40;
 const NARROW_ROW_PX = 66;
@@ -24,6 +24,7 @@ export function labelsView(root, first) {
   let query = "";
   const pages = new Pages(() => show());
   const status = h("p", { class: "count", role: "status" });
+  const onward = h("button", { type: "button", class: "link", hidden: true, onclick: () => pages.refresh() }, "Search on");
   const news = h("button", { type: "button", class: "news", hidden: true, onclick: () => takeNews() }, "Labels changed. Show them");
   const filters = filterBar((change, typing) => set(change, typing));
   const heads = h("div", { class: "row head", role: "row", "aria-rowindex": 1 });
@@ -38,7 +39,7 @@ export function labelsView(root, first) {
   });
   grid.prepend(h("div", { role: "rowgroup", class: "heads" }, heads));
   const panel = detailPanel({ close: () => set({ open: null }, true), step, visit: (position) => set({ open: String(position) }, true) });
-  put(root, h("div", { class: "page labels" }, h("h1", { class: "unseen" }, "Labels"), filters.root, h("div", { class: "labels-line" }, status, news),
+  put(root, h("div", { class: "page labels" }, h("h1", { class: "unseen" }, "Labels"), filters.root, h("div", { class: "labels-line" }, status, onward, news, filters.sort),
     h("div", { class: "split" }, h("div", { class: "table-side" }, grid, blank), panel.root)));
 
   /** @param {Record<string, string | null>} change @param {boolean} replace */
@@ -70,7 +71,8 @@ export function labelsView(root, first) {
 
   function show() {
     const total = pages.total;
-    say(status, total === null ? (pages.error ? "" : "Loading …") : `${counted(total, "text")}${filtersOn(params) ? " match" : ""}`);
+    say(status, total === null ? (pages.error ? "" : "Loading …") : `${counted(total, "text")}${filtersOn(params) ? (total === 1 ? " matches" : " match") : ""}${pages.searched === null ? "" : ` of the first ${count(pages.searched)}`}`);
+    onward.hidden = pages.searched === null;
     grid.setAttribute("aria-rowcount", String((total ?? 0) + 1));
     table.setCount(total ?? 0);
     const nothing = total === 0 || pages.error !== "";
@@ -128,10 +130,9 @@ export function labelsView(root, first) {
     else pages.refresh();
     panel.refresh();
   }, 2000);
-  const off = [on("labels", () => live.live && refresh.call()), on("link", () => live.link === "open" && pages.error && pages.again()), onCorrection(() => {
-    const entry = sitting.at(-1);
-    if (entry?.state === "kept") pages.patch(entry.row.position, { label: entry.label, confidence: 1, by: "correction", corrected: true });
-    if (sitting.some((one) => one.state === "undone")) pages.refresh();
+  const off = [on("labels", () => live.live && refresh.call()), on("link", () => live.link === "open" && pages.error && pages.again()), onCorrection((entry) => {
+    if (entry.state === "kept") pages.patch(entry.row.position, { label: entry.label, confidence: 1, by: "correction", corrected: true });
+    if (entry.state === "undone") pages.refresh();
   })];
   /** @param {KeyboardEvent} event */
   const onKey = (event) => {
@@ -185,7 +186,7 @@ function showHeads(heads, params, set) {
     // Up, down, and back to the order of the corpus.
     const next = !on ? { sort: key, desc: null } : !desc ? { sort: key, desc: "1" } : { sort: null, desc: null };
     return h("div", { role: "columnheader", "aria-sort": on ? (desc ? "descending" : "ascending") : "none" },
-      h("button", { type: "button", class: on ? `sort ${desc ? "down" : "up"}` : "sort", title: key === "id" ? "Order by id" : null, onclick: () => set(next, false) }, title));
+      h("button", { type: "button", class: on ? `sort ${desc ? "down" : "up"}` : "sort", onclick: () => set(next, false) }, title));
   }));
 }
 

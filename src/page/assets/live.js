@@ -4,10 +4,10 @@
 import { getStatus } from "./api.js";
 
 /** @typedef {"connecting" | "open" | "lost"} Link */
-/** @typedef {{ status: Status | null, live: boolean, link: Link, at: Date | null, rate: number | null, version: number }} Live */
+/** @typedef {{ status: Status | null, live: boolean, link: Link, at: Date | null, rate: number | null, version: number, reading: boolean, problems: string[] }} Live */
 
 /** The latest that is known; `at` is when it came. @type {Live} */
-export const live = { status: null, live: false, link: "connecting", at: null, rate: null, version: 0 };
+export const live = { status: null, live: false, link: "connecting", at: null, rate: null, version: 0, reading: false, problems: [] };
 
 /** @typedef {"status" | "labels" | "link"} Kind */
 
@@ -52,6 +52,8 @@ function speed(status) {
 function take(answer) {
   live.status = answer.status;
   live.live = answer.live;
+  live.reading = answer.reading ?? false;
+  live.problems = answer.problems ?? [];
   live.rate = answer.status && answer.live ? speed(answer.status) : null;
   live.at = new Date();
   tell("status");
@@ -96,6 +98,8 @@ export function listen(wait = FIRST_TRY_MS) {
     setLink("lost");
     // The browser's own tries differ and end at the first answer that is no stream: we try by ourselves.
     source.close();
+    // A stream does not say why it ended; an answer does, for one that a token is wanted.
+    askOnce().catch(() => {});
     setTimeout(() => listen(Math.min(LAST_TRY_MS, next * 1.7)), next);
   };
 }

@@ -18,13 +18,14 @@ export function overviewView(root) {
   const progress = progressPanel();
   const doubt = h("div", { class: "notice", hidden: true });
   const trouble = h("div", { class: "notice bad", role: "alert", hidden: true });
+  const files = h("div", { class: "notice", role: "status", hidden: true });
   const none = h("div", { class: "blank", hidden: true });
   const newest = h("ol", { class: "newest" });
   const newestCard = h("section", { class: "card newest-card", "aria-label": "Newest labels", hidden: true }, h("div", { class: "card-head" }, h("h2", {}, "Newest labels")), newest);
   const plots = makePlots();
   const grid = h("div", { class: "cards" }, h("div", { class: "cards-a" }, plots.labels.root, plots.teachers.root),
     h("div", { class: "cards-b" }, plots.confidence.root, plots.changes.root), h("div", { class: "cards-c" }, plots.sizes.root, plots.by.root, newestCard));
-  put(root, h("div", { class: "page overview" }, h("h1", { class: "unseen" }, "Overview"), trouble, progress.root, doubt, none, grid));
+  put(root, h("div", { class: "page overview" }, h("h1", { class: "unseen" }, "Overview"), trouble, files, progress.root, doubt, none, grid));
 
   /** @type {Overview | null} */
   let overview = null;
@@ -35,6 +36,8 @@ export function overviewView(root) {
     const why = overview?.calibration_doubt ?? live.status?.calibration_doubt ?? null;
     doubt.hidden = why === null;
     if (why) put(doubt, h("strong", {}, "Take confidences as a ranking, not as probabilities. "), why);
+    files.hidden = !live.reading && live.problems.length === 0;
+    put(files, live.reading && h("p", {}, h("strong", {}, "Still reading the files of the run. "), "There is more than is shown."), ...live.problems.map((problem) => h("p", {}, problem)));
     showNewest(newest, newestCard);
   };
   const load = async () => {
@@ -50,7 +53,7 @@ export function overviewView(root) {
     const empty = overview.labelled === 0;
     none.hidden = !empty;
     grid.hidden = empty;
-    if (empty) put(none, h("h2", {}, "No labels yet"), h("p", {}, live.live ? "They appear here as soon as the first answers are in." : "This run has not labelled a text. Start it with candist run."));
+    if (empty) put(none, h("h2", {}, "No labels yet"), h("p", {}, live.reading ? "The files of the run are being read." : live.live ? "They appear here as soon as the first answers are in." : "This run has not labelled a text. Start it with candist run."));
     else showPlots(plots, overview);
     show();
   };

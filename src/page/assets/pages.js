@@ -22,6 +22,8 @@ export class Pages {
     this.total = null;
     /** Why rows are missing; "" where none are. */
     this.error = "";
+    /** Texts that were searched, where a search ran out of time. @type {number | null} */
+    this.searched = null;
     this.query = new URLSearchParams();
     this.sight = { first: 0, last: 0 };
     this.timer = 0;
@@ -107,6 +109,7 @@ export class Pages {
       const answer = await getRows(query, abort.signal);
       if (abort.signal.aborted) return;
       this.total = answer.total;
+      this.searched = answer.partial ? (answer.searched ?? 0) : null;
       this.pages.delete(number);
       this.pages.set(number, { rows: answer.rows, stale: false });
       this.forget();

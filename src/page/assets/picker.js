@@ -73,8 +73,7 @@ export function picker(about) {
   const open = (typed) => {
     const all = matching(about.names, typed);
     found = all.slice(0, MOST);
-    const options = found.map((name) => h("li", { id: fresh("option"), role: "option", "aria-selected": "false", title: name,
-      onpointerdown: (/** @type {PointerEvent} */ event) => event.preventDefault(), onclick: () => choose(name) }, h("bdi", {}, name)));
+    const options = found.map((name) => h("li", { id: fresh("option"), role: "option", "aria-selected": "false", title: name, onclick: () => choose(name) }, h("bdi", {}, name)));
     const rest = all.length > MOST ? `${count(all.length - MOST)} more: type on` : found.length === 0 ? "No label has that in its name" : "";
     put(list, ...options, rest && h("li", { class: "picker-rest", role: "option", "aria-disabled": "true", "aria-selected": "false" }, rest));
     list.hidden = false;
@@ -82,6 +81,8 @@ export function picker(about) {
     move(typed.trim() === "" && about.cancel === undefined ? -1 : 0);
   };
 
+  // The focus stays in the field, also while the list is scrolled with the mouse.
+  list.addEventListener("mousedown", (event) => event.preventDefault());
   input.addEventListener("input", () => {
     if (input.value === "" && about.clear) about.clear();
     open(input.value);

@@ -101,7 +101,7 @@ export function progressPanel() {
     stats.failed.set(count(failed), `${unanswered ? `${count(unanswered)} not answered` : "the student labels these"}${bad}`);
     stats.student.set(alive && status ? behindLine(status) : "", status ? counted(status.steps, "step") : "");
     stats.pass.set(alive && status && status.pass > 0 ? `pass ${status.pass}` : "", status ? `of ${status.max_passes} at most` : "");
-    stats.events.set(count(status?.events ?? overview?.events ?? 0), overview ? `${count(overview.final)} labels final` : "");
+    stats.events.set(count(status?.events ?? overview?.events ?? 0), overview?.final ? `${counted(overview.final, "label")} final` : "");
     stats.corrected.set(count(overview?.corrected ?? 0), "by people");
   };
   return { root, update };
@@ -126,7 +126,8 @@ function paceLine(live, part) {
     const took = status && status.elapsed_s > 0 ? `last worked for ${duration(status.elapsed_s)}` : "";
     return [share, phaseName(status, false), took].filter(Boolean).join(" · ");
   }
+  const pass = status && status.phase === "settling" ? `settling, pass ${status.pass} of ${status.max_passes} at most` : "";
   const left = status?.total && speed && status.phase === "annotating" ? (status.total - status.done) / speed : null;
   const eta = left !== null && left > 0 ? `${duration(left)} left, done about ${clock(new Date((at ?? new Date()).getTime() + left * 1000))}` : "";
-  return [share, speed && status?.phase === "annotating" && rate(speed), eta, status && `${duration(status.elapsed_s)} so far`].filter(Boolean).join(" · ");
+  return [share, pass, speed && status?.phase === "annotating" && rate(speed), eta, status && `${duration(status.elapsed_s)} so far`].filter(Boolean).join(" · ");
 }

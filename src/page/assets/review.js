@@ -38,6 +38,11 @@ export function reviewView(root, first) {
     able ? null : h("p", { class: "notice" }, h("strong", {}, "Look only. "), "This run takes no corrections from here."),
     h("div", { class: "review-split" }, h("div", { class: "review-main" }, stage, search, note_, buttons), h("div", { class: "review-side" }, log.root, panel.root))));
 
+  // Keys that scroll then scroll a text that is longer than its place.
+  const focusText = () => {
+    const text = /** @type {HTMLElement | null} */ (stage.querySelector(".stage-text"));
+    (text ?? stage).focus({ preventScroll: true });
+  };
   /** @param {string} label */
   const choose = (label) => {
     const row = queue.current;
@@ -63,15 +68,15 @@ export function reviewView(root, first) {
     if (!panel.root.hidden) panel.hide();
     queue.next();
     const row = queue.current;
-    stage.scrollTop = 0;
-    stage.focus({ preventScroll: true });
+    focusText();
+    if (stage.getBoundingClientRect().top < 0) stage.scrollIntoView({ block: "start" });
     if (row) announce(`Next: ${row.text.slice(0, 200)}. ${row.label ?? "No label"}, ${probability(row.confidence)}`);
   };
   const back = async () => {
     const step = steps.pop();
     if (!step) return announce("Nothing to undo");
     queue.back(step.row);
-    stage.focus({ preventScroll: true });
+    focusText();
     announce(step.entry ? `Taking back ${step.entry.label}` : "Back to the skipped text");
     if (step.entry) await undo(step.entry);
     return undefined;
@@ -83,7 +88,7 @@ export function reviewView(root, first) {
     const names = [...likely, ...labelNames().filter((label) => !likely.includes(label))];
     const field = picker({ label: "Search all labels", placeholder: `Search ${counted(names.length, "label")}`, names, pick: choose, cancel: () => {
       closeSearch();
-      stage.focus({ preventScroll: true });
+      focusText();
     } });
     field.input.addEventListener("blur", closeSearch);
     put(search, field.root);
@@ -108,7 +113,7 @@ export function reviewView(root, first) {
       event.stopPropagation();
       if (event.key === "Escape") note = "";
       closeNote();
-      stage.focus({ preventScroll: true });
+      focusText();
     });
     put(note_, field, h("span", { class: "faint" }, kbd("Enter"), " keeps it, ", kbd("Esc"), " drops it"));
     field.focus();
@@ -116,7 +121,7 @@ export function reviewView(root, first) {
   const closeNote = () => put(note_, note && h("p", { class: "note-kept" }, h("span", { class: "faint" }, "Note: "), h("bdi", {}, note)));
   const closePanel = () => {
     panel.hide();
-    stage.focus({ preventScroll: true });
+    focusText();
   };
   const look = () => {
     const row = queue.current;
@@ -196,7 +201,7 @@ function showText(stage, row, choose) {
   stage.dataset.position = String(row.position);
   const size = row.text.length < 160 ? "large" : row.text.length < 700 ? "medium" : "small";
   const choices = choicesOf(row);
-  put(stage, h("div", { class: `stage-text ${size}`, tabindex: row.text.length > 700 ? 0 : null }, h("p", { class: "stage-id faint" }, h("bdi", {}, row.id)), longText(row.text, "stage-words")),
+  put(stage, h("div", { class: `stage-text ${size}`, tabindex: row.text.length > 700 ? 0 : -1 }, h("p", { class: "stage-id faint" }, h("bdi", {}, row.id)), longText(row.text, "stage-words")),
     choices.length ? choiceList(choices, choose) : h("p", { class: "none" }, "No candidates: search a label with /."));
 }
 
