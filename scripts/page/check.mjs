@@ -166,6 +166,13 @@ async function million(server) {
     await page.waitForTimeout(450);
     await holds(`rows stand in order at ${part}`, () => order());
   }
+  await page.evaluate(() => { const g = document.querySelector(".grid"); g.scrollTop = (g.scrollHeight - g.clientHeight) * 0.5; });
+  await page.waitForTimeout(450);
+  const middle = () => page.evaluate(() => { const g = document.querySelector(".grid"); return g.scrollTop / (g.scrollHeight - g.clientHeight); });
+  await is("the middle of the scroll bar is the middle of the rows", async () => {
+    const index = await page.evaluate(() => Number(document.querySelector(".row:not(.head):not([hidden])").dataset.index));
+    return [Math.round(index / 1e4), Math.round((await middle()) * 100)];
+  }, [50, 50]);
   const box = await page.locator(".grid").boundingBox();
   await page.mouse.move(box.x + 300, box.y + 300);
   const before = await page.evaluate(() => Number([...document.querySelectorAll(".row:not(.head)")].find((r) => !r.hidden && r.getBoundingClientRect().y > 300).dataset.index));

@@ -12,6 +12,10 @@ import { progressPanel } from "./progress.js";
 import { href } from "./route.js";
 
 const FEW = 20;
+const WIDE = matchMedia("(min-width: 1600px)");
+
+/** Height of a plot, in pixels: more where three stand side by side. @param {number} height */
+const tall = (height) => (WIDE.matches ? Math.round(height * 1.35) : height);
 
 /** @param {HTMLElement} root */
 export function overviewView(root) {
@@ -99,7 +103,7 @@ function showPlots(plots, overview) {
   const mean = overview.set_sizes.reduce((sum, { size, count: texts }) => sum + size * texts, 0) / Math.max(1, sized);
   plots.sizes.set(`${mean.toFixed(2)} on average`, { head: ["Candidates", "Texts"], rows: overview.set_sizes.map(({ size, count: texts }) => [size, count(texts)]) },
     (canvas) => drawColumns(canvas, overview.set_sizes.map(({ size, count: texts }) =>
-      ({ key: String(size), tick: String(size), value: texts, text: `${counted(size, "candidate")}: ${counted(texts, "text")}` })), 150));
+      ({ key: String(size), tick: String(size), value: texts, text: `${counted(size, "candidate")}: ${counted(texts, "text")}` })), tall(150)));
   const byMost = Math.max(...overview.by.map((by) => by.count));
   plots.by.set("", { head: ["From", "Labels"], rows: overview.by.map((by) => [origin(by.by), count(by.count)]) },
     (canvas) => drawBars(canvas, overview.by.map((by) => ({ name: origin(by.by), value: by.count, shown: count(by.count),
@@ -141,7 +145,7 @@ function showConfidence(plots, overview) {
     return { key: from, value: texts, text: `${from} to ${to}: ${counted(texts, "text")}`, href: href("labels", params), ...tick };
   });
   plots.confidence.set(`${percent(doubtful / Math.max(1, labelled))} below 0.50`, { head: ["From", "To", "Texts"], rows: confidence.map((texts, bin) => [probability(bin / 20), probability((bin + 1) / 20), count(texts)]) },
-    (canvas) => drawColumns(canvas, columns, 190, { byPowers: isByPowers(), end: "1.00" }));
+    (canvas) => drawColumns(canvas, columns, tall(190), { byPowers: isByPowers(), end: "1.00" }));
 }
 
 /** @param {import("./chart.js").Card} plot @param {Overview} overview */
@@ -167,7 +171,7 @@ function showChanges(plot, overview) {
   });
   const all = overview.changes.reduce((sum, { changed }) => sum + changed, 0);
   plot.set(`${counted(all, "change")} so far`, { head: ["Texts labelled", "Changes"], rows: overview.changes.map(({ texts, changed }) => [count(texts), count(changed)]) },
-    (canvas) => drawSteps(canvas, stretches, 150, percent));
+    (canvas) => drawSteps(canvas, stretches, tall(150), percent));
 }
 
 /** @param {HTMLElement} list @param {HTMLElement} around */
