@@ -255,6 +255,14 @@ async function nasty(server) {
     else await holds("white space is told", async () => (await found()).includes("white space"));
     await is("the page is no wider for it", () => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth && document.querySelector(".detail-body").scrollWidth <= document.querySelector(".detail-body").clientWidth), true);
   }
+  const { label } = await server.api(`/api/v1/labels/${40 + 61 * 12}`);
+  await page.goto(`${server.url}/#/review?${new URLSearchParams({ order: "label", label })}`);
+  for (let k = 0; k < 200 && !(await page.locator(".stage .long").count()); k += 1) {
+    await page.keyboard.press("s");
+    await page.waitForTimeout(30);
+  }
+  await page.locator(".stage .long .link").click();
+  await holds("a text that was cut is shown whole when asked for", async () => (await text(page, ".stage-words")).endsWith("The end."));
   await page.goto(`${server.url}/#/labels?open=40`);
   await page.waitForTimeout(300);
   await page.locator(".detail .picker input").click();

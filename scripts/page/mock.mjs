@@ -123,6 +123,7 @@ function select(q) {
   const sign = q.get("desc") === "1" ? -1 : 1;
   const known = (p) => (p < labelled ? 0 : 1);
   if (sort === "confidence") order.sort((a, b) => known(a) - known(b) || sign * (sure(a) - sure(b)) || a - b);
+  else if (sort === "margin") order.sort((a, b) => known(a) - known(b) || sign * ((row(a).margin ?? 0) - (row(b).margin ?? 0)) || a - b);
   else if (sort === "label") order.sort((a, b) => known(a) - known(b) || sign * labelOf(a).localeCompare(labelOf(b)) || a - b);
   else if (sign < 0) order.reverse();
   cache = { key, order };
@@ -160,7 +161,7 @@ function review(q) {
   if (order === "random") all.sort((a, b) => noise(a, Number(q.get("seed") ?? 1)) - noise(b, Number(q.get("seed") ?? 1)));
   else all.sort((a, b) => sure(a) - sure(b) || a - b);
   const offset = Number(q.get("offset") ?? 0);
-  return { remaining: all.length, rows: all.slice(offset, offset + Number(q.get("limit") ?? 50)).map((p) => row(p, true)) };
+  return { remaining: all.length, rows: all.slice(offset, offset + Number(q.get("limit") ?? 50)).map((p) => row(p, true)).map((r) => ({ ...r, text: r.text.slice(0, 20_000), cut: r.text.length > 20_000 })) };
 }
 
 function send(response, code, body) {

@@ -1,6 +1,7 @@
 // Parts of the panel that only show: the text, what teachers said, the history of the label, texts that are near. No requests.
 // Invariant: everything of the corpus and of teachers is a text node.
 
+import { reason } from "./api.js";
 import { h, put } from "./dom.js";
 import { count, counted, origin, probability } from "./format.js";
 
@@ -8,17 +9,24 @@ import { count, counted, origin, probability } from "./format.js";
 const FIRST = 20_000;
 
 /**
- * A text, all of it, of which the first part is shown until more is asked for.
- * @param {string} text @param {string} name  the class
+ * A text, of which the first part is shown until all of it is asked for.
+ * @param {string} text
+ * @param {string} name  the class
+ * @param {(() => Promise<string>) | null} [rest]  gets all of it, where `text` is only the beginning
  */
-export function longText(text, name) {
-  if (text.trim() === "") return h("p", { class: `${name} none` }, text === "" ? "This text is empty." : "This text has only white space.");
+export function longText(text, name, rest = null) {
+  if (text.trim() === "" && !rest) return h("p", { class: `${name} none` }, text === "" ? "This text is empty." : "This text has only white space.");
   const shown = h("p", { class: name, dir: "auto" }, text.slice(0, FIRST));
-  if (text.length <= FIRST) return shown;
-  const more = h("button", { type: "button", class: "link", onclick: () => {
-    shown.textContent = text;
-    more.remove();
-  } }, `Show all ${count(text.length)} characters`);
+  if (text.length <= FIRST && !rest) return shown;
+  const more = h("button", { type: "button", class: "link", onclick: () => void showAll() }, rest ? "Show all of it" : `Show all ${count(text.length)} characters`);
+  const showAll = async () => {
+    try {
+      shown.textContent = rest ? await rest() : text;
+      more.remove();
+    } catch (error) {
+      more.textContent = `${reason(error)} Try again`;
+    }
+  };
   return h("div", { class: "long" }, shown, more);
 }
 

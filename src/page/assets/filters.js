@@ -18,7 +18,7 @@ const SWITCHES = [
 
 /** @type {[string, string][]} */
 export const SORTS = [
-  ["", "In the corpus' order"], ["confidence", "Least certain first"], ["confidence desc", "Most certain first"], ["label", "Label A to Z"], ["id", "By id"],
+  ["", "In the corpus' order"], ["confidence", "Least certain first"], ["confidence desc", "Most certain first"], ["margin", "Closest calls first"], ["label", "Label A to Z"], ["id", "By id"],
 ];
 
 /** The parameters of the address that are part of the request. @param {URLSearchParams} params */

@@ -126,7 +126,7 @@ export function labelsView(root, first) {
   };
   // The order may be another now: by position and id rows stay where they are.
   const refresh = throttled(() => {
-    if (["confidence", "label"].includes(params.get("sort") ?? "") || filtersOn(params) > 0) news.hidden = false;
+    if (["confidence", "margin", "label"].includes(params.get("sort") ?? "") || filtersOn(params) > 0) news.hidden = false;
     else pages.refresh();
     panel.refresh();
   }, 2000);
@@ -195,7 +195,7 @@ function drawCells(element, row) {
   if (element.childElementCount === 0) put(element, ...emptyCells());
   const [text, label, confidence, next, from] = /** @type {[HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLElement]} */ (/** @type {unknown} */ (element.children));
   element.classList.toggle("is-waiting", row === null);
-  const line = row === null ? "" : row.text.replace(/\s+/g, " ").trim() || "(white space)";
+  const line = row === null ? "" : row.text.replace(/\s+/g, " ").trim() || (row.id ? "(white space)" : "(a damaged line)");
   say(text, row?.cut ? `${line} …` : line);
   say(label, row === null ? "" : (row.label ?? "no label yet"));
   label.classList.toggle("none", row !== null && row.label === null);

@@ -1,6 +1,7 @@
 // The third view: one doubtful text at a time, corrected with the keyboard. The next text shows at once; what becomes of the correction
 // is told beside it. Texts come from queue.js, what is kept is corrections.js's. Invariant: what failed stays in sight until it is dealt with.
 
+import { getRow } from "./api.js";
 import { choiceList, choiceOfKey, choicesOf } from "./choices.js";
 import { correct, onCorrection, tally, undo, who, setWho } from "./corrections.js";
 import { detailPanel } from "./detail.js";
@@ -201,7 +202,7 @@ function showText(stage, row, choose) {
   stage.dataset.position = String(row.position);
   const size = row.text.length < 160 ? "large" : row.text.length < 700 ? "medium" : "small";
   const choices = choicesOf(row);
-  put(stage, h("div", { class: `stage-text ${size}`, tabindex: row.text.length > 700 ? 0 : -1 }, h("p", { class: "stage-id faint" }, h("bdi", {}, row.id)), longText(row.text, "stage-words")),
+  put(stage, h("div", { class: `stage-text ${size}`, tabindex: row.text.length > 700 ? 0 : -1 }, h("p", { class: "stage-id faint" }, h("bdi", {}, row.id)), longText(row.text, "stage-words", row.cut ? async () => (await getRow(row.position)).text : null)),
     choices.length ? choiceList(choices, choose) : h("p", { class: "none" }, "No candidates: search a label with /."));
 }
 
