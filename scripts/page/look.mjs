@@ -18,17 +18,25 @@ const VIEWS = [
   ["labels", "#/labels", async () => {}],
   ["labels-open", "#/labels?sort=confidence&open=40", async () => {}],
   ["labels-nothing", "#/labels?contains=zzzz", async () => {}],
-  ["review", "#/review", async (page) => {
-    if (process.env.LOOK_ONLY_READ) return;
-    for (const key of ["Enter", "2", "s"]) {
-      await page.keyboard.press(key);
-      await page.waitForTimeout(150);
-    }
-  }],
-  ["review-search", "#/review?order=disagree", async (page) => {
-    await page.keyboard.press("/");
-    await page.keyboard.type("card pay");
-  }],
+  [
+    "review",
+    "#/review",
+    async (page) => {
+      if (process.env.LOOK_ONLY_READ) return;
+      for (const key of ["Enter", "2", "s"]) {
+        await page.keyboard.press(key);
+        await page.waitForTimeout(150);
+      }
+    },
+  ],
+  [
+    "review-search",
+    "#/review?order=disagree",
+    async (page) => {
+      await page.keyboard.press("/");
+      await page.keyboard.type("card pay");
+    },
+  ],
   ["keys", "#/review", async (page) => page.keyboard.press("?")],
 ];
 
@@ -39,7 +47,11 @@ const complain = (text) => {
   console.log(text);
 };
 for (const scheme of ["light", "dark"]) {
-  for (const [width, height] of [[390, 844], [1280, 800], [1920, 1080]]) {
+  for (const [width, height] of [
+    [390, 844],
+    [1280, 800],
+    [1920, 1080],
+  ]) {
     const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, deviceScaleFactor: 1 });
     for (const [name, hash, act] of VIEWS) {
       const shot = `${name}-${width}-${scheme}`;

@@ -7,7 +7,11 @@ const BANKING = new URL("../../examples/banking77/", import.meta.url);
 export const TEACHERS = ["gpt-4", "gpt-3.5", "gpt-4-other-shots"];
 const TRUST = [1.9, 1.1, 1.3];
 
-const lines = (name) => readFileSync(new URL(name, BANKING), "utf8").trim().split("\n").map((line) => JSON.parse(line));
+const lines = (name) =>
+  readFileSync(new URL(name, BANKING), "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
 
 const LONG_LABEL = 'he said "it\'s <b>not</b> a label" & left; eighty characters are allowed to be here';
 
@@ -67,7 +71,9 @@ export function makeCorpus(count) {
   /** [[label, share]] by what teachers said. */
   const posterior = (position) => {
     const weights = new Map();
-    saidOf(position).forEach((names, t) => names.forEach((name, rank) => weights.set(name, (weights.get(name) ?? 0) + TRUST[t] / (rank + 1))));
+    saidOf(position).forEach((names, t) =>
+      names.forEach((name, rank) => weights.set(name, (weights.get(name) ?? 0) + TRUST[t] / (rank + 1))),
+    );
     const sharp = 0.55 + 1.1 * noise(position, 3);
     const shares = [...weights].map(([name, weight]) => [name, Math.exp(weight * sharp)]);
     const rest = 0.3 + 9 * noise(position, 4) ** 4;

@@ -37,28 +37,63 @@ function row(p, whole = false) {
   const correction = corrections.get(p);
   const failed = corpus.failed(p);
   return {
-    position: p, id: `pool-${String(p).padStart(4, "0")}`, text: whole ? text : text.slice(0, 300), cut: !whole && text.length > 300,
-    label: known ? labelOf(p) : null, confidence: known ? Math.round(sure(p) * 1e4) / 1e4 : null,
+    position: p,
+    id: `pool-${String(p).padStart(4, "0")}`,
+    text: whole ? text : text.slice(0, 300),
+    cut: !whole && text.length > 300,
+    label: known ? labelOf(p) : null,
+    confidence: known ? Math.round(sure(p) * 1e4) / 1e4 : null,
     margin: known ? Math.max(0, Math.round((shares[0][1] - (shares[1]?.[1] ?? 0)) * 1e4) / 1e4) : null,
-    others: known ? shares.slice(1, 5).filter(([, share]) => share >= 0.01).map(([label, confidence]) => ({ label, confidence })) : null,
-    candidates: [...new Set(corpus.saidOf(p).flat())], by: !known ? null : correction ? "correction" : failed ? "student" : "posterior",
-    final: !isLive(), revision: correction ? 2 : Math.floor(noise(p, 11) * 3), corrected: Boolean(correction),
+    others: known
+      ? shares
+          .slice(1, 5)
+          .filter(([, share]) => share >= 0.01)
+          .map(([label, confidence]) => ({ label, confidence }))
+      : null,
+    candidates: [...new Set(corpus.saidOf(p).flat())],
+    by: !known ? null : correction ? "correction" : failed ? "student" : "posterior",
+    final: !isLive(),
+    revision: correction ? 2 : Math.floor(noise(p, 11) * 3),
+    corrected: Boolean(correction),
   };
 }
 
 function status() {
   const seconds = (Date.now() - began) / 1000;
   const settling = flag("live") && labelled >= N;
-  const pause = flag("live") && seconds % 40 < 6 ? { seconds: Math.round((6 - (seconds % 40)) * 10) / 10, why: "429 from api.example.org" } : null;
+  const pause =
+    flag("live") && seconds % 40 < 6 ? { seconds: Math.round((6 - (seconds % 40)) * 10) / 10, why: "429 from api.example.org" } : null;
   const spent = labelled * 0.000412;
   return {
     phase: flag("empty") ? "annotating" : settling ? "settling" : flag("live") ? "annotating" : "complete",
-    total: N, done: labelled, rows: Math.min(N, labelled + 64), pending: 64, bad_rows: 2, placed: labelled,
-    failed: Math.floor(labelled / 350), unanswered: 1, answered: labelled, asked: labelled * 3 + 41, in_flight: isLive() ? 59 : 0,
-    retries: 21, pause, cost: spent.toFixed(6), spent: spent.toFixed(6), spent_before: "0", max_cost: "5.00",
-    consumed: Math.max(0, labelled - (isLive() ? 160 : 0)), events: Math.floor(labelled * 1.4), steps: Math.floor(labelled / 8),
-    pass: settling ? 2 : 0, max_passes: 10, elapsed_s: Math.round((isLive() ? seconds + 34 : 68.4) * 10) / 10,
-    newest: [1, 2, 3, 4, 5].map((k) => labelled - k).filter((p) => p >= 0).slice(0, 3).map((p) => ({ id: row(p).id, text: row(p).text, label: row(p).label, confidence: row(p).confidence })),
+    total: N,
+    done: labelled,
+    rows: Math.min(N, labelled + 64),
+    pending: 64,
+    bad_rows: 2,
+    placed: labelled,
+    failed: Math.floor(labelled / 350),
+    unanswered: 1,
+    answered: labelled,
+    asked: labelled * 3 + 41,
+    in_flight: isLive() ? 59 : 0,
+    retries: 21,
+    pause,
+    cost: spent.toFixed(6),
+    spent: spent.toFixed(6),
+    spent_before: "0",
+    max_cost: "5.00",
+    consumed: Math.max(0, labelled - (isLive() ? 160 : 0)),
+    events: Math.floor(labelled * 1.4),
+    steps: Math.floor(labelled / 8),
+    pass: settling ? 2 : 0,
+    max_passes: 10,
+    elapsed_s: Math.round((isLive() ? seconds + 34 : 68.4) * 10) / 10,
+    newest: [1, 2, 3, 4, 5]
+      .map((k) => labelled - k)
+      .filter((p) => p >= 0)
+      .slice(0, 3)
+      .map((p) => ({ id: row(p).id, text: row(p).text, label: row(p).label, confidence: row(p).confidence })),
     calibration_doubt: doubt(),
   };
 }
@@ -88,12 +123,23 @@ function overview() {
   const distribution = corpus.labels.map((label, k) => ({ label, count: count[k] })).sort((a, b) => b.count - a.count);
   const parts = labelled ? 40 : 0;
   const changes = Array.from({ length: parts }, (_, k) => ({
-    texts: Math.round(((k + 1) * labelled) / parts), changed: Math.round((labelled / parts) * (0.02 + 0.3 * Math.exp(-k / 9)) * (0.8 + 0.4 * noise(k, 2))),
+    texts: Math.round(((k + 1) * labelled) / parts),
+    changed: Math.round((labelled / parts) * (0.02 + 0.3 * Math.exp(-k / 9)) * (0.8 + 0.4 * noise(k, 2))),
   }));
   return {
-    texts: N, labelled, final: isLive() ? 0 : N, corrected: corrections.size, failed: by.get("student") ?? 0, events: Math.floor(labelled * 1.4),
-    distribution, confidence, set_sizes: [...sizes].sort((a, b) => a[0] - b[0]).map(([size, n]) => ({ size, count: n })),
-    by: [...by].map(([b, n]) => ({ by: b, count: n })), agreement: agree, changes, calibration_doubt: doubt(),
+    texts: N,
+    labelled,
+    final: isLive() ? 0 : N,
+    corrected: corrections.size,
+    failed: by.get("student") ?? 0,
+    events: Math.floor(labelled * 1.4),
+    distribution,
+    confidence,
+    set_sizes: [...sizes].sort((a, b) => a[0] - b[0]).map(([size, n]) => ({ size, count: n })),
+    by: [...by].map(([b, n]) => ({ by: b, count: n })),
+    agreement: agree,
+    changes,
+    calibration_doubt: doubt(),
   };
 }
 
@@ -140,14 +186,33 @@ function detail(p) {
   const correction = corrections.get(p) ?? null;
   const said = corpus.saidOf(p);
   const teachers = TEACHERS.map((teacher, t) => ({
-    teacher, labels: said[t], weights: said[t].length > 1 ? said[t].map((_, k) => Math.round((0.78 / (k + 1) ** 1.6) * 100) / 100) : [],
-    answers: [{ attempt: 1, raw: JSON.stringify({ labels: said[t] }, null, 2), reasoning: t === 0 ? "The customer asks about the state of something that was ordered, and names no fault." : null,
-      problem: said[t].length ? null : "none of the labels it named is one of the task" }],
+    teacher,
+    labels: said[t],
+    weights: said[t].length > 1 ? said[t].map((_, k) => Math.round((0.78 / (k + 1) ** 1.6) * 100) / 100) : [],
+    answers: [
+      {
+        attempt: 1,
+        raw: JSON.stringify({ labels: said[t] }, null, 2),
+        reasoning: t === 0 ? "The customer asks about the state of something that was ordered, and names no fault." : null,
+        problem: said[t].length ? null : "none of the labels it named is one of the task",
+      },
+    ],
   }));
   const r = row(p, true);
-  const history = !r.label ? [] : [0, 1, 2].slice(0, r.revision + 1).map((k) => ({ offset: p + k * 997, label: k === r.revision ? r.label : said.flat()[0] ?? r.label,
-    confidence: Math.round(r.confidence * (0.6 + 0.2 * k) * 1e4) / 1e4, by: r.by, final: k === 2, revision: k, student: 40 * k + 3 }));
-  const nearest = [1, 2, 3, 4].map((k) => (p + k * 389) % N).map((n) => ({ position: n, id: row(n).id, text: row(n).text, label: row(n).label }));
+  const history = !r.label
+    ? []
+    : [0, 1, 2].slice(0, r.revision + 1).map((k) => ({
+        offset: p + k * 997,
+        label: k === r.revision ? r.label : (said.flat()[0] ?? r.label),
+        confidence: Math.round(r.confidence * (0.6 + 0.2 * k) * 1e4) / 1e4,
+        by: r.by,
+        final: k === 2,
+        revision: k,
+        student: 40 * k + 3,
+      }));
+  const nearest = [1, 2, 3, 4]
+    .map((k) => (p + k * 389) % N)
+    .map((n) => ({ position: n, id: row(n).id, text: row(n).text, label: row(n).label }));
   return { ...r, teachers, failure: corpus.failed(p) ? "no teacher named a label of the task" : null, history, correction, nearest };
 }
 
@@ -161,7 +226,13 @@ function review(q) {
   if (order === "random") all.sort((a, b) => noise(a, Number(q.get("seed") ?? 1)) - noise(b, Number(q.get("seed") ?? 1)));
   else all.sort((a, b) => sure(a) - sure(b) || a - b);
   const offset = Number(q.get("offset") ?? 0);
-  return { remaining: all.length, rows: all.slice(offset, offset + Number(q.get("limit") ?? 50)).map((p) => row(p, true)).map((r) => ({ ...r, text: r.text.slice(0, 20_000), cut: r.text.length > 20_000 })) };
+  return {
+    remaining: all.length,
+    rows: all
+      .slice(offset, offset + Number(q.get("limit") ?? 50))
+      .map((p) => row(p, true))
+      .map((r) => ({ ...r, text: r.text.slice(0, 20_000), cut: r.text.length > 20_000 })),
+  };
 }
 
 function send(response, code, body) {
@@ -174,7 +245,11 @@ const TYPES = { ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg
 function asset(response, name) {
   const file = new URL(basename(name), ASSETS);
   if (!existsSync(file)) return send(response, 404, { error: "there is no such file" });
-  response.writeHead(200, { "content-type": TYPES[extname(name)] ?? "text/plain", "content-security-policy": CSP, "cache-control": "no-store" });
+  response.writeHead(200, {
+    "content-type": TYPES[extname(name)] ?? "text/plain",
+    "content-security-policy": CSP,
+    "cache-control": "no-store",
+  });
   return response.end(readFileSync(file));
 }
 
@@ -224,8 +299,16 @@ function answer(request, response, body) {
   if (path === "/api/v1/stream") return stream(request, response);
   if (path.startsWith("/api/v1/corrections")) return correct(request, response, body);
   if (path === "/api/v1/run")
-    return send(response, 200, { task: option("task", "banking77"), labels: corpus.labels.map((name) => ({ name, description: null })), teachers: TEACHERS, directory: "runs/banking77",
-      version: "0.1.0", live: isLive(), correctable: !flag("fixed"), refinery: "posterior" });
+    return send(response, 200, {
+      task: option("task", "banking77"),
+      labels: corpus.labels.map((name) => ({ name, description: null })),
+      teachers: TEACHERS,
+      directory: "runs/banking77",
+      version: "0.1.0",
+      live: isLive(),
+      correctable: !flag("fixed"),
+      refinery: "posterior",
+    });
   if (path === "/api/v1/status") return send(response, 200, { live: isLive(), status: state() });
   if (path === "/api/v1/overview") return send(response, 200, overview());
   if (path === "/api/v1/labels") return send(response, 200, page(url.searchParams));

@@ -60,8 +60,14 @@ function showState() {
   const done = live.status ? `${count(live.status.done)}${live.status.total ? ` of ${count(live.status.total)}` : ""}` : "";
   const { failed } = tally();
   const notKept = failed > 0 && h("a", { href: href("review"), class: "not-kept" }, `${count(failed)} not kept`);
-  put(byId("state"), notKept, h("span", { class: moving ? "dot moving" : "dot", "data-phase": name }), h("span", { class: "phase" }, name),
-    done && h("span", { class: "state-done num" }, done), share !== null && live.live && h("span", { class: "num" }, percent(share)));
+  put(
+    byId("state"),
+    notKept,
+    h("span", { class: moving ? "dot moving" : "dot", "data-phase": name }),
+    h("span", { class: "phase" }, name),
+    done && h("span", { class: "state-done num" }, done),
+    share !== null && live.live && h("span", { class: "num" }, percent(share)),
+  );
   byId("topbar").hidden = share === null || !live.live;
   byId("topbar-fill").style.width = `${(share ?? 0) * 100}%`;
   const at = share !== null && live.live ? `${percent(share)} · ` : "";
@@ -82,8 +88,20 @@ function showTrouble(title, what, again) {
   view?.destroy();
   view = null;
   shown = null;
-  put(byId("main"), h("div", { class: "page" }, h("div", { class: "blank", role: "alert" }, h("h1", {}, title), h("p", {}, what),
-    again && h("button", { type: "button", class: "main-button", onclick: again }, "Try again"))));
+  put(
+    byId("main"),
+    h(
+      "div",
+      { class: "page" },
+      h(
+        "div",
+        { class: "blank", role: "alert" },
+        h("h1", {}, title),
+        h("p", {}, what),
+        again && h("button", { type: "button", class: "main-button", onclick: again }, "Try again"),
+      ),
+    ),
+  );
 }
 
 function refuse() {

@@ -29,12 +29,23 @@ export function drawBars(canvas, bars, most) {
     const long = most > 0 ? (bar.value / most) * room : 0;
     // Beside the link, not in it: its name for a screen reader says both, with words.
     canvas.svg.append(
-      s("text", { class: "name", x: names - 10, y: middleLine, "text-anchor": "end", "dominant-baseline": "central", "aria-hidden": "true" },
-        middle(bar.name, Math.max(4, Math.floor((names - 10) / LETTER)))),
-      s("text", { class: "value", x: width - 2, y: middleLine, "text-anchor": "end", "dominant-baseline": "central", "aria-hidden": "true" }, bar.shown));
-    mark(canvas, { key: bar.name, text: bar.text, said: `${bar.name}: ${bar.text}`, href: bar.href ?? null },
+      s(
+        "text",
+        { class: "name", x: names - 10, y: middleLine, "text-anchor": "end", "dominant-baseline": "central", "aria-hidden": "true" },
+        middle(bar.name, Math.max(4, Math.floor((names - 10) / LETTER))),
+      ),
+      s(
+        "text",
+        { class: "value", x: width - 2, y: middleLine, "text-anchor": "end", "dominant-baseline": "central", "aria-hidden": "true" },
+        bar.shown,
+      ),
+    );
+    mark(
+      canvas,
+      { key: bar.name, text: bar.text, said: `${bar.name}: ${bar.text}`, href: bar.href ?? null },
       s("rect", { class: "track", x: names, y: middleLine - THICK / 2, width: room, height: THICK, rx: 3 }),
       s("rect", { class: "bar", x: names, y: middleLine - THICK / 2, width: bar.value > 0 ? Math.max(2, long) : 0, height: THICK, rx: 3 }),
-      s("rect", { class: "hit", x: 0, y: place * ROW, width, height: ROW, rx: 4 }));
+      s("rect", { class: "hit", x: 0, y: place * ROW, width, height: ROW, rx: 4 }),
+    );
   });
 }

@@ -15,8 +15,13 @@ export function card(about) {
   const values = h("div", { class: "values", tabindex: 0, role: "region", "aria-label": `Values: ${about.title}` });
   const table = h("details", { class: "values-of" }, h("summary", {}, "Values"), values);
   const foot = h("div", { class: "card-foot" }, table);
-  const root = h("section", { class: `card ${about.class ?? ""}`, "aria-label": about.title },
-    h("div", { class: "card-head" }, h("h2", {}, about.title), readout), body, foot);
+  const root = h(
+    "section",
+    { class: `card ${about.class ?? ""}`, "aria-label": about.title },
+    h("div", { class: "card-head" }, h("h2", {}, about.title), readout),
+    body,
+    foot,
+  );
   let rest = "";
   /** @type {((canvas: Canvas) => void) | null} */
   let draw = null;
@@ -67,15 +72,28 @@ export function card(about) {
 /** @param {string} title @param {string} what @param {number} width */
 function frame(title, what, width) {
   const [titleId, whatId] = [fresh("plot"), fresh("plot")];
-  return s("svg", { width, role: "group", "aria-labelledby": `${titleId} ${whatId}` },
-    s("title", { id: titleId }, title), s("desc", { id: whatId }, what));
+  return s(
+    "svg",
+    { width, role: "group", "aria-labelledby": `${titleId} ${whatId}` },
+    s("title", { id: titleId }, title),
+    s("desc", { id: whatId }, what),
+  );
 }
 
 /** @param {Values} of */
 function tableOf(of) {
-  return h("table", {}, h("thead", {}, h("tr", {}, ...of.head.map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", {}, ...of.rows.map((row) => h("tr", {}, ...row.map((cell, place) =>
-      place === 0 ? h("th", { scope: "row" }, cell) : h("td", {}, cell))))));
+  return h(
+    "table",
+    {},
+    h("thead", {}, h("tr", {}, ...of.head.map((name) => h("th", { scope: "col" }, name)))),
+    h(
+      "tbody",
+      {},
+      ...of.rows.map((row) =>
+        h("tr", {}, ...row.map((cell, place) => (place === 0 ? h("th", { scope: "row" }, cell) : h("td", {}, cell)))),
+      ),
+    ),
+  );
 }
 
 /** @param {Element} body */

@@ -36,9 +36,20 @@ function choiceButton(choice, place, choose) {
   const share = choice.confidence === null ? "candidate" : probability(choice.confidence);
   const name = h("span", { class: "choice-name" }, h("bdi", {}, choice.label), choice.holds && h("span", { class: "holds" }, "holds now"));
   const description = meaning(choice.label);
-  return h("button", { type: "button", class: choice.holds ? "choice is-held" : "choice", disabled: choose === null, title: description ?? false,
-    onclick: () => choose?.(choice.label) },
-    kbd(String(place + 1)), name, h("span", { class: "choice-bar", "aria-hidden": "true" }, fill), h("span", { class: "choice-share num" }, share));
+  return h(
+    "button",
+    {
+      type: "button",
+      class: choice.holds ? "choice is-held" : "choice",
+      disabled: choose === null,
+      title: description ?? false,
+      onclick: () => choose?.(choice.label),
+    },
+    kbd(String(place + 1)),
+    name,
+    h("span", { class: "choice-bar", "aria-hidden": "true" }, fill),
+    h("span", { class: "choice-share num" }, share),
+  );
 }
 
 /** The choice that a key stands for. @param {Choice[]} choices @param {string} key */

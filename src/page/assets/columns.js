@@ -21,7 +21,9 @@ function grid(canvas, height, most, shown, steps = 2) {
   for (const part of Array.from({ length: steps + 1 }, (_, step) => step / steps)) {
     const y = Math.round(TOP + (1 - part) * (height - TOP - FOOT)) + 0.5;
     canvas.svg.append(s("line", { class: part === 0 ? "axis" : "gridline", x1: LEFT, x2: canvas.width - RIGHT, y1: y, y2: y }));
-    canvas.svg.append(s("text", { class: "scale", x: LEFT - 8, y, "text-anchor": "end", "dominant-baseline": "central" }, shown(part * most)));
+    canvas.svg.append(
+      s("text", { class: "scale", x: LEFT - 8, y, "text-anchor": "end", "dominant-baseline": "central" }, shown(part * most)),
+    );
   }
 }
 
@@ -44,9 +46,12 @@ export function drawColumns(canvas, columns, height, { byPowers = false, end = "
   columns.forEach((column, place) => {
     const x = LEFT + place * step;
     const high = column.value > 0 ? Math.max(1.5, size(column.value) * room) : 0;
-    mark(canvas, { key: column.key, text: column.text, href: column.href ?? null },
+    mark(
+      canvas,
+      { key: column.key, text: column.text, href: column.href ?? null },
       s("rect", { class: "hit", x, y: TOP, width: step, height: room + FOOT, rx: 3 }),
-      s("path", { class: "bar", d: rounded(x + (step - wide) / 2, TOP + room - high, wide, high) }));
+      s("path", { class: "bar", d: rounded(x + (step - wide) / 2, TOP + room - high, wide, high) }),
+    );
     if (column.tick === undefined) return;
     const centred = column.tick === column.key;
     canvas.svg.append(s("text", { class: "scale", x: centred ? x + step / 2 : x, y: height - 6, "text-anchor": "middle" }, column.tick));
@@ -82,12 +87,17 @@ export function drawSteps(canvas, stretches, height, shown) {
   canvas.svg.append(s("path", { class: "area", d: `${line}V${TOP + room}H${LEFT}Z` }), s("path", { class: "line", d: line }));
   let from = 0;
   for (const stretch of stretches) {
-    mark(canvas, { key: String(stretch.to), text: stretch.text },
-      s("rect", { class: "hit", x: at(from), y: TOP, width: Math.max(1, at(stretch.to) - at(from)), height: room }));
+    mark(
+      canvas,
+      { key: String(stretch.to), text: stretch.text },
+      s("rect", { class: "hit", x: at(from), y: TOP, width: Math.max(1, at(stretch.to) - at(from)), height: room }),
+    );
     from = stretch.to;
   }
   for (const part of [0, 0.5, 1]) {
     const anchor = part === 0 ? "start" : part === 1 ? "end" : "middle";
-    canvas.svg.append(s("text", { class: "scale", x: at(part * end), y: height - 6, "text-anchor": anchor }, brief(Math.round(part * end))));
+    canvas.svg.append(
+      s("text", { class: "scale", x: at(part * end), y: height - 6, "text-anchor": anchor }, brief(Math.round(part * end))),
+    );
   }
 }

@@ -21,10 +21,20 @@ import { historyPart, nearestPart, teachersPart, textPart } from "./detail-parts
  */
 export function detailPanel(about) {
   const title = h("h2", { class: "detail-id", tabindex: "-1" });
-  const steps = about.step ? [stepButton("Previous text (k)", "M10 12 6 8l4-4", () => about.step?.(-1)), stepButton("Next text (j)", "m6 4 4 4-4 4", () => about.step?.(1))] : [];
+  const steps = about.step
+    ? [
+        stepButton("Previous text (k)", "M10 12 6 8l4-4", () => about.step?.(-1)),
+        stepButton("Next text (j)", "m6 4 4 4-4 4", () => about.step?.(1)),
+      ]
+    : [];
   const close = stepButton("Close (Esc)", "m4 4 8 8m0-8-8 8", about.close);
   const body = h("div", { class: "detail-body", tabindex: 0, role: "region", "aria-label": "About this text" });
-  const root = h("aside", { class: "detail", "aria-label": "One text", hidden: true }, h("div", { class: "detail-head" }, title, h("div", { class: "detail-steps" }, ...steps, close)), body);
+  const root = h(
+    "aside",
+    { class: "detail", "aria-label": "One text", hidden: true },
+    h("div", { class: "detail-head" }, title, h("div", { class: "detail-steps" }, ...steps, close)),
+    body,
+  );
   let abort = new AbortController();
   /** @type {number | null} */
   let position = null;
@@ -48,7 +58,16 @@ export function detailPanel(about) {
       if (!again) body.scrollTop = 0;
     } catch (error) {
       if (isAbort(error) || signal.aborted) return;
-      put(body, h("div", { class: "notice bad", role: "alert" }, reason(error), " ", h("button", { type: "button", onclick: () => void load(place, again) }, "Try again")));
+      put(
+        body,
+        h(
+          "div",
+          { class: "notice bad", role: "alert" },
+          reason(error),
+          " ",
+          h("button", { type: "button", onclick: () => void load(place, again) }, "Try again"),
+        ),
+      );
     }
   };
 
@@ -67,9 +86,24 @@ export function detailPanel(about) {
     const row = shown;
     title.textContent = row.id;
     title.title = row.id;
-    put(body, textPart(row), labelPart(row), about.readOnly ? null : correctPart(row, choose), row.failure ? h("p", { class: "notice" }, h("strong", {}, "No label from a teacher: "), row.failure) : null,
-      row.partial ? h("p", { class: "notice" }, "Looking for answers and history took too long: some may be missing. ", h("button", { type: "button", onclick: () => void load(row.position, true) }, "Look again")) : null,
-      teachersPart(row), historyPart(row), nearestPart(row, about.visit));
+    put(
+      body,
+      textPart(row),
+      labelPart(row),
+      about.readOnly ? null : correctPart(row, choose),
+      row.failure ? h("p", { class: "notice" }, h("strong", {}, "No label from a teacher: "), row.failure) : null,
+      row.partial
+        ? h(
+            "p",
+            { class: "notice" },
+            "Looking for answers and history took too long: some may be missing. ",
+            h("button", { type: "button", onclick: () => void load(row.position, true) }, "Look again"),
+          )
+        : null,
+      teachersPart(row),
+      historyPart(row),
+      nearestPart(row, about.visit),
+    );
   };
 
   const stop = onCorrection((entry) => {
@@ -140,10 +174,18 @@ function stepButton(name, path, act) {
 /** @param {Detail} row */
 function labelPart(row) {
   if (row.label === null) return h("p", { class: "none" }, "No label yet.");
-  const facts = [row.margin === null || row.corrected ? null : `${probability(row.margin)} ahead of the next`, `from ${origin(row.by)}`, row.final ? "final" : "not final yet",
-    row.revision > 0 ? `changed ${times(row.revision)}` : null];
-  return h("div", { class: "detail-label" }, h("p", { class: "detail-name" }, h("bdi", {}, row.label), h("span", { class: "num" }, probability(row.confidence))),
-    h("p", { class: "faint" }, facts.filter(Boolean).join(" · ")));
+  const facts = [
+    row.margin === null || row.corrected ? null : `${probability(row.margin)} ahead of the next`,
+    `from ${origin(row.by)}`,
+    row.final ? "final" : "not final yet",
+    row.revision > 0 ? `changed ${times(row.revision)}` : null,
+  ];
+  return h(
+    "div",
+    { class: "detail-label" },
+    h("p", { class: "detail-name" }, h("bdi", {}, row.label), h("span", { class: "num" }, probability(row.confidence))),
+    h("p", { class: "faint" }, facts.filter(Boolean).join(" · ")),
+  );
 }
 
 /** @param {Detail} row @param {(label: string) => void} choose */
@@ -154,28 +196,77 @@ function correctPart(row, choose) {
   const entry = lastOf(row.position);
   if (!able) return h("section", { class: "part" }, h("h3", {}, "Candidates"), list);
   const likely = choices.map((choice) => choice.label);
-  const search = picker({ label: "Another label", placeholder: "Another label", names: [...likely, ...labelNames().filter((name) => !likely.includes(name))], value: "", pick: choose });
-  const note = h("input", { type: "text", class: "note", placeholder: "Note", "aria-label": "A note, kept with the correction", maxlength: 2000 });
-  return h("section", { class: "part" }, h("h3", {}, "Candidates", h("span", { class: "faint" }, "choose one to correct")), list,
-    h("div", { class: "correct-more" }, search.root, note), correctionState(row, entry));
+  const search = picker({
+    label: "Another label",
+    placeholder: "Another label",
+    names: [...likely, ...labelNames().filter((name) => !likely.includes(name))],
+    value: "",
+    pick: choose,
+  });
+  const note = h("input", {
+    type: "text",
+    class: "note",
+    placeholder: "Note",
+    "aria-label": "A note, kept with the correction",
+    maxlength: 2000,
+  });
+  return h(
+    "section",
+    { class: "part" },
+    h("h3", {}, "Candidates", h("span", { class: "faint" }, "choose one to correct")),
+    list,
+    h("div", { class: "correct-more" }, search.root, note),
+    correctionState(row, entry),
+  );
 }
 
 /** @param {Detail} row @param {Entry | undefined} entry */
 function correctionState(row, entry) {
   if (entry?.state === "failed") {
-    return h("div", { class: "notice bad", role: "alert" }, h("strong", {}, "Not kept. "), entry.error, " ", h("button", { type: "button", onclick: () => send(entry) }, "Try again"), " ",
-      h("button", { type: "button", class: "link", onclick: () => drop(entry) }, "Drop it"));
+    return h(
+      "div",
+      { class: "notice bad", role: "alert" },
+      h("strong", {}, "Not kept. "),
+      entry.error,
+      " ",
+      h("button", { type: "button", onclick: () => send(entry) }, "Try again"),
+      " ",
+      h("button", { type: "button", class: "link", onclick: () => drop(entry) }, "Drop it"),
+    );
   }
-  if (entry?.state === "saving" || entry?.state === "undoing") return h("p", { class: "kept-line", role: "status" }, entry.state === "saving" ? `Saving ${entry.label} …` : "Taking it back …");
+  if (entry?.state === "saving" || entry?.state === "undoing")
+    return h("p", { class: "kept-line", role: "status" }, entry.state === "saving" ? `Saving ${entry.label} …` : "Taking it back …");
   const { correction } = row;
   if (!correction) return h("p", { class: "kept-line", role: "status" });
   // One that an earlier sitting kept is taken back like one of this.
-  const kept = entry ?? { row, label: correction.label, note: correction.note, state: /** @type {const} */ ("kept"), error: "", settled: Promise.resolve() };
-  const back = h("button", { type: "button", class: "link", onclick: () => {
-    if (!sitting.includes(kept)) sitting.push(kept);
-    void undo(kept);
-  } }, "Take it back");
+  const kept = entry ?? {
+    row,
+    label: correction.label,
+    note: correction.note,
+    state: /** @type {const} */ ("kept"),
+    error: "",
+    settled: Promise.resolve(),
+  };
+  const back = h(
+    "button",
+    {
+      type: "button",
+      class: "link",
+      onclick: () => {
+        if (!sitting.includes(kept)) sitting.push(kept);
+        void undo(kept);
+      },
+    },
+    "Take it back",
+  );
   const by = correction.who ? ` by ${correction.who}` : "";
-  return h("div", { class: "kept-line", role: "status" }, h("span", { class: "check-mark", "aria-hidden": "true" }), `Kept${by}`, correction.note && h("bdi", { class: "faint" }, `“${correction.note}”`), back,
-    kept.error && h("span", { class: "bad-text" }, kept.error));
+  return h(
+    "div",
+    { class: "kept-line", role: "status" },
+    h("span", { class: "check-mark", "aria-hidden": "true" }),
+    `Kept${by}`,
+    correction.note && h("bdi", { class: "faint" }, `“${correction.note}”`),
+    back,
+    kept.error && h("span", { class: "bad-text" }, kept.error),
+  );
 }

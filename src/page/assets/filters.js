@@ -18,7 +18,12 @@ const SWITCHES = [
 
 /** @type {[string, string][]} */
 export const SORTS = [
-  ["", "In the corpus' order"], ["confidence", "Least certain first"], ["confidence desc", "Most certain first"], ["margin", "Closest calls first"], ["label", "Label A to Z"], ["id", "By id"],
+  ["", "In the corpus' order"],
+  ["confidence", "Least certain first"],
+  ["confidence desc", "Most certain first"],
+  ["margin", "Closest calls first"],
+  ["label", "Label A to Z"],
+  ["id", "By id"],
 ];
 
 /** The parameters of the address that are part of the request. @param {URLSearchParams} params */
@@ -46,28 +51,75 @@ export function filterBar(set) {
     clearTimeout(timer);
     timer = window.setTimeout(() => set({ contains: contains.value || null }, true), TYPING_MS);
   });
-  const label = picker({ label: "Label", placeholder: "Any label", names: labelNames(), value: "",
-    pick: (name) => set({ label: name }, false), clear: () => set({ label: null }, true) });
+  const label = picker({
+    label: "Label",
+    placeholder: "Any label",
+    names: labelNames(),
+    value: "",
+    pick: (name) => set({ label: name }, false),
+    clear: () => set({ label: null }, true),
+  });
   const from = edge("Confidence from", "0", (value) => set({ min: value }, true));
   const to = edge("Confidence to", "1", (value) => set({ max: value }, true));
-  const by = h("select", { "aria-label": "Where the label comes from", onchange: () => set({ by: by.value || null }, false) },
-    ...origins().map(([value, name]) => h("option", { value }, name)));
-  const sort = h("select", { "aria-label": "Order", class: "sort-select", onchange: () => {
-    const [name = "", desc] = sort.value.split(" ");
-    set({ sort: name || null, desc: desc ? "1" : null }, false);
-  } }, ...SORTS.map(([value, name]) => h("option", { value }, name)));
+  const by = h(
+    "select",
+    { "aria-label": "Where the label comes from", onchange: () => set({ by: by.value || null }, false) },
+    ...origins().map(([value, name]) => h("option", { value }, name)),
+  );
+  const sort = h(
+    "select",
+    {
+      "aria-label": "Order",
+      class: "sort-select",
+      onchange: () => {
+        const [name = "", desc] = sort.value.split(" ");
+        set({ sort: name || null, desc: desc ? "1" : null }, false);
+      },
+    },
+    ...SORTS.map(([value, name]) => h("option", { value }, name)),
+  );
   const switches = SWITCHES.map(([name, title, why]) => {
-    const button = h("button", { type: "button", class: "chip", "aria-pressed": "false", title: why,
-      onclick: () => set({ [name]: button.getAttribute("aria-pressed") === "true" ? null : "1" }, false) }, title);
+    const button = h(
+      "button",
+      {
+        type: "button",
+        class: "chip",
+        "aria-pressed": "false",
+        title: why,
+        onclick: () => set({ [name]: button.getAttribute("aria-pressed") === "true" ? null : "1" }, false),
+      },
+      title,
+    );
     return { name, button };
   });
-  const clear = h("button", { type: "button", class: "link", onclick: () => set(Object.fromEntries(FILTERS.map((name) => [name, null])), false) }, "Clear");
+  const clear = h(
+    "button",
+    { type: "button", class: "link", onclick: () => set(Object.fromEntries(FILTERS.map((name) => [name, null])), false) },
+    "Clear",
+  );
   const id = fresh("filters");
-  const inner = h("div", { class: "filters-in", id }, label.root, h("div", { class: "range", role: "group", "aria-label": "Confidence" }, from, h("span", {}, "to"), to), by,
-    h("div", { class: "chips" }, ...switches.map(({ button }) => button)), clear);
-  const fold = h("button", { type: "button", class: "fold", "aria-expanded": "false", "aria-controls": id, onclick: () => {
-    fold.setAttribute("aria-expanded", String(root.classList.toggle("is-open")));
-  } }, "Filters");
+  const inner = h(
+    "div",
+    { class: "filters-in", id },
+    label.root,
+    h("div", { class: "range", role: "group", "aria-label": "Confidence" }, from, h("span", {}, "to"), to),
+    by,
+    h("div", { class: "chips" }, ...switches.map(({ button }) => button)),
+    clear,
+  );
+  const fold = h(
+    "button",
+    {
+      type: "button",
+      class: "fold",
+      "aria-expanded": "false",
+      "aria-controls": id,
+      onclick: () => {
+        fold.setAttribute("aria-expanded", String(root.classList.toggle("is-open")));
+      },
+    },
+    "Filters",
+  );
   const root = h("div", { class: "filters", role: "search", "aria-label": "Filters" }, contains, fold, inner);
   return {
     root,
@@ -76,7 +128,11 @@ export function filterBar(set) {
     focus: () => contains.focus(),
     /** @param {URLSearchParams} params */
     show(params) {
-      for (const [field, name] of /** @type {[HTMLInputElement, string][]} */ ([[contains, "contains"], [from, "min"], [to, "max"]])) {
+      for (const [field, name] of /** @type {[HTMLInputElement, string][]} */ ([
+        [contains, "contains"],
+        [from, "min"],
+        [to, "max"],
+      ])) {
         if (document.activeElement !== field) field.value = params.get(name) ?? "";
         field.classList.toggle("is-on", params.has(name));
       }
@@ -96,7 +152,12 @@ export function filterBar(set) {
 /** @returns {[string, string][]} */
 function origins() {
   const refinery = run.info?.refinery ?? "posterior";
-  return [["", "From anywhere"], [refinery, `From ${refinery}`], ["student", "From the student alone"], ["correction", "From a person"]];
+  return [
+    ["", "From anywhere"],
+    [refinery, `From ${refinery}`],
+    ["student", "From the student alone"],
+    ["correction", "From a person"],
+  ];
 }
 
 /** One end of the range of confidences. @param {string} name @param {string} hint @param {(value: string | null) => void} set */

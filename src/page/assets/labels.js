@@ -13,7 +13,13 @@ import { go } from "./route.js";
 import { Table } from "./table.js";
 
 /** @type {[string, string][]}  key of the order, title */
-const COLUMNS = [["", "Text"], ["label", "Label"], ["confidence", "Confidence"], ["", "Next likeliest"], ["", "From"]];
+const COLUMNS = [
+  ["", "Text"],
+  ["label", "Label"],
+  ["confidence", "Confidence"],
+  ["", "Next likeliest"],
+  ["", "From"],
+];
 const NARROW = matchMedia("(max-width: 700px)");
 const ROW_PX = 40;
 const NARROW_ROW_PX = 66;
@@ -39,8 +45,17 @@ export function labelsView(root, first) {
   });
   grid.prepend(h("div", { role: "rowgroup", class: "heads" }, heads));
   const panel = detailPanel({ close: () => set({ open: null }, true), step, visit: (position) => set({ open: String(position) }, true) });
-  put(root, h("div", { class: "page labels" }, h("h1", { class: "unseen" }, "Labels"), filters.root, h("div", { class: "labels-line" }, status, onward, news, filters.sort),
-    h("div", { class: "split" }, h("div", { class: "table-side" }, grid, blank), panel.root)));
+  put(
+    root,
+    h(
+      "div",
+      { class: "page labels" },
+      h("h1", { class: "unseen" }, "Labels"),
+      filters.root,
+      h("div", { class: "labels-line" }, status, onward, news, filters.sort),
+      h("div", { class: "split" }, h("div", { class: "table-side" }, grid, blank), panel.root),
+    ),
+  );
 
   /** @param {Record<string, string | null>} change @param {boolean} replace */
   function set(change, replace) {
@@ -71,20 +86,37 @@ export function labelsView(root, first) {
 
   function show() {
     const total = pages.total;
-    say(status, total === null ? (pages.error ? "" : "Loading …") : `${counted(total, "text")}${filtersOn(params) ? (total === 1 ? " matches" : " match") : ""}${pages.searched === null ? "" : ` of the first ${count(pages.searched)}`}`);
+    say(
+      status,
+      total === null
+        ? pages.error
+          ? ""
+          : "Loading …"
+        : `${counted(total, "text")}${filtersOn(params) ? (total === 1 ? " matches" : " match") : ""}${pages.searched === null ? "" : ` of the first ${count(pages.searched)}`}`,
+    );
     onward.hidden = pages.searched === null;
     grid.setAttribute("aria-rowcount", String((total ?? 0) + 1));
     table.setCount(total ?? 0);
     const nothing = total === 0 || pages.error !== "";
     blank.hidden = !nothing;
     grid.classList.toggle("is-blank", nothing && !(total ?? 0));
-    if (pages.error) put(blank, h("h2", {}, "These rows could not be read"), h("p", {}, pages.error), h("button", { type: "button", class: "main-button", onclick: () => pages.again() }, "Try again"));
+    if (pages.error)
+      put(
+        blank,
+        h("h2", {}, "These rows could not be read"),
+        h("p", {}, pages.error),
+        h("button", { type: "button", class: "main-button", onclick: () => pages.again() }, "Try again"),
+      );
     else if (total === 0) put(blank, ...nothingMatches());
   }
 
   function nothingMatches() {
     if (filtersOn(params) === 0) return [h("h2", {}, "No texts yet"), h("p", {}, "They appear here as the run reads its corpus.")];
-    const clear = h("button", { type: "button", class: "main-button", onclick: () => go("labels", new URLSearchParams()) }, "Clear the filters");
+    const clear = h(
+      "button",
+      { type: "button", class: "main-button", onclick: () => go("labels", new URLSearchParams()) },
+      "Clear the filters",
+    );
     return [h("h2", {}, "Nothing matches"), h("p", {}, "No text passes all filters that are on."), clear];
   }
 
@@ -130,10 +162,14 @@ export function labelsView(root, first) {
     else pages.refresh();
     panel.refresh();
   }, 2000);
-  const off = [on("labels", () => live.live && refresh.call()), on("link", () => live.link === "open" && pages.error && pages.again()), onCorrection((entry) => {
-    if (entry.state === "kept") pages.patch(entry.row.position, { label: entry.label, confidence: 1, by: "correction", corrected: true });
-    if (entry.state === "undone") pages.refresh();
-  })];
+  const off = [
+    on("labels", () => live.live && refresh.call()),
+    on("link", () => live.link === "open" && pages.error && pages.again()),
+    onCorrection((entry) => {
+      if (entry.state === "kept") pages.patch(entry.row.position, { label: entry.label, confidence: 1, by: "correction", corrected: true });
+      if (entry.state === "undone") pages.refresh();
+    }),
+  ];
   /** @param {KeyboardEvent} event */
   const onKey = (event) => {
     if (document.querySelector("dialog[open]")) return;
@@ -180,20 +216,28 @@ export function labelsView(root, first) {
 /** @param {HTMLElement} heads @param {URLSearchParams} params @param {(change: Record<string, string | null>, replace: boolean) => void} set */
 function showHeads(heads, params, set) {
   const [sort, desc] = [params.get("sort") ?? "position", params.get("desc") === "1"];
-  put(heads, ...COLUMNS.map(([key, title]) => {
-    if (!key) return h("div", { role: "columnheader" }, title);
-    const on = sort === key;
-    // Up, down, and back to the order of the corpus.
-    const next = !on ? { sort: key, desc: null } : !desc ? { sort: key, desc: "1" } : { sort: null, desc: null };
-    return h("div", { role: "columnheader", "aria-sort": on ? (desc ? "descending" : "ascending") : "none" },
-      h("button", { type: "button", class: on ? `sort ${desc ? "down" : "up"}` : "sort", onclick: () => set(next, false) }, title));
-  }));
+  put(
+    heads,
+    ...COLUMNS.map(([key, title]) => {
+      if (!key) return h("div", { role: "columnheader" }, title);
+      const on = sort === key;
+      // Up, down, and back to the order of the corpus.
+      const next = !on ? { sort: key, desc: null } : !desc ? { sort: key, desc: "1" } : { sort: null, desc: null };
+      return h(
+        "div",
+        { role: "columnheader", "aria-sort": on ? (desc ? "descending" : "ascending") : "none" },
+        h("button", { type: "button", class: on ? `sort ${desc ? "down" : "up"}` : "sort", onclick: () => set(next, false) }, title),
+      );
+    }),
+  );
 }
 
 /** @param {HTMLElement} element @param {Row | null} row */
 function drawCells(element, row) {
   if (element.childElementCount === 0) put(element, ...emptyCells());
-  const [text, label, confidence, next, from] = /** @type {[HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLElement]} */ (/** @type {unknown} */ (element.children));
+  const [text, label, confidence, next, from] = /** @type {[HTMLElement, HTMLElement, HTMLElement, HTMLElement, HTMLElement]} */ (
+    /** @type {unknown} */ (element.children)
+  );
   element.classList.toggle("is-waiting", row === null);
   const line = row === null ? "" : row.text.replace(/\s+/g, " ").trim() || (row.id ? "(white space)" : "(a damaged line)");
   say(text, row?.cut ? `${line} …` : line);
@@ -211,7 +255,16 @@ function drawCells(element, row) {
 }
 
 function emptyCells() {
-  return [h("div", { role: "gridcell", class: "c-text", dir: "auto" }), h("div", { role: "gridcell", class: "c-label" }),
-    h("div", { role: "gridcell", class: "c-confidence" }, h("span", { class: "spark", "aria-hidden": "true" }, h("span", {})), h("span", { class: "num" })),
-    h("div", { role: "gridcell", class: "c-next" }), h("div", { role: "gridcell", class: "c-from" })];
+  return [
+    h("div", { role: "gridcell", class: "c-text", dir: "auto" }),
+    h("div", { role: "gridcell", class: "c-label" }),
+    h(
+      "div",
+      { role: "gridcell", class: "c-confidence" },
+      h("span", { class: "spark", "aria-hidden": "true" }, h("span", {})),
+      h("span", { class: "num" }),
+    ),
+    h("div", { role: "gridcell", class: "c-next" }),
+    h("div", { role: "gridcell", class: "c-from" }),
+  ];
 }

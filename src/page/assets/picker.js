@@ -8,7 +8,10 @@ const MOST = 60;
 
 /** Lower case, and what separates words is a space. @param {string} text */
 function plain(text) {
-  return text.toLowerCase().replace(/[_\-\s./]+/g, " ").trim();
+  return text
+    .toLowerCase()
+    .replace(/[_\-\s./]+/g, " ")
+    .trim();
 }
 
 /**
@@ -39,8 +42,18 @@ export function matching(names, typed) {
  */
 export function picker(about) {
   const listId = fresh("options");
-  const input = h("input", { type: "text", role: "combobox", "aria-label": about.label, "aria-autocomplete": "list", "aria-expanded": "false",
-    "aria-controls": listId, placeholder: about.placeholder, autocomplete: "off", spellcheck: "false", autocapitalize: "off" });
+  const input = h("input", {
+    type: "text",
+    role: "combobox",
+    "aria-label": about.label,
+    "aria-autocomplete": "list",
+    "aria-expanded": "false",
+    "aria-controls": listId,
+    placeholder: about.placeholder,
+    autocomplete: "off",
+    spellcheck: "false",
+    autocapitalize: "off",
+  });
   const list = h("ul", { id: listId, role: "listbox", "aria-label": about.label, hidden: true });
   const root = h("div", { class: "picker" }, input, list);
   input.value = about.value ?? "";
@@ -73,9 +86,20 @@ export function picker(about) {
   const open = (typed) => {
     const all = matching(about.names, typed);
     found = all.slice(0, MOST);
-    const options = found.map((name) => h("li", { id: fresh("option"), role: "option", "aria-selected": "false", title: name, onclick: () => choose(name) }, h("bdi", {}, name)));
-    const rest = all.length > MOST ? `${count(all.length - MOST)} more: type on` : found.length === 0 ? "No label has that in its name" : "";
-    put(list, ...options, rest && h("li", { class: "picker-rest", role: "option", "aria-disabled": "true", "aria-selected": "false" }, rest));
+    const options = found.map((name) =>
+      h(
+        "li",
+        { id: fresh("option"), role: "option", "aria-selected": "false", title: name, onclick: () => choose(name) },
+        h("bdi", {}, name),
+      ),
+    );
+    const rest =
+      all.length > MOST ? `${count(all.length - MOST)} more: type on` : found.length === 0 ? "No label has that in its name" : "";
+    put(
+      list,
+      ...options,
+      rest && h("li", { class: "picker-rest", role: "option", "aria-disabled": "true", "aria-selected": "false" }, rest),
+    );
     list.hidden = false;
     input.setAttribute("aria-expanded", "true");
     move(typed.trim() === "" && about.cancel === undefined ? -1 : 0);

@@ -48,22 +48,54 @@ export function progressPanel() {
   const of = h("span", { class: "of" });
   const pace = h("p", { class: "pace" });
   const fill = h("div", { class: "meter-fill" });
-  const meter = h("div", { class: "meter", role: "progressbar", "aria-label": "Texts done", "aria-valuemin": 0, "aria-valuemax": 100 }, fill);
+  const meter = h(
+    "div",
+    { class: "meter", role: "progressbar", "aria-label": "Texts done", "aria-valuemin": 0, "aria-valuemax": 100 },
+    fill,
+  );
   const pause = h("p", { class: "notice quiet-notice", role: "status", hidden: true });
   const spend = { ...stat("Spent") };
   const cap = h("div", { class: "cap-fill" });
   const capLine = h("div", { class: "cap", "aria-hidden": "true" }, h("div", { class: "cap-ahead" }), cap);
   spend.root.append(capLine);
-  const stats = { flight: stat("In flight"), retries: stat("Retries"), failed: stat("No candidates"), student: stat("Student"), pass: stat("Settling"), events: stat("Label events"), corrected: stat("Corrected") };
-  const root = h("section", { class: "hero", "aria-label": "Progress" },
-    h("div", { class: "hero-line" }, h("p", { class: "hero-count" }, big, of), pace), meter, pause,
-    h("dl", { class: "stats" }, spend.root, stats.flight.root, stats.retries.root, stats.failed.root, stats.student.root, stats.pass.root, stats.events.root, stats.corrected.root));
+  const stats = {
+    flight: stat("In flight"),
+    retries: stat("Retries"),
+    failed: stat("No candidates"),
+    student: stat("Student"),
+    pass: stat("Settling"),
+    events: stat("Label events"),
+    corrected: stat("Corrected"),
+  };
+  const root = h(
+    "section",
+    { class: "hero", "aria-label": "Progress" },
+    h("div", { class: "hero-line" }, h("p", { class: "hero-count" }, big, of), pace),
+    meter,
+    pause,
+    h(
+      "dl",
+      { class: "stats" },
+      spend.root,
+      stats.flight.root,
+      stats.retries.root,
+      stats.failed.root,
+      stats.student.root,
+      stats.pass.root,
+      stats.events.root,
+      stats.corrected.root,
+    ),
+  );
 
   /** @param {Status} status @param {boolean} alive */
   const showMoney = (status, alive) => {
     const [spent, most, whole] = [decimal(status.spent), decimal(status.max_cost), projected(status)];
     const parts = [most > 0 && `of ${money(most)} at most`, alive && whole !== null && `about ${money(whole)} in all`];
-    spend.set(spent === 0 && most === 0 ? "" : money(spent), parts.filter(Boolean).join(", "), most > 0 && (whole ?? 0) > most ? "warn" : "");
+    spend.set(
+      spent === 0 && most === 0 ? "" : money(spent),
+      parts.filter(Boolean).join(", "),
+      most > 0 && (whole ?? 0) > most ? "warn" : "",
+    );
     capLine.hidden = most <= 0;
     cap.style.width = percentWidth(spent, most);
     const ahead = /** @type {HTMLElement} */ (capLine.firstElementChild);
@@ -128,6 +160,9 @@ function paceLine(live, part) {
   }
   const pass = status && status.phase === "settling" ? `settling, pass ${status.pass} of ${status.max_passes} at most` : "";
   const left = status?.total && speed && status.phase === "annotating" ? (status.total - status.done) / speed : null;
-  const eta = left !== null && left > 0 ? `${duration(left)} left, done about ${clock(new Date((at ?? new Date()).getTime() + left * 1000))}` : "";
-  return [share, pass, speed && status?.phase === "annotating" && rate(speed), eta, status && `${duration(status.elapsed_s)} so far`].filter(Boolean).join(" · ");
+  const eta =
+    left !== null && left > 0 ? `${duration(left)} left, done about ${clock(new Date((at ?? new Date()).getTime() + left * 1000))}` : "";
+  return [share, pass, speed && status?.phase === "annotating" && rate(speed), eta, status && `${duration(status.elapsed_s)} so far`]
+    .filter(Boolean)
+    .join(" · ");
 }

@@ -5,15 +5,34 @@ import { picker } from "./picker.js";
 import { labelNames } from "./run.js";
 
 /** @type {[string, string][]} */
-const ORDERS = [["doubtful", "Least certain"], ["disagree", "Teachers disagree"], ["random", "By chance"], ["label", "One label"]];
+const ORDERS = [
+  ["doubtful", "Least certain"],
+  ["disagree", "Teachers disagree"],
+  ["random", "By chance"],
+  ["label", "One label"],
+];
 
 /** @param {(params: URLSearchParams) => void} set */
 export function orderBar(set) {
   // One seed a visit: what comes next by chance must not come twice.
   const seed = String(Math.floor(Math.random() * 1e6) + 1);
-  const label = picker({ label: "Which label", placeholder: "Which label", names: labelNames(), value: "", pick: (name) => set(new URLSearchParams({ order: "label", label: name })) });
-  const buttons = ORDERS.map(([order, name]) => ({ order, button: h("button", { type: "button", class: "segment", "aria-pressed": "false", onclick: () => choose(order) }, name) }));
-  const root = h("div", { class: "orders" }, h("div", { class: "segments", role: "group", "aria-label": "Order" }, ...buttons.map(({ button }) => button)), label.root);
+  const label = picker({
+    label: "Which label",
+    placeholder: "Which label",
+    names: labelNames(),
+    value: "",
+    pick: (name) => set(new URLSearchParams({ order: "label", label: name })),
+  });
+  const buttons = ORDERS.map(([order, name]) => ({
+    order,
+    button: h("button", { type: "button", class: "segment", "aria-pressed": "false", onclick: () => choose(order) }, name),
+  }));
+  const root = h(
+    "div",
+    { class: "orders" },
+    h("div", { class: "segments", role: "group", "aria-label": "Order" }, ...buttons.map(({ button }) => button)),
+    label.root,
+  );
   label.root.hidden = true;
 
   /** @param {string} order */

@@ -134,7 +134,14 @@ export class Table {
   /** @param {KeyboardEvent} event @returns {boolean}  whether it was a key of the table */
   onKey(event) {
     const screen = Math.max(1, Math.floor(this.view / this.body.rowHeight) - 1);
-    const to = { ArrowDown: this.at + 1, ArrowUp: this.at - 1, PageDown: this.at + screen, PageUp: this.at - screen, Home: 0, End: this.count - 1 }[event.key];
+    const to = {
+      ArrowDown: this.at + 1,
+      ArrowUp: this.at - 1,
+      PageDown: this.at + screen,
+      PageUp: this.at - screen,
+      Home: 0,
+      End: this.count - 1,
+    }[event.key];
     if (to === undefined || this.count === 0) return false;
     event.preventDefault();
     this.goTo(to);
