@@ -52,7 +52,13 @@ function choiceButton(choice, place, choose) {
   );
 }
 
-/** The choice that a key stands for. @param {Choice[]} choices @param {string} key */
-export function choiceOfKey(choices, key) {
-  return /^[1-9]$/.test(key) ? (choices[Number(key) - 1] ?? null) : null;
+/**
+ * The choice that a key stands for. Where digits want Shift (AZERTY), the key itself counts, not what it writes.
+ * @param {Choice[]} choices
+ * @param {KeyboardEvent} event
+ */
+export function choiceOfKey(choices, event) {
+  const place = /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1];
+  const digit = /^[1-9]$/.test(event.key) ? event.key : event.shiftKey ? undefined : place;
+  return digit === undefined ? null : (choices[Number(digit) - 1] ?? null);
 }

@@ -143,7 +143,7 @@ export function detailPanel(about) {
       if (isTyping(event.target)) return;
       if (event.key === "j") return about.step?.(1);
       if (event.key === "k") return about.step?.(-1);
-      const choice = shown && !about.readOnly ? choiceOfKey(choicesOf(shown), event.key) : null;
+      const choice = shown && !about.readOnly ? choiceOfKey(choicesOf(shown), event) : null;
       if (choice) choose(choice.label);
     },
     stop() {

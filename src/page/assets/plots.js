@@ -159,7 +159,7 @@ function showTeachers(plot, overview) {
         overview.agreement.map((one) => ({
           name: one.teacher,
           value: shareOf(one),
-          shown: percent(shareOf(one)),
+          shown: one.answered > 0 ? percent(shareOf(one)) : "–",
           text: `${count(one.agrees)} of ${counted(one.answered, "text")} it answered`,
         })),
         1,

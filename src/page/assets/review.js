@@ -136,7 +136,7 @@ export function reviewView(root, first) {
     // A key that is held down would answer for texts that nobody has read.
     if (event.repeat || (event.key === "Enter" && isControl(event.target))) return;
     const row = queue.current;
-    const choice = row ? choiceOfKey(choicesOf(row), event.key) : null;
+    const choice = row ? choiceOfKey(choicesOf(row), event) : null;
     const act = choice ? () => choose(choice.label) : keys[event.key];
     if (!act) return;
     event.preventDefault();
