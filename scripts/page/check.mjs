@@ -3,7 +3,7 @@
 //   TOOLS=/path/to/node_modules node scripts/page/check.mjs [only-names-with-this]     (playwright-core, axe-core; Chromium)
 // Invariant: every check starts from a mock of its own, so that their order does not matter.
 
-import { reviewEnds, reviewFails, reviewTwenty } from "./check-review.mjs";
+import { reviewAtOnce, reviewEnds, reviewFails, reviewTwenty } from "./check-review.mjs";
 import { filters, million, panel } from "./check-table.mjs";
 import { AXE, browser, corrected, count, holds, is, mock, open, text } from "./harness.mjs";
 
@@ -35,6 +35,10 @@ async function live(server) {
   await page.waitForTimeout(7500);
   await holds("the count moves", async () => (await text(page, ".big")) !== first);
   await holds("the share is in the title", async () => /^\d+% · banking77/.test(await page.title()));
+  const { status } = await server.api("/api/v1/status");
+  await page.goto(`${server.url}/#/labels?open=${status.done + 80}`);
+  await holds("a text has no label yet", async () => (await text(page, ".detail-body")).includes("No label yet."));
+  await holds("and is told its label when it comes", () => page.locator(".detail-name").count());
   await page.goto(`${server.url}/#/labels?sort=confidence`);
   await page.waitForTimeout(3500);
   await holds("news are offered", () => page.locator(".news").isVisible());
@@ -156,6 +160,7 @@ async function axe(server) {
 
 const CHECKS = [
   [reviewTwenty],
+  [reviewAtOnce, "--delay", "400"],
   [reviewFails],
   [reviewEnds],
   [filters],

@@ -67,9 +67,17 @@ function correct(request, response, body) {
   return send(response, 200, { position, label });
 }
 
+/** What may be asked for: the server refuses other fields too. */
+const FIELDS = {
+  "/api/v1/labels": "offset limit sort desc label by min max final disagree corrected failed contains".split(" "),
+  "/api/v1/review": "order label limit seed offset".split(" "),
+};
+
 function answer(request, response, body) {
   const url = new URL(request.url, "http://localhost");
   const path = url.pathname;
+  const unknown = [...url.searchParams.keys()].find((name) => FIELDS[path] && !FIELDS[path].includes(name));
+  if (unknown) return send(response, 400, { error: `unknown field ${unknown}` });
   if (path === "/mock") {
     for (const [name, value] of url.searchParams) mode[name] = value === "1";
     if (mode.down) streams.forEach((to) => to.destroy());
