@@ -110,10 +110,12 @@ export function overview() {
   }
   const distribution = corpus.labels.map((label, k) => ({ label, count: count[k] })).sort((a, b) => b.count - a.count);
   const parts = now.labelled ? 40 : 0;
-  const changes = Array.from({ length: parts }, (_, k) => ({
-    texts: Math.round(((k + 1) * now.labelled) / parts),
-    changed: Math.round((now.labelled / parts) * (0.02 + 0.3 * Math.exp(-k / 9)) * (0.8 + 0.4 * noise(k, 2))),
-  }));
+  // Labels are gone over again whenever there are twice as many, and at the end.
+  const isTurn = (from, to) => Math.floor(Math.log2(Math.max(1, from))) < Math.floor(Math.log2(to)) || (!isLive() && to === now.labelled);
+  const changes = Array.from({ length: parts }, (_, k) => {
+    const [from, to] = [k, k + 1].map((part) => Math.round((part * now.labelled) / parts));
+    return { texts: to, changed: isTurn(from, to) ? Math.round(to * 0.05 * (0.8 + 0.4 * noise(k, 2))) : 0 };
+  });
   return {
     texts: N,
     labelled: now.labelled,

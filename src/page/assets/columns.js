@@ -1,4 +1,4 @@
-// Upright columns over an axis (confidences, sizes of candidate sets) and a stepped area over a length (label changes). SVG; no state.
+// Upright columns over an axis (confidences, sizes of candidate sets) and columns along a length (label changes). SVG; no state.
 
 import { mark, setHeight } from "./chart.js";
 import { s } from "./dom.js";
@@ -67,30 +67,33 @@ function rounded(x, y, width, height) {
 
 /** @typedef {{ to: number, value: number, text: string }} Stretch */
 
+/** A stretch is seen however short it is. */
+const THIN = 4;
+
 /**
+ * What happened along a length: a column for each stretch, as wide as that.
  * @param {Canvas} canvas
  * @param {Stretch[]} stretches  in order; each begins where the one before ends, the first at 0
  * @param {number} height
- * @param {(value: number) => string} shown
  */
-export function drawSteps(canvas, stretches, height, shown) {
+export function drawStretches(canvas, stretches, height) {
   setHeight(canvas, height);
   const most = roundUp(Math.max(...stretches.map((stretch) => stretch.value)));
   const end = stretches.at(-1)?.to || 1;
   const room = height - TOP - FOOT;
   const across = canvas.width - LEFT - RIGHT;
-  grid(canvas, height, most, shown);
+  grid(canvas, height, most, brief);
   const at = (/** @type {number} */ texts) => LEFT + (texts / end) * across;
-  const up = (/** @type {number} */ value) => TOP + room - (value / most) * room;
-  let line = `M${LEFT},${up(stretches[0]?.value ?? 0)}`;
-  for (const stretch of stretches) line += `V${up(stretch.value)}H${at(stretch.to)}`;
-  canvas.svg.append(s("path", { class: "area", d: `${line}V${TOP + room}H${LEFT}Z` }), s("path", { class: "line", d: line }));
   let from = 0;
   for (const stretch of stretches) {
+    const [x, wide] = [at(from), at(stretch.to) - at(from)];
+    const bar = Math.max(THIN, wide - Math.min(3, wide * 0.15));
+    const high = stretch.value > 0 ? Math.max(1.5, (stretch.value / most) * room) : 0;
     mark(
       canvas,
       { key: String(stretch.to), text: stretch.text },
-      s("rect", { class: "hit", x: at(from), y: TOP, width: Math.max(1, at(stretch.to) - at(from)), height: room }),
+      s("rect", { class: "hit", x, y: TOP, width: Math.max(1, wide), height: room }),
+      s("path", { class: "bar", d: rounded(x + wide - bar, TOP + room - high, bar, high) }),
     );
     from = stretch.to;
   }

@@ -98,7 +98,7 @@ export function overviewView(root) {
 
 /** @param {HTMLElement} list @param {HTMLElement} around */
 function showNewest(list, around) {
-  const labels = live.live ? (live.status?.newest ?? []) : [];
+  const labels = live.live && live.status?.phase === "annotating" ? live.status.newest : [];
   around.hidden = labels.length === 0;
   put(
     list,

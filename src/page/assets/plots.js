@@ -3,7 +3,7 @@
 
 import { drawBars } from "./bars.js";
 import { card } from "./chart.js";
-import { drawColumns, drawSteps } from "./columns.js";
+import { drawColumns, drawStretches } from "./columns.js";
 import { h, say } from "./dom.js";
 import { count, counted, origin, percent, probability } from "./format.js";
 import { href } from "./route.js";
@@ -42,7 +42,7 @@ export function makePlots() {
     }),
     changes: card({
       title: "Label changes over the stream",
-      what: "Share of texts of which the label changed, by how many texts had a label then.",
+      what: "How many labels changed, by how many texts had a label then. What settling changed is at the end.",
     }),
   };
 }
@@ -175,15 +175,14 @@ function showChanges(plot, overview) {
   }
   let from = 0;
   const stretches = overview.changes.map(({ texts, changed }) => {
-    const share = texts > from ? changed / (texts - from) : 0;
     const text = `texts ${count(from + 1)} to ${count(texts)}: ${counted(changed, "change")}`;
     from = texts;
-    return { to: texts, value: share, text };
+    return { to: texts, value: changed, text };
   });
   const all = overview.changes.reduce((sum, { changed }) => sum + changed, 0);
   plot.set(
-    `${counted(all, "change")} so far`,
+    counted(all, "change"),
     { head: ["Texts labelled", "Changes"], rows: overview.changes.map(({ texts, changed }) => [count(texts), count(changed)]) },
-    (canvas) => drawSteps(canvas, stretches, tall(150), percent),
+    (canvas) => drawStretches(canvas, stretches, tall(150)),
   );
 }

@@ -127,10 +127,14 @@ export function progressPanel() {
   const showCounts = ({ status, live: alive }, overview) => {
     const failed = status?.failed ?? overview?.failed ?? 0;
     const unanswered = status?.unanswered ?? 0;
-    stats.flight.set(alive && status ? count(status.in_flight) : "", "requests");
+    const isAsking = alive && status && (status.phase === "annotating" || status.in_flight > 0);
+    stats.flight.set(isAsking ? count(status.in_flight) : "", "requests");
     stats.retries.set(status && (alive || status.retries) ? count(status.retries) : "");
-    const bad = status?.bad_rows ? `, ${counted(status.bad_rows, "bad row")}` : "";
-    stats.failed.set(count(failed), `${unanswered ? `${count(unanswered)} not answered` : "the student labels these"}${bad}`);
+    const rest = [
+      unanswered > 0 ? `${count(unanswered)} not answered` : failed > 0 ? "the student labels these" : "",
+      status?.bad_rows ? counted(status.bad_rows, "bad row") : "",
+    ];
+    stats.failed.set(count(failed), rest.filter(Boolean).join(", "));
     stats.student.set(alive && status ? behindLine(status) : "", status ? counted(status.steps, "step") : "");
     stats.pass.set(alive && status && status.pass > 0 ? `pass ${status.pass}` : "", status ? `of ${status.max_passes} at most` : "");
     stats.events.set(count(status?.events ?? overview?.events ?? 0), overview?.final ? `${counted(overview.final, "label")} final` : "");

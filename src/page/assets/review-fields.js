@@ -68,7 +68,7 @@ export function searchField(pick, done) {
   };
 }
 
-/** @typedef {{ name: string, key: string, act: () => void, isMain?: boolean, can: () => boolean }} Action */
+/** @typedef {{ name: string, key: string, act: () => void, isMain?: boolean, corrects?: boolean, can: () => boolean }} Action */
 
 /** A button for each action, with its key. They are made once: the focus may be on one. @param {Action[]} actions */
 export function actionBar(actions) {

@@ -35,6 +35,7 @@ export function reviewView(root, first) {
     onchange: () => setWho(name.value),
   });
   name.value = who();
+  name.hidden = !able;
   const stage = h("section", { class: "stage", tabindex: "-1", "aria-label": "The text" });
   const log = sittingList();
   const panel = detailPanel({ close: () => closePanel(), visit: (position) => panel.open(position), readOnly: true });
@@ -43,14 +44,16 @@ export function reviewView(root, first) {
     (label) => choose(label),
     () => focusText(),
   );
-  const bar = actionBar([
-    { name: "Accept", key: "Enter", act: () => accept(), isMain: true, can: () => able && Boolean(queue.current?.label) },
-    { name: "Skip", key: "s", act: () => skip(), can: () => true },
-    { name: "Undo", key: "u", act: () => void back(), can: () => steps.length > 0 },
-    { name: "Search", key: "/", act: () => openSearch(), can: () => able },
-    { name: "Note", key: "n", act: () => openNote(), can: () => able },
-    { name: "Teachers", key: "d", act: () => look(), can: () => true },
-  ]);
+  const bar = actionBar(
+    [
+      { name: "Accept", key: "Enter", act: () => accept(), isMain: true, corrects: true, can: () => Boolean(queue.current?.label) },
+      { name: "Skip", key: "s", act: () => skip(), can: () => true },
+      { name: "Undo", key: "u", act: () => void back(), can: () => steps.length > 0 },
+      { name: "Search", key: "/", act: () => openSearch(), corrects: true, can: () => true },
+      { name: "Note", key: "n", act: () => openNote(), corrects: true, can: () => true },
+      { name: "Teachers", key: "d", act: () => look(), can: () => true },
+    ].filter((action) => able || !action.corrects),
+  );
   put(
     root,
     h(
