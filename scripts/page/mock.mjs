@@ -1,0 +1,126 @@
+// A stand-in for the page's server: the assets and the routes of the API over a made corpus, for building and looking at the page.
+// No dependency: node scripts/page/mock.mjs [--texts 10000] [--live] [--settle] [--doubt] [--empty] [--rest-without-status] [--port 18100] [--delay MS]
+// GET /mock?fail=1|0 makes corrections fail, ?down=1|0 breaks the stream and all answers, ?token=1|0 wants a token.
+// Not a model of how candist behaves: `candist serve` is. Invariant: loopback only.
+
+import { createServer } from "node:http";
+import { existsSync, readFileSync } from "node:fs";
+import { basename, extname } from "node:path";
+import { TEACHERS } from "./mock-corpus.mjs";
+import { N, began, corpus, corrections, detail, flag, isLive, now, option, overview, page, review, row, status } from "./mock-run.mjs";
+
+const PORT = Number(option("port", 18_100));
+const DELAY = Number(option("delay", 0));
+const ASSETS = new URL("../../src/page/assets/", import.meta.url);
+const mode = { fail: false, down: false, token: false };
+const streams = new Set();
+const CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; " +
+  "frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+function send(response, code, body) {
+  response.writeHead(code, { "content-type": "application/json; charset=utf-8", "cache-control": "no-store" });
+  response.end(JSON.stringify(body));
+}
+
+const TYPES = { ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html; charset=utf-8" };
+
+function asset(response, name) {
+  const file = new URL(basename(name), ASSETS);
+  if (!existsSync(file)) return send(response, 404, { error: "there is no such file" });
+  response.writeHead(200, {
+    "content-type": TYPES[extname(name)] ?? "text/plain",
+    "content-security-policy": CSP,
+    "cache-control": "no-store",
+  });
+  return response.end(readFileSync(file));
+}
+
+function stream(request, response) {
+  response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
+  response.write(`event: status\ndata: ${JSON.stringify({ live: isLive(), status: state() })}\n\n`);
+  streams.add(response);
+  request.on("close", () => streams.delete(response));
+}
+
+const state = () => (flag("rest-without-status") ? null : status());
+const tell = (event, data) => streams.forEach((to) => to.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`));
+
+function changed() {
+  now.version += 1;
+  tell("labels", { events: Math.floor(now.labelled * 1.4), version: now.version });
+}
+
+function correct(request, response, body) {
+  if (request.headers["x-candist"] !== "1") return send(response, 403, { error: "the header X-Candist is missing" });
+  if (mode.fail) return send(response, 500, { error: "The disk is full. Make room, then try again." });
+  if (request.method === "DELETE") {
+    const position = Number(basename(request.url));
+    corrections.delete(position);
+    changed();
+    return send(response, 200, { position, label: null });
+  }
+  const { position, label, who, note } = JSON.parse(body);
+  if (!corpus.number.has(label)) return send(response, 422, { error: `"${label}" is not a label of the task.` });
+  corrections.set(position, { label, who, note });
+  changed();
+  return send(response, 200, { position, label });
+}
+
+/** What may be asked for: the server refuses other fields too. */
+const FIELDS = {
+  "/api/v1/labels": "offset limit sort desc label by min max final disagree corrected failed contains".split(" "),
+  "/api/v1/review": "order label limit seed offset".split(" "),
+};
+
+function answer(request, response, body) {
+  const url = new URL(request.url, "http://localhost");
+  const path = url.pathname;
+  const unknown = [...url.searchParams.keys()].find((name) => FIELDS[path] && !FIELDS[path].includes(name));
+  if (unknown) return send(response, 400, { error: `unknown field ${unknown}` });
+  if (path === "/mock") {
+    for (const [name, value] of url.searchParams) mode[name] = value === "1";
+    if (mode.down) streams.forEach((to) => to.destroy());
+    return send(response, 200, mode);
+  }
+  if (mode.down && path.startsWith("/api")) return request.socket.destroy();
+  if (mode.token && path.startsWith("/api")) return send(response, 401, { error: "a token is missing" });
+  if (path === "/") return asset(response, "index.html");
+  if (path.startsWith("/assets/")) return asset(response, path);
+  if (path === "/api/v1/stream") return stream(request, response);
+  if (path.startsWith("/api/v1/corrections")) return correct(request, response, body);
+  if (path === "/api/v1/run")
+    return send(response, 200, {
+      task: option("task", "banking77"),
+      labels: corpus.labels.map((name) => ({ name, description: null })),
+      teachers: TEACHERS,
+      directory: "runs/banking77",
+      version: "0.1.0",
+      live: isLive(),
+      correctable: !flag("fixed"),
+      refinery: "posterior",
+    });
+  if (path === "/api/v1/status") return send(response, 200, { live: isLive(), status: state() });
+  if (path === "/api/v1/overview") return send(response, 200, overview());
+  if (path === "/api/v1/labels") return send(response, 200, page(url.searchParams));
+  if (path === "/api/v1/review") return send(response, 200, review(url.searchParams));
+  const position = Number(path.match(/^\/api\/v1\/labels\/(\d+)$/)?.[1] ?? NaN);
+  if (position < N) return send(response, 200, detail(position));
+  return send(response, 404, { error: "there is nothing at this address" });
+}
+
+createServer((request, response) => {
+  let body = "";
+  request.on("data", (part) => (body += part));
+  request.on("end", () => setTimeout(() => answer(request, response, body), request.url.startsWith("/api") ? DELAY : 0));
+}).listen(PORT, "127.0.0.1", () => console.log(`http://127.0.0.1:${PORT}/  ${N} texts`));
+
+if (flag("live")) {
+  setInterval(() => {
+    const paused = ((Date.now() - began) / 1000) % 40 < 6;
+    const more = paused ? 0 : Math.min(N - now.labelled, Math.round(N * 0.004));
+    now.labelled += more;
+    tell("status", { live: true, status: state() });
+    if (more) changed();
+  }, 1000);
+}

@@ -1,0 +1,104 @@
+// The requests of the page, one function a route. Shapes are in scripts/page/types.d.ts.
+// No state but who listens for a 401. Invariant: what changes something carries the header that no form of another site can send.
+
+/** A request that did not do what was asked; the message says what to do. */
+export class ApiError extends Error {
+  /** @param {number} status  0 where there was no answer @param {string} message */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const NO_ANSWER = "candist does not answer. See whether it still runs; if not, start it again: candist serve RUN.";
+export const NO_TOKEN = "Open the address that candist printed, with its token.";
+
+/** @type {() => void} */
+let refused = () => {};
+
+/** @param {() => void} listener  called when the server wants a token */
+export function onRefused(listener) {
+  refused = listener;
+}
+
+/** @param {unknown} error */
+export function isAbort(error) {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+/** What to show of anything thrown. @param {unknown} error */
+export function reason(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [init]
+ * @returns {Promise<any>}
+ */
+async function request(path, init = {}) {
+  const response = await fetch(path, { headers: { accept: "application/json" }, ...init }).catch((error) => {
+    throw isAbort(error) ? error : new ApiError(0, NO_ANSWER);
+  });
+  if (response.status === 401) {
+    refused();
+    throw new ApiError(401, NO_TOKEN);
+  }
+  // A cut answer and one that is no JSON are alike to a reader; an abort is not.
+  const body = await response.json().catch((error) => {
+    if (isAbort(error)) throw error;
+    return null;
+  });
+  if (!response.ok) throw new ApiError(response.status, body?.error ?? `candist answered with status ${response.status}.`);
+  if (body === null) throw new ApiError(response.status, "The answer was cut off. Try again.");
+  return body;
+}
+
+/** @param {string} method @param {string} path @param {unknown} [body] */
+function change(method, path, body) {
+  const headers = { accept: "application/json", "content-type": "application/json", "X-Candist": "1" };
+  return request(path, { method, headers, body: body === undefined ? null : JSON.stringify(body) });
+}
+
+/** @returns {Promise<RunInfo>} */
+export function getRun() {
+  return request("/api/v1/run");
+}
+
+/** @returns {Promise<StatusAnswer>} */
+export function getStatus() {
+  return request("/api/v1/status");
+}
+
+/** @param {AbortSignal} [signal] @returns {Promise<Overview>} */
+export function getOverview(signal) {
+  return request("/api/v1/overview", signal ? { signal } : {});
+}
+
+/** @param {URLSearchParams} query @param {AbortSignal} signal @returns {Promise<RowPage>} */
+export function getRows(query, signal) {
+  return request(`/api/v1/labels?${query}`, { signal });
+}
+
+/** @param {number} position @param {AbortSignal} [signal] @returns {Promise<Detail>} */
+export function getRow(position, signal) {
+  return request(`/api/v1/labels/${position}`, signal ? { signal } : {});
+}
+
+/** @param {URLSearchParams} query @param {AbortSignal} signal @returns {Promise<ReviewPage>} */
+export function getReview(query, signal) {
+  return request(`/api/v1/review?${query}`, { signal });
+}
+
+/**
+ * @param {{ position: number, id: string, label: string, who: string, note: string | null }} correction
+ * @returns {Promise<{ position: number, label: string }>}  once it is on disk
+ */
+export function postCorrection(correction) {
+  return change("POST", "/api/v1/corrections", correction);
+}
+
+/** @param {number} position @returns {Promise<{ position: number, label: null }>} */
+export function deleteCorrection(position) {
+  return change("DELETE", `/api/v1/corrections/${position}`);
+}
