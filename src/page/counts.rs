@@ -5,7 +5,7 @@ use super::rows::{CORRECTED, FAILED, FINAL, NO_LABEL, Row};
 /// Bins of confidences, each 0.05 wide.
 pub(super) const BINS: usize = 20;
 /// Points of a curve over the stream, at most.
-const POINTS: usize = 64;
+const POINTS: usize = 60;
 /// Texts that a point stands for at first.
 const FIRST_WIDTH: u64 = 16;
 

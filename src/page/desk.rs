@@ -25,7 +25,7 @@ pub(crate) trait Desk: Send + Sync {
 
 /// Why a correction is not taken, in a sentence that says what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "what takes corrections says which it is"))]
+#[expect(dead_code, reason = "what takes corrections says which it is")]
 pub(crate) enum Refusal {
     /// It does not fit what is there.
     Unfit(String),

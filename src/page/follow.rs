@@ -357,3 +357,82 @@ impl Follower {
 fn last_word(dir: &Path) -> Option<Status> {
     std::fs::read(dir.join("status.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::rows::tests::{arrive, event, names};
+    use super::*;
+    use crate::base::sealed::seal;
+    use crate::domain::input::{InputLine, NewInput, Outcome};
+    use std::io::Write;
+
+    fn line(line: &InputLine) -> String {
+        seal(&serde_json::to_string(line).unwrap())
+    }
+
+    fn begin() -> String {
+        let names = names();
+        line(&InputLine::Begin {
+            format: 1,
+            run: "r".into(),
+            task: "task".into(),
+            labels: names.labels.iter().map(|label| label.name.clone()).collect(),
+            teachers: names.teachers,
+            asking: "a".into(),
+            crc: String::new(),
+        })
+    }
+
+    fn arrival(position: u64, id: &str) -> String {
+        let Input::Arrive { sample, .. } = arrive(position, id, [None, None]) else { unreachable!() };
+        line(&names().line(&NewInput::Arrive(sample, Outcome::default()), position))
+    }
+
+    fn append(dir: &Path, name: &str, text: &str) {
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(dir.join(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    #[track_caller]
+    fn wait(shared: &Shared, holds: impl Fn(&Pulse) -> bool) -> Pulse {
+        for _ in 0..400 {
+            let pulse = shared.pulse();
+            if holds(&pulse) {
+                return pulse;
+            }
+            std::thread::sleep(Duration::from_millis(25));
+        }
+        panic!("{:?}", shared.pulse());
+    }
+
+    #[test]
+    fn what_is_appended_is_taken_in_and_what_is_wrong_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        assert!(matches!(follow(dir), Err(Error::NoRun { .. })));
+        append(dir, "inputs.jsonl", &(begin() + &arrival(0, "a")));
+        let (shared, _following) = follow(dir).unwrap();
+        wait(&shared, |pulse| !pulse.status.reading && pulse.status.problems.is_empty());
+        assert_eq!(shared.table().rows().len(), 1);
+        // A label and its arrival at once, and a label of nobody.
+        append(dir, "inputs.jsonl", &arrival(1, "b"));
+        let labels = [event(0, "a", "x", 0.5), event(1, "b", "y", 0.5), event(2, "nobody", "y", 0.5)];
+        append(dir, "labels.jsonl", &labels.map(|event| event.to_line()).concat());
+        let pulse = wait(&shared, |pulse| pulse.rows.events == 2 && !pulse.status.problems.is_empty());
+        assert!(pulse.status.problems[0].starts_with("1 label(s) are of texts"), "{pulse:?}");
+        // Another input log: everything begins anew, its labels too.
+        std::fs::rename(dir.join("inputs.jsonl"), dir.join("old")).unwrap();
+        std::fs::rename(dir.join("labels.jsonl"), dir.join("old labels")).unwrap();
+        wait(&shared, |pulse| pulse.status.problems.iter().any(|problem| problem.contains("no inputs.jsonl any more")));
+        let before = shared.pulse().rows.version;
+        append(dir, "inputs.jsonl", &(begin() + &arrival(0, "b")));
+        append(dir, "labels.jsonl", &event(0, "b", "z", 0.5).to_line());
+        let pulse = wait(&shared, |pulse| pulse.rows.events == 1 && pulse.status.problems.is_empty());
+        assert!(pulse.rows.version > before);
+        let table = shared.table();
+        assert_eq!(
+            (table.rows().len(), table.ids.position("b"), table.counts.labels.clone()),
+            (1, Some(0), vec![0, 0, 1])
+        );
+    }
+}

@@ -133,7 +133,7 @@ pub(super) struct Overview {
     pub(super) by: Vec<ByCount>,
     /// Teachers, in the order of the configuration.
     pub(super) agreement: Vec<Agreement>,
-    /// Labels that changed over the stream, in at most 64 parts.
+    /// Labels that changed over the stream, in at most 60 parts.
     pub(super) changes: Vec<Changed>,
     /// Why confidences are a ranking and no probabilities, where that is so.
     pub(super) calibration_doubt: Option<String>,
