@@ -33,6 +33,7 @@
 //! | know before what a run asks and costs | [`plan`], [`check`] |
 //! | label without an LLM | [`export_student`], [`Predictor`] |
 //! | ask by a provider's batch files | [`batch`] |
+//! | show a run in a browser | [`PageServer`] |
 //!
 //! ARCHITECTURE.md draws how it works inside.
 
@@ -45,6 +46,8 @@ mod error;
 mod flow;
 #[doc(hidden)]
 pub mod internal;
+#[cfg(feature = "page")]
+mod page;
 mod readers;
 mod store;
 mod student;
@@ -74,6 +77,8 @@ pub use teacher::{Addresses, AskError, Asked, Labels, Permit, Teacher, labels_in
 // What reads a run, and what comes before and after one.
 pub use flow::batch;
 pub use flow::correct::{Corrected, NewCorrection, correct};
+#[cfg(feature = "page")]
+pub use page::{PageOptions, PageServer};
 pub use readers::audit::{Audit, AuditOptions, Share, Threshold, ToLabel, audit, draw};
 pub use readers::audited::{AuditedSets, Calibrated, Moved};
 pub use readers::check::{check, few_texts};

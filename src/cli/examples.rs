@@ -32,6 +32,12 @@ pub(super) const TAIL: &str = "Examples:
   candist tail -f runs/support --final          # final labels as they come, until the run is complete
   candist tail support.toml --label refund --min-confidence 0.9";
 
+#[cfg(feature = "page")]
+pub(super) const SERVE: &str = "Examples:
+  candist serve runs/support                    # then open the address that it prints
+  candist serve support.toml --listen 127.0.0.1:0
+  candist serve runs/support --listen 0.0.0.0:8088 --host box.example";
+
 pub(super) const EXPORT: &str = "Examples:
   candist export support.toml --labels labels.parquet
   candist export support.toml --labels labels.csv --join

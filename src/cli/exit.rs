@@ -38,6 +38,7 @@ fn exit_of(error: &Error) -> Exit {
         | Error::TeacherConfig { .. }
         | Error::Unfit { .. }
         | Error::NoRun { .. }
+        | Error::Listen { .. }
         | Error::Model { .. }
         | Error::Device { .. }
         | Error::NotOurs { .. }

@@ -35,6 +35,8 @@ mod reporter;
 mod run;
 mod schema;
 mod screen;
+#[cfg(feature = "page")]
+mod serve;
 mod status;
 mod summary;
 mod table;
@@ -93,6 +95,10 @@ enum Command {
     /// Print label events, one JSON line each, also while the run writes them.
     #[command(after_help = examples::TAIL)]
     Tail(tail::TailArgs),
+    /// Show a run in a browser, while it runs and after; changes nothing.
+    #[cfg(feature = "page")]
+    #[command(after_help = examples::SERVE)]
+    Serve(serve::ServeArgs),
     /// Write the labels of a run as a table, or as a tool imports them; or its student, to label new text with.
     #[command(after_help = examples::EXPORT)]
     Export(export::ExportArgs),
@@ -163,6 +169,8 @@ pub(crate) fn run(cli: Cli, voice: &Voice) -> Result<Exit> {
         Command::Failures(args) => failures::run(&args),
         Command::Tail(args) => tail::run(&args),
         Command::Status(args) => status::run(&args),
+        #[cfg(feature = "page")]
+        Command::Serve(args) => serve::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -30,6 +30,9 @@ enum Of {
     Status,
     /// A row of a table of labels (`candist export --labels`), as JSON Lines have it.
     Table,
+    /// The page's addresses (`candist serve`), in the form of OpenAPI.
+    #[cfg(feature = "page")]
+    Openapi,
 }
 
 #[derive(Debug, Args)]
@@ -52,6 +55,8 @@ pub(super) fn run(args: &SchemaArgs) -> Result<()> {
         Of::Audit => Schema::Audit,
         Of::Status => Schema::Status,
         Of::Table => Schema::Table,
+        #[cfg(feature = "page")]
+        Of::Openapi => Schema::Openapi,
     });
     Ok(writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&schema)?)?)
 }

@@ -211,6 +211,16 @@ pub enum Error {
         /// The run directory.
         path: PathBuf,
     },
+    /// A server cannot listen at its address.
+    #[error(
+        "cannot listen at {address}: another program may listen there, or it is none of this machine's. Choose another by --listen ADDR; with port 0 a free one is taken"
+    )]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The folder is no run directory.
     #[error("{} is no run directory: it has no {missing}. Start one with `candist run CONFIG --run-dir {}`", path.display(), path.display())]
     NoRun {

@@ -40,6 +40,9 @@ pub enum Schema {
     Status,
     /// A row of a table of labels, as JSON Lines have it.
     Table,
+    /// What the page of a run answers, in the form of OpenAPI 3.1.
+    #[cfg(feature = "page")]
+    Openapi,
 }
 
 /// The JSON schema (draft 2020-12) of what `of` says, to be serialised: its keys then stand in the order in which one reads them.
@@ -60,6 +63,9 @@ pub fn json_schema(of: Schema) -> impl Serialize + use<> {
         Schema::Table => {
             SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<TableRow<'_>>()
         }
+        // An object: it is one of these, too.
+        #[cfg(feature = "page")]
+        Schema::Openapi => Generated::try_from(crate::page::openapi()).unwrap_or_default(),
     }
 }
 

@@ -57,21 +57,31 @@ impl Header {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(source) => return Err(Error::run_file("read", &path)(source)),
         };
+        Ok(Self::read_from(&mut BufReader::new(file), &path)?.map(|(header, _)| header))
+    }
+
+    /// Reads that of the log at `path` from its start, with the length of the line; `None` where the log is empty.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Header::read`].
+    pub(super) fn read_from(reader: &mut impl BufRead, path: &Path) -> Result<Option<(Self, u64)>> {
         let mut line = Vec::new();
-        let mut reader = BufReader::new(file.take(MOST_BYTES));
-        reader.read_until(b'\n', &mut line).map_err(Error::run_file("read", &path))?;
+        let length = reader.take(MOST_BYTES).read_until(b'\n', &mut line).map_err(Error::run_file("read", path))?;
         if line.is_empty() {
             return Ok(None);
         }
         // The first line is line 1, an event would be line 2.
-        let wrong = |why: &str| damaged_input(&path, u64::MAX, why);
+        let wrong = |why: &str| damaged_input(path, u64::MAX, why);
         let line = line.strip_suffix(b"\n").ok_or_else(|| wrong("is not complete"))?;
         sealed::check(line).map_err(|_| wrong("does not match its checksum"))?;
         match serde_json::from_slice(line).map_err(|error| wrong(&error.to_string()))? {
             InputLine::Begin { format: FORMAT, run, task, labels, teachers, asking, .. } => {
-                Ok(Some(Self { run, task, labels, teachers, asking }))
+                Ok(Some((Self { run, task, labels, teachers, asking }, length as u64)))
             }
-            InputLine::Begin { format, .. } => Err(Error::Format { path, found: format, known: FORMAT }),
+            InputLine::Begin { format, .. } => {
+                Err(Error::Format { path: path.to_owned(), found: format, known: FORMAT })
+            }
             _ => Err(wrong("does not begin a log")),
         }
     }

@@ -6,6 +6,8 @@
 mod answer_line;
 mod checkpoints;
 mod header;
+#[cfg(feature = "page")]
+mod input_tail;
 mod local;
 mod lock;
 mod manifest;
@@ -25,8 +27,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub(crate) use self::answer_line::AnswerLine;
+#[cfg(feature = "page")]
+pub(crate) use self::answer_line::parse as parse_answer;
 pub(crate) use self::checkpoints::CheckpointFiles;
 pub(crate) use self::checkpoints::Checkpoints;
+#[cfg(feature = "page")]
+pub(crate) use self::input_tail::{FollowInput, InputTail};
 pub(crate) use self::local::KnownSample;
 pub(crate) use self::local::LocalStore;
 pub use self::local::OPENING_THREAD;

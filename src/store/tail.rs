@@ -66,6 +66,8 @@ struct Open {
     at: u64,
     /// Lines before it.
     lines: u64,
+    /// Where the line that was read last begins.
+    last: u64,
 }
 
 impl Tail {
@@ -100,6 +102,7 @@ impl Tail {
             && self.partial.last() == Some(&b'\n')
         {
             let (at, number) = (open.at, open.lines);
+            open.last = at;
             open.at += self.partial.len() as u64;
             open.lines += 1;
             // An event's offset is the number of its line.
@@ -136,12 +139,37 @@ impl Tail {
         Ok(())
     }
 
+    /// Where in the log the line of the event that was given last begins.
+    #[cfg(feature = "page")]
+    pub(crate) fn last(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.last)
+    }
+
+    /// The log that is being read, to read its lines by their place.
+    #[cfg(feature = "page")]
+    pub(crate) fn file(&self) -> Option<io::Result<File>> {
+        Some(self.open.as_ref()?.reader.get_ref().try_clone())
+    }
+
+    /// The run directory.
+    #[cfg(feature = "page")]
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.path.parent().unwrap_or(&self.path).to_owned()
+    }
+
+    /// Whether the log was cut below what was read of it.
+    #[cfg(feature = "page")]
+    pub(crate) fn is_cut(&self) -> bool {
+        let length = std::fs::metadata(&self.path).map_or(u64::MAX, |log| log.len());
+        self.open.as_ref().is_some_and(|open| length < open.at)
+    }
+
     /// False where there is no log yet.
     fn open_log(&mut self) -> io::Result<bool> {
         match File::open(&self.path) {
             Ok(file) => {
                 let inode = file.metadata()?.ino();
-                self.open = Some(Open { reader: BufReader::new(file), inode, at: 0, lines: 0 });
+                self.open = Some(Open { reader: BufReader::new(file), inode, at: 0, lines: 0, last: 0 });
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

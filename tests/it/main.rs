@@ -46,6 +46,9 @@ mod correct;
 mod views;
 // Following the labels while they are written.
 mod tail;
+// The page of a run.
+#[cfg(feature = "page")]
+mod page;
 // How a run is shown: on a terminal, without one, to a program.
 mod terminal;
 // What one verb takes and says, the others do.

@@ -29,7 +29,7 @@ const LOOKS: [&[&str]; 14] = [
 ];
 
 /// Everything about a folder that writing to it would change.
-fn listing(folder: &Path) -> BTreeMap<PathBuf, (u64, u32, [i64; 4], Vec<u8>)> {
+pub(crate) fn listing(folder: &Path) -> BTreeMap<PathBuf, (u64, u32, [i64; 4], Vec<u8>)> {
     let mut found = BTreeMap::new();
     let mut left = vec![folder.to_owned()];
     while let Some(path) = left.pop() {

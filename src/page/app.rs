@@ -1,0 +1,74 @@
+//! What the routes share, and how they say what went wrong.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::{Semaphore, watch};
+
+use super::desk::Desk;
+use super::follow::Shared;
+use super::guard::Guard;
+use super::metrics::Requests;
+use super::query::Orders;
+use super::search::Searches;
+use super::shapes::Fault;
+
+/// Streams that are open at once, at most.
+pub(super) const STREAMS: usize = 64;
+/// Queries that are computed at once, at most: others wait.
+pub(super) const QUERIES: usize = 4;
+
+/// What the routes share.
+pub(super) struct App {
+    pub(super) shared: Arc<Shared>,
+    pub(super) guard: Guard,
+    /// What labels mean, by name.
+    pub(super) descriptions: Vec<(String, String)>,
+    /// `None` where the page can only be looked at.
+    pub(super) desk: Option<Arc<dyn Desk>>,
+    pub(super) orders: Orders,
+    pub(super) searches: Searches,
+    pub(super) requests: Requests,
+    pub(super) streams: Arc<Semaphore>,
+    pub(super) queries: Semaphore,
+    /// True when the server is to end: streams do.
+    pub(super) stop: watch::Receiver<bool>,
+}
+
+/// Why a request has no answer: a status, and a sentence that says what to do.
+#[derive(Debug)]
+pub(super) struct Problem(pub(super) StatusCode, pub(super) String);
+
+impl Problem {
+    /// What was asked for cannot be.
+    pub(super) fn wrong(why: impl Into<String>) -> Self {
+        Self(StatusCode::BAD_REQUEST, why.into())
+    }
+
+    /// There is nothing of this name.
+    pub(super) fn nothing(what: impl Into<String>) -> Self {
+        Self(StatusCode::NOT_FOUND, what.into())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.0, Json(Fault { error: self.1 })).into_response()
+    }
+}
+
+impl App {
+    /// Computes beside the server's own threads, a few at a time: it reads files.
+    pub(super) async fn compute<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let gone =
+            || Problem(StatusCode::INTERNAL_SERVER_ERROR, "the server failed at this: its log says why".to_owned());
+        let _turn = self.queries.acquire().await.map_err(|_| gone())?;
+        let app = Arc::clone(self);
+        tokio::task::spawn_blocking(move || work(&app)).await.map_err(|_| gone())
+    }
+}

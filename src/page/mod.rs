@@ -1,0 +1,32 @@
+//! The page of a run: what its files hold, at one address, while it runs and after.
+//!
+//! [`PageServer`] is all that the program needs. ARCHITECTURE.md, "The page", says how it works inside: one thread keeps a table
+//! of all texts from the logs (`follow`, `rows`), and routes answer from it and from the logs. Nothing here takes a lock or
+//! writes; what people decide goes through one trait (`desk`).
+
+mod app;
+mod arrival;
+mod assets;
+mod counts;
+mod desk;
+mod detail;
+mod follow;
+mod guard;
+mod ids;
+mod lines;
+mod metrics;
+mod openapi;
+mod overview;
+mod query;
+mod review;
+mod routes;
+mod rows;
+mod scan;
+mod search;
+mod serve;
+mod shapes;
+mod shown;
+mod stream;
+
+pub(crate) use self::openapi::openapi;
+pub use self::serve::{PageOptions, PageServer};

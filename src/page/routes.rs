@@ -1,0 +1,219 @@
+//! The page's addresses: what is asked for is read here, and handed to what computes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Query as Fields, Request, State};
+use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::{StatusCode, Uri};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use serde::de::DeserializeOwned;
+
+use super::app::{App, Problem};
+use super::desk::{Desk, Refusal};
+use super::guard::{Admitted, protect};
+use super::query::Query;
+use super::review::Wanted;
+use super::search::Found;
+use super::shapes::{About, Corrected, Correction, Detail, Overview, Page, Review, ShownRow, StatusNow};
+use super::shown::{LISTED, Logs, REVIEWED, known, shown};
+use super::{assets, detail, metrics, openapi, overview, review, stream};
+
+/// Bytes of a request's body, at most.
+const BODY: usize = 64 << 10;
+/// How long a request may take that is no stream.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Shared = State<Arc<App>>;
+type Answer<T> = Result<Json<T>, Problem>;
+
+/// All addresses.
+pub(super) fn router(app: &Arc<App>) -> Router {
+    let quick = Router::new()
+        .route("/", get(|headers: HeaderMap| async move { asset("index.html", &headers) }))
+        .route(
+            "/assets/{name}",
+            get(|Path(name): Path<String>, headers: HeaderMap| async move { asset(&name, &headers) }),
+        )
+        .route("/healthz", get(|| async { Json(serde_json::json!({"ok": true})) }))
+        .route("/metrics", get(tell_metrics))
+        .route("/api/v1/openapi.json", get(|| async { Json(openapi::openapi()) }))
+        .route("/api/v1/run", get(run))
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/overview", get(overview_now))
+        .route("/api/v1/labels", get(labels))
+        .route("/api/v1/labels/{position}", get(one))
+        .route("/api/v1/review", get(review_queue))
+        .route("/api/v1/corrections", post(correct))
+        .route("/api/v1/corrections/{position}", delete(take_back))
+        .layer(axum::middleware::from_fn(in_time));
+    let streams = Router::new().route("/api/v1/stream", get(stream::changes)).route("/labels", get(stream::labels));
+    quick
+        .merge(streams)
+        .fallback(|| async { Problem::nothing("there is nothing at this address: begin at /") })
+        .method_not_allowed_fallback(|| async {
+            Problem(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this address takes another method: see /api/v1/openapi.json".to_owned(),
+            )
+        })
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(from_fn_with_state(Arc::clone(app), guarded))
+        .with_state(Arc::clone(app))
+}
+
+/// Lets in who may ask, counts, and sends every answer with the same policy.
+async fn guarded(State(app): Shared, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("none", |path| path.as_str()).to_owned();
+    let is_open = request.uri().path() == "/healthz";
+    let (parts, body) = request.into_parts();
+    let mut response = match app.guard.admit(&parts, is_open) {
+        Ok(Admitted::Yes) => next.run(Request::from_parts(parts, body)).await,
+        Ok(Admitted::Keep { cookie, to }) => redirect(&cookie, &to),
+        Err(refused) => Problem(refused.0, refused.1.to_owned()).into_response(),
+    };
+    app.requests.count(&route, response.status().as_u16());
+    protect(response.headers_mut());
+    response
+}
+
+fn redirect(cookie: &str, to: &str) -> Response {
+    let mut response = StatusCode::SEE_OTHER.into_response();
+    for (name, value) in [(header::SET_COOKIE, cookie), (header::LOCATION, to)] {
+        response.headers_mut().extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+    }
+    response
+}
+
+async fn in_time(request: Request, next: Next) -> Response {
+    let late =
+        || Problem(StatusCode::SERVICE_UNAVAILABLE, "this took too long: ask for less, or again later".to_owned());
+    tokio::time::timeout(PATIENCE, next.run(request)).await.unwrap_or_else(|_| late().into_response())
+}
+
+fn asset(name: &str, headers: &HeaderMap) -> Response {
+    assets::asset(name, headers).map_or_else(
+        || Problem::nothing(format!("the page has no file {name:?}: reload it")).into_response(),
+        IntoResponse::into_response,
+    )
+}
+
+/// What follows the question mark.
+pub(super) fn fields<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
+    let Fields(fields) = Fields::try_from_uri(uri).map_err(|rejection| Problem::wrong(rejection.body_text()))?;
+    Ok(fields)
+}
+
+async fn tell_metrics(State(app): Shared) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics::metrics(&app))
+}
+
+async fn run(State(app): Shared) -> Json<About> {
+    Json(overview::about(&app.shared, &app.descriptions, app.desk.is_some()))
+}
+
+async fn status(State(app): Shared) -> Json<StatusNow> {
+    Json(StatusNow::clone(&app.shared.pulse().status))
+}
+
+async fn overview_now(State(app): Shared) -> Answer<Overview> {
+    app.compute(|app| overview::overview(&app.shared)).await.map(Json)
+}
+
+async fn labels(State(app): Shared, uri: Uri) -> Answer<Page> {
+    let mut query: Query = fields(&uri)?;
+    query.check().map_err(Problem::wrong)?;
+    Ok(Json(app.compute(move |app| page(app, &query)).await?))
+}
+
+/// Texts that contain what is searched for, if something is; the table is not held meanwhile.
+fn found(app: &App, query: &Query) -> Option<Found> {
+    let needle = query.contains.as_ref()?;
+    let (inputs, end) = app.shared.table().inputs.clone()?;
+    app.searches.find(&inputs, end, needle)
+}
+
+fn page(app: &App, query: &Query) -> Page {
+    let found = found(app, query);
+    let table = app.shared.table();
+    let order = app.orders.get(&table, query, found.as_ref().map(|found| &found.bits));
+    let (version, logs) = (table.version, Logs::of(&table));
+    let page: Vec<_> = query.page(&order).iter().filter_map(|&position| known(&table, position)).collect();
+    let searched = found.as_ref().map(|found| table.arrived_before(found.until));
+    // What arrived since it was searched will be found the next time.
+    let partial = found.as_ref().is_some_and(|found| found.is_partial);
+    drop(table);
+    let rows: Vec<ShownRow> = page.iter().map(|known| shown(known, &logs, LISTED)).collect();
+    Page { total: order.len() as u64, version, partial, searched, rows }
+}
+
+async fn one(State(app): Shared, Path(position): Path<String>) -> Answer<Detail> {
+    let none = || Problem::nothing(format!("there is no text at position {position}: the list has those there are"));
+    let place: u32 = position.parse().map_err(|_| none())?;
+    let found = app.compute(move |app| detail::detail(&app.shared, place, app.desk.as_deref())).await?;
+    found.map(Json).ok_or_else(none)
+}
+
+async fn review_queue(State(app): Shared, uri: Uri) -> Answer<Review> {
+    let wanted: Wanted = fields(&uri)?;
+    app.compute(move |app| {
+        let table = app.shared.table();
+        let queue = review::queue(&table, &wanted).map_err(Problem::wrong)?;
+        let logs = Logs::of(&table);
+        let page: Vec<_> = wanted.page(&queue).iter().filter_map(|&position| known(&table, position)).collect();
+        drop(table);
+        let rows = page.iter().map(|known| shown(known, &logs, REVIEWED)).collect();
+        Ok(Json(Review { remaining: queue.len() as u64, rows }))
+    })
+    .await?
+}
+
+/// What takes corrections, or that there is nothing that does.
+fn desk(app: &App) -> Result<Arc<dyn Desk>, Problem> {
+    let none = "labels cannot be given here: this page only shows the run";
+    app.desk.clone().ok_or_else(|| Problem(StatusCode::NOT_IMPLEMENTED, none.to_owned()))
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Unfit(why) => Problem(StatusCode::CONFLICT, why),
+        Refusal::Failed(why) => Problem(StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
+}
+
+async fn correct(State(app): Shared, sent: Result<Json<Correction>, JsonRejection>) -> Answer<Corrected> {
+    let desk = desk(&app)?;
+    let Json(correction) = sent.map_err(|rejection| Problem(rejection.status(), rejection.body_text()))?;
+    app.compute(move |app| {
+        let table = app.shared.table();
+        if table.names.labels.exact(&correction.label).is_none() {
+            return Err(Problem::wrong(format!("{:?} is no label of the task: choose one of them", correction.label)));
+        }
+        if table.ids.position(&correction.id).map(u64::from) != Some(correction.position) {
+            let why = "this position has another text by now: load the page again";
+            return Err(Problem(StatusCode::CONFLICT, why.to_owned()));
+        }
+        drop(table);
+        desk.correct(&correction).map_err(refused)?;
+        Ok(Json(Corrected { position: correction.position, label: Some(correction.label) }))
+    })
+    .await?
+}
+
+async fn take_back(State(app): Shared, Path(position): Path<String>) -> Answer<Corrected> {
+    let desk = desk(&app)?;
+    let none = || Problem::nothing("there is no text at this position: the list has those there are");
+    let place: u32 = position.parse().map_err(|_| none())?;
+    app.compute(move |app| {
+        let table = app.shared.table();
+        let (row, logs) = (known(&table, place).ok_or_else(none)?, Logs::of(&table));
+        drop(table);
+        desk.take_back(place.into(), &shown(&row, &logs, LISTED).id).map_err(refused)?;
+        Ok(Json(Corrected { position: place.into(), label: None }))
+    })
+    .await?
+}
