@@ -26,6 +26,9 @@ pub(super) struct ServeArgs {
     /// Let everybody in who can reach the address: something in front of it decides who can.
     #[arg(long)]
     no_token: bool,
+    /// Only show the run: labels cannot be given.
+    #[arg(long)]
+    read_only: bool,
     /// A name that the page is reached by, besides its address and localhost; may be given several times.
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
@@ -41,6 +44,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<()> {
         token: args.token_file.as_deref().map(token).transpose()?,
         open: args.no_token,
         hosts: args.host.clone(),
+        read_only: args.read_only,
         descriptions: args.run.config()?.as_ref().map(descriptions).unwrap_or_default(),
     };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;

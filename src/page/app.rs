@@ -26,8 +26,7 @@ pub(super) struct App {
     pub(super) guard: Guard,
     /// What labels mean, by name.
     pub(super) descriptions: Vec<(String, String)>,
-    /// `None` where the page can only be looked at.
-    pub(super) desk: Option<Arc<dyn Desk>>,
+    pub(super) desk: Desk,
     pub(super) orders: Orders,
     pub(super) searches: Searches,
     pub(super) requests: Requests,

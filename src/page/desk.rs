@@ -1,34 +1,53 @@
-//! Where labels go that people give. The page asks through this trait alone, so it can only be looked at where there is none.
+//! Where labels go that people give on the page: into `corrections.jsonl`, durably, before anybody is told that they are kept.
 
-use super::shapes::{Correction, Decided};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-/// Takes corrections. Calls may block, and return when what they did is durable. Position, id and label were held against
-/// the run's logs before.
-pub(crate) trait Desk: Send + Sync {
-    /// Gives a text a label.
-    ///
-    /// # Errors
-    ///
-    /// Why it cannot be, and what to do.
-    fn correct(&self, correction: &Correction) -> Result<(), Refusal>;
+use super::shapes::Decided;
+use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::sample::{SampleId, TextHash};
+use crate::error::Result;
+use crate::store::{Correction, Corrections, keep_corrections};
 
-    /// Takes back what a person decided of the text with this position and id.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Desk::correct`].
-    fn take_back(&self, position: u64, id: &str) -> Result<(), Refusal>;
-
-    /// What a person decided of the text.
-    fn decided(&self, position: u64, id: &str) -> Option<Decided>;
+/// See the module. Calls block.
+#[derive(Debug)]
+pub(super) struct Desk {
+    dir: PathBuf,
+    /// Whether it takes anything.
+    is_open: bool,
+    /// As far as it was read when somebody last asked.
+    said: Mutex<Option<Corrections>>,
 }
 
-/// Why a correction is not taken, in a sentence that says what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(dead_code, reason = "what takes corrections says which it is")]
-pub(crate) enum Refusal {
-    /// It does not fit what is there.
-    Unfit(String),
-    /// It could not be kept.
-    Failed(String),
+impl Desk {
+    /// Of the run directory `dir`; where it is not open, people only look.
+    pub(super) fn new(dir: &Path, is_open: bool) -> Self {
+        Self { dir: dir.to_owned(), is_open, said: Mutex::new(None) }
+    }
+
+    /// Whether it takes anything.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Keeps a label, or that it was taken back; on disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`](crate::Error::RunFile) where it cannot be written.
+    pub(super) fn keep(&self, labels: &LabelSet, correction: Correction) -> Result<()> {
+        keep_corrections(&self.dir, labels, &[correction])
+    }
+
+    /// What a person decided of the text with this id, as long as it is the text of this hash.
+    pub(super) fn decided(&self, labels: &LabelSet, id: &str, text_hash: TextHash) -> Option<Decided> {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = said.get_or_insert_with(|| Corrections::of(&self.dir, labels.clone()));
+        // Who follows the logs tells why they cannot be read.
+        said.read().ok()?;
+        let correction = said.get(&SampleId(id.to_owned())).filter(|said| said.text_hash == text_hash)?;
+        let name = |label: LabelId| labels.name(label).to_owned();
+        let (who, note) = (correction.who.clone(), correction.note.clone());
+        Some(Decided { label: correction.label.map(name)?, who, note })
+    }
 }

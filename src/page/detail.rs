@@ -22,7 +22,7 @@ use crate::store::parse_answer;
 const TIME: Duration = Duration::from_secs(2);
 
 /// What is known of the text at `position`, also by `desk`; `None` where there is none.
-pub(super) fn detail(shared: &Shared, position: u32, desk: Option<&dyn Desk>) -> Option<Detail> {
+pub(super) fn detail(shared: &Shared, position: u32, desk: &Desk) -> Option<Detail> {
     let table = shared.table();
     let known = known(&table, position)?;
     let (logs, names) = (Logs::of(&table), table.names.clone());
@@ -33,7 +33,7 @@ pub(super) fn detail(shared: &Shared, position: u32, desk: Option<&dyn Desk>) ->
     let partial = answers.is_none() || history.is_none();
     let (teachers, failure) = said(&known, &logs, &names.teachers, answers.unwrap_or_default());
     let history = history.unwrap_or_default().iter().map(past).collect();
-    let correction = desk.and_then(|desk| desk.decided(position.into(), &row.id));
+    let correction = desk.decided(&names.labels, &row.id, TextHash::of(&row.text));
     Some(Detail { row, teachers, failure, history, correction, nearest: Vec::new(), partial })
 }
 

@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::given::Given;
 use super::lines::Lines;
 use super::rows::Table;
 use super::shapes::{RowsChanged, StatusNow};
 use crate::domain::event::LabelEvent;
 use crate::domain::input::Input;
+use crate::domain::label::LabelId;
 use crate::domain::status::Status;
 use crate::error::{Error, Result, with_causes};
 use crate::store::{Follow, FollowInput, InputTail, RunDir, RunView, Tail};
@@ -56,6 +58,11 @@ impl Shared {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         table.version += 1;
         table
+    }
+
+    /// Takes in what a person just decided of a text, which is kept by now.
+    pub(super) fn give(&self, position: u32, label: Option<LabelId>) {
+        self.change().give(position, label);
     }
 
     /// What is known now.
@@ -101,6 +108,7 @@ pub(super) fn follow(dir: &Path) -> Result<(Arc<Shared>, Following)> {
         shared: Arc::clone(&shared),
         inputs,
         labels: Tail::new(dir),
+        given: Given::of(dir),
         damage: Damage::default(),
         is_reading: true,
     };
@@ -127,7 +135,7 @@ struct Damage {
     /// The first of each, in words.
     told: Vec<String>,
     /// Why a log cannot be read just now.
-    unreadable: [Option<String>; 2],
+    unreadable: [Option<String>; 3],
 }
 
 impl Damage {
@@ -143,6 +151,7 @@ struct Follower {
     shared: Arc<Shared>,
     inputs: InputTail,
     labels: Tail,
+    given: Given,
     damage: Damage,
     is_reading: bool,
 }
@@ -166,7 +175,27 @@ impl Follower {
 
     /// Takes in a part of what there is; true where there is more.
     fn look(&mut self) -> bool {
-        self.look_at_inputs() || self.look_at_labels()
+        if self.look_at_inputs() || self.look_at_labels() {
+            return true;
+        }
+        self.look_at_corrections();
+        false
+    }
+
+    /// What people decided beside this page, or before it; what they decided here is in the table.
+    fn look_at_corrections(&mut self) {
+        if !self.given.is_due(&self.shared.table()) {
+            return;
+        }
+        let decided = self.given.read(&self.shared.table());
+        match decided {
+            Ok(decided) if decided.is_empty() => self.damage.unreadable[2] = None,
+            Ok(decided) => {
+                let mut table = self.shared.change();
+                decided.into_iter().for_each(|(position, label)| table.give(position, label));
+            }
+            Err(error) => self.damage.unreadable[2] = Some(with_causes(&error)),
+        }
     }
 
     fn look_at_inputs(&mut self) -> bool {
@@ -210,6 +239,7 @@ impl Follower {
         *shown = table;
         (shown.inputs, shown.version) = (lines, version);
         drop(shown);
+        self.given = Given::of(&self.shared.dir);
         // Its events name texts of this log.
         self.labels = Tail::new(&self.shared.dir);
         self.damage = Damage::default();
@@ -342,6 +372,7 @@ impl Follower {
         for (count, what) in [
             (damage.inputs, "line(s) of inputs.jsonl are damaged: put the file back from a copy"),
             (damage.labels, "line(s) of labels.jsonl are damaged: the next `candist run` mends them"),
+            (self.given.damaged(), "line(s) of corrections.jsonl are damaged: give those labels again"),
             (damage.orphans, "label(s) are of texts whose lines in inputs.jsonl are damaged or missing"),
         ] {
             if count > 0 {

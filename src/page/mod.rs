@@ -1,16 +1,18 @@
 //! The page of a run: what its files hold, at one address, while it runs and after.
 //!
 //! [`PageServer`] is all that the program needs. ARCHITECTURE.md, "The page", says how it works inside: one thread keeps a table
-//! of all texts from the logs (`follow`, `rows`), and routes answer from it and from the logs. Nothing here takes a lock or
-//! writes; what people decide goes through one trait (`desk`).
+//! of all texts from the logs (`follow`, `rows`), and routes answer from it and from the logs. Nothing here takes the
+//! run's lock, and nothing is written but what people decide (`desk`).
 
 mod app;
 mod arrival;
 mod assets;
 mod counts;
+mod decide;
 mod desk;
 mod detail;
 mod follow;
+mod given;
 mod guard;
 mod ids;
 mod lines;

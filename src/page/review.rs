@@ -90,7 +90,7 @@ mod tests {
             }
         }
         let mut corrected = event(30, "29", "y", 1.0);
-        corrected.by = By::Refinery("correction".into());
+        corrected.by = By::Person;
         table.take_label(&corrected, 0).unwrap();
         let get = |wanted: &Wanted| queue(&table, wanted).unwrap();
         let doubtful = get(&Wanted::default());

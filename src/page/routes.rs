@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 
 use super::app::{App, Problem};
-use super::desk::{Desk, Refusal};
+use super::decide::{NewCorrection, decide, no_text};
 use super::guard::{Admitted, protect};
 use super::query::Query;
 use super::review::Wanted;
@@ -113,7 +113,7 @@ async fn tell_metrics(State(app): Shared) -> impl IntoResponse {
 }
 
 async fn run(State(app): Shared) -> Json<About> {
-    Json(overview::about(&app.shared, &app.descriptions, app.desk.is_some()))
+    Json(overview::about(&app.shared, &app.descriptions, app.desk.is_open()))
 }
 
 async fn status(State(app): Shared) -> Json<StatusNow> {
@@ -154,7 +154,7 @@ fn page(app: &App, query: &Query) -> Page {
 async fn one(State(app): Shared, Path(position): Path<String>) -> Answer<Detail> {
     let none = || Problem::nothing(format!("there is no text at position {position}: the list has those there are"));
     let place: u32 = position.parse().map_err(|_| none())?;
-    let found = app.compute(move |app| detail::detail(&app.shared, place, app.desk.as_deref())).await?;
+    let found = app.compute(move |app| detail::detail(&app.shared, place, &app.desk)).await?;
     found.map(Json).ok_or_else(none)
 }
 
@@ -172,48 +172,26 @@ async fn review_queue(State(app): Shared, uri: Uri) -> Answer<Review> {
     .await?
 }
 
-/// What takes corrections, or that there is nothing that does.
-fn desk(app: &App) -> Result<Arc<dyn Desk>, Problem> {
+/// That nobody gives labels here, where it is so.
+fn open(app: &App) -> Result<(), Problem> {
     let none = "labels cannot be given here: this page only shows the run";
-    app.desk.clone().ok_or_else(|| Problem(StatusCode::NOT_IMPLEMENTED, none.to_owned()))
-}
-
-fn refused(refusal: Refusal) -> Problem {
-    match refusal {
-        Refusal::Unfit(why) => Problem(StatusCode::CONFLICT, why),
-        Refusal::Failed(why) => Problem(StatusCode::INTERNAL_SERVER_ERROR, why),
-    }
+    if app.desk.is_open() { Ok(()) } else { Err(Problem(StatusCode::NOT_IMPLEMENTED, none.to_owned())) }
 }
 
 async fn correct(State(app): Shared, sent: Result<Json<Correction>, JsonRejection>) -> Answer<Corrected> {
-    let desk = desk(&app)?;
-    let Json(correction) = sent.map_err(|rejection| Problem(rejection.status(), rejection.body_text()))?;
-    app.compute(move |app| {
-        let table = app.shared.table();
-        if table.names.labels.exact(&correction.label).is_none() {
-            return Err(Problem::wrong(format!("{:?} is no label of the task: choose one of them", correction.label)));
-        }
-        if table.ids.position(&correction.id).map(u64::from) != Some(correction.position) {
-            let why = "this position has another text by now: load the page again";
-            return Err(Problem(StatusCode::CONFLICT, why.to_owned()));
-        }
-        drop(table);
-        desk.correct(&correction).map_err(refused)?;
-        Ok(Json(Corrected { position: correction.position, label: Some(correction.label) }))
-    })
-    .await?
+    open(&app)?;
+    let Json(Correction { position, id, label, who, note }) =
+        sent.map_err(|rejection| Problem(rejection.status(), rejection.body_text()))?;
+    let place = u32::try_from(position).map_err(|_| no_text())?;
+    let said = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    let new = NewCorrection { id: Some(id), label: Some(label.clone()), who: said(who), note: said(note) };
+    app.compute(move |app| decide(app, place, new)).await??;
+    Ok(Json(Corrected { position, label: Some(label) }))
 }
 
 async fn take_back(State(app): Shared, Path(position): Path<String>) -> Answer<Corrected> {
-    let desk = desk(&app)?;
-    let none = || Problem::nothing("there is no text at this position: the list has those there are");
-    let place: u32 = position.parse().map_err(|_| none())?;
-    app.compute(move |app| {
-        let table = app.shared.table();
-        let (row, logs) = (known(&table, place).ok_or_else(none)?, Logs::of(&table));
-        drop(table);
-        desk.take_back(place.into(), &shown(&row, &logs, LISTED).id).map_err(refused)?;
-        Ok(Json(Corrected { position: place.into(), label: None }))
-    })
-    .await?
+    open(&app)?;
+    let place: u32 = position.parse().map_err(|_| no_text())?;
+    app.compute(move |app| decide(app, place, NewCorrection::default())).await??;
+    Ok(Json(Corrected { position: place.into(), label: None }))
 }

@@ -20,8 +20,6 @@ pub(super) const FINAL: u8 = 1;
 pub(super) const CORRECTED: u8 = 2;
 /// No teacher named a label.
 pub(super) const FAILED: u8 = 4;
-/// What labels that a person gave are said to come from.
-const CORRECTION: &str = "correction";
 /// Positions without a line that are made up for: more are no damage, but another log.
 const MOST_MISSING: u64 = 1 << 20;
 
@@ -59,6 +57,12 @@ impl Row {
         self.label != NO_LABEL
     }
 
+    /// The same text with the label of `said`.
+    fn with(&self, said: &Self) -> Self {
+        let flags = (self.flags & FAILED) | (said.flags & !FAILED);
+        Self { text_at: self.text_at, size: self.size, flags, ..*said }
+    }
+
     /// Whether `flag` is set.
     pub(super) fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
@@ -77,6 +81,8 @@ pub(super) struct Table {
     firsts: Vec<u16>,
     /// Where newer answers stand in the input log, of texts that have some.
     answers_at: HashMap<u32, u64>,
+    /// Labels that people gave, and what the label log has of these texts.
+    given: HashMap<u32, (u16, Row)>,
     /// Where labels come from, by name.
     pub(super) bys: Vec<(By, String)>,
     pub(super) counts: Counts,
@@ -102,6 +108,7 @@ impl Table {
             rows: Vec::new(),
             firsts: Vec::new(),
             answers_at: HashMap::new(),
+            given: HashMap::new(),
             bys: Vec::new(),
             counts,
             changes: Changes::default(),
@@ -183,7 +190,8 @@ impl Table {
                 self.answers_at.insert(position, at);
                 self.take_outcome(position, outcome);
             }
-            Input::End { .. } => {}
+            // Taken from corrections.jsonl, which has them earlier.
+            Input::Correct { .. } | Input::End { .. } => {}
         }
         Ok(())
     }
@@ -233,26 +241,51 @@ impl Table {
             .labels
             .exact(&event.label)
             .ok_or_else(|| format!("names no label of the task: {:?}", event.label))?;
-        let by = self.by(&event.by);
-        let is_correction = self.bys.get(usize::from(by)).is_some_and(|(_, name)| name == CORRECTION);
         let before = self.row(position).map_or(NO_LABEL, |row| row.label);
-        self.change(position, |row, _| {
-            let flags = if event.is_final { FINAL } else { 0 } | if is_correction { CORRECTED } else { 0 };
-            *row = Row {
-                label_at: at,
-                confidence: event.confidence as f32,
-                margin: event.margin.map_or(f32::NAN, |margin| margin as f32),
-                label: label.0,
-                by,
-                flags: (row.flags & FAILED) | flags,
-                ..*row
-            };
-        });
+        let flags = if event.is_final { FINAL } else { 0 } | if event.by == By::Person { CORRECTED } else { 0 };
+        let said = Row {
+            label_at: at,
+            confidence: event.confidence as f32,
+            margin: event.margin.map_or(f32::NAN, |margin| margin as f32),
+            label: label.0,
+            by: self.by(&event.by),
+            flags,
+            ..Row::default()
+        };
+        match self.given.get(&position).map(|(given, _)| *given) {
+            // What a person gave stands over whatever the log says until a run has taken it in.
+            Some(given) => self.correct(position, given, said),
+            None => self.change(position, |row, _| *row = row.with(&said)),
+        }
         self.events += 1;
         if before != NO_LABEL && before != label.0 {
             self.changes.note(u64::try_from(self.counts.labelled).unwrap_or_default());
         }
         Ok(true)
+    }
+
+    /// Takes in the label that a person gave, or that it was taken back; what the label log has is kept beneath.
+    pub(super) fn give(&mut self, position: u32, label: Option<LabelId>) {
+        let Some(row) = self.row(position) else { return };
+        let beneath = self.given.get(&position).map_or(row, |(_, beneath)| *beneath);
+        match label {
+            Some(label) => self.correct(position, label.0, beneath),
+            // The log may have the label of a person still: it is nobody's any more, until a run says whose it is.
+            None if self.given.remove(&position).is_some() => self.change(position, |row, _| {
+                let flags = if beneath.has(CORRECTED) { 0 } else { beneath.flags };
+                *row = row.with(&Row { flags, ..beneath });
+            }),
+            None => {}
+        }
+    }
+
+    fn correct(&mut self, position: u32, label: u16, beneath: Row) {
+        let by = self.by(&By::Person);
+        self.given.insert(position, (label, beneath));
+        let (confidence, margin, flags) = (1.0, 1.0, FINAL | CORRECTED);
+        self.change(position, |row, _| {
+            *row = row.with(&Row { label, confidence, margin, by, flags, ..beneath });
+        });
     }
 
     /// The number of where a label comes from. There are few: a refinery, the student, corrections.
@@ -269,9 +302,12 @@ impl Table {
     pub(super) fn forget_labels(&mut self) {
         for position in 0..u32::try_from(self.rows.len()).unwrap_or(u32::MAX) {
             self.change(position, |row, _| {
-                let (text_at, flags, size) = (row.text_at, row.flags & FAILED, row.size);
-                *row = Row { text_at, flags, size, ..Row::default() };
+                *row = row.with(&Row::default());
             });
+        }
+        let given: Vec<(u32, u16)> = self.given.iter().map(|(position, (label, _))| (*position, *label)).collect();
+        for (position, label) in given {
+            self.correct(position, label, Row::default());
         }
         (self.changes, self.events, self.labels) = (Changes::default(), 0, None);
     }
@@ -335,13 +371,44 @@ pub(super) mod tests {
         let outcome = Outcome { opinions: vec![Opinion::of(0, &[LabelId(1)], &[])], failure: None };
         table.take_input(&Input::Answers { position: 1, outcome }, 300).unwrap();
         assert_eq!((table.counts.failed, table.asked_at(0), table.asked_at(1)), (0, Some(100), Some(300)));
-        let corrected = LabelEvent { by: By::Refinery("correction".into()), ..event(1, "a", "y", 1.0) };
+        let corrected = LabelEvent { by: By::Person, ..event(1, "a", "y", 1.0) };
         table.take_label(&corrected, 30).unwrap();
         assert_eq!((table.counts.corrected, table.counts.labels.clone()), (1, vec![0, 1, 0]));
         assert_eq!(table.changes.points(1), [(1, 1)]);
         table.forget_labels();
         assert_eq!((table.counts.corrected, table.counts.labelled, table.events), (0, 0, 0));
         assert_eq!(table.row(0).unwrap(), Row { text_at: 100, size: 2, ..table.row(0).unwrap() });
+    }
+
+    #[test]
+    fn what_a_person_gives_stands_over_the_log_until_it_is_taken_back() {
+        let mut table = Table::new("task".into(), names());
+        table.take_input(&arrive(0, "a", [Some(0), Some(1)]), 100).unwrap();
+        table.take_input(&arrive(1, "b", [None, None]), 200).unwrap();
+        table.take_label(&event(0, "a", "x", 0.5), 10).unwrap();
+        table.give(0, Some(LabelId(2)));
+        table.give(1, Some(LabelId(1)));
+        let shown = |table: &Table, position| {
+            let row = table.row(position).unwrap();
+            (row.label, row.confidence, row.has(CORRECTED), row.label_at)
+        };
+        assert_eq!([shown(&table, 0), shown(&table, 1)], [(2, 1.0, true, 10), (1, 1.0, true, NOWHERE)]);
+        assert_eq!((table.counts.corrected, table.counts.labels.clone()), (2, vec![0, 1, 1]));
+        // The log says something else, and begins anew.
+        table.take_label(&event(1, "a", "y", 0.75), 20).unwrap();
+        assert_eq!(shown(&table, 0), (2, 1.0, true, 20));
+        table.forget_labels();
+        assert_eq!([shown(&table, 0), shown(&table, 1)], [(2, 1.0, true, NOWHERE), (1, 1.0, true, NOWHERE)]);
+        table.take_label(&event(0, "a", "y", 0.75), 10).unwrap();
+        table.give(0, None);
+        table.give(1, None);
+        assert_eq!([shown(&table, 0), shown(&table, 1)], [(1, 0.75, false, 10), (NO_LABEL, 0.0, false, NOWHERE)]);
+        assert!(table.row(1).unwrap().has(FAILED) && table.counts.corrected == 0);
+        // The log has it by now, and it is taken back before a run says so.
+        table.give(0, Some(LabelId(2)));
+        table.take_label(&LabelEvent { by: By::Person, is_final: true, ..event(1, "a", "z", 1.0) }, 30).unwrap();
+        table.give(0, None);
+        assert_eq!(shown(&table, 0), (2, 1.0, false, 30));
     }
 
     #[test]

@@ -53,12 +53,14 @@ pub struct PageOptions {
     pub hosts: Vec<String>,
     /// What labels mean, by name.
     pub descriptions: Vec<(String, String)>,
+    /// Whether people only look, and give no labels.
+    pub read_only: bool,
 }
 
 impl Default for PageOptions {
     fn default() -> Self {
         let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8088);
-        Self { listen, token: None, open: false, hosts: Vec::new(), descriptions: Vec::new() }
+        Self { listen, token: None, open: false, hosts: Vec::new(), descriptions: Vec::new(), read_only: false }
     }
 }
 
@@ -95,11 +97,6 @@ impl PageServer {
     /// [`Error::NoRun`] where there is no run, [`Error::Unconverted`] for a directory of an older version, [`Error::InputLog`]
     /// where the log's first line is damaged, [`Error::Listen`] where the address cannot be had.
     pub fn bind(dir: &Path, options: PageOptions) -> Result<Self> {
-        Self::with_desk(dir, options, None)
-    }
-
-    /// As [`PageServer::bind`], with what takes corrections.
-    pub(crate) fn with_desk(dir: &Path, options: PageOptions, desk: Option<Arc<dyn Desk>>) -> Result<Self> {
         let listen = |source| Error::Listen { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
@@ -114,7 +111,7 @@ impl PageServer {
             shared,
             guard: Guard::new(address, &options.hosts, token.as_deref()),
             descriptions: options.descriptions,
-            desk,
+            desk: Desk::new(dir, !options.read_only),
             orders: Orders::default(),
             searches: Searches::default(),
             requests: Requests::default(),

@@ -9,8 +9,20 @@ use serde_json::{Value, json};
 use crate::server::Behaviour;
 use crate::support::{Project, Server, latest, openai, recorded, repository};
 
-const SCHEMAS: [&str; 12] =
-    ["config", "row", "recording", "answer", "input", "correction", "label", "failure", "audit", "status", "table", "openapi"];
+const SCHEMAS: [&str; 12] = [
+    "config",
+    "row",
+    "recording",
+    "answer",
+    "input",
+    "correction",
+    "label",
+    "failure",
+    "audit",
+    "status",
+    "table",
+    "openapi",
+];
 
 /// Compares the file at `path` with what it must be, or writes it where that is asked for.
 #[track_caller]
