@@ -3,7 +3,7 @@
 //!
 //! The logs are made here, not by a run: a text of some 200 bytes, three teachers, and two events for every fifth text.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, reason = "a benchmark")]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};

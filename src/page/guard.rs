@@ -166,10 +166,10 @@ fn host(request: &Parts) -> Option<&str> {
     is_one.then_some(host)
 }
 
-/// `host` without its port.
+/// `host` without its port, which is digits: anything else after a colon makes it nobody's name.
 fn name(host: &str) -> &str {
-    match host.rfind(':') {
-        Some(colon) if !host.ends_with(']') => host.get(..colon).unwrap_or(host),
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     }
 }
@@ -219,6 +219,8 @@ mod tests {
             ("localhost.evil.example", false),
             ("127.0.0.1.evil.example", false),
             ("localhost:8088@evil.example", false),
+            ("[::1]", true),
+            ("[::2]:8088", false),
             ("", false),
         ] {
             assert_eq!(ask(&loopback, "GET", "/", &[("host", host)]).is_ok(), is_ours, "{host}");

@@ -74,17 +74,20 @@ impl InputTail {
             return self.begin();
         }
         let Some(open) = &mut self.open else { return Ok(FollowInput::Waiting) };
-        let about = std::fs::metadata(&self.path).ok();
-        if about.as_ref().is_some_and(|about| open.is_over(about)) {
+        // Asked at the end of the log alone: a look for every line would take longer than the line.
+        let about = || std::fs::metadata(&self.path).ok();
+        if open.stuck_at.is_none_or(|length| about().is_none_or(|about| about.len() != length)) {
+            open.stuck_at = None;
+            open.read(&mut self.ready).map_err(Error::run_file("read", &self.path))?;
+        }
+        if let Some(ready) = self.ready.pop_front() {
+            return Ok(ready);
+        }
+        if about().is_some_and(|about| open.is_over(&about)) {
             self.open = None;
             return self.begin();
         }
-        let length = about.map_or(0, |about| about.len());
-        if open.stuck_at != Some(length) {
-            open.stuck_at = None;
-            open.read(length, &mut self.ready).map_err(Error::run_file("read", &self.path))?;
-        }
-        Ok(self.ready.pop_front().unwrap_or(FollowInput::Waiting))
+        Ok(FollowInput::Waiting)
     }
 
     /// The log that is being read, to read its lines by their place.
@@ -130,15 +133,14 @@ impl Open {
         about.ino() != self.inode || about.len() < self.sound.0
     }
 
-    /// Reads up to the next sound line, which goes into `ready` after the damaged ones before it. `length` is that of
-    /// the log.
-    fn read(&mut self, length: u64, ready: &mut VecDeque<FollowInput>) -> io::Result<()> {
+    /// Reads up to the next sound line, which goes into `ready` after the damaged ones before it.
+    fn read(&mut self, ready: &mut VecDeque<FollowInput>) -> io::Result<()> {
         let mut line = Vec::new();
         loop {
             line.clear();
             let read = self.reader.read_until(b'\n', &mut line)? as u64;
             if line.pop() != Some(b'\n') {
-                return self.back(length);
+                return self.back(self.at + read);
             }
             let at = self.at;
             self.at += read;
@@ -155,7 +157,7 @@ impl Open {
         }
     }
 
-    /// At the end: what is torn or damaged there is read again when the log has changed.
+    /// At the end, which is at `length`: what is torn or damaged there is read again when the log has changed.
     fn back(&mut self, length: u64) -> io::Result<()> {
         self.stuck_at = (!self.held.is_empty()).then_some(length);
         self.held.clear();
