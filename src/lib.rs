@@ -78,7 +78,7 @@ pub use teacher::{Addresses, AskError, Asked, Labels, Permit, Teacher, labels_in
 pub use flow::batch;
 pub use flow::correct::{Corrected, NewCorrection, correct};
 #[cfg(feature = "page")]
-pub use page::{PageOptions, PageServer};
+pub use page::{PageAddress, PageOptions, PageServer};
 pub use readers::audit::{Audit, AuditOptions, Share, Threshold, ToLabel, audit, draw};
 pub use readers::audited::{AuditedSets, Calibrated, Moved};
 pub use readers::check::{check, few_texts};

@@ -23,6 +23,8 @@ mod folded;
 mod frame;
 mod gold;
 mod init;
+#[cfg(feature = "page")]
+mod listen;
 mod messages;
 mod pace;
 mod place;

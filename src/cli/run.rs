@@ -2,6 +2,8 @@
 //! and need none.
 
 use std::io::IsTerminal;
+#[cfg(feature = "page")]
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,10 +14,13 @@ use candist::{Config, Error, Outcome, Progress, Run, distribution, plan_anew, wi
 use clap::Args;
 use indicatif::HumanCount;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use super::again::start_again_to_compute;
 use super::caller::has_caller;
 use super::exit::{Exit, report, with_failures};
+#[cfg(feature = "page")]
+use super::listen;
 use super::messages::Manner;
 use super::money;
 use super::reporter::Reporter;
@@ -46,6 +51,13 @@ pub(super) struct RunArgs {
     /// Exit with 1 where a row could not be read or a text got no candidate.
     #[arg(long)]
     strict: bool,
+    /// Serve the page of the run at this address [default: 127.0.0.1:8088], while it runs and after it, until Ctrl-C; what is
+    /// corrected there is learned from. Port 0 takes one that is free.
+    ///
+    /// From elsewhere than this machine a token is needed, which is part of the address that is printed; see `candist serve`.
+    #[cfg(feature = "page")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8088")]
+    listen: Option<SocketAddr>,
 }
 
 /// Runs to the end of the corpus, or until a signal. What the exit says is in `exit`; an error here is told by `main`.
@@ -83,15 +95,26 @@ fn annotate(args: &RunArgs, voice: &Voice, manner: Manner) -> Result<Exit> {
     }
     let dir = config.run.dir.clone();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
-    let (outcome, progress) = runtime.block_on(async {
-        let mut run = Run::builder(config).retry_failures(args.retry_failures);
-        if let Some(texts) = args.limit {
-            run = run.limit(texts);
+    #[cfg(feature = "page")]
+    let address = args.listen.map(|listen| listen::bind(listen, &config)).transpose()?;
+    let builder = |retry_failures: bool| {
+        let run = Run::builder(config.clone()).retry_failures(retry_failures);
+        match args.limit {
+            Some(texts) => run.limit(texts),
+            None => run,
         }
-        let run = run.start();
+    };
+    let (stop, stopped) = watch::channel(false);
+    runtime.spawn(watch_signals(move || {
+        stop.send_replace(true);
+    }));
+    #[cfg(feature = "page")]
+    let page = address.map(|address| runtime.spawn(listen::serve(address, dir.clone(), stopped.clone())));
+    let (outcome, progress) = runtime.block_on(async {
+        let run = builder(args.retry_failures).start();
         // The run is under way by now, and goes on where nothing can be shown of it.
         let reporter = Reporter::start(Arc::clone(run.progress()), voice, manner);
-        tokio::spawn(watch_signals(run.stopper()));
+        tokio::spawn(stop_when(stopped.clone(), run.stopper()));
         let outcome = run.join().await;
         // Its last line comes before what the run came to.
         drop(reporter);
@@ -104,7 +127,21 @@ fn annotate(args: &RunArgs, voice: &Voice, manner: Manner) -> Result<Exit> {
     if manner.json || !manner.quiet {
         tell(args, &dir, &progress, &outcome, began, voice);
     }
+    #[cfg(feature = "page")]
+    if let Some(page) = page {
+        runtime.block_on(async {
+            listen::learn(|| builder(false), &dir, stopped).await;
+            page.await.context("the page failed")?.context("the page failed")
+        })?;
+    }
     Ok(exit)
+}
+
+/// Calls `stop` when the run is to end before its end.
+pub(super) async fn stop_when(mut stopped: watch::Receiver<bool>, stop: impl Fn()) {
+    if stopped.wait_for(|&stopped| stopped).await.is_ok() {
+        stop();
+    }
 }
 
 /// What the run came to.

@@ -87,7 +87,7 @@ fn token(path: &Path) -> Result<String> {
 }
 
 /// What labels mean, where the configuration says.
-fn descriptions(config: &Config) -> Vec<(String, String)> {
+pub(super) fn descriptions(config: &Config) -> Vec<(String, String)> {
     let labels = config.task.labels.iter();
     labels.filter_map(|label| Some((label.name.clone(), label.description.clone()?))).collect()
 }

@@ -31,4 +31,4 @@ mod shown;
 mod stream;
 
 pub(crate) use self::openapi::openapi;
-pub use self::serve::{PageOptions, PageServer};
+pub use self::serve::{PageAddress, PageOptions, PageServer};

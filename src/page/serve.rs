@@ -64,6 +64,71 @@ impl Default for PageOptions {
     }
 }
 
+/// An address at which a page is to be served, bound before there is a run: whoever connects waits.
+#[derive(Debug)]
+pub struct PageAddress {
+    listener: TcpListener,
+    address: SocketAddr,
+    token: Option<String>,
+    options: PageOptions,
+}
+
+impl PageAddress {
+    /// Binds the address of `options`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Listen`] where it cannot be had.
+    pub fn bind(options: PageOptions) -> Result<Self> {
+        let listen = |source| Error::Listen { address: options.listen, source };
+        let listener = TcpListener::bind(options.listen).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let token = options.token.clone().or_else(|| {
+            let is_needed = !options.open && !address.ip().is_loopback();
+            is_needed.then(|| to_hex(rand::random()))
+        });
+        Ok(Self { listener, address, token, options })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What to open in a browser, with the token where one is needed.
+    #[must_use]
+    pub fn url(&self) -> String {
+        url(self.address, self.options.hosts.first(), self.token.as_deref())
+    }
+
+    /// The page of the run in `dir`, whose logs it begins to read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRun`] where there is no run, [`Error::Unconverted`] for a directory of an older version, [`Error::InputLog`]
+    /// where the log's first line is damaged.
+    pub fn page(self, dir: &Path) -> Result<PageServer> {
+        let (url, options) = (self.url(), self.options);
+        let (shared, following) = follow(dir)?;
+        let (stop, stopped) = watch::channel(false);
+        let app = Arc::new(App {
+            shared,
+            guard: Guard::new(self.address, &options.hosts, self.token.as_deref()),
+            descriptions: options.descriptions,
+            desk: Desk::new(dir, !options.read_only),
+            orders: Orders::default(),
+            searches: Searches::default(),
+            requests: Requests::default(),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            queries: Semaphore::new(QUERIES),
+            stop: stopped,
+        });
+        Ok(PageServer { listener: self.listener, address: self.address, url, app, stop, following })
+    }
+}
+
 /// The page of a run, bound to its address. A connection waits until [`PageServer::serve`] takes it.
 ///
 /// ```no_run
@@ -97,30 +162,7 @@ impl PageServer {
     /// [`Error::NoRun`] where there is no run, [`Error::Unconverted`] for a directory of an older version, [`Error::InputLog`]
     /// where the log's first line is damaged, [`Error::Listen`] where the address cannot be had.
     pub fn bind(dir: &Path, options: PageOptions) -> Result<Self> {
-        let listen = |source| Error::Listen { address: options.listen, source };
-        let listener = TcpListener::bind(options.listen).map_err(listen)?;
-        listener.set_nonblocking(true).map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        let token = options.token.clone().or_else(|| {
-            let is_needed = !options.open && !address.ip().is_loopback();
-            is_needed.then(|| to_hex(rand::random()))
-        });
-        let (shared, following) = follow(dir)?;
-        let (stop, stopped) = watch::channel(false);
-        let app = Arc::new(App {
-            shared,
-            guard: Guard::new(address, &options.hosts, token.as_deref()),
-            descriptions: options.descriptions,
-            desk: Desk::new(dir, !options.read_only),
-            orders: Orders::default(),
-            searches: Searches::default(),
-            requests: Requests::default(),
-            streams: Arc::new(Semaphore::new(STREAMS)),
-            queries: Semaphore::new(QUERIES),
-            stop: stopped,
-        });
-        let url = url(address, options.hosts.first(), token.as_deref());
-        Ok(Self { listener, address, url, app, stop, following })
+        PageAddress::bind(options)?.page(dir)
     }
 
     /// Where it listens.
