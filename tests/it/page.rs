@@ -1,138 +1,19 @@
 //! The page of a run, as `candist serve` serves it: what it says is what the files hold, and only to whom it should.
 
+mod served;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use candist::LabelEvent;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use served::Served;
 
 use crate::server::Behaviour;
 use crate::support::{Finished, Project, Server, events, latest, openai};
 use crate::views::listing;
-
-/// The program as it serves, until dropped.
-struct Served {
-    child: Child,
-    /// As it was printed, with a token where there is one.
-    printed: String,
-    runtime: tokio::runtime::Runtime,
-    client: Client,
-}
-
-impl Served {
-    fn start(project: &Project) -> Self {
-        Self::with(project, &["--listen", "127.0.0.1:0"])
-    }
-
-    fn with(project: &Project, more: &[&str]) -> Self {
-        let mut child = project.start(&[&["serve", "run"], more].concat());
-        let mut said = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        said.read_line(&mut line).unwrap();
-        let printed = line.split(' ').find(|word| word.starts_with("http://"));
-        let printed = printed.unwrap_or_else(|| panic!("no address in {line:?}")).to_owned();
-        // What it says later is not waited for, and does not block it.
-        std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { child, printed, runtime, client }
-    }
-
-    fn base(&self) -> &str {
-        self.printed.split("/?").next().unwrap().trim_end_matches('/')
-    }
-
-    fn ask(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base()))
-    }
-
-    fn send(&self, request: RequestBuilder) -> (StatusCode, HeaderMap, String) {
-        self.runtime.block_on(async {
-            let response = request.send().await.unwrap();
-            (response.status(), response.headers().clone(), response.text().await.unwrap())
-        })
-    }
-
-    fn get(&self, path: &str) -> Value {
-        let (status, _, body) = self.send(self.ask(Method::GET, path));
-        assert_eq!(status, StatusCode::OK, "{path}: {body}");
-        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
-    }
-
-    /// All rows of a list, page by page.
-    fn rows(&self, query: &str) -> Vec<Value> {
-        let (mut rows, mut total) = (Vec::new(), 1);
-        while (rows.len() as u64) < total {
-            let page = self.get(&format!("/api/v1/labels?{query}&limit=37&offset={}", rows.len()));
-            total = page["total"].as_u64().unwrap();
-            rows.extend(page["rows"].as_array().unwrap().clone());
-        }
-        rows
-    }
-
-    /// Until the logs were read, and `holds`.
-    fn wait(&self, holds: impl Fn(&Value) -> bool) -> Value {
-        let patience = Instant::now() + Duration::from_secs(60);
-        loop {
-            let (status, overview) = (self.get("/api/v1/status"), self.get("/api/v1/overview"));
-            if status["reading"] == json!(false) && holds(&overview) {
-                return overview;
-            }
-            assert!(Instant::now() < patience, "{status}\n{overview}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn read(&self) -> Value {
-        self.wait(|_| true)
-    }
-
-    /// Events of a stream until there are `wanted`: name, id, data.
-    fn events(&self, path: &str, seen: Option<u64>, wanted: usize) -> Vec<(String, String, String)> {
-        let mut request = self.ask(Method::GET, path);
-        if let Some(seen) = seen {
-            request = request.header("last-event-id", seen);
-        }
-        let read = async {
-            let mut response = request.send().await.unwrap();
-            assert_eq!(response.headers()["content-type"], "text/event-stream");
-            let mut text = String::new();
-            while text.matches("\n\n").count() < wanted {
-                let Ok(Some(more)) = response.chunk().await else { break };
-                text.push_str(std::str::from_utf8(&more).unwrap());
-            }
-            text
-        };
-        let text = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), read).await.unwrap() });
-        let field = |event: &str, name: &str| {
-            let prefix = format!("{name}: ");
-            event.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_default().to_owned()
-        };
-        let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
-        let events = whole.split("\n\n").filter(|event| !event.starts_with(':') && !event.is_empty());
-        events.map(|event| (field(event, "event"), field(event, "id"), field(event, "data"))).collect()
-    }
-
-    /// As Ctrl-C does; how it ended, and after how long.
-    fn interrupt(mut self) -> (Option<i32>, Duration) {
-        let begin = Instant::now();
-        let killed = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-        let status = self.child.wait().unwrap();
-        (status.code(), begin.elapsed())
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Texts of which some are of use to nobody who puts them into a page, and one that no teacher knows.
 const NASTY: &str = "<img src=x onerror=alert(1)>";
