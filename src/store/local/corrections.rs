@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use super::log::{Extent, Log, scan};
 use crate::base::disk::Machine;
-use crate::base::failpoint::reach;
 use crate::base::sealed;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{SampleId, TextHash};
@@ -90,7 +89,6 @@ pub(crate) fn keep(dir: &Path, labels: &LabelSet, corrections: &[Correction]) ->
     let lock = File::options().create(true).append(true).open(&path).map_err(failed())?;
     // Held until the end of this function, by nobody for longer: it waits.
     lock.lock().map_err(failed())?;
-    reach("corrections-locked").map_err(failed())?;
     // Cuts off what a process left that was killed while it wrote: nobody was told that it was kept.
     let (mut log, _) = Log::open(&Machine, &path)?;
     log.append(&corrections.iter().map(|correction| correction.line(labels)).collect::<Vec<_>>())?;
