@@ -1,5 +1,6 @@
 //! The page of a run, as `candist serve` serves it: what it says is what the files hold, and only to whom it should.
 
+mod given;
 mod served;
 
 use std::collections::BTreeMap;
@@ -224,13 +225,15 @@ fn only_who_should_is_answered() {
     assert_eq!(with(Method::GET, run, "origin", served.base()), 200);
     assert_eq!(with(Method::GET, "/labels", "origin", "null"), 403);
     assert_eq!(with(Method::GET, "/healthz", "host", "evil.example"), 403);
-    let correction = json!({"position": 0, "id": "a", "label": "card_arrival"});
+    let correction = json!({"position": 0, "id": "pool-0000", "label": "card_arrival"});
     let post = || served.ask(Method::POST, "/api/v1/corrections").json(&correction);
     assert_eq!(served.send(post()).0, StatusCode::FORBIDDEN);
-    let (status, _, body) = served.send(post().header("x-candist", "1"));
+    assert!(!project.path("run/corrections.jsonl").exists());
+    let looked_at = Served::with(&project, &["--listen", "127.0.0.1:0", "--read-only"]);
+    let (status, body) = looked_at.correct(&looked_at.rows("")[0], "card_arrival");
     assert_eq!((status, body.contains("only shows")), (StatusCode::NOT_IMPLEMENTED, true), "{body}");
-    assert_eq!(with(Method::DELETE, "/api/v1/corrections/0", "x-candist", "1"), 501);
-    assert_eq!(served.get(run)["correctable"], json!(false));
+    assert_eq!(looked_at.take_back(&json!({"position": 0})), StatusCode::NOT_IMPLEMENTED);
+    assert_eq!([&served, &looked_at].map(|page| page.get(run)["correctable"] == json!(true)), [true, false]);
     // Beyond this machine a token is needed.
     let served = Served::with(&project, &["--listen", "0.0.0.0:0", "--host", "box.example"]);
     let token = served.printed.split("?token=").nth(1).unwrap().trim().to_owned();

@@ -25,11 +25,15 @@ impl Served {
     }
 
     pub(super) fn with(project: &Project, more: &[&str]) -> Self {
-        let mut child = project.start(&[&["serve", "run"], more].concat());
+        Self::by(project.start(&[&["serve", "run"], more].concat()))
+    }
+
+    /// By a program that prints the address in its first line.
+    pub(super) fn by(mut child: Child) -> Self {
         let mut said = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
-        let printed = line.split(' ').find(|word| word.starts_with("http://"));
+        let printed = line.split_whitespace().find(|word| word.starts_with("http://"));
         let printed = printed.unwrap_or_else(|| panic!("no address in {line:?}")).to_owned();
         // What it says later is not waited for, and does not block it.
         std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
@@ -111,6 +115,26 @@ impl Served {
         let whole = text.rfind("\n\n").map_or("", |end| &text[..end]);
         let events = whole.split("\n\n").filter(|event| !event.starts_with(':') && !event.is_empty());
         events.map(|event| (field(event, "event"), field(event, "id"), field(event, "data"))).collect()
+    }
+
+    /// Gives a text a label, as the page does. The status, and what was said.
+    pub(super) fn correct(&self, row: &Value, label: &str) -> (StatusCode, String) {
+        let correction = json!({"position": row["position"], "id": row["id"], "label": label, "who": "anna"});
+        let sent = self.ask(Method::POST, "/api/v1/corrections").header("x-candist", "1").json(&correction);
+        let (status, _, body) = self.send(sent);
+        (status, body)
+    }
+
+    /// Takes back what was said of a text.
+    pub(super) fn take_back(&self, row: &Value) -> StatusCode {
+        let path = format!("/api/v1/corrections/{}", row["position"]);
+        self.send(self.ask(Method::DELETE, &path).header("x-candist", "1")).0
+    }
+
+    /// As a power cut does.
+    pub(super) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// As Ctrl-C does; how it ended, and after how long.
