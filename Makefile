@@ -1,5 +1,5 @@
 # One command each. `make` alone lists them.
-.PHONY: help setup build install uninstall screens quickstart test check docs reference check-python bench experiments soak dist wheel fmt clean
+.PHONY: help setup build install uninstall screens quickstart test check docs reference check-python check-page bench experiments soak dist wheel fmt clean
 
 CARGO = cargo
 PREFIX ?= /usr/local
@@ -57,6 +57,9 @@ reference: setup ## write anew what is made from the program: schemas/, and the 
 check-python: setup ## tables of labels in pandas, polars, DuckDB, datasets and labelling tools; the Python package in a clean environment
 	@scripts/check-tables.sh
 	@scripts/check-python.sh
+
+check-page: setup ## the page in Chromium, over a mock and over a real run that is killed; needs node and Chromium
+	@scripts/check-page.sh
 
 bench: setup ## measure speed and memory (benches/)
 	@scripts/bench.sh

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use candist::{Config, Error, Outcome, PageAddress, PageOptions, RunBuilder, RunDir, with_causes};
+use candist::{Config, Error, Outcome, PageAddress, PageOptions, RunBuilder, RunDir, correction_counts, with_causes};
 use indicatif::HumanCount;
 use tokio::sync::watch;
 
@@ -75,9 +75,13 @@ struct Desk {
 }
 
 impl Desk {
+    /// As a run left it: what was decided while it settled its labels is still to be taken in.
     fn of(dir: &Path) -> Self {
         let mut desk = Self { file: dir.join("corrections.jsonl"), taken: 0 };
-        desk.taken = desk.length();
+        let counts = RunDir::view(dir).and_then(|view| correction_counts(&view)).unwrap_or_default();
+        if counts.waiting == 0 {
+            desk.taken = desk.length();
+        }
         desk
     }
 

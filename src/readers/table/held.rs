@@ -85,9 +85,11 @@ impl HeldLabels {
         Ok(())
     }
 
-    /// Moves all confidences along `curve`.
+    /// Moves confidences along `curve`, but for those of people, which no student is sure or unsure of.
     pub(super) fn recalibrate(&mut self, curve: &Curve) {
-        self.by_id.values_mut().for_each(|held| held.recalibrate(curve));
+        let person = self.by.iter().position(|by| by == PERSON);
+        let held = self.by_id.values_mut().filter(|held| Some(usize::from(held.by)) != person);
+        held.for_each(|held| held.recalibrate(curve));
     }
 
     /// The label that holds for the text with this id.
