@@ -18,6 +18,8 @@ mod student;
 // The examples: they run from the repository's root, as tests do.
 #[path = "../../examples/label_stream.rs"]
 mod label_stream;
+#[path = "../../examples/live.rs"]
+mod live;
 #[path = "../../examples/own_corpus.rs"]
 mod own_corpus;
 #[path = "../../examples/own_refinery.rs"]
@@ -29,7 +31,9 @@ mod own_teacher;
 
 #[test]
 fn the_examples_run() {
-    for main in [label_stream::main, own_corpus::main, own_refinery::main, own_sink::main, own_teacher::main] {
+    for main in
+        [label_stream::main, live::main, own_corpus::main, own_refinery::main, own_sink::main, own_teacher::main]
+    {
         main().unwrap();
     }
 }

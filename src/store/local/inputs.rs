@@ -1,18 +1,15 @@
-//! `inputs.jsonl` and where its events stand: `store/inputs` has a record an event.
+//! `inputs.jsonl`, read and appended to. `input_records` says where its events stand.
 //!
 //! Three counts must not be mixed up: lines of the file (the first is `begin`), events (number 0 is the second line),
 //! and positions (arrivals alone). Event `n` is line `n + 2` for people, who count from 1.
-//!
-//! Memory: eight bytes for each event that is no arrival, and a record in a map for each that brings new answers or a label.
-//! Arrivals cost none, for the event of an arrival follows from its position; see [`Others`].
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use super::flat::{Fields, Flat, FlatReader, Record};
+use super::flat::{Flat, FlatReader};
 use super::index::{Applied, Index, KnownSample};
+use super::input_records::{InputAt, Kind, Shared, last_before};
 use super::log::{Extent, Log, LogReader, Span};
 use super::open::Place;
 use crate::base::disk::{Disk, Machine};
@@ -27,123 +24,6 @@ use crate::store::{APPENDED_TOGETHER, AskedSample, InputCounts};
 
 /// The log's name.
 pub(crate) const FILE: &str = "inputs.jsonl";
-
-/// Its number is a byte of the record, so the order is part of the format of `store/inputs`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Arrive,
-    Answers,
-    End,
-    Correct,
-}
-
-/// Where an event stands, and whose it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct InputAt {
-    /// The event's line, its line feed included. Each begins where the one before ends: [`Shared::follows`] insists
-    /// on that.
-    span: Span,
-    /// The sample's; at an end, the number of samples.
-    position: u64,
-    kind: Kind,
-}
-
-impl Record for InputAt {
-    // offset: u64, length: u32, position: u64, kind: u8; numbers are little-endian.
-    const SIZE: usize = 8 + 4 + 8 + 1;
-
-    fn write(&self, bytes: &mut Vec<u8>) {
-        bytes.extend_from_slice(&self.span.offset.to_le_bytes());
-        bytes.extend_from_slice(&self.span.len.to_le_bytes());
-        bytes.extend_from_slice(&self.position.to_le_bytes());
-        bytes.push(self.kind as u8);
-    }
-
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Fields(bytes);
-        let span = Span { offset: fields.u64()?, len: fields.u32()? };
-        let position = fields.u64()?;
-        let kind = match fields.u8()? {
-            0 => Kind::Arrive,
-            1 => Kind::Answers,
-            2 => Kind::End,
-            3 => Kind::Correct,
-            // No kind of ours, whatever the checksum says: the file is taken to end before this record.
-            _ => return None,
-        };
-        Some(Self { span, position, kind })
-    }
-}
-
-/// Events that are no arrivals: there are few of them. From these follows which event an arrival is.
-///
-/// The arrival at position p comes after p other arrivals, and after those other events that have at most p arrivals
-/// before them. `arrivals_before` never falls, so how many these are is found by bisection.
-#[derive(Debug, Default)]
-struct Others {
-    /// For each, in order, the arrivals before it.
-    arrivals_before: Vec<u64>,
-    /// New answers, by sample: number and place.
-    late: HashMap<Position, Vec<(u64, InputAt)>>,
-    /// The same of labels that people gave and took back.
-    corrections: HashMap<Position, Vec<(u64, InputAt)>>,
-}
-
-/// The last of `events` before number `end`.
-///
-/// Nothing later may be looked at: a replay would otherwise learn from what had not come yet.
-fn last_before(
-    events: &HashMap<Position, Vec<(u64, InputAt)>>,
-    position: Position,
-    end: u64,
-) -> Option<(u64, InputAt)> {
-    events.get(&position)?.iter().rev().find(|(number, _)| *number < end).copied()
-}
-
-impl Others {
-    /// The number of the event with which `position` arrived.
-    fn arrival(&self, position: Position) -> u64 {
-        position + self.arrivals_before.partition_point(|&arrivals| arrivals <= position) as u64
-    }
-}
-
-/// What the records say, in a form that is looked up. Once open, the writer's thread alone changes it, when an
-/// event is on disk and recorded; readers on any thread see whole events only.
-#[derive(Debug, Default)]
-struct Shared {
-    others: Others,
-    counts: InputCounts,
-    /// Where the last event ends. 0 before the first event, which begins behind a first line of any length.
-    end: u64,
-}
-
-impl Shared {
-    /// Takes in the next event, for which [`Shared::follows`] holds.
-    fn add(&mut self, at: InputAt) {
-        match at.kind {
-            Kind::Arrive => self.counts.samples += 1,
-            Kind::Answers => self.others.late.entry(at.position).or_default().push((self.counts.events, at)),
-            Kind::Correct => self.others.corrections.entry(at.position).or_default().push((self.counts.events, at)),
-            Kind::End => self.counts.ended = Some(self.counts.events + 1),
-        }
-        if at.kind != Kind::Arrive {
-            self.others.arrivals_before.push(self.counts.samples);
-        }
-        self.counts.events += 1;
-        self.end = at.span.offset + u64::from(at.span.len);
-    }
-
-    /// Whether `at` can be the next event.
-    fn follows(&self, at: &InputAt) -> bool {
-        // Another order would give every sample after it another position, and with that another fold and another
-        // label.
-        let right_place = match at.kind {
-            Kind::Arrive | Kind::End => at.position == self.counts.samples,
-            Kind::Answers | Kind::Correct => at.position < self.counts.samples,
-        };
-        right_place && (self.end == 0 || at.span.offset == self.end)
-    }
-}
 
 /// Reads events and samples. Cheap to clone; reads from any thread.
 #[derive(Debug, Clone)]

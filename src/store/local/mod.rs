@@ -21,6 +21,7 @@ mod failures;
 mod flat;
 pub(super) mod format1;
 mod index;
+mod input_records;
 mod inputs;
 mod log;
 mod mark;
