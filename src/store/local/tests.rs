@@ -58,7 +58,7 @@ fn input(number: u64) -> NewInput {
     let position = samples_of(number);
     match number % CYCLE {
         5 => NewInput::Answers(position / 2, outcome(number)),
-        6 => NewInput::Correct(position / 3, (number % 3 > 0).then_some(LabelId(2))),
+        6 => NewInput::Correct(position / 3, (!number.is_multiple_of(3)).then_some(LabelId(2))),
         7 => NewInput::End,
         _ => {
             let text = "text ".repeat(usize::try_from(number * 31 % 40).unwrap());
