@@ -34,6 +34,7 @@
 //! | label without an LLM | [`export_student`], [`Predictor`] |
 //! | ask by a provider's batch files | [`batch`] |
 //! | show a run in a browser | [`PageServer`] |
+//! | tell of a run in one file | [`report`], [`write_report`] |
 //!
 //! ARCHITECTURE.md draws how it works inside.
 
@@ -97,6 +98,7 @@ pub use readers::plan::{
     ASSUMED_LATENCY, FEW_TEXTS, Plan, PlanOptions, TeacherPlan, Tokens, plan, plan_anew, plan_with,
 };
 pub use readers::preview::{Preview, PreviewedRequest};
+pub use readers::report::{ReportOptions, report, write_report};
 pub use readers::schema::{Schema, json_schema};
 pub use readers::spending::{Sums, spending};
 pub use readers::table::{Compression, TableFormat, TableOptions, TableSummary, Tool, export_for, write_table};

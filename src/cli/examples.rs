@@ -62,6 +62,12 @@ pub(super) const AUDIT: &str = "Examples:
   candist audit runs/support --gold sample.jsonl
   candist audit runs/one runs/two --gold sample.jsonl     # which run is better?";
 
+pub(super) const REPORT: &str = "Examples:
+  candist report runs/support --out support.html          # then open it in a browser
+  candist report support.toml --out support.html --gold gold.jsonl
+  candist report runs/support --out support.html --audited sample.jsonl --check
+  candist report runs/support > support.html              # the same bytes for the same files";
+
 pub(super) const FAILURES: &str = "Examples:
   candist failures runs/support                 # what failed, why, and the raw answers
   candist failures --json support.toml";

@@ -33,6 +33,7 @@ mod predict;
 mod preview;
 #[cfg(test)]
 mod reference;
+mod report;
 mod reporter;
 mod run;
 mod schema;
@@ -113,6 +114,9 @@ enum Command {
     /// Draw a random sample of labels for a person to check, or judge runs by a checked one.
     #[command(after_help = examples::AUDIT)]
     Audit(audit::AuditArgs),
+    /// Tell of a run in one HTML file, to read, print and hand on.
+    #[command(after_help = examples::REPORT)]
+    Report(report::ReportArgs),
     /// List what failed, with the reasons and the raw answers.
     #[command(after_help = examples::FAILURES)]
     Failures(failures::FailuresArgs),
@@ -167,6 +171,7 @@ pub(crate) fn run(cli: Cli, voice: &Voice) -> Result<Exit> {
         Command::Audit(args) => audit::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Batch(command) => batch::run(command),
         Command::Failures(args) => failures::run(&args),
         Command::Tail(args) => tail::run(&args),

@@ -20,6 +20,9 @@ pub(super) const STREAMS: usize = 64;
 /// Queries that are computed at once, at most: others wait.
 pub(super) const QUERIES: usize = 4;
 
+/// Reports that are made at once: each reads the logs from their beginning.
+pub(super) const REPORTS: usize = 1;
+
 /// What the routes share.
 pub(super) struct App {
     pub(super) shared: Arc<Shared>,
@@ -32,6 +35,7 @@ pub(super) struct App {
     pub(super) requests: Requests,
     pub(super) streams: Arc<Semaphore>,
     pub(super) queries: Semaphore,
+    pub(super) reports: Semaphore,
     /// True when the server is to end: streams do.
     pub(super) stop: watch::Receiver<bool>,
 }

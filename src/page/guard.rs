@@ -70,7 +70,8 @@ const NO_HEADER: Refused = Refused(
 /// Adds what every answer has.
 pub(super) fn protect(headers: &mut HeaderMap) {
     for (name, value) in HEADERS {
-        headers.insert(name, HeaderValue::from_static(value));
+        // The report has a policy of its own, since its styles are part of it.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     // What is said of a run is of the moment; assets say otherwise themselves.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

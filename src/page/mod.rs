@@ -20,6 +20,7 @@ mod metrics;
 mod openapi;
 mod overview;
 mod query;
+mod report;
 mod review;
 mod routes;
 mod rows;

@@ -71,6 +71,7 @@ fn paths(generator: &mut SchemaGenerator) -> Value {
         "/": {"get": other("The page.", "text/html", &[])},
         "/assets/{name}": {"get": other("A file of the page.", "application/octet-stream", &in_path(&[("name", "string", "Its name.")]))},
         "/healthz": {"get": other("Whether the server is there.", "application/json", &[])},
+        "/report": {"get": other("A report of the run, to read, print and hand on.", "text/html", &[])},
         "/metrics": {"get": other("Run and server in numbers, for Prometheus.", "text/plain", &[])},
         "/labels": {"get": other(
             "Label events, each a line of labels.jsonl, also while a run writes them. An event's id is its offset + 1. Another \

@@ -21,7 +21,7 @@ use super::review::Wanted;
 use super::search::Found;
 use super::shapes::{About, Corrected, Correction, Detail, Overview, Page, Review, ShownRow, StatusNow};
 use super::shown::{LISTED, Logs, REVIEWED, known, shown};
-use super::{assets, detail, metrics, openapi, overview, review, stream};
+use super::{assets, detail, metrics, openapi, overview, report, review, stream};
 
 /// Bytes of a request's body, at most.
 const BODY: usize = 64 << 10;
@@ -52,8 +52,11 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/api/v1/corrections/{position}", delete(take_back))
         .layer(axum::middleware::from_fn(in_time));
     let streams = Router::new().route("/api/v1/stream", get(stream::changes)).route("/labels", get(stream::labels));
+    // It takes as long as it takes to read the logs.
+    let slow = Router::new().route("/report", get(report::report));
     quick
         .merge(streams)
+        .merge(slow)
         .fallback(|| async { Problem::nothing("there is nothing at this address: begin at /") })
         .method_not_allowed_fallback(|| async {
             Problem(

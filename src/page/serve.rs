@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 
-use super::app::{App, QUERIES, STREAMS};
+use super::app::{App, QUERIES, REPORTS, STREAMS};
 use super::desk::Desk;
 use super::follow::{Following, follow};
 use super::guard::Guard;
@@ -123,6 +123,7 @@ impl PageAddress {
             requests: Requests::default(),
             streams: Arc::new(Semaphore::new(STREAMS)),
             queries: Semaphore::new(QUERIES),
+            reports: Semaphore::new(REPORTS),
             stop: stopped,
         });
         Ok(PageServer { listener: self.listener, address: self.address, url, app, stop, following })

@@ -21,6 +21,7 @@ pub(crate) mod plan;
 pub(crate) mod preview;
 mod probability;
 mod recalibration;
+pub(crate) mod report;
 pub(crate) mod schema;
 pub(crate) mod spending;
 mod statistics;

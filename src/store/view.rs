@@ -83,6 +83,11 @@ impl RunView {
         &self.names.labels
     }
 
+    /// The teachers of the run, in the order of its configuration.
+    pub(crate) fn teachers(&self) -> &[String] {
+        &self.names.teachers
+    }
+
     /// How its labels differ from `labels`, where they were changed since; an error if it is another task's.
     pub(crate) fn same_task(&self, task: &str, labels: &LabelSet) -> Result<Option<String>> {
         let names: Vec<String> = self.names.labels.iter().map(|label| label.name.clone()).collect();

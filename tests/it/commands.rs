@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::{Finished, Project};
 
 /// Verbs that look at a run, with RUN for where it is.
-const VERBS: [&[&str]; 9] = [
+const VERBS: [&[&str]; 10] = [
     &["status", "RUN"],
     &["status", "RUN", "--json"],
     &["status", "--watch", "RUN"],
@@ -17,6 +17,7 @@ const VERBS: [&[&str]; 9] = [
     &["failures", "RUN", "--json"],
     &["eval", "RUN", "--gold", "pool_gold.jsonl"],
     &["audit", "RUN", "--sample", "5"],
+    &["report", "RUN"],
     &["check", "--deep", "RUN"],
 ];
 

@@ -166,7 +166,7 @@ fn what_no_export_wrote_is_not_written_over() {
     let export = |args: &[&str]| project.candist(&[&["export", "run"], args].concat());
     let refused = |args: &[&str], file: &str, content: &str| {
         project.write(file, content);
-        export(args).expect_exit(2).expect_said("was not written by an export");
+        export(args).expect_exit(2).expect_said("was not written by candist");
         assert_eq!(project.read(file), content);
     };
     // The run directory does not say where its corpus is.

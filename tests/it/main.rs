@@ -49,6 +49,8 @@ mod tail;
 // The page of a run.
 #[cfg(feature = "page")]
 mod page;
+// A run in one HTML file.
+mod report;
 // How a run is shown: on a terminal, without one, to a program.
 mod terminal;
 // What one verb takes and says, the others do.

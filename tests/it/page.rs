@@ -210,6 +210,26 @@ fn text_is_json_and_every_answer_has_the_policy() {
 }
 
 #[test]
+fn the_report_is_that_of_the_verb_with_a_policy_of_its_own() {
+    let project = finished(64);
+    let served = Served::start(&project);
+    let (status, headers, body) = served.send(served.ask(Method::GET, "/report"));
+    assert_eq!((status, headers["content-type"].to_str().unwrap()), (StatusCode::OK, "text/html; charset=utf-8"));
+    let policy = headers["content-security-policy"].to_str().unwrap();
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'unsafe-inline'") && !policy.contains("script"),
+        "{policy}"
+    );
+    assert_eq!(headers["x-frame-options"], "DENY");
+    assert_eq!(headers["cache-control"], "no-store");
+    assert!(body == project.candist(&["report", "run"]).expect_exit(0).out);
+    assert!(!body.contains("<img") && body.contains("&lt;img src=x onerror"));
+    // To nobody who is not let in.
+    let foreign = served.ask(Method::GET, "/report").header("host", "evil.example");
+    assert!(served.send(foreign).0.is_client_error());
+}
+
+#[test]
 fn only_who_should_is_answered() {
     let project = Project::new(256);
     project.run();

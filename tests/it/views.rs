@@ -11,7 +11,7 @@ use crate::server::Behaviour;
 use crate::support::{Finished, Project, Server, openai};
 
 /// All verbs that look, with what they are given.
-const LOOKS: [&[&str]; 14] = [
+const LOOKS: [&[&str]; 16] = [
     &["status", "run"],
     &["tail", "run"],
     &["tail", "run", "--latest"],
@@ -23,6 +23,8 @@ const LOOKS: [&[&str]; 14] = [
     &["audit", "run", "--sample", "10"],
     &["export", "run", "--labels", "-"],
     &["export", "config.toml", "--labels", "-", "--format", "jsonl", "--join"],
+    &["report", "run"],
+    &["report", "config.toml", "--gold", "pool_gold.jsonl", "--check"],
     &["check", "--deep", "run"],
     &["check", "config.toml"],
     &["plan", "config.toml"],

@@ -17,7 +17,7 @@ const LARGE: u64 = 1 << 20;
 const SMALL: usize = 512;
 
 /// What earlier exports are known by.
-pub(super) enum Earlier<'a> {
+pub(in crate::readers) enum Earlier<'a> {
     /// Rows, of which the first has these columns.
     Rows(&'a [&'a str]),
     /// Text that has this in it.
@@ -28,7 +28,7 @@ pub(super) enum Earlier<'a> {
 pub(super) const TABLE: Earlier<'static> = Earlier::Rows(&["id", "label", "confidence"]);
 
 /// Refuses a place in the run directory, a file of the corpus, and one that the corpus' pattern would take in.
-pub(super) fn refuse_ours(view: &RunView, options: &TableOptions, out: &Path) -> Result<()> {
+pub(in crate::readers) fn refuse_ours(view: &RunView, options: &TableOptions, out: &Path) -> Result<()> {
     outside(view.dir(), out)?;
     let Some(config) = &options.config else { return Ok(()) };
     if let Some(place) = real(out)
@@ -46,12 +46,12 @@ pub(super) fn refuse_ours(view: &RunView, options: &TableOptions, out: &Path) ->
 }
 
 /// Refuses a file with something in it that no earlier export wrote. A device, a pipe and an empty file lose nothing.
-pub(super) fn refuse_others(out: &Path, earlier: &Earlier<'_>) -> Result<()> {
+pub(in crate::readers) fn refuse_others(out: &Path, earlier: &Earlier<'_>) -> Result<()> {
     let has_content = std::fs::metadata(out).is_ok_and(|there| there.is_file() && there.len() > 0);
     if !has_content || is_earlier(out, earlier) {
         return Ok(());
     }
-    Err(unfit(out, "is there already, and was not written by an export: choose another name, or move it away"))
+    Err(unfit(out, "is there already, and was not written by candist: choose another name, or move it away"))
 }
 
 fn is_earlier(out: &Path, earlier: &Earlier<'_>) -> bool {

@@ -11,7 +11,7 @@ mod choose;
 mod columns;
 mod csv;
 mod format;
-mod guard;
+pub(in crate::readers) mod guard;
 mod held;
 #[cfg(feature = "parquet")]
 mod hub;
@@ -23,7 +23,7 @@ mod parquet;
 mod reading;
 mod row;
 mod rows;
-mod target;
+pub(in crate::readers) mod target;
 #[cfg(test)]
 mod tests;
 mod tools;

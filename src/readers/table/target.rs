@@ -17,7 +17,7 @@ const ZSTD_LEVEL: i32 = 3;
 
 /// What bytes go into: what is written becomes the file's content when it is [put in place](Target::put), or never.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(in crate::readers) struct Target {
     /// For messages.
     path: PathBuf,
     kind: Kind,
@@ -39,7 +39,7 @@ impl Target {
     ///
     /// [`Error::Unfit`] where `path` is a folder, its folder is not there, or another process is writing it; [`Error::RunFile`] where
     /// nothing can be written there.
-    pub(super) fn open(path: Option<&Path>) -> Result<(Self, File)> {
+    pub(in crate::readers) fn open(path: Option<&Path>) -> Result<(Self, File)> {
         let Some(path) = path else {
             let path = PathBuf::from("standard output");
             let file = standard_output().map_err(Error::run_file("write to", &path))?;
@@ -75,7 +75,7 @@ impl Target {
     }
 
     /// Makes an error of writing one that names the place.
-    pub(super) fn failed(&self) -> impl Fn(io::Error) -> Error + use<> {
+    pub(in crate::readers) fn failed(&self) -> impl Fn(io::Error) -> Error + use<> {
         let path = self.path.clone();
         move |source| Error::run_file("write", &path)(source)
     }
@@ -85,7 +85,7 @@ impl Target {
     /// # Errors
     ///
     /// [`Error::RunFile`]; the old file stands then, or the new one, whole.
-    pub(super) fn put(mut self) -> Result<()> {
+    pub(in crate::readers) fn put(mut self) -> Result<()> {
         let failed = self.failed();
         let Kind::Beside { part, file, target } = &self.kind else { return Ok(()) };
         file.sync_all().and_then(|()| std::fs::rename(part, target)).map_err(&failed)?;
