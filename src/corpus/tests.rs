@@ -160,7 +160,9 @@ proptest! {
 
     /// Lines have no ids, and no line feeds.
     #[test]
-    fn lines_give_what_was_written(texts in prop::collection::vec("a text [a-z ,\"\u{0}é😀א]{0,12}", 1..9)) {
+    fn lines_give_what_was_written(mut texts in prop::collection::vec("a text [a-z ,\"\u{0}é😀א]{0,12}", 1..9)) {
+        // Zeros must stay few beside the rest: of many, the file is taken for a binary one.
+        texts.push("words ".repeat(120));
         let (_folder, config) = corpus_of(&[("rows.txt.gz", gzip((texts.join("\n") + "\n").as_bytes()))]);
         let (good, _) = read_all(&config).unwrap();
         prop_assert_eq!(good.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), texts);
