@@ -1,7 +1,7 @@
 //! A report of a run: one HTML file for a person to read, print and hand on, made from the run's files alone.
 //!
 //! First everything is counted (`rows`, `answers`, `judged`, `chosen`, put together by `facts`), in a few passes over the logs that hold
-//! some 60 bytes a text; then it is shown (`show`, by way of `html` and `svg`). Three things are kept: the same files give the same bytes (no
+//! some 80 bytes a text; then it is shown (`show`, by way of `html` and `svg`). Three things are kept: the same files give the same bytes (no
 //! clock takes part), nothing that a text, an id or a label says becomes markup, and the file loads nothing from anywhere.
 
 mod answers;

@@ -138,11 +138,12 @@ fn sizes(facts: &Facts, html: &mut Html) {
 fn changes(facts: &Facts, html: &mut Html) {
     let (changes, texts) = (&facts.changes, facts.counts.texts as f64);
     let streaming: u64 = changes.streaming.iter().sum();
-    let caption = format!(
-        "{} while texts came in, as the student learned; {} more when it settled after the last one.",
-        counted(streaming, "label changed", "labels changed"),
-        grouped(changes.settling)
-    );
+    let settled = match changes.settling {
+        0 => String::new(),
+        settling => format!("; {} more when it settled after the last one", grouped(settling)),
+    };
+    let changed = counted(streaming, "label changed", "labels changed");
+    let caption = format!("{changed} while texts came in, as the student learned{settled}.");
     let marks_y = marks(changes.streaming.iter().copied().max().unwrap_or_default());
     figure(html, "Labels that changed", &caption, |html| {
         let plot = Plot::new((0.0, texts), (0.0, last(&marks_y)));

@@ -61,7 +61,7 @@ fn line(facts: &Facts, label: u16, most: u64, html: &mut Html) {
             None => share_cell(html, None),
         }
         if facts.counts.corrected > 0 {
-            share_cell(html, (counts.texts > 0).then(|| share(counts.corrected, counts.texts)));
+            share_cell(html, (counts.corrected > 0).then(|| share(counts.corrected, counts.texts)));
         }
         if let Some(figures) = figures(facts, label) {
             count(html, figures.support);
