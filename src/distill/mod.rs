@@ -13,6 +13,7 @@ mod distiller;
 mod memory;
 mod new_student;
 mod others;
+mod pairs;
 mod posterior;
 mod ranks;
 mod refinery;
@@ -29,6 +30,7 @@ mod theory;
 mod thread;
 mod trust;
 mod uniform;
+mod voices;
 
 pub(crate) use checkpoints::certified;
 pub(crate) use checkpoints::{TrainedStudent, load_student};

@@ -10,11 +10,9 @@
 //!
 //! Of several teachers, L_0 is the mean `sum_t v_t rank_t / sum_t v_t` over those that answered: two that say the same make it
 //! twice as likely, no more, for they may well err together. Nothing of it is taken from the order in which they are
-//! configured. A teacher's voice is `v_t = min(1, 2 e_t / max_u e_u)`, e_t being the share of its labels that can be explained
-//! without it, by the student or by student and other teachers together, whichever is more: what is as good as noise to all who
-//! never saw it (e_t = 0) does not outvote what can be learned, and teachers that are about as learnable are heard alike. It
-//! is divided by the mean of what rank_t gives to the first label: a teacher that names one label each time is no surer than
-//! one that always names four.
+//! configured. v_t is a teacher's voice (see `voices.rs`): 1 for all but those whom neither another teacher nor the student
+//! bears out. It is divided by the mean of what rank_t gives to the first label: a teacher that names one label each time is
+//! no surer than one that always names four.
 //!
 //! What a ranking gives at its word to the labels that are not in it is `1 - r`, and so is the prior of what L_t gives to
 //! them. r is the accuracy that agreement speaks for (`accuracy_alone` of `sureness.rs`): the mean probability that the student, or
@@ -46,6 +44,7 @@ use super::refinery::{Evidence, Refinery, nothing, sharpened, usable};
 use super::sureness::{Sureness, accuracy_alone, agreement};
 use super::teacher_model::{TeacherCounts, TeacherModel};
 use super::trust::{self, Explained};
+use super::voices::voices;
 use crate::domain::candidates::{CandidateSet, Opinion};
 
 /// Shares hardly move after that many. A fixed number, and no bound on the change: so the work does not depend on
@@ -225,11 +224,9 @@ impl Posterior {
         voices
     }
 
-    /// Hears each teacher by its share of `explained`, which is by teacher.
+    /// Hears each teacher by its voice, of as sure a word. Gives the voices.
     fn hear(&mut self, explained: &[f64], evidence: &Evidence<'_>) -> Vec<f64> {
-        let most = explained.iter().copied().fold(0.0, f64::max);
-        let voice = |share: &f64| if most > 0.0 { (2.0 * share / most).min(1.0) } else { 1.0 };
-        let voices: Vec<f64> = explained.iter().map(voice).collect();
+        let voices = voices(self.calibration.labels(), explained, evidence);
         self.weights =
             voices.iter().zip(0..).map(|(voice, teacher)| voice / self.first_at_its_word(teacher, evidence)).collect();
         voices
@@ -289,7 +286,7 @@ impl Refinery for Posterior {
     }
 
     fn identity(&self) -> String {
-        "posterior 3".to_owned()
+        "posterior 4".to_owned()
     }
 
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {

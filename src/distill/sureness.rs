@@ -18,12 +18,14 @@
 //! from the other, which is said: [`Sureness::doubt`].
 
 use super::calibration::Calibration;
+use super::pairs::Pair;
 use super::refinery::Evidence;
-use crate::domain::candidates::CandidateSet;
-use crate::domain::label::LabelId;
 
 /// What the second teacher's voice must be for the teachers' agreement to tell how good they are.
 const HEARD: f64 = 0.5;
+/// Teachers that agree with a smaller kappa (Landis and Koch: less than moderately) bear each other out too seldom for that to show
+/// how right they are: both too high and too low confidences were measured there.
+const MODERATE: f64 = 0.4;
 /// How much more accurate the student's agreement may make labels than the teachers' own, before it is a sign of shared
 /// mistakes.
 const SHARED: f64 = 0.15;
@@ -34,9 +36,8 @@ pub(super) struct Sureness {
     teachers: usize,
     /// The mean probability that the student, out of sample, gives to what the teachers say together.
     with_student: f64,
-    /// The accuracy at which the teachers, erring apart, agree as often as they do: r of the module, with the mean over pairs
-    /// weighted by their voices. None where no two are heard.
-    among_teachers: Option<f64>,
+    /// What the teachers say of each other. None where no two are heard.
+    among_teachers: Option<Among>,
     /// The voice of the second of them, 0 to 1; the first has 1.
     second: f64,
 }
@@ -58,7 +59,7 @@ impl Sureness {
     pub(super) fn accuracy(&self) -> f64 {
         let alone = accuracy_alone(self.with_student);
         let Some(among) = self.among_teachers else { return alone };
-        let together = self.with_student.sqrt().min(among);
+        let together = self.with_student.sqrt().min(among.right);
         self.second * together + (1.0 - self.second) * alone
     }
 
@@ -70,13 +71,16 @@ impl Sureness {
         }
         let Some(among) = self.among_teachers.filter(|_| self.second >= HEARD) else {
             return Some(
-                "the student can learn from one of the teachers alone, and what the two get wrong together shows nowhere",
+                "nothing bears out more than one of the teachers, and what that one and the student get wrong together shows nowhere",
             );
         };
-        let is_shared = self.with_student.sqrt() - among > SHARED;
-        is_shared.then_some(
-            "the student agrees with the teachers more than these do with each other, so it has learned mistakes of theirs",
-        )
+        if self.with_student.sqrt() - among.right > SHARED {
+            return Some(
+                "the student agrees with the teachers more than these do with each other, so it has learned mistakes of theirs",
+            );
+        }
+        let is_seldom = among.beyond_chance < MODERATE;
+        is_seldom.then_some("the teachers agree with each other too seldom for that to show how often they are right")
     }
 }
 
@@ -92,62 +96,33 @@ fn apart(agreed: f64, by_chance: f64) -> f64 {
     (by_chance + root) / (1.0 + by_chance)
 }
 
-/// See [`Sureness::among_teachers`].
-fn among(labels: usize, voices: &[f64], evidence: &Evidence<'_>) -> Option<f64> {
-    let (mut agreed, mut by_chance, mut all) = (0.0, 0.0, 0.0);
+/// How often teachers agree, as the mean over pairs weighted by their voices.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Among {
+    /// The accuracy at which, erring apart, they agree as often as they do: r of the module.
+    right: f64,
+    /// Cohen's kappa.
+    beyond_chance: f64,
+}
+
+/// None where no two teachers are heard.
+fn among(labels: usize, voices: &[f64], evidence: &Evidence<'_>) -> Option<Among> {
+    let (mut agreed, mut by_chance, mut wrong_alike, mut all) = (0.0, 0.0, 0.0, 0.0);
     for (other, second) in voices.iter().enumerate() {
         for (one, first) in voices.iter().enumerate().take(other) {
             let pair = Pair::of(one, other, labels, evidence);
             let weight = first * second * pair.count as f64;
-            agreed += weight * pair.share(pair.agreed);
+            agreed += weight * pair.agreed();
             by_chance += weight * pair.by_chance();
+            // q of the module.
+            wrong_alike += weight * (pair.by_chance() * labels as f64 / (labels as f64 - 1.0).max(1.0)).min(1.0);
             all += weight;
         }
     }
-    (all > 0.0).then(|| apart(agreed / all, by_chance / all))
-}
-
-/// What two teachers say first of the samples that both answered.
-struct Pair {
-    count: u64,
-    agreed: u64,
-    /// How often each names each label.
-    named: [Vec<u64>; 2],
-}
-
-impl Pair {
-    fn of(one: usize, other: usize, labels: usize, evidence: &Evidence<'_>) -> Self {
-        let mut pair = Self { count: 0, agreed: 0, named: [vec![0; labels], vec![0; labels]] };
-        for (candidates, _) in evidence.iter() {
-            let [Some(first), Some(second)] = [one, other].map(|teacher| first_of(candidates, teacher)) else {
-                continue;
-            };
-            pair.count += 1;
-            pair.agreed += u64::from(first == second);
-            for (named, label) in pair.named.iter_mut().zip([first, second]) {
-                named.get_mut(label.index()).into_iter().for_each(|count| *count += 1);
-            }
-        }
-        pair
-    }
-
-    fn share(&self, part: u64) -> f64 {
-        part as f64 / self.count.max(1) as f64
-    }
-
-    /// q of the module.
-    fn by_chance(&self) -> f64 {
-        let [first, second] = &self.named;
-        let same: f64 = first.iter().zip(second).map(|(a, b)| self.share(*a) * self.share(*b)).sum();
-        let labels = first.len() as f64;
-        (same * labels / (labels - 1.0).max(1.0)).min(1.0)
-    }
-}
-
-/// What a teacher names first.
-fn first_of(candidates: &CandidateSet, teacher: usize) -> Option<LabelId> {
-    let opinion = candidates.opinions().iter().find(|opinion| usize::from(opinion.teacher) == teacher)?;
-    opinion.labels.first().copied()
+    (all > 0.0).then(|| Among {
+        right: apart(agreed / all, wrong_alike / all),
+        beyond_chance: (agreed - by_chance) / (all - by_chance).max(f64::MIN_POSITIVE),
+    })
 }
 
 /// `a` of the module: the mean probability of `said`, one label or none a sample.
@@ -167,6 +142,7 @@ pub(super) fn agreement<'a>(
 mod tests {
     use super::super::refinery::tests::sets;
     use super::*;
+    use crate::domain::candidates::CandidateSet;
     use crate::student::Rows;
 
     /// Of 100 samples of three labels, alike often, those on which two teachers say the same; a third always says label 2.
@@ -212,14 +188,15 @@ mod tests {
             (0..100).map(|i| sets(&[&[u16::from(i % 10 == 0)], &[u16::from(i / 10 == 0)]])).collect();
         let evidence = Evidence { candidates: said.iter().collect(), logits: Rows::new(2, vec![0.0; 200]) };
         let found = among(2, &[1.0, 1.0], &evidence).unwrap();
-        assert!((found - 0.9).abs() < 1e-9, "{found}");
+        assert!((found.right - 0.9).abs() < 1e-9 && found.beyond_chance.abs() < 1e-9, "{found:?}");
     }
 
     #[test]
     fn whoever_cannot_know_says_so() {
         let doubt = |sureness: Sureness| sureness.doubt().unwrap_or("none");
         assert!(doubt(sureness(0, 0.9, &[1.0])).contains("one teacher"));
-        assert!(doubt(sureness(80, 0.9, &[1.0, 0.2])).contains("from one of the teachers"));
+        assert!(doubt(sureness(80, 0.9, &[1.0, 0.2])).contains("more than one of the teachers"));
+        assert!(doubt(sureness(45, 0.3, &[1.0, 1.0])).contains("too seldom"));
         assert!(doubt(sureness(50, 0.9, &[1.0, 1.0])).contains("learned mistakes"));
         assert_eq!(doubt(sureness(80, 0.8, &[1.0, 0.9])), "none");
     }
