@@ -75,6 +75,9 @@ fn configuration(args: &CheckArgs) -> Result<Exit> {
     let note = if config.corpus.is_stdin() { " (not looked at: `candist run` reads it)" } else { "" };
     writeln!(out, "  corpus    {}{note}", config.corpus.shown())?;
     writeln!(out, "  teachers  {}", teachers.join(", "))?;
+    for person in &config.people {
+        writeln!(out, "  labels    {}, by {}", person.path.display(), person.name)?;
+    }
     writeln!(out, "  run       {}", config.run.dir.display())?;
     if let Ok(Some(texts)) = few_texts(&config) {
         tell_of_few_texts(texts);

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use candist::internal::labels_of;
-use candist::{Error, GoldLabels, GoldRows, LabelSet, NewCorrection, RunDir, correct};
+use candist::internal::{LabelColumn, LabelColumns, labels_of};
+use candist::{Error, LabelSet, NewCorrection, RunDir, correct};
 use clap::Args;
 
 use super::grouped;
@@ -78,13 +78,14 @@ impl CorrectArgs {
         };
         let mut corrections = Vec::new();
         if let Some(file) = &self.file {
-            let gold = GoldLabels {
-                rows: GoldRows::File(file),
-                label_field: &self.label_field,
-                id_field: &self.id_field,
-                text_field: &self.text_field,
+            let column = |name, named_by| LabelColumn { name, named_by };
+            let columns = LabelColumns {
+                label: column(&self.label_field, "--label-field"),
+                id: column(&self.id_field, "--id-field"),
+                text: column(&self.text_field, "--text-field"),
             };
-            corrections.extend(labels_of(gold, labels)?.iter().map(|(id, label)| new(id, Some(label))));
+            let named = labels_of(file, "corrections", columns, labels)?;
+            corrections.extend(named.iter().map(|(id, label)| new(id, Some(labels.name(*label)))));
         }
         // Two values an occurrence, as clap sees to.
         corrections.extend(self.set.chunks_exact(2).filter_map(|pair| Some(new(pair.first()?, Some(pair.get(1)?)))));

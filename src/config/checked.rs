@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
+use super::annotators::{Annotators, annotators};
 use super::corpus::{self, CorpusConfig};
 use super::fields::{decimal, required, resolve};
+use super::person::PersonConfig;
 use super::raw::{RawCandidates, RawConfig, RawDistill, RawLabel, RawPaths, RawRun, RawStudent, RawTask};
 use super::settings as set;
-use super::teacher::{TeacherConfig, teachers};
+use super::teacher::TeacherConfig;
 use super::{Problem, Problems};
 use crate::domain::label::{Label, LabelSet};
 
@@ -27,6 +29,8 @@ pub struct Config {
     pub corpus: CorpusConfig,
     /// Who is asked. Empty only after [`Config::new`].
     pub teachers: Vec<TeacherConfig>,
+    /// Whose labels of texts are there and final: nobody asks them.
+    pub people: Vec<PersonConfig>,
     /// How their answers make one candidate set.
     pub combine: Combine,
     /// The student.
@@ -236,17 +240,17 @@ pub(super) fn check(
     run_dir: Option<PathBuf>,
     problems: &mut Problems,
 ) -> Option<Config> {
-    let teachers = teachers(std::mem::take(&mut raw.teachers), base, problems);
+    let annotators = annotators(std::mem::take(&mut raw.teachers), base, raw.run.max_cost.is_some(), problems);
     if matches!(&raw.corpus.path, Some(RawPaths::Several(paths)) if paths.is_empty()) {
         problems.add("corpus.path", "is empty: name the file of texts");
     }
-    check_with(teachers, raw, base, run_dir, problems)
+    check_with(annotators, raw, base, run_dir, problems)
 }
 
-/// As [`check`], with `teachers` for those of `raw`. Every part is checked before the first that is missing ends it, so
+/// As [`check`], with `annotators` for those of `raw`. Every part is checked before the first that is missing ends it, so
 /// that all is told.
 pub(super) fn check_with(
-    teachers: Vec<TeacherConfig>,
+    annotators: Annotators,
     raw: RawConfig,
     base: &Path,
     run_dir: Option<PathBuf>,
@@ -257,11 +261,12 @@ pub(super) fn check_with(
     let student = student(&raw.student, base, problems);
     let distill = distill(&raw.distill, problems);
     let combine = combine(&raw.candidates, problems);
+    let Annotators { teachers, people } = annotators;
     let run = run(raw.run, base, run_dir, task.as_ref().map_or("", |task| &task.name), &teachers, problems);
     let combine = combine?;
     let mut corpus = corpus?;
     corpus.spool = run.dir.join(SPOOL);
-    Some(Config { task: task?, corpus, teachers, combine, student: student?, distill: distill?, run })
+    Some(Config { task: task?, corpus, teachers, people, combine, student: student?, distill: distill?, run })
 }
 
 fn task(raw: RawTask, problems: &mut Problems) -> Option<Task> {
@@ -431,13 +436,6 @@ fn run(
         problems.add("task.name", message);
     }
     let max_cost = raw.max_cost.map(|cost| decimal("run.max_cost", cost, problems));
-    for (index, teacher) in teachers.iter().enumerate() {
-        // Without prices no worst case can be reserved: the cap would be a promise that nothing keeps.
-        if max_cost.is_some() && matches!(teacher, TeacherConfig::OpenAi(openai) if openai.price.is_none()) {
-            let message = "is missing: run.max_cost can be kept only where prices are known";
-            problems.push(Problem::at(&format!("teachers.{index}.price"), message));
-        }
-    }
     RunConfig {
         max_cost,
         dir: run_dir.unwrap_or_else(|| resolve(base, raw.dir.unwrap_or_else(|| Path::new("runs").join(folder)))),

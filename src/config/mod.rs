@@ -3,9 +3,11 @@
 //! `reader` finds wrong keys and types, `checked` and `teacher` find wrong values, by the checks of `fields`. What they
 //! refer to (files, folders, keys) is not looked at here: [`check`](crate::check) does that.
 
+mod annotators;
 mod checked;
 mod corpus;
 mod fields;
+mod person;
 mod raw;
 mod raw_teacher;
 mod reader;
@@ -20,6 +22,7 @@ pub use checked::{
 };
 pub(crate) use checked::{MOST_WEIGHTS, SPOOL};
 pub use corpus::{CorpusConfig, CorpusFormat, TextFrom, delimiter, encoding, pattern};
+pub use person::PersonConfig;
 pub(crate) use raw::RawConfig;
 use raw::{RawLabel, RawPaths};
 pub use teacher::goes_unencrypted;
@@ -59,7 +62,8 @@ impl Config {
         raw.corpus.path = Some(RawPaths::Several(Vec::new()));
         let mut problems = Problems::default();
         // Past the check of teachers, of which the program brings its own.
-        let checked = checked::check_with(Vec::new(), raw, Path::new(""), Some(dir.into()), &mut problems);
+        let checked =
+            checked::check_with(annotators::Annotators::default(), raw, Path::new(""), Some(dir.into()), &mut problems);
         match checked {
             Some(config) if problems.is_empty() => Ok(config),
             _ => Err(Error::Config { path: format!("the task {task:?}").into(), problems }),

@@ -12,15 +12,27 @@ use super::settings as set;
 #[serde(default)]
 #[schemars(extend("additionalProperties" = false, "required" = ["kind"]))]
 pub(crate) struct RawTeacher {
-    /// "recorded" (a JSONL file of answers) or "openai" (any server with the OpenAI chat completions API).
+    /// "recorded" (a JSONL file of answers), "openai" (any server with the OpenAI chat completions API), or "human" (a file of
+    /// labels that a person gave some of the texts: they are final, and the student and the teachers are judged by them).
     #[schemars(extend("enum" = set::TEACHER_KINDS), example = &"openai")]
     pub kind: Option<String>,
-    /// The teacher's name in the journal. Default: the model, or the file's name.
+    /// The teacher's name in the journal; of a person, who gave the labels. Default: the model, or the file's name.
     #[schemars(example = &"gpt-4o-mini")]
     pub name: Option<String>,
-    /// recorded: the file of answers, one {"id", "labels"} a line; the answers.jsonl of another run is one.
+    /// recorded: the file of answers, one {"id", "labels"} a line; the answers.jsonl of another run is one. human: the file
+    /// of labels, in any format of a corpus.
     #[schemars(example = &"answers.jsonl")]
     pub path: Option<PathBuf>,
+
+    /// human: the field or column of the label.
+    #[schemars(extend("default" = set::LABEL_FIELD))]
+    pub label_field: Option<String>,
+    /// human: the field or column of the id, which is the corpus' own.
+    #[schemars(extend("default" = set::ID_FIELD))]
+    pub id_field: Option<String>,
+    /// human: the field or column of the text. A row without an id goes by its text, as in a corpus without ids.
+    #[schemars(extend("default" = set::TEXT_FIELD))]
+    pub text_field: Option<String>,
 
     /// openai: the API's address up to and with /v1, e.g. "http://127.0.0.1:8000/v1". A query (Azure's
     /// ?api-version=..) stays.
@@ -117,6 +129,16 @@ pub(crate) struct RawTeacher {
     /// openai: the model's tokenizer.json, to count prompt tokens with. Without it they are estimated.
     #[schemars(example = &"tokenizer.json")]
     pub tokenizer: Option<PathBuf>,
+}
+
+impl RawTeacher {
+    /// The keys that were typed and are none of `keys`.
+    pub(super) fn given_besides(&self, keys: &[&str]) -> Vec<String> {
+        // The raw type serialises as it was read.
+        let given = serde_json::to_value(self).unwrap_or_default();
+        let given = given.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        given.map(|(name, _)| name.clone()).filter(|name| !keys.contains(&name.as_str())).collect()
+    }
 }
 
 /// Prices per million tokens, as decimals: 0.15 or "0.15".

@@ -49,12 +49,13 @@ pub(super) const INSTRUCTION: &str = "Identify the label of this text";
 
 // The corpus.
 pub(super) const TEXT_FIELD: &str = "text";
+pub(super) const LABEL_FIELD: &str = "label";
 pub(super) const ID_FIELD: &str = "id";
 /// Of a line or a row: what reads and keeps one holds all of it.
 pub(super) const MAX_LINE_BYTES: Bounds<u64> = bounds(1 << 20, 1, 16 << 20);
 
 // A teacher. What is said to be without a limit has none as its default.
-pub(super) const TEACHER_KINDS: [&str; 2] = ["recorded", "openai"];
+pub(super) const TEACHER_KINDS: [&str; 3] = ["recorded", "openai", "human"];
 pub(super) const ALLOW_HTTP: bool = false;
 pub(super) const MODE: Choices<Mode> = Choices {
     default: "candidates",

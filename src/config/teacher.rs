@@ -6,6 +6,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
+use super::annotators::{Key, owner};
 use super::fields::{decimal, has_prefix, number, required, resolve};
 use super::raw_teacher::{RawPrice, RawTeacher};
 use super::settings as set;
@@ -191,64 +192,30 @@ pub struct Price {
     pub batch_share: Decimal,
 }
 
-/// Makes the full key of a teacher's setting.
-type Key<'a> = &'a dyn Fn(&str) -> String;
-
-/// The teachers that are right; each of the others has its problems told. Names must differ: answers are kept under
-/// them.
-pub(super) fn teachers(raw: Vec<RawTeacher>, base: &Path, problems: &mut Problems) -> Vec<TeacherConfig> {
-    if raw.is_empty() {
-        problems.push(Problem::at(
-            "teachers",
-            "is missing: add a [[teachers]] table with kind = \"recorded\" or \"openai\"",
-        ));
-    }
-    let mut teachers: Vec<TeacherConfig> = Vec::new();
-    for (index, raw) in raw.into_iter().enumerate() {
-        let key = |name: &str| format!("teachers.{index}.{name}");
-        let teacher = match raw.kind.as_deref() {
-            Some("recorded") => recorded(raw, base, &key, problems),
-            Some("openai") => openai(raw, base, &key, problems),
-            other => {
-                let message = match other {
-                    None => "is missing: \"recorded\" or \"openai\"".to_owned(),
-                    Some(kind) => format!("is {kind:?}: \"recorded\" and \"openai\" are the kinds there are"),
-                };
-                problems.push(Problem::at(&key("kind"), message));
-                None
-            }
-        };
-        let Some(teacher) = teacher else { continue };
-        if teachers.iter().any(|other| other.name() == teacher.name()) {
-            let message = format!("is {:?}, as an earlier teacher's: give one of them another name", teacher.name());
-            problems.push(Problem::at(&key("name"), message));
-        }
-        teachers.push(teacher);
-    }
-    teachers
-}
-
-/// Keys of the kind "recorded"; all others are of "openai", which has all but `path`.
+/// Keys of the kind "recorded".
 const RECORDED_KEYS: [&str; 3] = ["kind", "name", "path"];
 
 /// A recording. It goes by its file's name where it has none of its own.
-fn recorded(raw: RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<TeacherConfig> {
-    // What was typed, by key: the raw type serialises as it was read.
-    let given = serde_json::to_value(&raw).unwrap_or_default();
-    for (name, value) in given.as_object().into_iter().flatten() {
-        if !value.is_null() && !RECORDED_KEYS.contains(&name.as_str()) {
-            problems.push(Problem::at(&key(name), "belongs to kind \"openai\"; this teacher is \"recorded\""));
-        }
+pub(super) fn recorded(raw: RawTeacher, base: &Path, key: Key<'_>, problems: &mut Problems) -> Option<TeacherConfig> {
+    for name in raw.given_besides(&RECORDED_KEYS) {
+        problems.push(Problem::at(
+            &key(&name),
+            format!("belongs to kind {:?}; this teacher is \"recorded\"", owner(&name)),
+        ));
     }
     let path = required(&key("path"), raw.path, "the file of answers", problems)?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     Some(TeacherConfig::Recorded(RecordedConfig { name: raw.name.or(stem)?, path: resolve(base, path) }))
 }
 
+/// Keys that a server does not have.
+const OTHER_KEYS: [&str; 4] = ["path", "label_field", "id_field", "text_field"];
+
 /// A server. It goes by its model where it has no name of its own.
-fn openai(mut raw: RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<TeacherConfig> {
-    if raw.path.is_some() {
-        problems.push(Problem::at(&key("path"), "belongs to kind \"recorded\"; this teacher is \"openai\""));
+pub(super) fn openai(mut raw: RawTeacher, base: &Path, key: Key, problems: &mut Problems) -> Option<TeacherConfig> {
+    for name in raw.given_besides(&[]).iter().filter(|name| OTHER_KEYS.contains(&name.as_str())) {
+        problems
+            .push(Problem::at(&key(name), format!("belongs to kind {:?}; this teacher is \"openai\"", owner(name))));
     }
     let model = required(&key("model"), raw.model.take(), "the model to ask", problems);
     let http = http(&mut raw, key, problems);

@@ -13,6 +13,7 @@ mod id;
 mod input;
 mod json;
 mod jsonl;
+pub(crate) mod labelled;
 mod lines;
 #[cfg(feature = "parquet")]
 mod parquet;

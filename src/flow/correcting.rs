@@ -1,42 +1,53 @@
-//! Corrections on their way from `corrections.jsonl` into the input log.
+//! Corrections on their way from `corrections.jsonl` into the input log, and people's files on theirs into `corrections.jsonl`.
 //!
 //! What is still to be told follows from the two: a text that has arrived, and whose label by the input log is not what
 //! was said of it last. So there is no cursor to lose, and what is looked at twice is told once.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures::executor::block_on;
 
+use super::people::People;
 use crate::domain::input::NewInput;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{Position, Sample, SampleId, TextHash};
 use crate::error::Result;
-use crate::store::{Correction, Corrections, Store};
+use crate::store::{Correction, Corrections, KnownSample, Store, keep_corrections};
 
 /// See the module.
 pub(super) struct Correcting {
+    dir: PathBuf,
+    labels: LabelSet,
     corrections: Corrections,
+    /// What is in their files; of texts that had arrived it is kept at the first look.
+    people: People,
+    has_looked: bool,
     store: Store,
     /// Of texts that have not arrived: the rest of the corpus, or all of it after a changed prompt.
     waiting: HashMap<SampleId, Correction>,
 }
 
 impl Correcting {
-    /// Of the run directory `dir`; nothing is read yet.
-    pub(super) fn new(dir: &Path, labels: &LabelSet, store: Store) -> Self {
-        Self { corrections: Corrections::of(dir, labels.clone()), store, waiting: HashMap::new() }
+    /// Of the run directory `dir`; nothing of it is read yet.
+    pub(super) fn new(dir: &Path, labels: &LabelSet, people: People, store: Store) -> Self {
+        let corrections = Corrections::of(dir, labels.clone());
+        let (dir, labels) = (dir.to_owned(), labels.clone());
+        Self { dir, labels, corrections, people, has_looked: false, store, waiting: HashMap::new() }
     }
 
     /// Whether people may have said something since the last look.
     pub(super) fn has_news(&self) -> bool {
-        self.corrections.has_news()
+        !self.has_looked || self.corrections.has_news()
     }
 
     /// Reads what people said since the last look, and gives what of it the input log is to be told. Blocks: it reads both logs.
     pub(super) fn look(&mut self) -> Result<Vec<NewInput>> {
         let damaged = self.corrections.damaged().len();
-        let ids = self.corrections.read()?;
+        let mut ids = self.corrections.read()?;
+        if !std::mem::replace(&mut self.has_looked, true) && self.take_up_files()? {
+            ids.extend(self.corrections.read()?);
+        }
         if let Some(line) = self.corrections.damaged().get(damaged..).and_then(<[u64]>::first) {
             tracing::warn!(
                 "corrections.jsonl has a damaged line, {line}: what it says is left out; give that label again"
@@ -58,6 +69,46 @@ impl Correcting {
             }
         }
         Ok(inputs)
+    }
+
+    /// Keeps what people's files say of texts that have arrived, once a run. Gives whether there was any.
+    fn take_up_files(&self) -> Result<bool> {
+        let ids = self.people.ids();
+        let known = block_on(self.store.inputs.known(&ids))?;
+        let of = |(id, known): (&SampleId, Option<KnownSample>)| {
+            self.people.news(id, known?.text_hash, self.corrections.get(id))
+        };
+        let news: Vec<Correction> = ids.iter().zip(known).filter_map(of).collect();
+        if !news.is_empty() {
+            keep_corrections(&self.dir, &self.labels, &news)?;
+        }
+        Ok(!news.is_empty())
+    }
+
+    /// Keeps what people's files say of texts that arrive now, before the input log is told. Blocks until it is on disk.
+    pub(super) fn take_up(&mut self, arriving: &[Sample]) -> Result<()> {
+        let of = |sample: &Sample| {
+            let hash = TextHash::of(&sample.text);
+            let known = self.waiting.get(&sample.id).or_else(|| self.corrections.get(&sample.id));
+            self.people.news(&sample.id, hash, known)
+        };
+        let news: Vec<Correction> = arriving.iter().filter_map(of).collect();
+        if !news.is_empty() {
+            keep_corrections(&self.dir, &self.labels, &news)?;
+            self.waiting.extend(news.into_iter().map(|correction| (correction.id.clone(), correction)));
+        }
+        Ok(())
+    }
+
+    /// The texts of people's files that have not arrived. Blocks.
+    pub(super) fn not_there(&self) -> Result<usize> {
+        let known = block_on(self.store.inputs.known(&self.people.ids()))?;
+        Ok(known.iter().filter(|known| known.is_none()).count())
+    }
+
+    /// Whether a person's file speaks of it.
+    pub(super) fn speaks_of(&self, sample: &Sample) -> bool {
+        self.people.speaks_of(&sample.id)
     }
 
     /// The label that the input log has of a person.

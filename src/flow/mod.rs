@@ -16,6 +16,7 @@ mod halt;
 pub(crate) mod intake;
 pub(crate) mod known;
 mod opening;
+pub(crate) mod people;
 pub(crate) mod pipeline;
 mod placing;
 pub(crate) mod plan;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::fingerprint;
+use super::people::People;
 use super::plan::Plan;
 use crate::base::threads::blocking;
 use crate::corpus::Corpus;
@@ -24,6 +25,8 @@ pub(super) struct Parts {
     pub(super) corpus: Box<dyn Corpus>,
     pub(super) teachers: Vec<Arc<dyn Teacher>>,
     pub(super) sinks: Vec<Box<dyn Sink>>,
+    /// What is in files of theirs.
+    pub(super) people: People,
     /// Knows the cap, and not yet what was spent: that is in the directory.
     pub(super) ledger: Arc<Ledger>,
 }
@@ -39,7 +42,8 @@ pub(super) async fn parts(
         let (plan, progress) = (Arc::clone(plan), Arc::clone(progress));
         move || {
             let ledger = Ledger::shown_by(plan.config.run.max_cost, progress);
-            Ok(Parts { corpus: plan.corpus()?, teachers: plan.teachers(&ledger)?, sinks: plan.sinks(), ledger })
+            let people = People::read(&plan.config.people, &plan.config.task.labels)?;
+            Ok(Parts { corpus: plan.corpus()?, teachers: plan.teachers(&ledger)?, sinks: plan.sinks(), people, ledger })
         }
     });
     // A stop that came first is what counts, even where the parts are there already.

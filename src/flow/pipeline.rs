@@ -93,7 +93,7 @@ async fn run_once(
     let config = &plan.config;
     // Before anything else: a device that is not there should not cost the time of opening a corpus.
     plan.student().available()?;
-    let Parts { corpus, teachers, sinks, ledger } = parts(plan, progress, stop.clone()).await?;
+    let Parts { corpus, teachers, sinks, people, ledger } = parts(plan, progress, stop.clone()).await?;
     let taken = take(plan, &teachers, &stop).await?;
     let (before, events, lock) = (taken.store.inputs(), taken.store.events(), taken.owned.lock());
     progress.describe(about(config));
@@ -124,7 +124,7 @@ async fn run_once(
         Arc::clone(progress),
     );
     let replies = ask_all(questions, asker, config.run.window, Arc::clone(&halt));
-    let correcting = Correcting::new(&config.run.dir, &config.task.labels, store.clone());
+    let correcting = Correcting::new(&config.run.dir, &config.task.labels, people, store.clone());
     let log = Log::new(store.clone(), feed.clone(), correcting);
     let placed = place_all(replies, log, Arc::clone(progress), Arc::clone(&halt)).await;
     // Ends soon after: nobody takes its questions any more, or there are none left.

@@ -25,6 +25,7 @@ use crate::distill::Feed;
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
 use crate::domain::progress::Progress;
+use crate::domain::sample::Sample;
 use crate::error::{Error, Result};
 use crate::store::{APPENDED_TOGETHER, Failure, FailureKind, InputCounts, Store};
 
@@ -153,6 +154,9 @@ pub(super) async fn place_all(
         }
     }
     told.end();
+    if !has_gap {
+        log.tell_of_labels_without_text().await?;
+    }
     Ok(tried)
 }
 
@@ -181,8 +185,45 @@ impl Log {
         self.append(inputs?).await.map(drop)
     }
 
+    /// Keeps what people's files say of texts that arrive.
+    async fn take_up_files(&mut self, inputs: &[NewInput]) -> Result<()> {
+        let Some(correcting) = &self.correcting else { return Ok(()) };
+        let arriving: Vec<Sample> = inputs
+            .iter()
+            .filter_map(|input| match input {
+                NewInput::Arrive(sample, _) if correcting.speaks_of(sample) => Some(sample.clone()),
+                _ => None,
+            })
+            .collect();
+        if arriving.is_empty() {
+            return Ok(());
+        }
+        let Some(mut correcting) = self.correcting.take() else { return Ok(()) };
+        let (correcting, kept) = blocking("corrections", move || {
+            let kept = correcting.take_up(&arriving);
+            Ok((correcting, kept))
+        })
+        .await?;
+        self.correcting = Some(correcting);
+        kept
+    }
+
+    /// An id that is misspelt in a person's file would be missed by nobody.
+    async fn tell_of_labels_without_text(&mut self) -> Result<()> {
+        let Some(correcting) = self.correcting.take() else { return Ok(()) };
+        let not_there = blocking("corrections", move || correcting.not_there()).await?;
+        if not_there > 0 {
+            tracing::warn!(
+                "{not_there} label(s) in people's files are of texts that have not arrived: where the corpus has them, look at \
+                 the ids"
+            );
+        }
+        Ok(())
+    }
+
     /// Places what arrived or was answered anew, each text with what a person said of it before.
     async fn place(&mut self, inputs: Vec<NewInput>, progress: &Progress) -> Result<()> {
+        self.take_up_files(&inputs).await?;
         let mut position = self.store.inputs.counts().samples;
         let mut placed = Vec::with_capacity(inputs.len());
         for input in inputs {

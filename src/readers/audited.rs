@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::audit::Share;
 use super::conformal::{Unreachable, least_share};
-use super::gold::GoldFile;
 use super::latest::{latest, no_labels};
 use super::probability::Probability;
 use super::recalibration::{Curve, Judged, calibration_error, error_interval};
 use super::statistics::interval;
+use crate::corpus::labelled::LabelledFile;
 use crate::domain::event::{LabelEvent, OTHERS};
 use crate::domain::input::Input;
 use crate::domain::label::{LabelId, LabelSet};
@@ -322,7 +322,7 @@ struct SampleLine {
 
 impl Filled {
     fn read(path: &Path, labels: &LabelSet) -> Result<Self> {
-        let mut file = GoldFile::open(path, "audited sample", labels)?;
+        let mut file = LabelledFile::open(path, "audited sample", labels)?;
         let mut sample = Self { rows: Vec::new(), unfilled: 0 };
         let expected = "{\"id\": \"..\", \"text\": \"..\", \"gold\": \"LABEL\"}";
         while let Some((line, row)) = file.next_row::<SampleLine>(expected)? {

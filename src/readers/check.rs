@@ -7,6 +7,7 @@ use crate::config::{Config, Problems, StudentKind};
 use crate::corpus;
 use crate::error::{Error, with_causes};
 use crate::flow::first::First;
+use crate::flow::people::People;
 use crate::readers::plan::FEW_TEXTS;
 use crate::store::RunDir;
 use crate::student;
@@ -27,6 +28,7 @@ pub fn check(config: &Config) -> Problems {
     }
     // Templates, examples, tokenizers and recordings are part of it; keys are not.
     note("teachers", teacher::open_without_keys(config, &Ledger::new(None)).err());
+    note("teachers", People::read(&config.people, &config.task.labels).err());
     if matches!(config.student.kind, StudentKind::Encoder(_)) {
         note("student.device", student::available(&config.student).err());
         note("student.model", student::identity(&config.student).err());

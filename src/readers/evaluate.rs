@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::corpus::labelled::LabelledFile;
 use crate::distill::{TrainedStudent, load_student};
 use crate::domain::event::LabelEvent;
 use crate::domain::input::Input;
@@ -12,7 +13,7 @@ use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
 use crate::readers::confusion::{Details, Pairs};
-use crate::readers::gold::{GoldFile, GoldLabels, GoldRows};
+use crate::readers::gold::{GoldLabels, GoldRows};
 use crate::readers::latest::latest_labels;
 use crate::readers::statistics::Calibration;
 use crate::store::{RunDir, RunView};
@@ -191,8 +192,8 @@ fn student_accuracy(dir: &Path, path: &Path, fields: GoldLabels<'_>, labels: &La
             calibration.add(f64::from(p.iter().copied().fold(0.0, f32::max)), is_right);
         }
     };
-    let mut file = GoldFile::open(path, "held-out texts", labels)?;
-    while let Some(row) = file.next_labelled(fields)? {
+    let mut file = LabelledFile::open(path, "held-out texts", labels)?;
+    while let Some(row) = file.next_labelled(fields.columns())? {
         let lacking =
             || format!("has no text in a field {:?}: name the one that has it with --text-field", fields.text_field);
         let text = row.text.ok_or_else(|| file.wrong(row.place, lacking()))?;

@@ -37,6 +37,7 @@ mod init;
 // Plans, costs, and the cap.
 mod money;
 // The first texts alone, and what a plan then says.
+mod people;
 mod pilot;
 // Batch files out and in.
 mod batch;

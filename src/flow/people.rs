@@ -1,0 +1,105 @@
+//! Labels that are in people's files, `kind = "human"`: read when a run begins, kept as corrections when their texts are there.
+//!
+//! A correction is a person's word, and so is a line of such a file; the log of corrections stays the truth. What was said
+//! later than the file, on the page or by `candist correct`, is not overruled by reading the file again: only a label that the same
+//! person's file has changed is news.
+
+use std::collections::HashMap;
+
+use crate::config::PersonConfig;
+use crate::corpus::labelled::{LabelColumn, LabelColumns, labels_of};
+use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::sample::{SampleId, TextHash};
+use crate::error::Result;
+use crate::store::Correction;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct People {
+    names: Vec<String>,
+    /// The label of each text, and by whom of `names`. Of several people the first counts.
+    said: HashMap<SampleId, (LabelId, usize)>,
+}
+
+impl People {
+    /// Reads the files of `people`.
+    ///
+    /// # Errors
+    ///
+    /// Those of a file that cannot be read, or has a row that cannot be used.
+    pub(crate) fn read(people: &[PersonConfig], labels: &LabelSet) -> Result<Self> {
+        let mut read = Self::default();
+        for person in people {
+            let (who, mut other) = (read.names.len(), 0_u64);
+            for (id, label) in labels_of(&person.path, "labels of a person", columns(person), labels)? {
+                let (first, _) = *read.said.entry(SampleId(id)).or_insert((label, who));
+                other += u64::from(first != label);
+            }
+            if other > 0 {
+                tracing::warn!(
+                    "{} names other labels than an earlier person for {other} text(s): the earlier one's count",
+                    person.path.display()
+                );
+            }
+            read.names.push(person.name.clone());
+        }
+        Ok(read)
+    }
+
+    /// The texts that they labelled.
+    pub(super) fn ids(&self) -> Vec<SampleId> {
+        self.said.keys().cloned().collect()
+    }
+
+    pub(super) fn speaks_of(&self, id: &SampleId) -> bool {
+        self.said.contains_key(id)
+    }
+
+    /// What is to be kept of a text, `known` being what is kept already.
+    pub(super) fn news(&self, id: &SampleId, text_hash: TextHash, known: Option<&Correction>) -> Option<Correction> {
+        let &(label, who) = self.said.get(id)?;
+        let who = self.names.get(who)?;
+        let is_news = known.is_none_or(|known| {
+            let changed = known.who.as_ref() == Some(who) && known.label.is_some_and(|before| before != label);
+            known.text_hash != text_hash || changed
+        });
+        let correction =
+            || Correction { id: id.clone(), text_hash, label: Some(label), who: Some(who.clone()), note: None };
+        is_news.then(correction)
+    }
+}
+
+fn columns(person: &PersonConfig) -> LabelColumns<'_> {
+    let column = |name, named_by| LabelColumn { name, named_by };
+    LabelColumns {
+        label: column(&person.label_field, "label_field"),
+        id: column(&person.id_field, "id_field"),
+        text: column(&person.text_field, "text_field"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_overrules_nobody_and_what_it_changes_is_news() {
+        let id = SampleId("1".to_owned());
+        let people = People { names: vec!["anna".to_owned()], said: HashMap::from([(id.clone(), (LabelId(2), 0))]) };
+        let hash = TextHash::of("a text");
+        let known = |label: Option<u16>, who: &str| Correction {
+            id: id.clone(),
+            text_hash: hash,
+            label: label.map(LabelId),
+            who: Some(who.to_owned()),
+            note: None,
+        };
+        let news = |known: Option<&Correction>| people.news(&id, hash, known).is_some();
+        assert!(news(None), "nothing was said");
+        assert!(!news(Some(&known(Some(2), "anna"))) && news(Some(&known(Some(1), "anna"))), "her file changed");
+        assert!(!news(Some(&known(Some(1), "ben"))) && !news(Some(&known(None, "anna"))), "said later");
+        let of_another_text = Correction { text_hash: TextHash::of("another"), ..known(Some(1), "ben") };
+        assert!(news(Some(&of_another_text)));
+        assert!(people.news(&SampleId("2".to_owned()), hash, None).is_none());
+    }
+}
