@@ -101,7 +101,7 @@ const SETTINGS: Settings = Settings {
 pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
     start_again_to_compute(args.device, args.threads);
     #[cfg(feature = "page")]
-    if let (None, Some(option)) = (args.service.serve, args.service.access.given()) {
+    if let Some(option) = args.service.without_service() {
         let message = "is for --serve alone: leave it out, or add --serve".to_owned();
         return Err(Error::Unfit { path: PathBuf::from(option), message }.into());
     }

@@ -32,16 +32,25 @@ pub(super) struct ServiceArgs {
         ],
     )]
     pub(super) serve: Option<SocketAddr>,
-    /// serve: texts that may wait, 1 to 65536; who brings more is told to come again later. Also how many a request may have.
-    #[arg(long, value_name = "TEXTS", default_value_t = 4096, requires = "serve",
-        value_parser = clap::value_parser!(u32).range(1..=65536))]
-    queue: u32,
-    /// serve: milliseconds, 0 to 1000, that the student waits for more texts while a request is being read.
-    #[arg(long, value_name = "MS", default_value_t = 1, requires = "serve",
-        value_parser = clap::value_parser!(u64).range(0..=1000))]
-    gather_ms: u64,
+    /// serve: texts that may wait, 1 to 65536 [default: 4096]; who brings more is told to come again later. Also how many a request
+    /// may have.
+    #[arg(long, value_name = "TEXTS", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    queue: Option<u32>,
+    /// serve: milliseconds, 0 to 1000, that the student waits for more texts while a request is being read [default: 1].
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(0..=1000))]
+    gather_ms: Option<u64>,
     #[command(flatten)]
-    pub(super) access: AccessArgs,
+    access: AccessArgs,
+}
+
+impl ServiceArgs {
+    /// An option that is for a service alone, where one was given and no service is wanted. (To clap that is no mistake where
+    /// there is an input, which a service cannot have.)
+    pub(super) fn without_service(&self) -> Option<&'static str> {
+        let own = [("--queue", self.queue.is_some()), ("--gather-ms", self.gather_ms.is_some())];
+        let own = own.into_iter().find(|(_, given)| *given).map(|(option, _)| option);
+        own.or_else(|| self.access.given()).filter(|_| self.serve.is_none())
+    }
 }
 
 /// Serves `student`, which messages call `name`, at `listen`.
@@ -52,14 +61,15 @@ pub(super) fn run(
     name: &Path,
     min_confidence: f64,
 ) -> Result<Exit> {
+    let usual = ServiceOptions::default();
     let options = ServiceOptions {
         listen,
         token: args.access.token()?,
         open: args.access.is_open(),
         hosts: args.access.hosts(),
         min_confidence,
-        queue: args.queue as usize,
-        gather: Duration::from_millis(args.gather_ms),
+        queue: args.queue.map_or(usual.queue, |texts| texts as usize),
+        gather: args.gather_ms.map_or(usual.gather, Duration::from_millis),
     };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     runtime.block_on(async {

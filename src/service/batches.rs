@@ -137,7 +137,9 @@ mod tests {
         texts
     }
 
-    fn batches(queue: &Arc<Queue>) -> Batches<fn(&[&str]) -> Result<Rows>> {
+    type Student = fn(&[&str]) -> Result<Rows>;
+
+    fn batches(queue: &Arc<Queue>) -> Batches<Student> {
         let (queue, wait) = (Arc::downgrade(queue), Duration::from_millis(200));
         Batches { student, queue, wait, metrics: Arc::default() }
     }

@@ -2,15 +2,15 @@
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::request::{Sent, Shape};
 use crate::http::Fault;
 
-/// What is answered about one text.
-#[derive(JsonSchema)]
+/// What is answered about one text: as [`Prediction`](crate::student::Prediction) is written, or why there is none.
+#[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Prediction")]
-#[expect(dead_code, reason = "written by way of `candist::Prediction`; this is all that it may have")]
 struct Said {
     /// As it was sent; without one, the text's hash; null where there was neither.
     id: Option<String>,
@@ -19,16 +19,15 @@ struct Said {
     /// The probability of the likeliest label, four digits after the point; null where there is an `error`.
     confidence: Option<f64>,
     /// The likeliest labels, likeliest first; only where the student was not sure enough.
-    #[schemars(default)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     candidates: Vec<String>,
     /// Why the text was not labelled: it is null or empty.
-    #[schemars(default)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 
 /// What is answered.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "as above")]
+#[derive(Serialize, JsonSchema)]
 struct Predictions {
     /// One for each text, in their order.
     predictions: Vec<Said>,
@@ -36,14 +35,17 @@ struct Predictions {
 
 /// The document, its keys in the order in which one reads them.
 pub(crate) fn openapi() -> Value {
-    let mut generator = SchemaSettings::draft2020_12()
-        .with(|settings| {
+    let settings = || {
+        SchemaSettings::draft2020_12().with(|settings| {
             settings.definitions_path = "/components/schemas".into();
             settings.meta_schema = None;
         })
-        .into_generator();
-    let paths = paths(&mut generator);
-    let schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
+    };
+    // What may be left out is not the same of what is read and of what is written.
+    let (mut read, mut written) = (settings().into_generator(), settings().for_serialize().into_generator());
+    let paths = paths(&mut read, &mut written);
+    let schemas: Map<String, Value> =
+        [read, written].into_iter().flat_map(|mut generator| generator.take_definitions(true)).collect();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -61,14 +63,10 @@ fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
     generator.subschema_for::<T>().to_value()
 }
 
-fn paths(generator: &mut SchemaGenerator) -> Value {
-    let [sent, said, one, fault] = [
-        schema::<Sent>(generator),
-        schema::<Predictions>(generator),
-        schema::<Said>(generator),
-        schema::<Fault>(generator),
-    ];
-    let text = schema::<Shape>(generator);
+fn paths(read: &mut SchemaGenerator, written: &mut SchemaGenerator) -> Value {
+    let (sent, text) = (schema::<Sent>(read), schema::<Shape>(read));
+    let (said, one) = (schema::<Predictions>(written), schema::<Said>(written));
+    let fault = schema::<Fault>(written);
     let fault = |description: &str| json!({"description": description, "content": {"application/json": {"schema": fault.clone()}}});
     let get = |summary: &str, kind: &str| {
         json!({"get": {"summary": summary, "responses": {

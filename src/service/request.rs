@@ -40,6 +40,7 @@ pub(super) enum Shape {
         /// A string, or a whole number.
         id: Option<Value>,
         /// The text.
+        #[schemars(required)]
         text: Option<String>,
     },
 }

@@ -190,8 +190,11 @@ async fn read(form: Form, body: Vec<u8>) -> Result<(Vec<Row>, Option<f64>), Prob
     read.map_err(|why| Problem::wrong(format!("the body is not as it should be: {why}")))
 }
 
-/// The texts to label, and the rows that are answered, with why there is none.
-fn apart(rows: Vec<Row>) -> (Vec<String>, Vec<(Option<String>, Option<&'static str>)>) {
+/// A row that is answered: its id, and why it has no text where it has none.
+type Due = (Option<String>, Option<&'static str>);
+
+/// The texts to label, and the rows that are answered.
+fn apart(rows: Vec<Row>) -> (Vec<String>, Vec<Due>) {
     let mut texts = Vec::new();
     let rows = rows.into_iter().map(|row| match row.text {
         Ok(text) => {
@@ -205,13 +208,7 @@ fn apart(rows: Vec<Row>) -> (Vec<String>, Vec<(Option<String>, Option<&'static s
 }
 
 /// The answer: a row for each that was asked about.
-fn write(
-    form: Form,
-    rows: &[(Option<String>, Option<&'static str>)],
-    said: &[Rows],
-    labels: &[String],
-    least: f64,
-) -> serde_json::Result<Vec<u8>> {
+fn write(form: Form, rows: &[Due], said: &[Rows], labels: &[String], least: f64) -> serde_json::Result<Vec<u8>> {
     let mut said = said.iter().flat_map(Rows::iter);
     let (open, between, close): (&[u8], &[u8], &[u8]) = match form {
         Form::Json => (b"{\"predictions\":[", b",", b"]}\n"),

@@ -275,7 +275,7 @@ fn options_that_do_not_go_together_are_named() {
     };
     refused(&["--serve", "127.0.0.1:0", "--lines"], "--lines");
     refused(&["--serve", "127.0.0.1:0", "pool.jsonl"], "cannot be used with");
-    refused(&["--queue", "5", "pool.jsonl"], "--serve");
+    refused(&["--queue", "5", "pool.jsonl"], "is for --serve alone");
     refused(&["--no-token", "pool.jsonl"], "is for --serve alone");
     refused(&["--serve", "127.0.0.1:0", "--token-file", "none"], "none");
     refused(&["--serve", "127.0.0.1:0", "--queue", "0"], "--queue");
