@@ -90,7 +90,7 @@ impl<S: Fn(&[&str]) -> Result<Rows>> Batches<S> {
             Ok(rows) => share(batch, &rows),
             // One text that nothing finite is made of must not take others with it.
             Err(_) if batch.len() > 1 => batch.into_iter().for_each(|job| self.label(vec![job])),
-            Err(error) => batch.into_iter().for_each(|job| drop(job.answer.send(Err(with_causes(&error))))),
+            Err(error) => batch.into_iter().for_each(|job| job.say(Err(with_causes(&error)))),
         }
     }
 }
@@ -101,8 +101,7 @@ fn share(batch: Vec<Job>, rows: &Rows) {
     for job in batch {
         let own: Vec<&[f32]> = rows.by_ref().take(job.texts.len()).collect();
         let columns = own.first().map_or(1, |row| row.len()).max(1);
-        // Who asked may be gone by now.
-        let _ = job.answer.send(Ok(Rows::new(columns, own.concat())));
+        job.say(Ok(Rows::new(columns, own.concat())));
     }
 }
 

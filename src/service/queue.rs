@@ -20,7 +20,15 @@ pub(super) struct Job {
     pub(super) texts: Vec<String>,
     pub(super) answer: oneshot::Sender<Result<Rows, String>>,
     /// Of the whole request.
-    _room: Arc<OwnedSemaphorePermit>,
+    room: Arc<OwnedSemaphorePermit>,
+}
+
+impl Job {
+    /// Gives what is said of the texts, after their room: who is answered no longer waits. Who asked may be gone by now.
+    pub(super) fn say(self, said: Result<Rows, String>) {
+        drop(self.room);
+        let _ = self.answer.send(said);
+    }
 }
 
 /// See the module.
@@ -102,7 +110,7 @@ impl Queue {
 
     async fn piece(&self, texts: Vec<String>, room: &Arc<OwnedSemaphorePermit>) -> Result<Rows, Unsaid> {
         let (answer, said) = oneshot::channel();
-        match self.jobs.try_send(Job { texts, answer, _room: Arc::clone(room) }) {
+        match self.jobs.try_send(Job { texts, answer, room: Arc::clone(room) }) {
             Ok(()) => said.await.map_err(|_| Unsaid::Gone)?.map_err(Unsaid::Failed),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Unsaid::Gone),
         }
