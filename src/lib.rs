@@ -33,6 +33,7 @@
 //! | know before what a run asks and costs | [`plan`], [`check`] |
 //! | label without an LLM | [`export_student`], [`Predictor`] |
 //! | ask by a provider's batch files | [`batch`] |
+//! | label for other programs, over HTTP | [`StudentService`] |
 //! | show a run in a browser | [`PageServer`] |
 //! | tell of a run in one file | [`report`], [`write_report`] |
 //!
@@ -45,11 +46,15 @@ mod distill;
 mod domain;
 mod error;
 mod flow;
+#[cfg(feature = "page")]
+mod http;
 #[doc(hidden)]
 pub mod internal;
 #[cfg(feature = "page")]
 mod page;
 mod readers;
+#[cfg(feature = "page")]
+mod service;
 mod store;
 mod student;
 mod teacher;
@@ -102,8 +107,10 @@ pub use readers::report::{ReportOptions, report, write_report};
 pub use readers::schema::{Schema, json_schema};
 pub use readers::spending::{Sums, spending};
 pub use readers::table::{Compression, TableFormat, TableOptions, TableSummary, Tool, export_for, write_table};
+#[cfg(feature = "page")]
+pub use service::{ServiceOptions, StudentService};
 pub use store::{Failure, FailureCounts, FailureKind, Follow, RunDir, RunView, Tail, Totals, ViewCounts};
-pub use student::{Predictor, missing_cuda};
+pub use student::{Prediction, Predictor, missing_cuda};
 pub use teacher::missing_keys;
 
 pub use error::{Error, Result, with_causes};

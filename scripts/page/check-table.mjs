@@ -50,6 +50,8 @@ export async function panel(server) {
   await page.keyboard.press("j");
   await page.waitForTimeout(300);
   await is("j is the next", () => text(page, ".detail-id"), "pool-0003");
+  await is("the nearest texts are there", () => page.locator(".nearest button").count(), 4);
+  await holds("with how near they are", async () => (await text(page, ".nearest")).includes("0.90"));
   await page.locator(".detail .picker input").click();
   await page.keyboard.type("age");
   await page.keyboard.press("Enter");

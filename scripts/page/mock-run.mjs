@@ -206,7 +206,7 @@ export function detail(p) {
       }));
   const nearest = [1, 2, 3, 4]
     .map((k) => (p + k * 389) % N)
-    .map((n) => ({ position: n, id: row(n).id, text: row(n).text, label: row(n).label }));
+    .map((n, k) => ({ position: n, id: row(n).id, text: row(n).text, label: row(n).label, similarity: 0.9 - 0.2 * k }));
   return { ...r, teachers, failure: corpus.failed(p) ? "no teacher named a label of the task" : null, history, correction, nearest };
 }
 

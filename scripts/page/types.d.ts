@@ -142,6 +142,8 @@ interface Nearest {
   id: string;
   text: string;
   label: string | null;
+  /** 0 to 1. */
+  similarity: number;
 }
 
 interface Detail extends Row {

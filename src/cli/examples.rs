@@ -74,7 +74,8 @@ pub(super) const FAILURES: &str = "Examples:
 
 pub(super) const PREDICT: &str = "Examples:
   candist predict --student my-student new.jsonl
-  candist predict --student my-student --lines --min-confidence 0.8 < texts.txt";
+  candist predict --student my-student --lines --min-confidence 0.8 < texts.txt
+  candist predict --student my-student --serve   # answers what is posted to 127.0.0.1:8089/v1/predict";
 
 pub(super) const BATCH: &str = "Examples:
   candist batch export support.toml --out batches         # files for the provider's batch service

@@ -1,5 +1,7 @@
 //! The command line: one verb a file. Data goes to stdout, everything else to stderr.
 
+#[cfg(feature = "page")]
+mod access;
 mod again;
 #[cfg(feature = "parquet")]
 mod arrow_columns;
@@ -30,6 +32,8 @@ mod pace;
 mod place;
 mod plan;
 mod predict;
+#[cfg(feature = "page")]
+mod predict_serve;
 mod preview;
 #[cfg(test)]
 mod reference;
@@ -120,7 +124,7 @@ enum Command {
     /// List what failed, with the reasons and the raw answers.
     #[command(after_help = examples::FAILURES)]
     Failures(failures::FailuresArgs),
-    /// Label new text with an exported student, without any LLM; prints one JSON line a text.
+    /// Label new text with an exported student, without any LLM; prints one JSON line a text, or answers requests.
     #[command(after_help = examples::PREDICT)]
     Predict(predict::PredictArgs),
     /// Ask through a provider's batch files instead of one request at a time.

@@ -1,18 +1,17 @@
 //! `candist predict`: an exported student, texts in, one JSON line out for each that could be read, in their order.
-//! Nothing is held but a chunk of texts, so it works in a pipe without an end. Or Arrow batches in and out.
+//! Nothing is held but a chunk of texts, so it works in a pipe without an end. Or Arrow batches in and out, or requests over HTTP.
 
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-#[cfg(feature = "parquet")]
+#[cfg(any(feature = "page", feature = "parquet"))]
 use candist::Error;
 use candist::config::{CorpusConfig, CorpusFormat, DeviceChoice, TextFrom, delimiter, encoding, pattern};
 use candist::internal::{Settings, read, read_file};
-use candist::{Corpus, Predictor, Row, argmax};
+use candist::{Corpus, Prediction, Predictor, Row};
 use clap::Args;
 use indicatif::HumanCount;
-use serde::Serialize;
 
 use super::again::start_again_to_compute;
 #[cfg(feature = "parquet")]
@@ -20,6 +19,8 @@ use super::arrow_stream::{self, Columns, Said};
 use super::confidence;
 use super::exit::Exit;
 use super::folded::Folded;
+#[cfg(feature = "page")]
+use super::predict_serve::{self, ServiceArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct PredictArgs {
@@ -68,6 +69,9 @@ pub(super) struct PredictArgs {
     /// Threads of libtorch.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
     threads: u32,
+    #[cfg(feature = "page")]
+    #[command(flatten)]
+    service: ServiceArgs,
 }
 
 /// What the input is.
@@ -94,25 +98,18 @@ const SETTINGS: Settings = Settings {
     once: true,
     line_numbers: true,
 };
-/// The candidates of an uncertain text are the likeliest labels that together have this probability.
-const COVERED: f32 = 0.9;
-
-/// A line of output.
-#[derive(Serialize)]
-struct Prediction<'a> {
-    id: &'a str,
-    /// None where the student is less sure than asked for.
-    label: Option<&'a str>,
-    /// The probability of the likeliest label, four digits after the point.
-    confidence: f64,
-    /// Likeliest first; only where there is no label.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    candidates: Vec<&'a str>,
-}
-
 pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
     start_again_to_compute(args.device, args.threads);
+    #[cfg(feature = "page")]
+    if let Some(option) = args.service.without_service() {
+        let message = "is for --serve alone: leave it out, or add --serve".to_owned();
+        return Err(Error::Unfit { path: PathBuf::from(option), message }.into());
+    }
     let predictor = Predictor::open(&args.student, args.device, args.threads)?;
+    #[cfg(feature = "page")]
+    if let Some(listen) = args.service.serve {
+        return predict_serve::run(&args.service, listen, predictor, &args.student, args.min_confidence);
+    }
     #[cfg(feature = "parquet")]
     if args.format == Some(Format::Arrow) {
         return answer_batches(args, &predictor);
@@ -132,7 +129,10 @@ pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
         if rows.len() == CHUNK || ended {
             let texts: Vec<&str> = rows.iter().map(|sample| sample.text.as_str()).collect();
             for (sample, p) in rows.iter().zip(predictor.probabilities(&texts)?.iter()) {
-                serde_json::to_writer(&mut out, &prediction(&sample.id.0, p, &predictor, args.min_confidence))?;
+                serde_json::to_writer(
+                    &mut out,
+                    &Prediction::new(&sample.id.0, p, predictor.labels(), args.min_confidence),
+                )?;
                 out.write_all(b"\n")?;
             }
             // Whoever reads along gets what there is.
@@ -171,7 +171,8 @@ fn answer_batches(args: &PredictArgs, predictor: &Predictor) -> Result<Exit> {
     let out = BufWriter::new(std::io::stdout().lock());
     let unread = arrow_stream::answer(input, &name, out, &columns, |texts| {
         let said = |p: &[f32]| {
-            let Prediction { label, confidence, candidates, .. } = prediction("", p, predictor, args.min_confidence);
+            let Prediction { label, confidence, candidates, .. } =
+                Prediction::new("", p, predictor.labels(), args.min_confidence);
             Said { label, confidence, candidates }
         };
         Ok(predictor.probabilities(texts)?.iter().map(said).collect())
@@ -180,31 +181,6 @@ fn answer_batches(args: &PredictArgs, predictor: &Predictor) -> Result<Exit> {
         tracing::warn!("{} row(s) had no text: they have no label, and their error says why", HumanCount(unread));
     }
     Ok(if args.strict && unread > 0 { Exit::Failed } else { Exit::Complete })
-}
-
-/// What is printed about a text whose labels have the probabilities `p`. The confidence is compared as it is printed:
-/// who filters the output by the same number gets the same lines.
-fn prediction<'a>(id: &'a str, p: &[f32], predictor: &'a Predictor, least: f64) -> Prediction<'a> {
-    let name = |label: usize| predictor.labels().get(label).map_or("", String::as_str);
-    let best = argmax(p).unwrap_or_default();
-    let confidence = (f64::from(p.get(best).copied().unwrap_or_default()) * 1e4).round() / 1e4;
-    if confidence >= least {
-        return Prediction { id, label: Some(name(best)), confidence, candidates: Vec::new() };
-    }
-    let mut order: Vec<(usize, f32)> = p.iter().copied().enumerate().collect();
-    order.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let mut covered = 0.0;
-    let candidates = order
-        .into_iter()
-        // Up to and with the label that reaches it.
-        .take_while(|(_, p)| {
-            let before = covered;
-            covered += p;
-            before < COVERED
-        })
-        .map(|(label, _)| name(label))
-        .collect();
-    Prediction { id, label: None, confidence, candidates }
 }
 
 /// The format of this name.

@@ -33,6 +33,9 @@ enum Of {
     /// The page's addresses (`candist serve`), in the form of OpenAPI.
     #[cfg(feature = "page")]
     Openapi,
+    /// A student's addresses (`candist predict --serve`), in the same form.
+    #[cfg(feature = "page")]
+    OpenapiPredict,
 }
 
 #[derive(Debug, Args)]
@@ -57,6 +60,8 @@ pub(super) fn run(args: &SchemaArgs) -> Result<()> {
         Of::Table => Schema::Table,
         #[cfg(feature = "page")]
         Of::Openapi => Schema::Openapi,
+        #[cfg(feature = "page")]
+        Of::OpenapiPredict => Schema::OpenapiPredict,
     });
     Ok(writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&schema)?)?)
 }

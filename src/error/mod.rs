@@ -213,7 +213,7 @@ pub enum Error {
     },
     /// A server cannot listen at its address.
     #[error(
-        "cannot listen at {address}: another program may listen there, or it is none of this machine's. Choose another by --listen ADDR; with port 0 a free one is taken"
+        "cannot listen at {address}: another program may listen there, or it is none of this machine's. Choose another address (--listen ADDR, of predict --serve ADDR); with port 0 a free one is taken"
     )]
     Listen {
         /// The address.

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
 use tokio::sync::{Semaphore, watch};
 
 use super::desk::Desk;
@@ -13,7 +11,7 @@ use super::guard::Guard;
 use super::metrics::Requests;
 use super::query::Orders;
 use super::search::Searches;
-use super::shapes::Fault;
+pub(super) use crate::http::Problem;
 
 /// Streams that are open at once, at most.
 pub(super) const STREAMS: usize = 64;
@@ -38,28 +36,6 @@ pub(super) struct App {
     pub(super) reports: Semaphore,
     /// True when the server is to end: streams do.
     pub(super) stop: watch::Receiver<bool>,
-}
-
-/// Why a request has no answer: a status, and a sentence that says what to do.
-#[derive(Debug)]
-pub(super) struct Problem(pub(super) StatusCode, pub(super) String);
-
-impl Problem {
-    /// What was asked for cannot be.
-    pub(super) fn wrong(why: impl Into<String>) -> Self {
-        Self(StatusCode::BAD_REQUEST, why.into())
-    }
-
-    /// There is nothing of this name.
-    pub(super) fn nothing(what: impl Into<String>) -> Self {
-        Self(StatusCode::NOT_FOUND, what.into())
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        (self.0, Json(Fault { error: self.1 })).into_response()
-    }
 }
 
 impl App {

@@ -8,6 +8,7 @@ use super::arrival::said_at;
 use super::desk::Desk;
 use super::follow::Shared;
 use super::lines::Lines;
+use super::near::{near, nearest};
 use super::scan::scan;
 use super::shapes::{Detail, Past, RawAnswer, Said};
 use super::shown::{Known, Logs, known, shown};
@@ -25,7 +26,7 @@ const TIME: Duration = Duration::from_secs(2);
 pub(super) fn detail(shared: &Shared, position: u32, desk: &Desk) -> Option<Detail> {
     let table = shared.table();
     let known = known(&table, position)?;
-    let (logs, names) = (Logs::of(&table), table.names.clone());
+    let (logs, names, near) = (Logs::of(&table), table.names.clone(), near(&table, position));
     drop(table);
     let row = shown(&known, &logs, usize::MAX);
     let answers = answers(shared, &names.labels, &row.text);
@@ -34,7 +35,8 @@ pub(super) fn detail(shared: &Shared, position: u32, desk: &Desk) -> Option<Deta
     let (teachers, failure) = said(&known, &logs, &names.teachers, answers.unwrap_or_default());
     let history = history.unwrap_or_default().iter().map(past).collect();
     let correction = desk.decided(&names.labels, &row.id, TextHash::of(&row.text));
-    Some(Detail { row, teachers, failure, history, correction, nearest: Vec::new(), partial })
+    let nearest = logs.inputs.as_ref().map_or_else(Vec::new, |inputs| nearest(inputs, &row.text, &near));
+    Some(Detail { row, teachers, failure, history, correction, nearest, partial })
 }
 
 /// Looks for `needle` in the whole log; `None` where time runs out or the log cannot be read.

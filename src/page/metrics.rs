@@ -1,61 +1,13 @@
 //! What a monitor reads: the run and the server in numbers, in Prometheus' text format. Names end in their unit, counters in
 //! `_total`; labels are of routes, states and labels of the task, of which there are few.
 
-use std::collections::BTreeMap;
-use std::fmt::{Display, Write};
-use std::sync::{Mutex, PoisonError};
-
 use super::app::{App, STREAMS};
 use crate::domain::status::Status;
+pub(super) use crate::http::exposition::Requests;
+use crate::http::exposition::{Text, label};
 
 /// Labels of the task that are told one by one, at most.
 const LABELS: usize = 1000;
-
-/// Requests by route and status.
-#[derive(Debug, Default)]
-pub(super) struct Requests(Mutex<BTreeMap<(String, u16), u64>>);
-
-impl Requests {
-    /// Counts one.
-    pub(super) fn count(&self, route: &str, status: u16) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry((route.to_owned(), status)).or_default() += 1;
-    }
-}
-
-/// The text, as it is put together.
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    /// A metric; each value has its labels, written out, or none.
-    fn add<V: Display>(&mut self, kind: &str, name: &str, help: &str, values: impl IntoIterator<Item = (String, V)>) {
-        let mut values = values.into_iter().peekable();
-        if values.peek().is_none() {
-            return;
-        }
-        // Writing into a string cannot fail.
-        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-        for (labels, value) in values {
-            let labels = if labels.is_empty() { labels } else { format!("{{{labels}}}") };
-            let _ = writeln!(self.0, "{name}{labels} {value}");
-        }
-    }
-
-    fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
-        self.add("gauge", name, help, [(String::new(), value)]);
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: impl Display) {
-        self.add("counter", name, help, [(String::new(), value)]);
-    }
-}
-
-/// `name="value"`, with what the format gives a meaning escaped.
-fn label(name: &str, value: &str) -> String {
-    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    format!("{name}=\"{value}\"")
-}
 
 /// All of it.
 pub(super) fn metrics(app: &App) -> String {
@@ -67,14 +19,10 @@ pub(super) fn metrics(app: &App) -> String {
     if let Some(status) = &pulse.status.status {
         tell_status(status, &mut text);
     }
-    let requests = app.requests.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let requests = requests.into_iter().map(|((route, status), count)| {
-        (format!("{},{}", label("route", &route), label("status", &status.to_string())), count)
-    });
-    text.add("counter", "candist_page_requests_total", "Requests to this server.", requests);
+    text.add("counter", "candist_page_requests_total", "Requests to this server.", app.requests.told());
     let streams = STREAMS.saturating_sub(app.streams.available_permits());
     text.gauge("candist_page_streams", "Streams that are open.", streams);
-    text.0
+    text.finish()
 }
 
 fn tell_rows(app: &App, text: &mut Text) {
@@ -106,21 +54,4 @@ fn tell_status(status: &Status, text: &mut Text) {
     text.counter("candist_run_training_steps_total", "Training steps of the student.", status.steps);
     text.counter("candist_run_spent_total", "Cost so far, in the currency of the prices.", status.spent);
     text.gauge("candist_run_elapsed_seconds", "Seconds since the latest process began.", status.elapsed_s);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics_are_written_as_their_format_says() {
-        let mut text = Text::default();
-        text.gauge("a", "Help.", 1);
-        text.add("counter", "b_total", "Help.", [(label("x", "say \"\\\n"), 2_u64)]);
-        text.add("gauge", "none", "Help.", None::<(String, u64)>);
-        assert_eq!(
-            text.0,
-            "# HELP a Help.\n# TYPE a gauge\na 1\n# HELP b_total Help.\n# TYPE b_total counter\nb_total{x=\"say \\\"\\\\\\n\"} 2\n"
-        );
-    }
 }

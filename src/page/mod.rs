@@ -13,10 +13,10 @@ mod desk;
 mod detail;
 mod follow;
 mod given;
-mod guard;
 mod ids;
 mod lines;
 mod metrics;
+mod near;
 mod openapi;
 mod overview;
 mod query;
@@ -33,3 +33,5 @@ mod stream;
 
 pub(crate) use self::openapi::openapi;
 pub use self::serve::{PageAddress, PageOptions, PageServer};
+// What other servers have too.
+use crate::http::guard;

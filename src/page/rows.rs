@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::counts::{Changes, Counts};
 use super::ids::Ids;
 use super::lines::Lines;
+use super::near::{Sketch, sketch};
 use crate::domain::event::{By, LabelEvent};
 use crate::domain::input::{Input, Names, Outcome};
 use crate::domain::label::LabelId;
@@ -77,6 +78,8 @@ pub(super) struct Table {
     pub(super) names: Names,
     pub(super) ids: Ids,
     rows: Vec<Row>,
+    /// What is known of each text's words: 16 bytes.
+    sketches: Vec<Sketch>,
     /// The teachers' first labels, those of a text after each other.
     firsts: Vec<u16>,
     /// Where newer answers stand in the input log, of texts that have some.
@@ -106,6 +109,7 @@ impl Table {
             names,
             ids: Ids::default(),
             rows: Vec::new(),
+            sketches: Vec::new(),
             firsts: Vec::new(),
             answers_at: HashMap::new(),
             given: HashMap::new(),
@@ -122,6 +126,11 @@ impl Table {
     /// All of them, by position.
     pub(super) fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// Those of their texts, by position.
+    pub(super) fn sketches(&self) -> &[Sketch] {
+        &self.sketches
     }
 
     /// That of the text at `position`.
@@ -179,9 +188,9 @@ impl Table {
                 let position = position.ok_or_else(|| "has a position out of its order".to_owned())?;
                 // Where lines are damaged, what they said is missing, and positions stay.
                 while (self.rows.len() as u64) < u64::from(position) {
-                    self.push("", Row::default());
+                    self.push("", Row::default(), 0);
                 }
-                self.push(&sample.id.0, Row { text_at: at, ..Row::default() });
+                self.push(&sample.id.0, Row { text_at: at, ..Row::default() }, sketch(&sample.text));
                 self.take_outcome(position, outcome);
             }
             Input::Answers { position, outcome } => {
@@ -196,9 +205,10 @@ impl Table {
         Ok(())
     }
 
-    fn push(&mut self, id: &str, row: Row) {
+    fn push(&mut self, id: &str, row: Row, sketch: Sketch) {
         self.ids.push(id);
         self.rows.push(row);
+        self.sketches.push(sketch);
         self.firsts.resize(self.rows.len() * self.names.teachers.len(), NO_LABEL);
         self.counts.add(&row, &[], 1);
     }

@@ -1,45 +1,26 @@
-//! The server: takes connections, as many as it has room for, and ends within two seconds of being asked to, whoever still
-//! listens.
+//! The server: a run's table behind its addresses (`http::listener` takes the connections); it ends within two seconds of being
+//! asked to, whoever still listens.
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
-use tokio_io_timeout::TimeoutStream;
+use tokio::sync::{Semaphore, watch};
 
 use super::app::{App, QUERIES, REPORTS, STREAMS};
 use super::desk::Desk;
 use super::follow::{Following, follow};
-use super::guard::Guard;
 use super::metrics::Requests;
 use super::query::Orders;
 use super::routes::router;
 use super::search::Searches;
-use crate::domain::sample::to_hex;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::http::listener::{Listener, Place};
 
-/// Connections at once, at most; others wait to be taken.
-const CONNECTIONS: usize = 256;
-/// How long a client may take for the head of a request, and be silent between two.
-const HEAD: Duration = Duration::from_secs(15);
-/// How long a client may take nothing of what is sent.
-const TAKE: Duration = Duration::from_secs(30);
-/// Bytes of a request's head, at most.
-const HEAD_BYTES: usize = 64 << 10;
 /// How long what is under way may take when the server ends.
 const END: Duration = Duration::from_millis(1500);
-/// After a connection could not be taken: there are too many open files.
-const RECOVER: Duration = Duration::from_millis(100);
-
 /// Where a page is served, and to whom.
 #[derive(Debug, Clone)]
 pub struct PageOptions {
@@ -67,9 +48,7 @@ impl Default for PageOptions {
 /// An address at which a page is to be served, bound before there is a run: whoever connects waits.
 #[derive(Debug)]
 pub struct PageAddress {
-    listener: TcpListener,
-    address: SocketAddr,
-    token: Option<String>,
+    listener: Listener,
     options: PageOptions,
 }
 
@@ -78,44 +57,37 @@ impl PageAddress {
     ///
     /// # Errors
     ///
-    /// [`Error::Listen`] where it cannot be had.
+    /// [`Error::Listen`](crate::Error::Listen) where it cannot be had.
     pub fn bind(options: PageOptions) -> Result<Self> {
-        let listen = |source| Error::Listen { address: options.listen, source };
-        let listener = TcpListener::bind(options.listen).map_err(listen)?;
-        listener.set_nonblocking(true).map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
-        let token = options.token.clone().or_else(|| {
-            let is_needed = !options.open && !address.ip().is_loopback();
-            is_needed.then(|| to_hex(rand::random()))
-        });
-        Ok(Self { listener, address, token, options })
+        let PageOptions { listen, token, open, hosts, .. } = options.clone();
+        Ok(Self { listener: Listener::bind(Place { listen, token, open, hosts })?, options })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
     /// What to open in a browser, with the token where one is needed.
     #[must_use]
     pub fn url(&self) -> String {
-        url(self.address, self.options.hosts.first(), self.token.as_deref())
+        self.listener.url()
     }
 
     /// The page of the run in `dir`, whose logs it begins to read.
     ///
     /// # Errors
     ///
-    /// [`Error::NoRun`] where there is no run, [`Error::Unconverted`] for a directory of an older version, [`Error::InputLog`]
-    /// where the log's first line is damaged.
+    /// [`Error::NoRun`](crate::Error::NoRun) where there is no run, [`Error::Unconverted`](crate::Error::Unconverted) for a
+    /// directory of an older version, [`Error::InputLog`](crate::Error::InputLog) where the log's first line is damaged.
     pub fn page(self, dir: &Path) -> Result<PageServer> {
         let (url, options) = (self.url(), self.options);
         let (shared, following) = follow(dir)?;
         let (stop, stopped) = watch::channel(false);
         let app = Arc::new(App {
             shared,
-            guard: Guard::new(self.address, &options.hosts, self.token.as_deref()),
+            guard: self.listener.guard(),
             descriptions: options.descriptions,
             desk: Desk::new(dir, !options.read_only),
             orders: Orders::default(),
@@ -126,7 +98,7 @@ impl PageAddress {
             reports: Semaphore::new(REPORTS),
             stop: stopped,
         });
-        Ok(PageServer { listener: self.listener, address: self.address, url, app, stop, following })
+        Ok(PageServer { listener: self.listener, url, app, stop, following })
     }
 }
 
@@ -140,8 +112,7 @@ impl PageAddress {
 /// # }
 /// ```
 pub struct PageServer {
-    listener: TcpListener,
-    address: SocketAddr,
+    listener: Listener,
     url: String,
     app: Arc<App>,
     stop: watch::Sender<bool>,
@@ -151,7 +122,7 @@ pub struct PageServer {
 
 impl std::fmt::Debug for PageServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PageServer").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("PageServer").field("address", &self.address()).finish_non_exhaustive()
     }
 }
 
@@ -160,8 +131,7 @@ impl PageServer {
     ///
     /// # Errors
     ///
-    /// [`Error::NoRun`] where there is no run, [`Error::Unconverted`] for a directory of an older version, [`Error::InputLog`]
-    /// where the log's first line is damaged, [`Error::Listen`] where the address cannot be had.
+    /// Those of [`PageAddress::bind`] and [`PageAddress::page`].
     pub fn bind(dir: &Path, options: PageOptions) -> Result<Self> {
         PageAddress::bind(options)?.page(dir)
     }
@@ -169,7 +139,7 @@ impl PageServer {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
     /// What to open in a browser, with the token where one is needed.
@@ -182,94 +152,15 @@ impl PageServer {
     ///
     /// # Errors
     ///
-    /// [`Error::Listen`] where the socket cannot be used.
+    /// [`Error::Listen`](crate::Error::Listen) where the socket cannot be used.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<()> {
-        let listen = |source| Error::Listen { address: self.address, source };
-        let listener = tokio::net::TcpListener::from_std(self.listener).map_err(listen)?;
-        let (service, graceful, mut open) = (router(&self.app), GracefulShutdown::new(), JoinSet::new());
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let taken = tokio::select! {
-                () = &mut stop => break,
-                taken = take(&listener, &places) => taken,
-            };
-            // Those that ended leave nothing behind.
-            while open.try_join_next().is_some() {}
-            if let Some((stream, place)) = taken {
-                let service = TowerToHyperService::new(service.clone());
-                let connection = http1::Builder::new()
-                    .timer(TokioTimer::new())
-                    .header_read_timeout(HEAD)
-                    .max_buf_size(HEAD_BYTES)
-                    .serve_connection(TokioIo::new(bounded(stream)), service);
-                let connection = graceful.watch(connection);
-                open.spawn(async move {
-                    let _place = place;
-                    // What breaks a connection is the client's to tell.
-                    let _ = connection.await;
-                });
-            }
-        }
-        drop(listener);
-        let _ = self.stop.send(true);
-        let _ = tokio::time::timeout(END, graceful.shutdown()).await;
-        open.abort_all();
+        let Self { listener, app, stop: ends, following, .. } = self;
+        let stopping = || {
+            let _ = ends.send(true);
+        };
+        listener.serve(router(&app), stop, stopping, END).await?;
         // Joins its thread, which blocks for a moment.
-        let following = self.following;
         let _ = tokio::task::spawn_blocking(move || drop(following)).await;
         Ok(())
-    }
-}
-
-/// The next connection, once there is room for it; `None` where it could not be taken.
-async fn take(
-    listener: &tokio::net::TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
-        Err(error) => {
-            tracing::debug!("a connection could not be taken: {error}");
-            tokio::time::sleep(RECOVER).await;
-            None
-        }
-    }
-}
-
-/// Who takes nothing for a while is cut off; who only listens is not.
-fn bounded(stream: TcpStream) -> std::pin::Pin<Box<TimeoutStream<TcpStream>>> {
-    // Events are small, and to be seen at once.
-    let _ = stream.set_nodelay(true);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(TAKE));
-    Box::pin(stream)
-}
-
-/// An address that a person can open: a server that listens everywhere is reached by this machine's name for itself.
-fn url(address: SocketAddr, host: Option<&String>, token: Option<&str>) -> String {
-    let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
-    let authority = match host {
-        Some(host) => format!("{host}:{}", address.port()),
-        None => SocketAddr::new(ip, address.port()).to_string(),
-    };
-    let token = token.map(|token| format!("?token={token}")).unwrap_or_default();
-    format!("http://{authority}/{token}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_told_as_it_is_opened() {
-        let at = |address: &str, host: Option<&str>, token| {
-            url(address.parse().unwrap(), host.map(str::to_owned).as_ref(), token)
-        };
-        assert_eq!(at("127.0.0.1:8088", None, None), "http://127.0.0.1:8088/");
-        assert_eq!(at("[::1]:8088", None, None), "http://[::1]:8088/");
-        assert_eq!(at("0.0.0.0:80", None, Some("x")), "http://127.0.0.1:80/?token=x");
-        assert_eq!(at("0.0.0.0:80", Some("box"), Some("x")), "http://box:80/?token=x");
     }
 }

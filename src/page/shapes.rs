@@ -265,6 +265,8 @@ pub(super) struct Near {
     pub(super) text: String,
     /// Its label.
     pub(super) label: Option<String>,
+    /// How much they share of words, pairs of words and parts of words: the cosine of their n-grams, 0 to 1.
+    pub(super) similarity: f64,
 }
 
 /// One text with all that is known of it.
@@ -281,7 +283,7 @@ pub(super) struct Detail {
     pub(super) history: Vec<Past>,
     /// What a person decided.
     pub(super) correction: Option<Decided>,
-    /// Texts like it.
+    /// The labelled texts that are nearest to it, the nearest first; five at most.
     pub(super) nearest: Vec<Near>,
     /// Whether looking for answers and history ran out of time: then some may be missing.
     pub(super) partial: bool,
@@ -314,9 +316,4 @@ pub(super) struct Corrected {
     pub(super) label: Option<String>,
 }
 
-/// What was wrong with a request, or the server.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub(super) struct Fault {
-    /// A sentence that says what to do.
-    pub(super) error: String,
-}
+pub(super) use crate::http::Fault;

@@ -43,6 +43,9 @@ pub enum Schema {
     /// What the page of a run answers, in the form of OpenAPI 3.1.
     #[cfg(feature = "page")]
     Openapi,
+    /// What a student behind an address answers, in the same form.
+    #[cfg(feature = "page")]
+    OpenapiPredict,
 }
 
 /// The JSON schema (draft 2020-12) of what `of` says, to be serialised: its keys then stand in the order in which one reads them.
@@ -66,6 +69,8 @@ pub fn json_schema(of: Schema) -> impl Serialize + use<> {
         // An object: it is one of these, too.
         #[cfg(feature = "page")]
         Schema::Openapi => Generated::try_from(crate::page::openapi()).unwrap_or_default(),
+        #[cfg(feature = "page")]
+        Schema::OpenapiPredict => Generated::try_from(crate::service::openapi()).unwrap_or_default(),
     }
 }
 

@@ -12,6 +12,7 @@ mod encoder;
 mod finite;
 mod folder;
 mod ngram;
+mod prediction;
 mod predictor;
 
 use std::collections::HashMap;
@@ -23,6 +24,7 @@ use rand::Rng;
 pub(crate) use compute::Compute;
 pub use device::missing_cuda;
 pub use finite::Step;
+pub use prediction::Prediction;
 pub use predictor::Predictor;
 
 use crate::config::{DistillConfig, StudentConfig, StudentKind};

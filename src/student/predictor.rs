@@ -82,7 +82,9 @@ impl Predictor {
         &self.labels
     }
 
-    /// Logits, one row per text, C columns: logarithms of probabilities up to a constant a row, not calibrated.
+    /// Logits, one row per text, C columns: logarithms of probabilities up to a constant a row, not calibrated. What an `ngram`
+    /// student says of a text is the same to the last bit whatever texts are given with it; of an encoder the last bits are of
+    /// the products of all of them.
     ///
     /// # Errors
     ///

@@ -54,6 +54,9 @@ mod page;
 mod report;
 // How a run is shown: on a terminal, without one, to a program.
 mod terminal;
+// A student behind an address.
+#[cfg(feature = "page")]
+mod service;
 // What one verb takes and says, the others do.
 mod commands;
 // Labels as tables, and as tools import them.

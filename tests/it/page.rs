@@ -111,11 +111,26 @@ fn details_are_right(project: &Project, served: &Served, rows: &[Value]) {
         assert_eq!(teachers.len(), 3);
         assert!(teachers.iter().all(|said| said["answers"].as_array().unwrap().len() == 1), "{detail}");
         let named = |said: &Value| said["labels"].as_array().unwrap().clone();
+        nearest_are_right(row, &detail, rows);
         let candidates = row["candidates"].as_array().unwrap();
         assert!(teachers.iter().flat_map(named).all(|label| candidates.contains(&label)));
     }
     assert_eq!(served.send(served.ask(Method::GET, "/api/v1/labels/100000")).0, StatusCode::NOT_FOUND);
     assert_eq!(served.send(served.ask(Method::GET, "/api/v1/labels/x")).0, StatusCode::NOT_FOUND);
+}
+
+/// Labelled texts, as the list has them, the nearest first.
+fn nearest_are_right(row: &Value, detail: &Value, rows: &[Value]) {
+    let nearest = detail["nearest"].as_array().unwrap();
+    assert!(nearest.len() == 5 || text(row, "text") == NASTY, "{detail}");
+    assert!(nearest.is_sorted_by(|a, b| a["similarity"].as_f64() >= b["similarity"].as_f64()), "{detail}");
+    for near in nearest {
+        let listed = rows.iter().find(|row| row["position"] == near["position"]).unwrap();
+        let [near_to, of_list] = [near, listed].map(|row| ["id", "text", "label"].map(|field| row[field].clone()));
+        assert_eq!(near_to, of_list);
+        assert!(near["position"] != row["position"] && near["label"].is_string(), "{near}");
+        assert!(near["similarity"].as_f64().is_some_and(|share| share > 0.0 && share <= 1.0), "{near}");
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::server::Behaviour;
 use crate::support::{Project, Server, latest, openai, recorded, repository};
 
-const SCHEMAS: [&str; 12] = [
+const SCHEMAS: [&str; 13] = [
     "config",
     "row",
     "recording",
@@ -22,6 +22,7 @@ const SCHEMAS: [&str; 12] = [
     "status",
     "table",
     "openapi",
+    "openapi-predict",
 ];
 
 /// Compares the file at `path` with what it must be, or writes it where that is asked for.

@@ -126,7 +126,12 @@ export function nearestPart(row, visit) {
   return h(
     "section",
     { class: "part" },
-    h("h3", {}, "Nearest texts"),
+    h("h3", {}, "Nearest texts", h("span", { class: "faint" }, "with a label")),
+    h(
+      "p",
+      { class: "faint" },
+      "By what they share of words, pairs of words and parts of words, as the n-gram student reads them: 1.00 is all, 0.00 nothing.",
+    ),
     h(
       "ul",
       { class: "nearest" },
@@ -138,7 +143,12 @@ export function nearestPart(row, visit) {
             "button",
             { type: "button", onclick: () => visit(near.position) },
             h("span", { class: "nearest-text", dir: "auto" }, near.text.slice(0, 300)),
-            h("span", { class: near.label === row.label ? "nearest-label is-held" : "nearest-label" }, near.label ?? "no label yet"),
+            h(
+              "span",
+              { class: near.label === row.label ? "nearest-label is-held" : "nearest-label" },
+              h("span", { class: "num nearest-share" }, probability(near.similarity)),
+              h("bdi", {}, near.label ?? "no label yet"),
+            ),
           ),
         ),
       ),

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::model::Model;
+use super::model::{Alone, Model};
 use super::{Ngram, encode, mean_of_copies};
 use crate::config::{MOST_WEIGHTS, NgramConfig};
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ pub(in crate::student) struct ExportedNgram {
     buckets: u32,
     /// C, the number of names in `id2label`.
     labels: usize,
-    copies: Vec<Model>,
+    copies: Vec<Alone>,
 }
 
 impl Ngram {
@@ -117,7 +117,7 @@ impl ExportedNgram {
         for number in 0..config.copies {
             let mut copy = Model::new(&ngram, 0, count, number);
             copy.load_weights(&format!("copy.{number}"), &loaded).map_err(of_the_model)?;
-            copies.push(copy);
+            copies.push(Alone::new(copy));
         }
         let exported = Self { buckets: config.buckets, labels: count, copies };
         // Finite weights may still be so large that what is made of them is not.
@@ -128,14 +128,63 @@ impl ExportedNgram {
         Ok((exported, labels, config.temperature))
     }
 
-    /// One row per text, C columns: log-probabilities of the copies' mean.
+    /// One row per text, C columns: log-probabilities of the copies' mean. A text's row is the same, to the last bit, whatever
+    /// other texts are predicted with it.
     pub(in crate::student) fn logits(&self, texts: &[&str]) -> Rows {
         let mut values = Vec::with_capacity(texts.len() * self.labels);
         for chunk in texts.chunks(CHUNK) {
             let encoded: Vec<Encoded> = chunk.iter().map(|text| encode(text, self.buckets)).collect();
             let encoded: Vec<&Encoded> = encoded.iter().collect();
-            values.extend(mean_of_copies(&self.copies, &encoded, self.labels).iter().flatten());
+            values.extend(mean_of_copies(&self.copies, &encoded, self.labels, Alone::logits).iter().flatten());
         }
         Rows::new(self.labels, values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{StudentConfig, StudentKind};
+    use crate::student::{Compute, Example, Loss, Student};
+
+    #[test]
+    fn what_is_said_of_a_text_does_not_depend_on_its_company() {
+        let ngram = NgramConfig { dimension: 77, buckets: 1 << 10 };
+        let config = StudentConfig { kind: StudentKind::Ngram(ngram.clone()), learning_rate: 0.1, seed: 1, threads: 2 };
+        let mut student = Ngram::new(Arc::new(Compute::of(&config).unwrap()), &config, &ngram, 3, 5);
+        let texts: Vec<String> =
+            (0..300).map(|n: u32| format!("text {n} {}", "of words ".repeat(n as usize % 9))).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let encoded: Vec<Encoded> = texts.iter().map(|text| student.encode(text)).collect();
+        let target = |n: usize| -> Vec<f32> { (0..5).map(|label| if label == n % 5 { 1.0 } else { 0.0 }).collect() };
+        let targets: Vec<Vec<f32>> = (0..texts.len()).map(target).collect();
+        let batch: Vec<Example<'_>> = encoded
+            .iter()
+            .zip(&targets)
+            .enumerate()
+            .map(|(n, (text, target))| Example::new(text, n % 3, target))
+            .collect();
+        for _ in 0..5 {
+            student.train(&batch, Loss::CrossEntropy.into(), 1.0).unwrap();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let labels = ["a", "b", "c", "d", "e"].map(str::to_owned);
+        student.export(folder.path(), &labels, 1.5).unwrap();
+        let (exported, ..) = ExportedNgram::read(folder.path()).unwrap();
+        let together: Vec<Vec<f32>> = exported.logits(&texts).iter().map(<[f32]>::to_vec).collect();
+        assert!(together.iter().flatten().any(|logit| *logit < -0.5));
+        for size in [1, 2, 3, 15, 16, 17, 100, 257] {
+            let apart: Vec<Vec<f32>> = texts
+                .chunks(size)
+                .flat_map(|chunk| exported.logits(chunk).iter().map(<[f32]>::to_vec).collect::<Vec<_>>())
+                .collect();
+            assert!(apart == together, "{size} at a time");
+        }
+        let turned: Vec<&str> = texts.iter().rev().copied().collect();
+        let mut turned: Vec<Vec<f32>> = exported.logits(&turned).iter().map(<[f32]>::to_vec).collect();
+        turned.reverse();
+        assert!(turned == together, "the other way round");
     }
 }

@@ -73,7 +73,7 @@ impl Student for Ngram {
 
     fn predict(&self, texts: &[&Encoded]) -> Rows {
         self.compute.begin();
-        mean_of_copies(&self.copies, texts, self.labels)
+        mean_of_copies(&self.copies, texts, self.labels, Model::logits)
     }
 
     fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64) -> Result<Step> {
@@ -137,12 +137,17 @@ impl Student for Ngram {
 
 /// The logarithm of the mean of the copies' probabilities. (Their weights have no mean: each head began elsewhere.) No
 /// number where a copy's logits are none. Rows of log-probabilities, texts x labels; the smallest is that of the
-/// smallest normal f32, so a label that all copies find impossible is still finite.
-fn mean_of_copies(copies: &[Model], texts: &[&Encoded], labels: usize) -> Rows {
+/// smallest normal f32, so a label that all copies find impossible is still finite. `logits` are a copy's.
+fn mean_of_copies<C>(
+    copies: &[C],
+    texts: &[&Encoded],
+    labels: usize,
+    logits: impl Fn(&C, &[&Encoded]) -> Vec<f32>,
+) -> Rows {
     let mut mean = vec![0.0; texts.len() * labels];
     if !texts.is_empty() {
         for copy in copies {
-            let logits = copy.logits(texts);
+            let logits = logits(copy, texts);
             for (row, logits) in mean.chunks_exact_mut(labels).zip(logits.chunks_exact(labels)) {
                 row.iter_mut().zip(softmax(logits)).for_each(|(sum, p)| *sum += p / copies.len() as f32);
             }

@@ -95,6 +95,39 @@ impl Sums {
     }
 }
 
+/// A copy that only predicts, and says of each text the same, to the last bit, in whatever company. The last bits of a product of
+/// matrices depend on their shape and place in memory, so the product with the head is made here, number by number. Each
+/// bag's sum is made by itself anyhow.
+pub(super) struct Alone {
+    model: Model,
+    /// H, row after row.
+    head: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Alone {
+    /// Of a copy with its weights.
+    pub(super) fn new(model: Model) -> Self {
+        let (head, bias) = (values(&model.head), values(&model.bias));
+        Self { model, head, bias }
+    }
+
+    /// As [`Model::logits`].
+    pub(super) fn logits(&self, texts: &[&Encoded]) -> Vec<f32> {
+        let _guard = tch::no_grad_guard();
+        let bags = Bags::new(texts.iter().copied());
+        let sums = values(&Sums::new(&bags.ids, &bags.weights, &bags.offsets).of(&self.model.table));
+        let (columns, dimension) = (self.bias.len().max(1), (sums.len() / texts.len().max(1)).max(1));
+        let mut logits = self.bias.repeat(texts.len());
+        for (row, sum) in logits.chunks_exact_mut(columns).zip(sums.chunks_exact(dimension)) {
+            for (value, weights) in sum.iter().zip(self.head.chunks_exact(columns)) {
+                row.iter_mut().zip(weights).for_each(|(logit, weight)| *logit += value * weight);
+            }
+        }
+        logits
+    }
+}
+
 /// A batch to train on, the same for all copies.
 ///
 /// An n-gram that is in several texts has one row here, so its gradient is complete when its step is taken.
@@ -167,10 +200,7 @@ impl Model {
         let _guard = tch::no_grad_guard();
         let bags = Bags::new(texts.iter().copied());
         let sums = Sums::new(&bags.ids, &bags.weights, &bags.offsets).of(&self.table);
-        let logits = sums.matmul(&self.head) + &self.bias;
-        let mut values = vec![0.0; logits.numel()];
-        logits.copy_data(&mut values, logits.numel());
-        values
+        values(&(sums.matmul(&self.head) + &self.bias))
     }
 
     /// One Adagrad step on the sum over texts of `share` times the loss of softmax(logits) and the target. Whether it
@@ -298,6 +328,13 @@ impl Model {
         }
         Ok(())
     }
+}
+
+/// The values of a tensor, row after row.
+fn values(tensor: &Tensor) -> Vec<f32> {
+    let mut values = vec![0.0; tensor.numel()];
+    tensor.copy_data(&mut values, tensor.numel());
+    values
 }
 
 /// Rows of probabilities, each renormalised within its candidates: the distribution with which the cross-entropy has

@@ -82,7 +82,7 @@ fn what_is_given_elsewhere_is_shown_and_what_does_not_fit_is_refused() {
 fn a_run_learns_from_what_is_corrected_on_its_page() {
     let project = Project::new(32);
     let served = Served::by(project.start(&["run", "config.toml", "--listen", "127.0.0.1:0"]));
-    served.wait(|overview| overview["texts"] == overview["final"]);
+    served.wait(|overview| overview["texts"] != json!(0) && overview["texts"] == overview["final"]);
     let row = served.rows("sort=confidence")[0].clone();
     assert_eq!(served.correct(&row, LABEL).0, StatusCode::OK);
     let patience = Instant::now() + Duration::from_secs(60);

@@ -25,21 +25,23 @@ const HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// What a change needs, so that no form of another site can send it.
-pub(super) const CHANGES: HeaderName = HeaderName::from_static("x-candist");
+pub(crate) const CHANGES: HeaderName = HeaderName::from_static("x-candist");
 
 /// What is let in.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     address: SocketAddr,
     /// Names besides those of the address, in lower case.
     hosts: Vec<String>,
     /// What a token has to hash to, where one is needed. Hashes are compared in a time that does not depend on them.
     token: Option<blake3::Hash>,
+    /// Whether what is no GET changes something.
+    changes: bool,
 }
 
 /// That a request is let in.
 #[derive(Debug, PartialEq)]
-pub(super) enum Admitted {
+pub(crate) enum Admitted {
     /// As it is.
     Yes,
     /// It had the token in its address: the browser is to keep it, and to go there without it.
@@ -53,22 +55,25 @@ pub(super) enum Admitted {
 
 /// Why a request is not let in.
 #[derive(Debug, PartialEq)]
-pub(super) struct Refused(pub(super) StatusCode, pub(super) &'static str);
+pub(crate) struct Refused(pub(crate) StatusCode, pub(crate) &'static str);
 
 const OTHER_HOST: Refused = Refused(
     StatusCode::FORBIDDEN,
-    "this name is not the page's own: open the address that candist printed, or start it with --host NAME",
+    "this name is not the server's own: take the address that candist printed, or start it with --host NAME",
 );
 const OTHER_SITE: Refused =
     Refused(StatusCode::FORBIDDEN, "asked from another site: open the address that candist printed instead");
-const NO_TOKEN: Refused = Refused(StatusCode::UNAUTHORIZED, "open the address that candist printed, with its token");
+const NO_TOKEN: Refused = Refused(
+    StatusCode::UNAUTHORIZED,
+    "open the address that candist printed, with its token; a program sends the header Authorization: Bearer TOKEN",
+);
 const NO_HEADER: Refused = Refused(
     StatusCode::FORBIDDEN,
     "what changes something needs the header X-Candist: 1, so that no other site can send it",
 );
 
 /// Adds what every answer has.
-pub(super) fn protect(headers: &mut HeaderMap) {
+pub(crate) fn protect(headers: &mut HeaderMap) {
     for (name, value) in HEADERS {
         // The report has a policy of its own, since its styles are part of it.
         headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -79,9 +84,15 @@ pub(super) fn protect(headers: &mut HeaderMap) {
 
 impl Guard {
     /// For a server at `address` that also goes by the names `hosts`.
-    pub(super) fn new(address: SocketAddr, hosts: &[String], token: Option<&str>) -> Self {
+    pub(crate) fn new(address: SocketAddr, hosts: &[String], token: Option<&str>) -> Self {
         let hosts = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
-        Self { address, hosts, token: token.map(|token| blake3::hash(token.as_bytes())) }
+        Self { address, hosts, token: token.map(|token| blake3::hash(token.as_bytes())), changes: true }
+    }
+
+    /// The same where nothing can be changed: what is posted needs no header of its own. (A site of somebody else is
+    /// refused all the same.)
+    pub(crate) fn without_changes(self) -> Self {
+        Self { changes: false, ..self }
     }
 
     /// Whether the request is let in. `is_open` is what needs no token: it says nothing of the run.
@@ -89,7 +100,7 @@ impl Guard {
     /// # Errors
     ///
     /// Why not.
-    pub(super) fn admit(&self, request: &Parts, is_open: bool) -> Result<Admitted, Refused> {
+    pub(crate) fn admit(&self, request: &Parts, is_open: bool) -> Result<Admitted, Refused> {
         let host = host(request).ok_or(OTHER_HOST)?;
         if !self.is_ours(name(host)) {
             return Err(OTHER_HOST);
@@ -98,7 +109,7 @@ impl Guard {
             return Err(OTHER_SITE);
         }
         let admitted = if is_open { Admitted::Yes } else { self.has_token(request)? };
-        let changes = !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
+        let changes = self.changes && !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS);
         if changes && request.headers.get(CHANGES).is_none_or(|value| value != "1") {
             return Err(NO_HEADER);
         }
@@ -254,6 +265,16 @@ mod tests {
             assert_eq!(ask(&guard, method, "/", &[host]), Err(403), "{method}");
             assert_eq!(ask(&guard, method, "/", &[host, ("x-candist", "1")]), Ok(Admitted::Yes));
         }
+    }
+
+    #[test]
+    fn where_nothing_can_be_changed_no_header_is_needed_and_other_sites_are_refused_still() {
+        let guard = guard("127.0.0.1:8089", None).without_changes();
+        let host = ("host", "localhost:8089");
+        assert_eq!(ask(&guard, "POST", "/", &[host]), Ok(Admitted::Yes));
+        assert_eq!(ask(&guard, "POST", "/", &[host, ("origin", "http://evil.example")]), Err(403));
+        assert_eq!(ask(&guard, "POST", "/", &[host, ("sec-fetch-site", "cross-site")]), Err(403));
+        assert_eq!(ask(&guard, "POST", "/", &[("host", "evil.example")]), Err(403));
     }
 
     #[test]
