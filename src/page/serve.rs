@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 
 use super::app::{App, QUERIES, REPORTS, STREAMS};
+use super::auditing::Auditing;
 use super::desk::Desk;
 use super::follow::{Following, follow};
 use super::guard::Guard;
@@ -118,6 +119,7 @@ impl PageAddress {
             guard: Guard::new(self.address, &options.hosts, self.token.as_deref()),
             descriptions: options.descriptions,
             desk: Desk::new(dir, !options.read_only),
+            auditing: Auditing::of(dir),
             orders: Orders::default(),
             searches: Searches::default(),
             requests: Requests::default(),
