@@ -83,9 +83,8 @@ pub use flow::correct::{Corrected, NewCorrection, correct};
 pub use page::{PageAddress, PageOptions, PageServer};
 pub use readers::audit::{Audit, AuditOptions, Share, TestStep, Threshold, ToLabel, audit, draw};
 pub use readers::audited::{AuditedSets, Calibrated, Moved};
-pub use readers::certified::{
-    AuditCertificate, AuditProgress, LogFacts, Methods, SampleFacts, audit_progress, own_audit, own_certificate,
-};
+pub use readers::certificate::{AuditCertificate, LogFacts, Methods, SampleFacts};
+pub use readers::certified::{AuditProgress, audit_progress, own_audit, own_certificate, own_sample};
 pub use readers::check::{check, few_texts};
 pub use readers::confusion::{Confusion, Details, LabelFigures};
 pub use readers::corrected::{CorrectionCounts, correction_counts};

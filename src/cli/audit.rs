@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use candist::{
-    Audit, AuditCertificate, AuditOptions, AuditedSets, Calibrated, RunDir, Share, audit, correct_audited, draw,
-    end_audit, own_audit,
+    Audit, AuditCertificate, AuditOptions, AuditedSets, Calibrated, RunDir, Share, ToLabel, audit, correct_audited,
+    draw, end_audit, own_audit, own_sample,
 };
 use clap::Args;
 
@@ -40,6 +40,9 @@ pub(super) struct AuditArgs {
     /// Say from which probability on labels belong to a text's set, so that sets hold the right label this often, as 0.95.
     #[arg(long, value_name = "SHARE", conflicts_with = "sample", value_parser = share)]
     coverage: Option<f64>,
+    /// Print the labels of the run's own audit as a filled-in sample: for --gold with other runs, and for exports (--audited).
+    #[arg(long, conflicts_with_all = ["sample", "gold", "json", "end", "correct"])]
+    filled: bool,
     /// End the run's own audit: its certificate stays as it is now, and its texts can be corrected again.
     #[arg(long, conflicts_with_all = ["sample", "gold"])]
     end: bool,
@@ -76,11 +79,13 @@ fn sample(args: &AuditArgs, count: usize, out: &mut dyn Write) -> Result<()> {
         clap::Error::raw(clap::error::ErrorKind::TooManyValues, message).exit()
     };
     let drawn = draw(&directory(run)?, count, args.seed)?;
-    for row in &drawn {
-        writeln!(out, "{}", serde_json::to_string(row)?)?;
-    }
+    print_rows(&drawn, out)?;
     tracing::info!("{} texts drawn: fill in \"gold\" in each line, then candist audit RUN --gold FILE", drawn.len());
     Ok(())
+}
+
+fn print_rows(rows: &[ToLabel], out: &mut dyn Write) -> Result<()> {
+    rows.iter().try_for_each(|row| Ok(writeln!(out, "{}", serde_json::to_string(row)?)?))
 }
 
 fn judge(args: &AuditArgs, gold: &Path, out: &mut dyn Write) -> Result<()> {
@@ -110,6 +115,9 @@ fn judge(args: &AuditArgs, gold: &Path, out: &mut dyn Write) -> Result<()> {
 /// The run's own audit: judged, ended, its labels taken, as is asked for.
 fn own(dir: &Path, args: &AuditArgs, out: &mut dyn Write) -> Result<()> {
     let (view, who) = (RunDir::view(dir)?, args.who.as_deref());
+    if args.filled {
+        return print_rows(&own_sample(&view)?, out);
+    }
     if args.end {
         end_audit(&view, &args.options(), who)?;
         tracing::info!("{}: the audit has ended; its certificate is kept", dir.display());

@@ -9,7 +9,8 @@ use crate::domain::label::LabelId;
 use crate::domain::sample::{Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
 use crate::readers::audit::AuditOptions;
-use crate::readers::certified::{AuditCertificate, certify, kept};
+use crate::readers::certificate::AuditCertificate;
+use crate::readers::certified::{certify, kept};
 use crate::readers::drawing::{Lot, drawing, lot};
 use crate::store::{
     AuditLabel, AuditLine, AuditText, Audits, Correction, Corrections, DrawnAudit, DrawnText, RunView, change_audits,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::audit_shapes::{AuditNow, AuditQueue, NewAuditLabel, NewDraw, NewEnd, NewTaking, Taken, ToAudit};
 use super::shapes::{About, Corrected, Correction, Detail, Fault, Overview, Page, Review, StatusNow};
-use crate::readers::certified::AuditCertificate;
+use crate::readers::certificate::AuditCertificate;
 
 /// A field that may follow the question mark: its name, the type of its value, what it is for.
 type Field = (&'static str, &'static str, &'static str);

@@ -3,130 +3,24 @@
 //! An audit that goes on is judged by the labels as they are exported now. One that has ended is not judged again: its certificate
 //! is kept, and from the figures in it follows any other threshold.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::audit::{Audit, AuditOptions, Share, TestStep, Threshold, test_steps, threshold};
+use super::audit::{Audit, AuditOptions, Share, TestStep, ToLabel, test_steps};
 use super::audited::{Audited, AuditedSets, Calibrated};
+use super::certificate::{AuditCertificate, KIND, LogFacts, Methods, SampleFacts, percent};
 use super::recalibration::Judged;
 use crate::base::date;
+use crate::domain::input::Input;
+use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
 use crate::store::{AUDITS, Audits, Corrections, DrawnAudit, RunView, no_audit};
 
-/// What a certificate is known by.
-const KIND: &str = "candist audit certificate";
 const LABELS: &str = "labels.jsonl";
-
-/// What an audit says of the labels of a run, and what it was made of. Kept, handed on, and checked: all figures follow from `steps`
-/// and `judged`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct AuditCertificate {
-    /// Always "candist audit certificate".
-    pub kind: String,
-    /// Always 1.
-    pub format: u32,
-    /// Of the program that made it.
-    pub version: String,
-    /// The run's task.
-    pub task: String,
-    /// The run's random name.
-    pub run: String,
-    /// When it was made, as RFC 3339 has it.
-    pub date: String,
-    /// Whether the audit had ended: then this is its last word.
-    pub ended: bool,
-    /// How the sample was drawn.
-    pub sample: SampleFacts,
-    /// The logs that it was judged by, as they were then.
-    pub logs: Vec<LogFacts>,
-    /// Final labels of the run.
-    pub final_labels: u64,
-    /// Audited labels that are judged.
-    pub audited: u64,
-    /// The share of right labels, with the interval that holds that of all final labels with probability 95%.
-    pub accuracy: Share,
-    /// The same, of the labels that teachers name first.
-    pub teacher_first: Share,
-    /// Whether confidences tell how many labels are right.
-    pub calibration: Calibrated,
-    /// The share of wrong labels that the threshold allows.
-    pub epsilon: f64,
-    /// The chance that it allows for there to be more.
-    pub delta: f64,
-    /// From which confidence on labels are that good; none where it could not be shown.
-    pub threshold: Option<Threshold>,
-    /// In one sentence.
-    pub says: String,
-    /// What has to be known besides, a sentence each.
-    pub doubts: Vec<String>,
-    /// By what it was computed.
-    pub methods: Methods,
-    /// The parts of the labels that were tested, in the order of the test.
-    pub steps: Vec<TestStep>,
-    /// The confidences of the audited labels, the highest first, each with whether the label is right.
-    pub judged: Vec<(f64, bool)>,
-}
-
-/// How a sample was drawn.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct SampleFacts {
-    /// What decided which texts are drawn.
-    pub seed: u64,
-    /// When it was drawn first.
-    pub drawn_at: String,
-    /// Its sizes, one for each draw.
-    pub draws: Vec<u64>,
-    /// Final labels that there were to draw from.
-    pub population: u64,
-    /// Texts of it that a person labelled.
-    pub filled: u64,
-    /// Of these, those from its beginning on without a gap: they alone count.
-    pub counted: u64,
-    /// Of these, texts that have no final label any more, or another text.
-    pub foreign: u64,
-    /// Audits of this run that were drawn before.
-    pub earlier: u64,
-}
-
-/// A log, as far as it was read.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LogFacts {
-    /// Its name.
-    pub name: String,
-    /// Bytes.
-    pub bytes: u64,
-    /// Their BLAKE3 hash, as hexadecimal.
-    pub blake3: String,
-}
-
-/// By what figures were computed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Methods {
-    /// The sample.
-    pub sample: String,
-    /// Intervals of shares.
-    pub interval: String,
-    /// The threshold.
-    pub threshold: String,
-    /// The interval of the calibration error.
-    pub calibration: String,
-}
-
-impl Default for Methods {
-    fn default() -> Self {
-        Self {
-            sample: "uniform without replacement: the texts with the smallest BLAKE3 of seed and id, blind labels"
-                .to_owned(),
-            interval: "Clopper and Pearson, 95%".to_owned(),
-            threshold: "fixed sequence testing of the most confident 5%, 10%, .. with exact binomial bounds".to_owned(),
-            calibration: "basic bootstrap of the calibration error, 95%".to_owned(),
-        }
-    }
-}
 
 /// The figures of an audit.
 pub(crate) struct Figures {
@@ -191,6 +85,36 @@ pub fn own_audit(view: &RunView, options: &AuditOptions) -> Result<(Audit, Audit
         threshold: found.threshold,
     };
     Ok((audit, found))
+}
+
+/// The labels of the run's own audit that count, as a sample that was filled in: for other runs to be judged by, and for exports.
+///
+/// # Errors
+///
+/// [`Error::Unfit`] where there is no audit, nothing of it is filled in, or its labels are corrections by now: judged by them, their
+/// texts are right by definition.
+pub fn own_sample(view: &RunView) -> Result<Vec<ToLabel>> {
+    let mut audits = Audits::of(view.dir(), view.labels().clone());
+    audits.read()?;
+    let audit = audits.current().ok_or_else(|| no_audit(view.dir()))?;
+    if audit.ended.as_ref().is_some_and(|ended| ended.corrected.is_some()) {
+        let message = "has an audit whose labels are corrections by now: as a sample they would call all of them right";
+        return Err(Error::Unfit { path: view.dir().to_owned(), message: message.to_owned() });
+    }
+    let places: HashMap<_, _> =
+        audit.prefix().zip(0_usize..).map(|((text, said), place)| (&text.id, (place, said))).collect();
+    let mut rows = BTreeMap::new();
+    view.inputs(|input| {
+        if let Input::Arrive { sample, .. } = input
+            && audit.has(&sample.id, TextHash::of(&sample.text))
+            && let Some((place, said)) = places.get(&sample.id)
+        {
+            let gold = Some(view.labels().name(said.label).to_owned());
+            rows.insert(*place, ToLabel { id: sample.id.0, text: sample.text, gold });
+        }
+        Ok(())
+    })?;
+    if rows.is_empty() { Err(unfilled(view)) } else { Ok(rows.into_values().collect()) }
 }
 
 fn sets(view: &RunView, coverage: f64) -> Result<AuditedSets> {
@@ -286,43 +210,6 @@ pub(crate) fn certify(
         judged,
     };
     Ok(certificate.at(options))
-}
-
-impl AuditCertificate {
-    /// The same for another threshold.
-    #[must_use]
-    pub(crate) fn at(self, options: &AuditOptions) -> Self {
-        let (epsilon, delta) = (options.epsilon, options.delta);
-        let threshold = threshold(&self.steps, &self.judged, epsilon, delta);
-        Self { epsilon, delta, threshold, says: says(threshold.as_ref(), epsilon, delta), ..self }
-    }
-
-    /// The same, as the last word.
-    #[must_use]
-    pub(crate) fn ended(self) -> Self {
-        Self { ended: true, ..self }
-    }
-}
-
-/// What a threshold says, or that there is none.
-pub(crate) fn says(threshold: Option<&Threshold>, epsilon: f64, delta: f64) -> String {
-    let (wrong, sure) = (percent(epsilon), percent(1.0 - delta));
-    match threshold {
-        Some(found) => format!(
-            "Of the labels with a confidence of {} or more, which are {} of all, at most {wrong} are wrong, with {sure} confidence.",
-            found.confidence,
-            percent(found.labels)
-        ),
-        None => format!(
-            "No confidence from which on at most {wrong} of the labels are wrong could be shown with {sure} confidence: audit more, or \
-             allow more."
-        ),
-    }
-}
-
-/// Shortest, with one digit after the point at most.
-fn percent(share: f64) -> String {
-    format!("{}%", (share * 1000.0).round() / 10.0)
 }
 
 /// What else is known of a run when it is judged.
@@ -438,19 +325,8 @@ pub fn audit_progress(view: &RunView) -> Result<Option<AuditProgress>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::audit::threshold;
     use super::*;
-
-    #[test]
-    fn a_certificate_says_what_it_certifies_in_words() {
-        let found = Threshold { confidence: 0.91, labels: 0.625, audited: 80, wrong: 1 };
-        assert_eq!(
-            says(Some(&found), 0.05, 0.05),
-            "Of the labels with a confidence of 0.91 or more, which are 62.5% of all, at most 5% are wrong, with 95% confidence."
-        );
-        assert!(
-            says(None, 0.025, 0.1).contains("at most 2.5% of the labels are wrong could be shown with 90% confidence")
-        );
-    }
 
     #[test]
     fn another_threshold_follows_from_what_a_certificate_has() {

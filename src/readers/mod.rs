@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod audited;
+pub(crate) mod certificate;
 pub(crate) mod certified;
 pub(crate) mod check;
 mod conformal;

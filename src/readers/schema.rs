@@ -11,7 +11,7 @@ use crate::domain::event::LabelEvent;
 use crate::domain::input::InputLine;
 use crate::domain::status::Status;
 use crate::readers::audit::ToLabel;
-use crate::readers::certified::AuditCertificate;
+use crate::readers::certificate::AuditCertificate;
 use crate::readers::table::TableRow;
 use crate::store::{AnswerLine, AuditLine, CorrectionLine, Failure};
 use crate::teacher::RecordedLine;

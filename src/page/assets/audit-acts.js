@@ -98,12 +98,15 @@ export function drawForm(now, able, taken) {
 export function actsPanel(about) {
   const root = h("section", { class: "audit-acts", "aria-label": "The audit as a whole" });
   let shown = "";
+  /** Texts that do not count, by now. */
+  let left = 0;
   return {
     root,
     /** @param {AuditNow} now @param {URLSearchParams} params */
     show(now, params) {
       // Built anew only where something else can be done: a form in it may be typed in.
       const { audit } = now;
+      left = audit ? audit.drawn - audit.counted : 0;
       const key = JSON.stringify([
         audit && { ...audit, filled: audit.filled > 0, counted: audit.counted === audit.drawn ? 2 : Math.min(1, audit.counted) },
         now.population,
@@ -111,20 +114,23 @@ export function actsPanel(about) {
       ]);
       if (key === shown) return;
       shown = key;
-      put(root, ...(audit ? acts(now, audit, params, about) : []));
+      put(root, ...(audit ? acts(now, audit, params, () => left, about) : []));
     },
   };
 }
 
-/** @param {AuditNow} now @param {Audit} audit @param {URLSearchParams} params @param {Parameters<typeof actsPanel>[0]} about */
-function acts(now, audit, params, about) {
+/**
+ * @param {AuditNow} now @param {Audit} audit @param {URLSearchParams} params @param {() => number} left
+ * @param {Parameters<typeof actsPanel>[0]} about
+ */
+function acts(now, audit, params, left, about) {
   const isFull = audit.counted === audit.drawn;
   const certificate = audit.counted > 0 || !audit.open ? certificateLink(params, isFull || !audit.open) : null;
   if (!about.able) return [certificate];
   if (!audit.open) return [certificate, correctionsPart(audit, about), drawForm(now, true, about.taken)];
   const most = Math.min(now.most, now.population);
   const more =
-    most > audit.drawn
+    most > audit.drawn && audit.filled > 0
       ? numberForm({
           label: "Texts in the sample",
           value: audit.drawn * 2,
@@ -139,7 +145,7 @@ function acts(now, audit, params, about) {
         })
       : null;
   const larger = more && h("div", { class: "larger" }, more, h("p", { class: "faint" }, `The ${count(audit.drawn)} that are drawn stay.`));
-  const end = audit.counted > 0 ? endButton(audit, params, about) : null;
+  const end = audit.counted > 0 ? endButton(params, left, about) : null;
   return isFull ? [certificate, end, larger] : [certificate, larger, end];
 }
 
@@ -157,47 +163,47 @@ function certificateLink(params, isMain) {
   );
 }
 
-/** @param {Audit} audit @param {URLSearchParams} params @param {Parameters<typeof actsPanel>[0]} about */
-function endButton(audit, params, about) {
+/** @param {URLSearchParams} params @param {() => number} left  texts that do not count @param {Parameters<typeof actsPanel>[0]} about */
+function endButton(params, left, about) {
+  const ask = () => {
+    const dialog = endDialog(left(), async () => {
+      const epsilon = Number(params.get("epsilon") ?? 0.05);
+      const answer = await postAuditEnd({ epsilon, delta: Number(params.get("delta") ?? 0.05), who: who() });
+      labelsChanged();
+      about.taken(answer);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+  };
+  return h("button", { type: "button", onclick: ask }, "End the audit …");
+}
+
+/** @param {number} left @param {() => Promise<void>} act */
+function endDialog(left, act) {
   const trouble = h("p", { class: "bad-text", role: "alert" });
   const end = h("button", { type: "button", class: "main-button" }, "End the audit");
   const stay = h("button", { type: "button", onclick: () => dialog.close() }, "Go on with it");
-  const left = audit.drawn - audit.counted;
+  const what =
+    "Its certificate is kept as it is now. No label can be added afterwards, and the texts of the sample can be corrected again.";
+  const why = "They have no label, or come after one that has none.";
+  const missing = left > 0 && h("p", { class: "notice" }, h("strong", {}, `${counted(left, "text")} do not count. `), why);
   const dialog = h(
     "dialog",
     { class: "ask-dialog", "aria-labelledby": "end-title" },
     h("h2", { id: "end-title" }, "End the audit?"),
-    h(
-      "p",
-      {},
-      "Its certificate is kept as it is now. No label can be added afterwards, and the texts of the sample can be corrected again.",
-    ),
-    left > 0
-      ? h(
-          "p",
-          { class: "notice" },
-          h("strong", {}, `${counted(left, "text")} do not count. `),
-          "They have no label, or come after one that has none.",
-        )
-      : null,
+    h("p", {}, what),
+    missing,
     trouble,
     h("div", { class: "dialog-acts" }, stay, end),
   );
   end.addEventListener("click", () =>
     attempt(end, trouble, async () => {
-      const epsilon = Number(params.get("epsilon") ?? 0.05);
-      const answer = await postAuditEnd({ epsilon, delta: Number(params.get("delta") ?? 0.05), who: who() });
+      await act();
       dialog.close();
-      labelsChanged();
-      about.taken(answer);
     }),
   );
   dialog.addEventListener("close", () => dialog.remove());
-  const ask = () => {
-    document.body.append(dialog);
-    dialog.showModal();
-  };
-  return h("button", { type: "button", onclick: ask }, "End the audit …");
+  return dialog;
 }
 
 /** @param {Audit} audit @param {Parameters<typeof actsPanel>[0]} about */

@@ -109,9 +109,9 @@ fn what_was_acknowledged_of_an_audit_outlives_the_server_and_reaches_nothing_tha
     assert_eq!((&now["figures"]["accuracy"]["estimate"], &now["doubts"]), (&json!(0.9), &json!([])));
 
     // What the page says from its table is what the logs say.
-    let certificate = served.certificate("epsilon=0.3&delta=0.1");
+    let certificate = served.certificate("epsilon=0.6&delta=0.1");
     validate("certificate", &certificate, "the certificate");
-    let asked = served.get("/api/v1/audit?epsilon=0.3&delta=0.1");
+    let asked = served.get("/api/v1/audit?epsilon=0.6&delta=0.1");
     for field in ["accuracy", "calibration", "threshold", "epsilon", "delta", "says", "audited"] {
         assert_eq!(asked["figures"][field], certificate[field], "{field}");
     }
@@ -133,6 +133,9 @@ fn what_was_acknowledged_of_an_audit_outlives_the_server_and_reaches_nothing_tha
             json!({"id": row["id"], "text": row["text"], "gold": label}).to_string()
         })
         .collect();
+    let filled = project.candist(&["audit", "run", "--filled"]).expect_exit(0).out;
+    let parsed = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    assert!(filled.lines().map(parsed).eq(sample.iter().map(|line| parsed(line))), "{filled}");
     project.write("sample.jsonl", &sample.join("\n"));
     let by_file = project.candist(&["audit", "run", "--gold", "sample.jsonl", "--json"]).expect_exit(0).out;
     let by_file: Value = serde_json::from_str(&by_file).unwrap();
@@ -154,7 +157,8 @@ fn what_was_acknowledged_of_an_audit_outlives_the_server_and_reaches_nothing_tha
     let report = project.candist(&["report", "run"]).expect_exit(0).out;
     assert!(report.contains("The audit goes on.") && report.contains("90%"), "{report}");
     assert!(report == project.candist(&["report", "run"]).expect_exit(0).out);
-    project.candist(&["check", "--deep", "run"]).expect_exit(0).expect_said("1 audit(s), 50 label(s) of the latest");
+    let deep = project.candist(&["check", "--deep", "run"]).expect_exit(0).out;
+    assert!(deep.contains("1 audit(s), 50 label(s) of the latest"), "{deep}");
 }
 
 #[test]
@@ -237,6 +241,7 @@ fn an_audit_is_ended_and_its_labels_are_taken_by_the_verb_too() {
     // The accuracy stays that of the audit, though all of its texts are right by now.
     let again = project.candist(&["audit", "run"]).expect_exit(0).out;
     assert!(again.contains("distilled label        0.0%") && again.contains("ended 2"), "{again}");
+    project.candist(&["audit", "run", "--filled"]).expect_exit(2).expect_said("corrections by now");
     project.candist(&["audit", "run", "--coverage", "0.8"]).expect_exit(2).expect_said("has no sets of labels");
     project.candist(&["audit", "run", "--end"]).expect_exit(2).expect_said("has ended");
     served.wait(|overview| overview["corrected"] == json!(10));
@@ -266,7 +271,8 @@ fn a_larger_sample_begins_with_the_smaller_one_and_a_draw_that_was_cut_is_none()
     let served = Served::start(&project);
     served.read();
     assert_eq!(served.audit()["audit"]["drawn"], json!(20));
-    project.candist(&["check", "--deep", "run"]).expect_exit(1).expect_said("audit.jsonl");
+    let deep = project.candist(&["check", "--deep", "run"]).expect_exit(1).out;
+    assert!(deep.contains("audit.jsonl") && deep.contains("is not complete"), "{deep}");
     // The next writer cuts it off: what was acknowledged before is whole.
     served.label(&small[5], WRONG);
     assert!(std::fs::read(project.path("run/audit.jsonl")).unwrap().starts_with(&whole));

@@ -4,7 +4,7 @@ use super::figures::along;
 use super::parts::{count, head_cell, name, teacher_names};
 use super::parts::{figure, intervals, paragraph, row, section, table};
 use crate::readers::audit::Share;
-use crate::readers::certified::AuditCertificate;
+use crate::readers::certificate::AuditCertificate;
 use crate::readers::report::facts::{AuditFacts, Facts};
 use crate::readers::report::html::{Html, counted, grouped, percent, share};
 use crate::readers::report::judged::{Bin, Judged, share_of};
@@ -101,9 +101,10 @@ fn certified(certificate: &AuditCertificate, html: &mut Html) {
     let sample = &certificate.sample;
     let drawn = sample.draws.last().copied().unwrap_or_default();
     // Of an audit that goes on no date is told: the same files give the same report.
-    let state = match certificate.ended {
-        true => format!("The audit ended at {}, and is told as it was then.", certificate.date),
-        false => "The audit goes on.".to_owned(),
+    let state = if certificate.ended {
+        format!("The audit ended at {}, and is told as it was then.", certificate.date)
+    } else {
+        "The audit goes on.".to_owned()
     };
     let drawn = format!(
         "{} of {} with the seed {} at {}; people labelled them without seeing the label of the run, and {} of them count. {state}",
