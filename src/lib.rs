@@ -29,7 +29,7 @@
 //! | look at a run directory, also beside a run | [`RunDir::view`], [`Tail`], [`latest`] |
 //! | hand labels on as a table | [`write_table`], [`export_for`] |
 //! | give labels, and take them back | [`correct`] |
-//! | judge labels | [`evaluate`], [`audit`], [`draw`] |
+//! | judge labels | [`evaluate`], [`audit`], [`draw`]; by what was audited on the run's page, [`own_audit`] |
 //! | know before what a run asks and costs | [`plan`], [`check`] |
 //! | label without an LLM | [`export_student`], [`Predictor`] |
 //! | ask by a provider's batch files | [`batch`] |
@@ -81,12 +81,15 @@ pub use student::{Encoded, Example, Fold, Loss, Objective, Rows, Step, Student, 
 pub use teacher::{Addresses, AskError, Asked, Labels, Permit, Teacher, labels_in};
 
 // What reads a run, and what comes before and after one.
+pub use flow::audit::{correct_audited, draw_audit, draw_more, end_audit, label_audited};
 pub use flow::batch;
 pub use flow::correct::{Corrected, NewCorrection, correct};
 #[cfg(feature = "page")]
 pub use page::{PageAddress, PageOptions, PageServer};
-pub use readers::audit::{Audit, AuditOptions, Share, Threshold, ToLabel, audit, draw};
+pub use readers::audit::{Audit, AuditOptions, Share, TestStep, Threshold, ToLabel, audit, draw};
 pub use readers::audited::{AuditedSets, Calibrated, Moved};
+pub use readers::certificate::{AuditCertificate, LogFacts, Methods, SampleFacts};
+pub use readers::certified::{AuditProgress, audit_progress, own_audit, own_certificate, own_sample};
 pub use readers::check::{check, few_texts};
 pub use readers::confusion::{Confusion, Details, LabelFigures};
 pub use readers::corrected::{CorrectionCounts, correction_counts};

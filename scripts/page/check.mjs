@@ -3,6 +3,7 @@
 //   TOOLS=/path/to/node_modules node scripts/page/check.mjs [only-names-with-this]     (playwright-core, axe-core; Chromium)
 // Invariant: every check starts from a mock of its own, so that their order does not matter.
 
+import { auditByKeyboard, auditEnds, auditKeepsApart, auditLooks, auditTooEarly } from "./check-audit.mjs";
 import { reviewAtOnce, reviewEnds, reviewFails, reviewTwenty } from "./check-review.mjs";
 import { filters, million, panel } from "./check-table.mjs";
 import { AXE, browser, corrected, count, holds, is, mock, open, text } from "./harness.mjs";
@@ -130,6 +131,27 @@ async function axe(server) {
     ["review", "#/review", async (page) => page.keyboard.press("Enter")],
     ["search", "#/review", async (page) => page.keyboard.press("/")],
     ["keys", "#/review", async (page) => page.keyboard.press("?")],
+    ["audit to begin", "#/audit", async () => {}],
+    [
+      "audit",
+      "#/audit",
+      async (page) => {
+        await page.locator(".number-form input").first().fill("12");
+        await page.keyboard.press("Enter");
+        await page.locator(".stage-id").waitFor();
+        await page.keyboard.press("1");
+        await page.locator(".so-far > summary").click();
+      },
+    ],
+    [
+      "audit at its end",
+      "#/audit",
+      async (page) => {
+        await page.locator(".audit-acts button", { hasText: "End the audit" }).click();
+        await page.locator("dialog .main-button").click();
+        await page.locator(".take").waitFor();
+      },
+    ],
   ];
   for (const colorScheme of ["light", "dark"]) {
     for (const [width, height] of [
@@ -163,6 +185,11 @@ const CHECKS = [
   [reviewAtOnce, "--delay", "400"],
   [reviewFails],
   [reviewEnds],
+  [auditByKeyboard],
+  [auditEnds],
+  [auditKeepsApart],
+  [auditLooks, "--fixed"],
+  [auditTooEarly, "--empty"],
   [filters],
   [panel],
   [million, "--texts", "1000000"],

@@ -37,6 +37,29 @@ const VIEWS = [
       await page.keyboard.type("card pay");
     },
   ],
+  ["audit-start", "#/audit", async () => {}],
+  [
+    "audit",
+    "#/audit",
+    async (page) => {
+      if (await page.locator(".number-form button.main-button").count()) {
+        await page.locator(".number-form input").first().fill("40");
+        await page.locator(".number-form button.main-button").first().click();
+        await page.locator(".stage-id").waitFor();
+      }
+      for (const key of ["1", "2", "3"]) {
+        await page.keyboard.press(key);
+        await page.waitForTimeout(150);
+      }
+    },
+  ],
+  [
+    "audit-so-far",
+    "#/audit",
+    async (page) => {
+      await page.locator(".so-far > summary").click();
+    },
+  ],
   ["keys", "#/review", async (page) => page.keyboard.press("?")],
 ];
 

@@ -6,6 +6,7 @@
 import { createServer } from "node:http";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, extname } from "node:path";
+import * as audit from "./mock-audit.mjs";
 import { TEACHERS } from "./mock-corpus.mjs";
 import { N, began, corpus, corrections, detail, flag, isLive, now, option, overview, page, review, row, status } from "./mock-run.mjs";
 
@@ -43,6 +44,7 @@ function stream(request, response) {
   request.on("close", () => streams.delete(response));
 }
 
+const marked = (one) => ({ ...one, audited: audit.isSampled(one.position) });
 const state = () => (flag("rest-without-status") ? null : status());
 const tell = (event, data) => streams.forEach((to) => to.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`));
 
@@ -54,6 +56,8 @@ function changed() {
 function correct(request, response, body) {
   if (request.headers["x-candist"] !== "1") return send(response, 403, { error: "the header X-Candist is missing" });
   if (mode.fail) return send(response, 500, { error: "The disk is full. Make room, then try again." });
+  if (audit.isSampled(request.method === "DELETE" ? Number(basename(request.url)) : JSON.parse(body).position))
+    return send(response, 409, { error: "this text is in the sample of the audit: end the audit first" });
   if (request.method === "DELETE") {
     const position = Number(basename(request.url));
     corrections.delete(position);
@@ -67,10 +71,32 @@ function correct(request, response, body) {
   return send(response, 200, { position, label });
 }
 
+function audits(request, response, url, body) {
+  const path = url.pathname.replace("/api/v1/audit", "");
+  try {
+    if (request.method === "GET" && path === "") return send(response, 200, audit.state(url.searchParams));
+    if (request.method === "GET" && path === "/next") return send(response, 200, audit.next(url.searchParams));
+    if (request.method === "GET") return send(response, 200, audit.toAudit(Number(basename(path))));
+    if (request.headers["x-candist"] !== "1") return send(response, 403, { error: "the header X-Candist is missing" });
+    if (flag("fixed")) return send(response, 501, { error: "labels cannot be given here: this page only shows the run" });
+    if (mode.fail) return send(response, 500, { error: "The disk is full. Make room, then try again." });
+    const sent = body ? JSON.parse(body) : {};
+    const acts = { "/draw": audit.draw, "/more": audit.more, "/labels": audit.label, "/end": audit.end, "/corrections": audit.take };
+    const done = request.method === "DELETE" ? audit.takeBack(Number(basename(path))) : acts[path](sent);
+    changed();
+    return send(response, 200, done ?? audit.state(new URLSearchParams()));
+  } catch (error) {
+    if (!Array.isArray(error)) throw error;
+    return send(response, error[0], { error: error[1] });
+  }
+}
+
 /** What may be asked for: the server refuses other fields too. */
 const FIELDS = {
   "/api/v1/labels": "offset limit sort desc label by min max final disagree corrected failed contains".split(" "),
   "/api/v1/review": "order label limit seed offset".split(" "),
+  "/api/v1/audit": ["epsilon", "delta"],
+  "/api/v1/audit/next": ["offset", "limit"],
 };
 
 function answer(request, response, body) {
@@ -102,10 +128,18 @@ function answer(request, response, body) {
     });
   if (path === "/api/v1/status") return send(response, 200, { live: isLive(), status: state() });
   if (path === "/api/v1/overview") return send(response, 200, overview());
-  if (path === "/api/v1/labels") return send(response, 200, page(url.searchParams));
-  if (path === "/api/v1/review") return send(response, 200, review(url.searchParams));
+  if (path === "/api/v1/labels") {
+    const shown = page(url.searchParams);
+    return send(response, 200, { ...shown, rows: shown.rows.map(marked) });
+  }
+  if (path.startsWith("/api/v1/audit")) return audits(request, response, url, body);
+  if (path === "/audit/certificate") return send(response, 200, { kind: "candist audit certificate", ...audit.state(url.searchParams) });
+  if (path === "/api/v1/review") {
+    const queue = review(url.searchParams);
+    return send(response, 200, { ...queue, rows: queue.rows.filter((one) => !audit.isSampled(one.position)) });
+  }
   const position = Number(path.match(/^\/api\/v1\/labels\/(\d+)$/)?.[1] ?? NaN);
-  if (position < N) return send(response, 200, detail(position));
+  if (position < N) return send(response, 200, marked(detail(position)));
   return send(response, 404, { error: "there is nothing at this address" });
 }
 

@@ -1,5 +1,5 @@
-// Drives the page of a real run as a person would: watches it while it asks, filters, corrects twenty texts with the keyboard, loses
-// the process in the middle, and finds all that was acknowledged.
+// Drives the page of a real run as a person would: watches it while it asks, filters, corrects twenty texts with the keyboard, audits
+// fifteen, loses the process in the middle of both, and finds all that was acknowledged.
 //   TOOLS=/path/to/node_modules node scripts/page/real.mjs CANDIST REPLAY_SERVER     (playwright-core; Chromium)
 // Invariant: what the page called kept is in corrections.jsonl, and in the labels of the next process.
 
@@ -44,7 +44,10 @@ const answers = spawn(replay, [...teachers, "--corpus", `${EXAMPLES}/pool.jsonl`
 
 /** Starts the run with its page, and waits until it listens. */
 async function run() {
-  const child = spawn(candist, ["run", "live.toml", "--listen", `127.0.0.1:${PAGE_PORT}`], { cwd: folder, stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(candist, ["run", "live.toml", "--listen", `127.0.0.1:${PAGE_PORT}`], {
+    cwd: folder,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   await new Promise((resolve) => child.stderr.once("data", resolve));
   child.stderr.resume();
   for (let tries = 0; tries < 300; tries += 1) {
@@ -61,6 +64,50 @@ async function run() {
 async function keyed(page, key, wanted) {
   await page.keyboard.press(key);
   await is(`${wanted} are kept after ${key}`, () => corrected(server), wanted);
+}
+
+const audit = async () => (await server.api("/api/v1/audit")).audit;
+
+/** Labels texts of the audit with the keyboard, until so many are kept. */
+async function label(page, from, to) {
+  for (let kept = from; kept <= to; kept += 1) {
+    await page.locator(".stage-id").waitFor();
+    await page.keyboard.press(String(1 + (kept % 4)));
+    await is(`${kept} texts of the audit are labelled`, async () => (await audit()).filled, kept);
+  }
+}
+
+/** Draws a sample when all labels are final, loses the process in its middle, ends it, and takes its labels. */
+async function audits() {
+  for (let tries = 0; tries < 600; tries += 1) {
+    const { texts, final } = await server.api("/api/v1/overview");
+    if (texts === final) break;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  let page = await open(server, "#/audit");
+  await page.locator(".number-form input").fill("15");
+  await page.keyboard.press("Enter");
+  await label(page, 1, 8);
+  await page.keyboard.press("u");
+  await is("undo takes one back", async () => (await audit()).filled, 7);
+  const id = await text(page, ".stage-id");
+  child.kill("SIGKILL");
+  await new Promise((resolve) => child.once("exit", resolve));
+  child = await run();
+  await is("the next process has what was acknowledged of the audit", async () => (await audit()).filled, 7);
+  page = await open(server, "#/audit");
+  await is("and goes on with the same text", () => text(page, ".stage-id"), id);
+  await label(page, 8, 15);
+  await holds("figures come by themselves", async () => (await text(page, ".hero-count")).endsWith("of the labels are right"));
+  const before = await corrected(server);
+  await page.locator(".audit-acts button", { hasText: "End the audit" }).click();
+  await page.locator("dialog .main-button").click();
+  await is("it ends", async () => (await audit()).open, false);
+  const certificate = await server.api("/audit/certificate");
+  await is("its certificate counts all of it", () => [certificate.kind, certificate.audited], ["candist audit certificate", 15]);
+  await is("nothing was corrected by it", () => corrected(server), before);
+  await page.locator(".take button").click();
+  await is("its labels are corrections when asked for", () => corrected(server), before + 15);
 }
 
 let child;
@@ -89,8 +136,13 @@ try {
   const lines = readFileSync(join(folder, "run/corrections.jsonl"), "utf8").trim().split("\n");
   const said = new Map(lines.map((line) => JSON.parse(line)).map((line) => [line.id, line.label]));
   await is("as many are on disk", [...said.values()].filter(Boolean).length, 19);
+  await audits();
   child.kill("SIGINT");
-  await is("Ctrl-C ends it where nothing is lost", [await new Promise((resolve) => child.once("exit", resolve))].every((code) => code === 0 || code === 130), true);
+  await is(
+    "Ctrl-C ends it where nothing is lost",
+    [await new Promise((resolve) => child.once("exit", resolve))].every((code) => code === 0 || code === 130),
+    true,
+  );
 } finally {
   child?.kill("SIGKILL");
   answers.kill();

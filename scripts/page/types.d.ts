@@ -101,6 +101,8 @@ interface Row {
   final: boolean;
   revision: number;
   corrected: boolean;
+  /** In the sample of the audit that goes on: it cannot be corrected. */
+  audited?: boolean;
 }
 
 interface RowPage {
@@ -159,4 +161,59 @@ interface Detail extends Row {
 interface ReviewPage {
   remaining: number;
   rows: Row[];
+}
+
+/** A share with its 95% interval. */
+interface Share {
+  estimate: number;
+  low: number;
+  high: number;
+}
+
+interface Audit {
+  seed: number;
+  drawn_at: string;
+  draws: number[];
+  drawn: number;
+  filled: number;
+  /** Those from the beginning of the sample on without a gap. */
+  counted: number;
+  population: number;
+  open: boolean;
+  ended_at: string | null;
+  /** Labels that were taken as corrections; null before. */
+  corrected: number | null;
+}
+
+interface AuditFigures {
+  audited: number;
+  accuracy: Share;
+  calibration: { mean: number; above_accuracy: Share; error: Share };
+  epsilon: number;
+  delta: number;
+  threshold: { confidence: number; labels: number; audited: number; wrong: number } | null;
+  says: string;
+}
+
+interface AuditNow {
+  audit: Audit | null;
+  population: number;
+  most: number;
+  figures: AuditFigures | null;
+  doubts: string[];
+  reading: boolean;
+}
+
+/** A text to label; nothing that the run says of it. */
+interface ToAudit {
+  position: number;
+  id: string;
+  text: string;
+  cut: boolean;
+  choices: string[];
+}
+
+interface AuditQueuePage {
+  remaining: number;
+  rows: ToAudit[];
 }

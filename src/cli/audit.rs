@@ -1,11 +1,14 @@
 //! `candist audit`: with `--sample` it draws a sample for a person to label, with `--gold` it judges runs by one that
-//! was filled in.
+//! was filled in. Without either it judges a run by its own audit, which people label on its page, or ends that.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use candist::{Audit, AuditOptions, AuditedSets, Calibrated, Share, audit, draw};
+use candist::{
+    Audit, AuditCertificate, AuditOptions, AuditedSets, Calibrated, RunDir, Share, ToLabel, audit, correct_audited,
+    draw, end_audit, own_audit, own_sample,
+};
 use clap::Args;
 
 use super::place::directory;
@@ -14,12 +17,15 @@ use super::{grouped, share};
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
     /// Runs: their directories, or the configurations that name them; several are compared.
+    ///
+    /// Without --sample and --gold, each is judged by its own audit: the sample that was drawn and labelled on its page
+    /// (`candist serve RUN`, then Audit).
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// Draw so many of the final labels and print them as JSON lines, to fill in "gold"; this or --gold.
-    #[arg(long, value_name = "N", conflicts_with = "gold", required_unless_present = "gold")]
+    /// Draw so many of the final labels and print them as JSON lines, to fill in "gold".
+    #[arg(long, value_name = "N", conflicts_with = "gold")]
     sample: Option<std::num::NonZeroUsize>,
-    /// Of the draw.
+    /// Of the draw; more of the same seed begin with the same texts.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// The filled-in sample.
@@ -32,38 +38,63 @@ pub(super) struct AuditArgs {
     #[arg(long, default_value_t = 0.05, value_parser = share)]
     delta: f64,
     /// Say from which probability on labels belong to a text's set, so that sets hold the right label this often, as 0.95.
-    #[arg(long, value_name = "SHARE", requires = "gold", value_parser = share)]
+    #[arg(long, value_name = "SHARE", conflicts_with = "sample", value_parser = share)]
     coverage: Option<f64>,
-    /// Print JSON, one object a run.
+    /// Print the labels of the run's own audit as a filled-in sample: for --gold with other runs, and for exports (--audited).
+    #[arg(long, conflicts_with_all = ["sample", "gold", "json", "end", "correct"])]
+    filled: bool,
+    /// End the run's own audit: its certificate stays as it is now, and its texts can be corrected again.
+    #[arg(long, conflicts_with_all = ["sample", "gold"])]
+    end: bool,
+    /// Take the labels of the run's own audit, once it has ended, as corrections.
+    #[arg(long, conflicts_with_all = ["sample", "gold"])]
+    correct: bool,
+    /// Whoever ends the audit or takes its labels; kept with it.
+    #[arg(long, value_name = "NAME")]
+    who: Option<String>,
+    /// Print JSON, one object a run; of the run's own audit, its certificate.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &AuditArgs) -> Result<()> {
     let out = &mut std::io::stdout().lock();
-    let Some(gold) = &args.gold else {
-        // clap cannot say "one, but only here": said in its words and with its exit code.
-        let [run] = args.runs.as_slice() else {
-            let message = format!("--sample draws from one run; {} are given\n", args.runs.len());
-            clap::Error::raw(clap::error::ErrorKind::TooManyValues, message).exit()
-        };
-        let drawn = draw(&directory(run)?, args.sample.map_or(0, std::num::NonZero::get), args.seed)?;
-        for row in &drawn {
-            writeln!(out, "{}", serde_json::to_string(row)?)?;
-        }
-        tracing::info!(
-            "{} texts drawn: fill in \"gold\" in each line, then candist audit RUN --gold FILE",
-            drawn.len()
-        );
-        return Ok(());
+    match (&args.gold, args.sample) {
+        (_, Some(count)) => sample(args, count.get(), out),
+        (Some(gold), None) => judge(args, gold, out),
+        (None, None) => args.runs.iter().try_for_each(|run| own(&directory(run)?, args, out)),
+    }
+}
+
+impl AuditArgs {
+    fn options(&self) -> AuditOptions {
+        AuditOptions { epsilon: self.epsilon, delta: self.delta, coverage: self.coverage }
+    }
+}
+
+fn sample(args: &AuditArgs, count: usize, out: &mut dyn Write) -> Result<()> {
+    // clap cannot say "one, but only here": said in its words and with its exit code.
+    let [run] = args.runs.as_slice() else {
+        let message = format!("--sample draws from one run; {} are given\n", args.runs.len());
+        clap::Error::raw(clap::error::ErrorKind::TooManyValues, message).exit()
     };
+    let drawn = draw(&directory(run)?, count, args.seed)?;
+    print_rows(&drawn, out)?;
+    tracing::info!("{} texts drawn: fill in \"gold\" in each line, then candist audit RUN --gold FILE", drawn.len());
+    Ok(())
+}
+
+fn print_rows(rows: &[ToLabel], out: &mut dyn Write) -> Result<()> {
+    rows.iter().try_for_each(|row| Ok(writeln!(out, "{}", serde_json::to_string(row)?)?))
+}
+
+fn judge(args: &AuditArgs, gold: &Path, out: &mut dyn Write) -> Result<()> {
     // Of runs that are as good, the one that was named first. Told only where several are compared, and not in JSON,
     // whose reader can sort.
     let mut best: Option<(PathBuf, f64)> = None;
     for run in &args.runs {
         let dir = &directory(run)?;
-        let options = AuditOptions { epsilon: args.epsilon, delta: args.delta, coverage: args.coverage };
-        let found = audit(dir, gold, &options)?;
+        let found = audit(dir, gold, &args.options())?;
         warn(dir, &found);
         if args.json {
             let object = serde_json::json!({ "run": dir, "audit": found });
@@ -77,6 +108,46 @@ pub(super) fn run(args: &AuditArgs) -> Result<()> {
     }
     if let Some((dir, accuracy)) = best.filter(|_| args.runs.len() > 1 && !args.json) {
         writeln!(out, "  best on this sample: {} ({:.1}%)", dir.display(), 100.0 * accuracy)?;
+    }
+    Ok(())
+}
+
+/// The run's own audit: judged, ended, its labels taken, as is asked for.
+fn own(dir: &Path, args: &AuditArgs, out: &mut dyn Write) -> Result<()> {
+    let (view, who) = (RunDir::view(dir)?, args.who.as_deref());
+    if args.filled {
+        return print_rows(&own_sample(&view)?, out);
+    }
+    if args.end {
+        end_audit(&view, &args.options(), who)?;
+        tracing::info!("{}: the audit has ended; its certificate is kept", dir.display());
+    }
+    if args.correct {
+        let taken = correct_audited(&view, who)?;
+        tracing::info!("{}: {} label(s) of the audit are corrections now", dir.display(), grouped(taken));
+    }
+    let (found, certificate) = own_audit(&view, &args.options())?;
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&certificate)?)?;
+        return Ok(());
+    }
+    print(dir, &found, args, out)?;
+    conditions(&certificate, out)
+}
+
+/// Whether it goes on, and what has to be known besides.
+fn conditions(certificate: &AuditCertificate, out: &mut dyn Write) -> Result<()> {
+    let drawn = certificate.sample.draws.last().copied().unwrap_or_default();
+    let state = if certificate.ended { format!("ended {}", certificate.date) } else { "open".to_owned() };
+    writeln!(
+        out,
+        "  the run's own audit    {state}: {} of {} drawn texts count, of {} final labels",
+        certificate.sample.counted,
+        grouped(drawn),
+        grouped(certificate.sample.population)
+    )?;
+    for doubt in &certificate.doubts {
+        writeln!(out, "  - {doubt}")?;
     }
     Ok(())
 }

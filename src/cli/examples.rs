@@ -60,7 +60,10 @@ pub(super) const CORRECT: &str = "Examples:
 pub(super) const AUDIT: &str = "Examples:
   candist audit runs/support --sample 200 > sample.jsonl  # then fill in \"gold\" in each line
   candist audit runs/support --gold sample.jsonl
-  candist audit runs/one runs/two --gold sample.jsonl     # which run is better?";
+  candist audit runs/one runs/two --gold sample.jsonl     # which run is better?
+  candist audit runs/support                              # by the sample that was labelled on its page
+  candist audit runs/support --filled > sample.jsonl      # that sample, to recalibrate an export by
+  candist audit runs/support --end --correct              # ends that; its labels become corrections";
 
 pub(super) const REPORT: &str = "Examples:
   candist report runs/support --out support.html          # then open it in a browser

@@ -20,12 +20,16 @@ enum Of {
     Input,
     /// A line of corrections.jsonl.
     Correction,
+    /// A line of audit.jsonl.
+    AuditLog,
     /// A line of labels.jsonl.
     Label,
     /// A line of failures.jsonl.
     Failure,
     /// A line of an audit sample.
     Audit,
+    /// The certificate of an audit on the page.
+    Certificate,
     /// status.json.
     Status,
     /// A row of a table of labels (`candist export --labels`), as JSON Lines have it.
@@ -53,9 +57,11 @@ pub(super) fn run(args: &SchemaArgs) -> Result<()> {
         Of::Answer => Schema::Answer,
         Of::Input => Schema::Input,
         Of::Correction => Schema::Correction,
+        Of::AuditLog => Schema::AuditLog,
         Of::Label => Schema::Label,
         Of::Failure => Schema::Failure,
         Of::Audit => Schema::Audit,
+        Of::Certificate => Schema::Certificate,
         Of::Status => Schema::Status,
         Of::Table => Schema::Table,
         #[cfg(feature = "page")]

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use candist::{
-    CorrectionCounts, DOUBTFUL, Distribution, Failure, FailureKind, Phase, RunDir, RunView, Status, Sums, ViewCounts,
-    correction_counts, distribution, spending,
+    AuditProgress, CorrectionCounts, DOUBTFUL, Distribution, Failure, FailureKind, Phase, RunDir, RunView, Status,
+    Sums, ViewCounts, audit_progress, correction_counts, distribution, spending,
 };
 use clap::Args;
 use rust_decimal::Decimal;
@@ -52,6 +52,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<()> {
 pub(super) struct Looked {
     view: RunView,
     found: Found,
+    audit: Option<AuditProgress>,
 }
 
 enum Found {
@@ -112,7 +113,8 @@ pub(super) fn look(dir: &Path) -> Result<Looked> {
     } else {
         Found::Rest(Box::new(at_rest(&view, word.as_ref())?))
     };
-    Ok(Looked { view, found })
+    let audit = audit_progress(&view)?;
+    Ok(Looked { view, found, audit })
 }
 
 /// Nobody runs: the logs say what is there.
@@ -162,8 +164,15 @@ impl Looked {
             return Ok(writeln!(out, "{}", self.object())?);
         }
         match &self.found {
-            Found::Live(status, _) => live(&self.view, status, out),
-            Found::Rest(rest) => rest.print(&self.view, out),
+            Found::Live(status, _) => live(&self.view, status, out)?,
+            Found::Rest(rest) => rest.print(&self.view, out)?,
+        }
+        match self.audit.filter(|audit| audit.open) {
+            Some(AuditProgress { drawn, filled, .. }) => {
+                let of = format!("of {} drawn texts are labelled; `candist audit RUN --end` ends it", grouped(drawn));
+                table(out, &[("audit open", filled, &of)])
+            }
+            None => Ok(()),
         }
     }
 
@@ -174,7 +183,7 @@ impl Looked {
                 let pace = pace.clone().unwrap_or_else(|| Pace::mean(status));
                 let (rate, left) = (pace.rate(), pace.left(status));
                 let state = if status.phase == Phase::Settling { "settling" } else { "running" };
-                json!({"type": "status", "run": run, "task": task, "state": state, "progress": object(status, rate, left)})
+                json!({"type": "status", "run": run, "task": task, "state": state, "audit": self.audit, "progress": object(status, rate, left)})
             }
             Found::Rest(rest) => {
                 let AtRest { state, counts, distribution, sums, .. } = rest.as_ref();
@@ -200,6 +209,7 @@ impl Looked {
                     "label_events": rest.events,
                     "corrected": rest.corrections.texts,
                     "corrections_waiting": rest.corrections.waiting,
+                    "audit": self.audit,
                     "labels": distribution.labels.iter()
                         .map(|(label, texts)| json!({"label": label, "texts": texts})).collect::<Vec<_>>(),
                     "doubtful": {"below": DOUBTFUL, "texts": distribution.doubtful},

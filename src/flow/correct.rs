@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::audit::refuse_audited;
 use crate::domain::input::Input;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{SampleId, TextHash};
@@ -41,7 +42,8 @@ pub struct Corrected {
 ///
 /// # Errors
 ///
-/// [`Error::Unfit`] for an id that the run does not have, or a label that is none of its task: nothing is kept then.
+/// [`Error::Unfit`] for an id that the run does not have, a label that is none of its task, or a text of an audit that goes on: nothing is
+/// kept then.
 /// [`Error::RunFile`] where it cannot be written.
 ///
 /// ```no_run
@@ -55,6 +57,7 @@ pub struct Corrected {
 pub fn correct(view: &RunView, corrections: &[NewCorrection], who: Option<&str>) -> Result<Corrected> {
     let labels = view.labels();
     let hashes = hashes(view, corrections)?;
+    refuse_audited(view, hashes.iter().map(|(id, hash)| (*id, *hash)))?;
     let mut known = Corrections::of(view.dir(), labels.clone());
     known.read()?;
     let mut said: HashMap<SampleId, Option<LabelId>> =
@@ -117,7 +120,7 @@ fn unknown(view: &RunView, ids: &[&str]) -> Error {
     Error::Unfit { path: view.dir().to_owned(), message }
 }
 
-fn resolve(view: &RunView, labels: &LabelSet, name: &str) -> Result<LabelId> {
+pub(super) fn resolve(view: &RunView, labels: &LabelSet, name: &str) -> Result<LabelId> {
     labels.resolve(name).ok_or_else(|| {
         let near = labels.nearest(name).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
         let message = format!("has no label {name:?} among those of its task{near}. Nothing was kept");

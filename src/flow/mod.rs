@@ -3,9 +3,10 @@
 //!
 //! A question's way through it: `intake` makes it, `asking` answers it, `placing` gives its sample a position.
 //! `opening` and `stages` stand around them, `halt` and `status` beside. `known` and `batch` ask without a run, by
-//! files.
+//! files; `correct` and `audit` keep what people decide, without one too.
 
 pub(crate) mod asking;
+pub(crate) mod audit;
 pub mod batch;
 pub(crate) mod correct;
 mod correcting;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use tokio::sync::{Semaphore, watch};
 
+use super::auditing::Auditing;
 use super::desk::Desk;
 use super::follow::Shared;
 use super::guard::Guard;
@@ -28,6 +29,7 @@ pub(super) struct App {
     /// What labels mean, by name.
     pub(super) descriptions: Vec<(String, String)>,
     pub(super) desk: Desk,
+    pub(super) auditing: Auditing,
     pub(super) orders: Orders,
     pub(super) searches: Searches,
     pub(super) requests: Requests,

@@ -5,7 +5,8 @@ use axum::http::StatusCode;
 use super::app::{App, Problem};
 use super::shown::{Logs, known, shown};
 use crate::domain::sample::{SampleId, TextHash};
-use crate::error::with_causes;
+use crate::error::{Error, with_causes};
+use crate::flow::audit::IN_SAMPLE;
 use crate::store::Correction;
 
 /// A decision as it was sent.
@@ -38,8 +39,12 @@ pub(super) fn decide(app: &App, position: u32, new: NewCorrection) -> Result<(),
     let none = |name: &String| Problem::wrong(format!("{name:?} is no label of the task: choose one of them"));
     let label = new.label.map(|name| labels.exact(&name).ok_or_else(|| none(&name))).transpose()?;
     let (id, text_hash) = (SampleId(row.id), TextHash::of(&row.text));
+    let failed = |error: Error| Problem(StatusCode::INTERNAL_SERVER_ERROR, with_causes(&error));
+    if app.auditing.has(&labels, &id, text_hash).map_err(failed)? {
+        let why = format!("this text is in the sample of the audit: {IN_SAMPLE}");
+        return Err(Problem(StatusCode::CONFLICT, why));
+    }
     let correction = Correction { id, text_hash, label, who: new.who, note: new.note };
-    let failed = |error| Problem(StatusCode::INTERNAL_SERVER_ERROR, with_causes(&error));
     app.desk.keep(&labels, correction).map_err(failed)?;
     app.shared.give(position, label);
     Ok(())

@@ -39,15 +39,24 @@ impl Desk {
         keep_corrections(&self.dir, labels, &[correction])
     }
 
-    /// What a person decided of the text with this id, as long as it is the text of this hash.
-    pub(super) fn decided(&self, labels: &LabelSet, id: &str, text_hash: TextHash) -> Option<Decided> {
+    /// Lines of the log by now.
+    pub(super) fn lines(&self, labels: &LabelSet) -> u64 {
+        self.look(labels, |said| said.lines()).unwrap_or_default()
+    }
+
+    fn look<T>(&self, labels: &LabelSet, see: impl FnOnce(&Corrections) -> T) -> Option<T> {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let said = said.get_or_insert_with(|| Corrections::of(&self.dir, labels.clone()));
         // Who follows the logs tells why they cannot be read.
         said.read().ok()?;
-        let correction = said.get(&SampleId(id.to_owned())).filter(|said| said.text_hash == text_hash)?;
+        Some(see(said))
+    }
+
+    /// What a person decided of the text with this id, as long as it is the text of this hash.
+    pub(super) fn decided(&self, labels: &LabelSet, id: &str, text_hash: TextHash) -> Option<Decided> {
+        let correction = self.look(labels, |said| said.get(&SampleId(id.to_owned())).cloned())??;
         let name = |label: LabelId| labels.name(label).to_owned();
-        let (who, note) = (correction.who.clone(), correction.note.clone());
-        Some(Decided { label: correction.label.map(name)?, who, note })
+        let label = correction.label.filter(|_| correction.text_hash == text_hash).map(name)?;
+        Some(Decided { label, who: correction.who, note: correction.note })
     }
 }

@@ -15,13 +15,14 @@ use tokio::sync::watch;
 use super::given::Given;
 use super::lines::Lines;
 use super::rows::Table;
+use super::sampled::{Sampled, positions};
 use super::shapes::{RowsChanged, StatusNow};
 use crate::domain::event::LabelEvent;
 use crate::domain::input::Input;
 use crate::domain::label::LabelId;
 use crate::domain::status::Status;
 use crate::error::{Error, Result, with_causes};
-use crate::store::{Follow, FollowInput, InputTail, RunDir, RunView, Tail};
+use crate::store::{DrawnAudit, Follow, FollowInput, InputTail, RunDir, RunView, Tail};
 
 /// How often it looks. A look is some reads and stats.
 const LOOK: Duration = Duration::from_millis(200);
@@ -63,6 +64,12 @@ impl Shared {
     /// Takes in what a person just decided of a text, which is kept by now.
     pub(super) fn give(&self, position: u32, label: Option<LabelId>) {
         self.change().give(position, label);
+    }
+
+    /// Takes in the sample of `audit`, which is kept by now; without one, that none goes on.
+    pub(super) fn sample(&self, audit: Option<&DrawnAudit>) {
+        let sampled = positions(&self.table(), audit).0;
+        self.change().sampled = sampled;
     }
 
     /// What is known now.
@@ -109,6 +116,7 @@ pub(super) fn follow(dir: &Path) -> Result<(Arc<Shared>, Following)> {
         inputs,
         labels: Tail::new(dir),
         given: Given::of(dir),
+        sampled: Sampled::of(dir),
         damage: Damage::default(),
         is_reading: true,
     };
@@ -135,7 +143,7 @@ struct Damage {
     /// The first of each, in words.
     told: Vec<String>,
     /// Why a log cannot be read just now.
-    unreadable: [Option<String>; 3],
+    unreadable: [Option<String>; 4],
 }
 
 impl Damage {
@@ -152,6 +160,7 @@ struct Follower {
     inputs: InputTail,
     labels: Tail,
     given: Given,
+    sampled: Sampled,
     damage: Damage,
     is_reading: bool,
 }
@@ -179,6 +188,7 @@ impl Follower {
             return true;
         }
         self.look_at_corrections();
+        self.look_at_audits();
         false
     }
 
@@ -195,6 +205,21 @@ impl Follower {
                 decided.into_iter().for_each(|(position, label)| table.give(position, label));
             }
             Err(error) => self.damage.unreadable[2] = Some(with_causes(&error)),
+        }
+    }
+
+    /// What was drawn and said beside this page; every change is told, so that all pages show how far an audit is.
+    fn look_at_audits(&mut self) {
+        if !self.sampled.is_due(&self.shared.table()) {
+            return;
+        }
+        let sampled = self.sampled.read(&self.shared.table());
+        match sampled {
+            Ok(sampled) => {
+                self.damage.unreadable[3] = None;
+                self.shared.change().sampled = sampled;
+            }
+            Err(error) => self.damage.unreadable[3] = Some(with_causes(&error)),
         }
     }
 
@@ -240,6 +265,7 @@ impl Follower {
         (shown.inputs, shown.version) = (lines, version);
         drop(shown);
         self.given = Given::of(&self.shared.dir);
+        self.sampled = Sampled::of(&self.shared.dir);
         // Its events name texts of this log.
         self.labels = Tail::new(&self.shared.dir);
         self.damage = Damage::default();
@@ -373,6 +399,7 @@ impl Follower {
             (damage.inputs, "line(s) of inputs.jsonl are damaged: put the file back from a copy"),
             (damage.labels, "line(s) of labels.jsonl are damaged: the next `candist run` mends them"),
             (self.given.damaged(), "line(s) of corrections.jsonl are damaged: give those labels again"),
+            (self.sampled.damaged(), "line(s) of audit.jsonl are damaged: what they said is missing"),
             (damage.orphans, "label(s) are of texts whose lines in inputs.jsonl are damaged or missing"),
         ] {
             if count > 0 {

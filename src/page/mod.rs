@@ -2,11 +2,15 @@
 //!
 //! [`PageServer`] is all that the program needs. ARCHITECTURE.md, "The page", says how it works inside: one thread keeps a table
 //! of all texts from the logs (`follow`, `rows`), and routes answer from it and from the logs. Nothing here takes the
-//! run's lock, and nothing is written but what people decide (`desk`).
+//! run's lock, and nothing is written but what people decide (`desk`, `audit`).
 
 mod app;
 mod arrival;
 mod assets;
+mod audit;
+mod audit_shapes;
+mod auditing;
+mod choices;
 mod counts;
 mod decide;
 mod desk;
@@ -24,6 +28,7 @@ mod report;
 mod review;
 mod routes;
 mod rows;
+mod sampled;
 mod scan;
 mod search;
 mod serve;

@@ -4,12 +4,14 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use super::audit_shapes::{AuditNow, AuditQueue, NewAuditLabel, NewDraw, NewEnd, NewTaking, Taken, ToAudit};
 use super::shapes::{About, Corrected, Correction, Detail, Fault, Overview, Page, Review, StatusNow};
+use crate::readers::certificate::AuditCertificate;
 
 /// A field that may follow the question mark: its name, the type of its value, what it is for.
 type Field = (&'static str, &'static str, &'static str);
 
-const LABELS: [Field; 14] = [
+const LABELS: [Field; 15] = [
     ("offset", "integer", "Rows that are passed over."),
     ("limit", "integer", "Rows that are given: 100, and 1000 at most."),
     ("sort", "string", "position (if missing), confidence, margin, id or label. What has none comes last."),
@@ -22,6 +24,7 @@ const LABELS: [Field; 14] = [
     ("disagree", "integer", "1: only texts of which some teacher named another label first."),
     ("corrected", "integer", "1: only labels that a person gave. 0: only others."),
     ("failed", "integer", "1: only texts that no teacher named a label for. 0: only others."),
+    ("audited", "integer", "1: only texts of the sample of the audit that goes on. 0: only others."),
     ("contains", "string", "Only texts that contain this, or whose id does, in any case."),
     ("token", "string", "Where the server has one: kept as a cookie."),
 ];
@@ -32,6 +35,16 @@ const REVIEW: [Field; 5] = [
     ("offset", "integer", "Rows that are passed over."),
     ("limit", "integer", "Rows that are given: 50, and 200 at most."),
     ("seed", "integer", "Of the random order."),
+];
+
+const AUDIT: [Field; 2] = [
+    ("epsilon", "number", "The share of wrong labels that the threshold allows: 0.05 if missing."),
+    ("delta", "number", "The chance that it allows for there to be more: 0.05 if missing."),
+];
+
+const NEXT: [Field; 2] = [
+    ("offset", "integer", "Texts that are passed over."),
+    ("limit", "integer", "Texts that are given: 50, and 200 at most."),
 ];
 
 const EVENTS: [Field; 2] = [
@@ -67,7 +80,7 @@ pub(crate) fn openapi() -> Value {
 fn paths(generator: &mut SchemaGenerator) -> Value {
     let page = schema::<Page>(generator);
     let position = [("position", "integer", "The text's place among the arrivals, from 0.")];
-    json!({
+    let mut paths = json!({
         "/": {"get": other("The page.", "text/html", &[])},
         "/assets/{name}": {"get": other("A file of the page.", "application/octet-stream", &in_path(&[("name", "string", "Its name.")]))},
         "/healthz": {"get": other("Whether the server is there.", "application/json", &[])},
@@ -89,6 +102,35 @@ fn paths(generator: &mut SchemaGenerator) -> Value {
         "/api/v1/review": {"get": answer("What to look at next.", schema::<Review>(generator), &in_query(&REVIEW))},
         "/api/v1/corrections": {"post": correction(generator)},
         "/api/v1/corrections/{position}": {"delete": changing(answer("Takes a correction back.", schema::<Corrected>(generator), &in_path(&position)))},
+    });
+    if let (Some(paths), Value::Object(audit)) = (paths.as_object_mut(), audit_paths(generator)) {
+        paths.extend(audit);
+    }
+    paths
+}
+
+fn audit_paths(generator: &mut SchemaGenerator) -> Value {
+    let position = [("position", "integer", "The text's place among the arrivals, from 0.")];
+    let now = |generator: &mut SchemaGenerator, summary| answer(summary, schema::<AuditNow>(generator), &[]);
+    json!({
+        "/audit/certificate": {"get": answer(
+            "What the audit says, to keep: as it is now, or was at its end.",
+            schema::<AuditCertificate>(generator), &in_query(&AUDIT))},
+        "/api/v1/audit": {"get": answer("The run's own audit.", schema::<AuditNow>(generator), &in_query(&AUDIT))},
+        "/api/v1/audit/next": {"get": answer(
+            "Texts of the sample to label, without what the run says of them.",
+            schema::<AuditQueue>(generator), &in_query(&NEXT))},
+        "/api/v1/audit/texts/{position}": {"get": answer(
+            "A text of the sample, all of it.", schema::<ToAudit>(generator), &in_path(&position))},
+        "/api/v1/audit/draw": {"post": sending::<NewDraw>(now(generator, "Draws a sample of the final labels."), generator)},
+        "/api/v1/audit/more": {"post": sending::<NewDraw>(now(generator, "Makes the sample larger."), generator)},
+        "/api/v1/audit/labels": {"post": sending::<NewAuditLabel>(
+            answer("Keeps what a person says of a text of the sample.", schema::<Corrected>(generator), &[]), generator)},
+        "/api/v1/audit/labels/{position}": {"delete": changing(answer(
+            "Takes it back.", schema::<Corrected>(generator), &in_path(&position)))},
+        "/api/v1/audit/end": {"post": sending::<NewEnd>(now(generator, "Ends the audit, with its certificate."), generator)},
+        "/api/v1/audit/corrections": {"post": sending::<NewTaking>(
+            answer("Takes the labels of an audit that has ended as corrections.", schema::<Taken>(generator), &[]), generator)},
     })
 }
 
@@ -141,8 +183,13 @@ fn changing(mut operation: Value) -> Value {
 fn correction(generator: &mut SchemaGenerator) -> Value {
     // Named by every operation's errors.
     let _ = generator.subschema_for::<Fault>();
-    let sent = schema::<Correction>(generator);
-    let mut operation = changing(answer("Gives a text a label.", schema::<Corrected>(generator), &[]));
+    let operation = answer("Gives a text a label.", schema::<Corrected>(generator), &[]);
+    sending::<Correction>(operation, generator)
+}
+
+/// What changes something takes a body.
+fn sending<T: JsonSchema>(operation: Value, generator: &mut SchemaGenerator) -> Value {
+    let (sent, mut operation) = (schema::<T>(generator), changing(operation));
     if let Some(operation) = operation.as_object_mut() {
         operation.insert(
             "requestBody".to_owned(),

@@ -55,6 +55,8 @@ pub(super) struct Query {
     pub(super) corrected: Option<bool>,
     #[serde(deserialize_with = "flag")]
     pub(super) failed: Option<bool>,
+    #[serde(deserialize_with = "flag")]
+    pub(super) audited: Option<bool>,
     pub(super) contains: Option<String>,
 }
 
@@ -69,7 +71,7 @@ fn flag<'de, D: Deserializer<'de>>(text: D) -> Result<Option<bool>, D::Error> {
 }
 
 /// A number, or nothing at all.
-fn number<'de, D: Deserializer<'de>>(text: D) -> Result<Option<f64>, D::Error> {
+pub(super) fn number<'de, D: Deserializer<'de>>(text: D) -> Result<Option<f64>, D::Error> {
     let text = String::deserialize(text)?;
     if text.is_empty() {
         return Ok(None);
@@ -120,6 +122,7 @@ impl Filter<'_> {
         is(FINAL, query.is_final)
             && is(CORRECTED, query.corrected)
             && is(FAILED, query.failed)
+            && query.audited.is_none_or(|wanted| self.table.sampled.contains(&position) == wanted)
             && self.label.is_none_or(|label| row.label == label)
             && self.by.is_none_or(|by| row.is_labelled() && row.by == by)
             && query.min.is_none_or(above)

@@ -1,4 +1,4 @@
-//! What a person should look at next: texts with a label that nobody has corrected, in an order that makes the time worth
+//! What a person should look at next: texts with a label that nobody has corrected and no audit has drawn, in an order that makes the time worth
 //! most, or none at all.
 
 use serde::Deserialize;
@@ -16,7 +16,7 @@ pub(super) enum Order {
     /// The least sure labels.
     #[default]
     Doubtful,
-    /// Any text as likely as any other: what an audit needs.
+    /// Any text as likely as any other.
     Random,
     /// Only labels that are not what every teacher named first, the least sure ones first.
     Disagree,
@@ -58,7 +58,11 @@ pub(super) fn queue(table: &Table, wanted: &Wanted) -> Result<Vec<u32>, String> 
     let disagree = (wanted.order == Order::Disagree).then_some(true);
     let query = Query { sort: Sort::Confidence, label, disagree, ..Query::default() };
     let mut queue = order(table, &query, None);
-    queue.retain(|&position| table.row(position).is_some_and(|row| row.is_labelled() && !row.has(CORRECTED)));
+    // What is audited is not corrected.
+    queue.retain(|&position| {
+        table.row(position).is_some_and(|row| row.is_labelled() && !row.has(CORRECTED))
+            && !table.sampled.contains(&position)
+    });
     if wanted.order == Order::Random {
         // The same seed gives the same order, whatever arrives or is corrected meanwhile.
         queue.sort_by_cached_key(|&position| drawn(wanted.seed, position));
@@ -92,17 +96,21 @@ mod tests {
         let mut corrected = event(30, "29", "y", 1.0);
         corrected.by = By::Person;
         table.take_label(&corrected, 0).unwrap();
+        table.sampled.insert(7);
         let get = |wanted: &Wanted| queue(&table, wanted).unwrap();
         let doubtful = get(&Wanted::default());
-        assert_eq!((doubtful.len(), doubtful[..3].to_vec()), (29, vec![28, 27, 26]));
+        assert_eq!((doubtful.len(), doubtful[..3].to_vec()), (28, vec![28, 27, 26]));
         let disagree = get(&Wanted { order: Order::Disagree, ..Wanted::default() });
-        assert_eq!(disagree, (0..29).rev().filter(|position| position % 2 == 1).collect::<Vec<u32>>());
+        assert_eq!(
+            disagree,
+            (0..29).rev().filter(|position| position % 2 == 1 && *position != 7).collect::<Vec<u32>>()
+        );
         let random = |seed| get(&Wanted { order: Order::Random, seed, ..Wanted::default() });
         assert_eq!(random(1), random(1));
         assert!(random(1) != random(2) && random(1) != doubtful);
         let mut sorted = random(1);
         sorted.sort_unstable();
-        assert_eq!(sorted, (0..29).collect::<Vec<_>>());
+        assert_eq!(sorted, (0..29).filter(|position| *position != 7).collect::<Vec<_>>());
         assert!(queue(&table, &Wanted { order: Order::Label, ..Wanted::default() }).is_err());
         let none = Wanted { order: Order::Label, label: Some("y".into()), ..Wanted::default() };
         assert!(get(&none).is_empty());

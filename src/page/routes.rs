@@ -21,7 +21,7 @@ use super::review::Wanted;
 use super::search::Found;
 use super::shapes::{About, Corrected, Correction, Detail, Overview, Page, Review, ShownRow, StatusNow};
 use super::shown::{LISTED, Logs, REVIEWED, known, shown};
-use super::{assets, detail, metrics, openapi, overview, report, review, stream};
+use super::{assets, audit, detail, metrics, openapi, overview, report, review, stream};
 
 /// Bytes of a request's body, at most.
 const BODY: usize = 64 << 10;
@@ -50,10 +50,11 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/api/v1/review", get(review_queue))
         .route("/api/v1/corrections", post(correct))
         .route("/api/v1/corrections/{position}", delete(take_back))
+        .merge(audit::routes())
         .layer(axum::middleware::from_fn(in_time));
     let streams = Router::new().route("/api/v1/stream", get(stream::changes)).route("/labels", get(stream::labels));
     // It takes as long as it takes to read the logs.
-    let slow = Router::new().route("/report", get(report::report));
+    let slow = Router::new().route("/report", get(report::report)).route("/audit/certificate", get(audit::certificate));
     quick
         .merge(streams)
         .merge(slow)
@@ -176,7 +177,7 @@ async fn review_queue(State(app): Shared, uri: Uri) -> Answer<Review> {
 }
 
 /// That nobody gives labels here, where it is so.
-fn open(app: &App) -> Result<(), Problem> {
+pub(super) fn open(app: &App) -> Result<(), Problem> {
     let none = "labels cannot be given here: this page only shows the run";
     if app.desk.is_open() { Ok(()) } else { Err(Problem(StatusCode::NOT_IMPLEMENTED, none.to_owned())) }
 }

@@ -1,7 +1,7 @@
 //! The table: a row a text, with what is sorted, filtered and counted by, and where its lines stand in the logs. No text is
 //! held. Kept up by one thread (`follow`), read by many.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::counts::{Changes, Counts};
 use super::ids::Ids;
@@ -86,6 +86,8 @@ pub(super) struct Table {
     answers_at: HashMap<u32, u64>,
     /// Labels that people gave, and what the label log has of these texts.
     given: HashMap<u32, (u16, Row)>,
+    /// Texts of the sample of the audit that goes on.
+    pub(super) sampled: HashSet<u32>,
     /// Where labels come from, by name.
     pub(super) bys: Vec<(By, String)>,
     pub(super) counts: Counts,
@@ -113,6 +115,7 @@ impl Table {
             firsts: Vec::new(),
             answers_at: HashMap::new(),
             given: HashMap::new(),
+            sampled: HashSet::new(),
             bys: Vec::new(),
             counts,
             changes: Changes::default(),

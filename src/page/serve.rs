@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 use super::app::{App, QUERIES, REPORTS, STREAMS};
+use super::auditing::Auditing;
 use super::desk::Desk;
 use super::follow::{Following, follow};
 use super::metrics::Requests;
@@ -90,6 +91,7 @@ impl PageAddress {
             guard: self.listener.guard(),
             descriptions: options.descriptions,
             desk: Desk::new(dir, !options.read_only),
+            auditing: Auditing::of(dir),
             orders: Orders::default(),
             searches: Searches::default(),
             requests: Requests::default(),

@@ -171,6 +171,8 @@ pub(super) struct ShownRow {
     pub(super) corrected: bool,
     /// Whether no teacher named a label.
     pub(super) failed: bool,
+    /// Whether it is in the sample of the audit that goes on: then it cannot be corrected.
+    pub(super) audited: bool,
 }
 
 /// A page of a list.

@@ -20,6 +20,7 @@ pub(super) struct Known {
     pub(super) asked_at: Option<u64>,
     label: Option<String>,
     by: Option<String>,
+    is_sampled: bool,
 }
 
 /// The logs that lines are read from, which are those that the table was made of.
@@ -45,6 +46,7 @@ pub(super) fn known(table: &Table, position: u32) -> Option<Known> {
         asked_at: table.asked_at(position),
         label: table.label_name(row.label).map(str::to_owned),
         by: table.by_name(&row).map(str::to_owned),
+        is_sampled: table.sampled.contains(&position),
     })
 }
 
@@ -72,6 +74,7 @@ pub(super) fn shown(known: &Known, logs: &Logs, most: usize) -> ShownRow {
         revision,
         corrected: row.has(CORRECTED),
         failed: row.has(FAILED),
+        audited: known.is_sampled,
     }
 }
 

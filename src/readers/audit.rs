@@ -3,18 +3,15 @@
 //! A small sample gives what no amount of unlabelled data can: an unbiased estimate of the accuracy, which of several runs
 //! is best, and a confidence from which on labels can be relied on.
 
-use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use rand::seq::index::sample;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::base::random::rng;
-use crate::domain::input::Input;
-use crate::domain::sample::TextHash;
+use crate::domain::sample::Sample;
 use crate::error::Result;
-use crate::readers::audited::{Audited, AuditedRow, AuditedSets, Calibrated, final_ids};
+use crate::readers::audited::{Audited, AuditedSets, Calibrated};
+use crate::readers::drawing::drawing;
 use crate::readers::statistics::{interval, upper_bound};
 use crate::store::RunDir;
 
@@ -33,50 +30,20 @@ pub struct ToLabel {
 }
 
 /// Draws `count` of the finished labels of the run in `dir`, each with the same chance, without repetition. The same seed
-/// draws the same; all of them if there are fewer.
+/// draws the same, and more of it begin with the same; all of them if there are fewer.
 ///
 /// # Errors
 ///
 /// [`Error::NoRun`](crate::Error::NoRun) where there is no run; [`Error::Unfit`](crate::Error::Unfit) where no label is final yet.
 pub fn draw(dir: &Path, count: usize, seed: u64) -> Result<Vec<ToLabel>> {
-    let view = RunDir::view(dir)?;
-    let finals = final_ids(dir)?;
-    // Two passes over the input log, so that no more than the drawn texts are held: the first counts, the second takes
-    // them out.
-    let mut labelled: u64 = 0;
-    view.inputs(|input| {
-        labelled += u64::from(is_labelled(&input, &finals));
-        Ok(())
-    })?;
-    let all = usize::try_from(labelled).unwrap_or(usize::MAX);
-    let mut rng = rng(seed, "audit", &[]);
-    let drawn: Vec<usize> = sample(&mut rng, all, count.min(all)).into_iter().collect();
-    let wanted: HashSet<usize> = drawn.iter().copied().collect();
-    let (mut rows, mut index) = (HashMap::new(), 0);
-    view.inputs(|input| {
-        if !is_labelled(&input, &finals) {
-            return Ok(());
-        }
-        if let Input::Arrive { sample, .. } = input
-            && wanted.contains(&index)
-        {
-            rows.insert(index, ToLabel { id: sample.id.0, text: sample.text, gold: None });
-        }
-        index += 1;
-        Ok(())
-    })?;
+    let to_label = |sample: Sample| ToLabel { id: sample.id.0, text: sample.text, gold: None };
     // In the order of the draw, which is random too: who labels the first half only has labelled a random sample.
-    Ok(drawn.iter().filter_map(|index| rows.remove(index)).collect())
-}
-
-/// Whether `input` is the arrival of a text with a final label.
-fn is_labelled(input: &Input, finals: &HashSet<TextHash>) -> bool {
-    matches!(input, Input::Arrive { sample, .. } if finals.contains(&TextHash::of(&sample.id.0)))
+    Ok(drawing(&RunDir::view(dir)?, count, seed, None, to_label)?.drawn)
 }
 
 /// A share of a sample, with the interval that holds the whole corpus' share with probability 95% at least (Clopper and
 /// Pearson; a little wide for a sample that is a large part of the corpus).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Share {
     /// Of the sample.
     pub estimate: f64,
@@ -88,14 +55,14 @@ pub struct Share {
 
 impl Share {
     /// Of a sample of `all`, of which `right` are.
-    pub(super) fn of(right: u64, all: u64) -> Self {
+    pub(crate) fn of(right: u64, all: u64) -> Self {
         let (low, high) = interval(right, all, 0.95);
         Self { estimate: right as f64 / all.max(1) as f64, low, high }
     }
 }
 
 /// From which confidence on labels can be relied on.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Threshold {
     /// Labels with at least this confidence have an error of at most epsilon, with probability 1 - delta.
     pub confidence: f64,
@@ -161,31 +128,46 @@ pub struct Audit {
 pub fn audit(dir: &Path, gold: &Path, options: &AuditOptions) -> Result<Audit> {
     let audited = Audited::read(&RunDir::view(dir)?, gold)?;
     let (judged, all) = (audited.judged(), audited.confidences());
-    let count = audited.rows.len() as u64;
-    let right =
-        |is: fn(&AuditedRow) -> bool| Share::of(audited.rows.iter().filter(|row| is(row)).count() as u64, count);
     Ok(Audit {
-        audited: count,
+        audited: audited.rows.len() as u64,
         unfilled: audited.unfilled,
         foreign: audited.foreign,
-        accuracy: right(|row| row.is_right),
-        teacher_first: right(|row| row.is_first_right),
+        accuracy: audited.share_of(|row| row.is_right),
+        teacher_first: audited.share_of(|row| row.is_first_right),
         calibration: Calibrated::new(&all, &judged),
         sets: options.coverage.map(|coverage| audited.sets(coverage)),
-        threshold: threshold(all, &judged, options.epsilon, options.delta),
+        threshold: threshold(&test_steps(all), &judged, options.epsilon, options.delta),
     })
 }
 
-/// The lowest of [`SHARES`] confidences that stands the test, as [`audit`] says. `confidences` are those of all final
-/// labels, which fix the order of the tests; `judged` those that were audited, each with whether it is right.
-fn threshold(mut confidences: Vec<f64>, judged: &[(f64, bool)], epsilon: f64, delta: f64) -> Option<Threshold> {
+/// A part of the labels that is tested: those with at least this confidence.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TestStep {
+    /// See above.
+    pub confidence: f64,
+    /// The share of all labels that these are.
+    pub labels: f64,
+}
+
+/// The most confident 5%, 10%, ... of all final labels, whose `confidences` fix the order of the tests; labels of the same confidence as
+/// the last belong to a part too.
+pub(crate) fn test_steps(mut confidences: Vec<f64>) -> Vec<TestStep> {
     confidences.sort_by(|a, b| b.total_cmp(a));
-    let all = confidences.len();
+    let all = confidences.len() as u64;
+    let places = (1..=SHARES).filter_map(|step| usize::try_from((all * step).div_ceil(SHARES)).ok()?.checked_sub(1));
+    let confidences = &confidences;
+    let step = |&confidence: &f64| {
+        let count = confidences.partition_point(|one| *one >= confidence);
+        TestStep { confidence, labels: count as f64 / all as f64 }
+    };
+    places.filter_map(|place| confidences.get(place)).map(step).collect()
+}
+
+/// The lowest confidence of `steps` that stands the test, as [`audit`] says. `judged` are the labels that were audited, each with
+/// whether it is right.
+pub(crate) fn threshold(steps: &[TestStep], judged: &[(f64, bool)], epsilon: f64, delta: f64) -> Option<Threshold> {
     let mut best = None;
-    for step in 1..=SHARES {
-        // The confidence of the last label of this share; labels of the same confidence belong to it too.
-        let place = (all as u64 * step).div_ceil(SHARES);
-        let &confidence = confidences.get(usize::try_from(place).ok()?.checked_sub(1)?)?;
+    for &TestStep { confidence, labels } in steps {
         let audited = judged.iter().filter(|(c, _)| *c >= confidence).count() as u64;
         let wrong = judged.iter().filter(|(c, is_right)| *c >= confidence && !is_right).count() as u64;
         // Too few for a verdict, even were all right: known without looking at the gold labels.
@@ -196,7 +178,6 @@ fn threshold(mut confidences: Vec<f64>, judged: &[(f64, bool)], epsilon: f64, de
         if upper_bound(wrong, audited, delta) > epsilon {
             break;
         }
-        let labels = confidences.iter().filter(|c| **c >= confidence).count() as f64 / all as f64;
         best = Some(Threshold { confidence, labels, audited, wrong });
     }
     best
@@ -205,6 +186,7 @@ fn threshold(mut confidences: Vec<f64>, judged: &[(f64, bool)], epsilon: f64, de
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::random::rng;
 
     /// `count` labels of confidences falling from 1, of which those below `good` are wrong every second time.
     fn judged(count: usize, good: f64) -> Vec<(f64, bool)> {
@@ -220,15 +202,13 @@ mod tests {
     fn the_threshold_is_where_labels_stop_being_good() {
         let judged = judged(1000, 0.5);
         let confidences: Vec<f64> = judged.iter().map(|(confidence, _)| *confidence).collect();
-        let found = threshold(confidences.clone(), &judged, 0.05, 0.05).unwrap();
+        let steps = test_steps(confidences);
+        let found = threshold(&steps, &judged, 0.05, 0.05).unwrap();
         assert!((0.4..0.52).contains(&found.confidence), "{found:?}");
         assert!(found.wrong as f64 / found.audited as f64 <= 0.05);
         // Too few to tell; and none good enough.
-        assert_eq!(threshold(confidences.clone(), &judged[..50], 0.05, 0.05), None);
-        assert_eq!(
-            threshold(confidences, &judged.iter().map(|(c, _)| (*c, false)).collect::<Vec<_>>(), 0.05, 0.05),
-            None
-        );
+        assert_eq!(threshold(&steps, &judged[..50], 0.05, 0.05), None);
+        assert_eq!(threshold(&steps, &judged.iter().map(|(c, _)| (*c, false)).collect::<Vec<_>>(), 0.05, 0.05), None);
     }
 
     /// The promise itself: over many audits of labels whose error is known, the threshold is wrong at most delta of the
@@ -249,7 +229,7 @@ mod tests {
                     (confidence, rng.random::<f64>() >= (1.0 - confidence) / 2.0)
                 })
                 .collect();
-            if let Some(threshold) = threshold(confidences.clone(), &judged, epsilon, delta) {
+            if let Some(threshold) = threshold(&test_steps(confidences.clone()), &judged, epsilon, delta) {
                 found += 1;
                 broken += u32::from((1.0 - threshold.confidence) / 4.0 > epsilon);
             }

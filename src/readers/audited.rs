@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -19,7 +20,7 @@ use crate::domain::input::Input;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
-use crate::store::RunView;
+use crate::store::{AuditLabel, AuditText, DrawnAudit, RunView};
 
 /// See the module.
 #[derive(Debug)]
@@ -57,28 +58,55 @@ impl Audited {
     ///
     /// Those of [`audit`](crate::audit).
     pub(super) fn read(view: &RunView, gold: &Path) -> Result<Self> {
-        let labels = view.labels();
         // The run first: without final labels, there is nothing that a sample could be of.
         let finals = finals(view.dir())?;
-        let sample = Filled::read(gold, labels)?;
+        let sample = Filled::read(gold, view.labels())?;
+        let filled = sample.rows.len();
+        let audited = Self::judge(view, finals, sample)?;
+        // A few may be missing, of a corpus that was mended; most of them missing is another corpus, or another run.
+        if 2 * audited.rows.len() < filled {
+            let message = format!(
+                "is another run's sample: only {} of its {filled} filled-in lines are texts of {} with final labels",
+                audited.rows.len(),
+                view.dir().display()
+            );
+            return Err(Error::Unfit { path: gold.to_owned(), message });
+        }
+        Ok(audited)
+    }
+
+    /// The same of the run's own `audit`: of its sample's beginning, up to the first text that nobody has labelled.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`draw`](crate::draw).
+    pub(super) fn of(view: &RunView, audit: &DrawnAudit) -> Result<Self> {
+        let finals = finals(view.dir())?;
+        let row = |(text, said): (&AuditText, &AuditLabel)| FilledRow {
+            id: text.id.0.clone(),
+            text: Some(text.text_hash),
+            label: said.label,
+        };
+        let rows: Vec<FilledRow> = audit.prefix().map(row).collect();
+        let unfilled = (audit.texts.len() - rows.len()) as u64;
+        Self::judge(view, finals, Filled { rows, unfilled })
+    }
+
+    fn judge(view: &RunView, finals: AllFinals, sample: Filled) -> Result<Self> {
+        let labels = view.labels();
         let texts = Texts::read(view, &sample)?;
         let events = sample.events(view.dir())?;
         // Another text under the id: judging it would compare a label with the gold of something else.
         let own = sample.rows.iter().filter(|row| texts.agree(row));
         let rows: Vec<AuditedRow> =
             own.filter_map(|row| Some(AuditedRow::new(events.get(&row.id)?, labels.name(row.label)))).collect();
-        // A few may be missing, of a corpus that was mended; most of them missing is another corpus, or another run.
-        if 2 * rows.len() < sample.rows.len() {
-            let message = format!(
-                "is another run's sample: only {} of its {} filled-in lines are texts of {} with final labels",
-                rows.len(),
-                sample.rows.len(),
-                view.dir().display()
-            );
-            return Err(Error::Unfit { path: gold.to_owned(), message });
-        }
         let foreign = (sample.rows.len() - rows.len()) as u64;
         Ok(Self { rows, unfilled: sample.unfilled, foreign, finals: finals.shares, lacks_others: finals.lacks_others })
+    }
+
+    /// The share of the audited labels that `is` holds for.
+    pub(super) fn share_of(&self, is: impl Fn(&AuditedRow) -> bool) -> Share {
+        Share::of(self.rows.iter().filter(|row| is(row)).count() as u64, self.rows.len() as u64)
     }
 
     /// The audited labels.
@@ -140,7 +168,7 @@ impl AuditedRow {
 }
 
 /// What an audit says of the confidences.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Calibrated {
     /// The mean confidence of all final labels.
     pub mean: f64,
@@ -157,7 +185,7 @@ pub struct Calibrated {
 }
 
 /// A confidence that an audit moves.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Moved {
     /// As the label log has it.
     pub from: f64,
@@ -167,7 +195,7 @@ pub struct Moved {
 
 impl Calibrated {
     /// Of the labels with these `confidences`, of which some were `judged`.
-    pub(super) fn new(confidences: &[f64], judged: &[Judged]) -> Self {
+    pub(crate) fn new(confidences: &[f64], judged: &[Judged]) -> Self {
         let right = judged.iter().filter(|(_, is_right)| *is_right).count() as u64;
         let (low, high) = interval(right, judged.len() as u64, 0.95);
         let accuracy = right as f64 / judged.len().max(1) as f64;
@@ -267,7 +295,7 @@ fn finals(dir: &Path) -> Result<AllFinals> {
 }
 
 /// The ids of the texts with a final label, by their hashes.
-pub(super) fn final_ids(dir: &Path) -> Result<HashSet<TextHash>> {
+pub(crate) fn final_ids(dir: &Path) -> Result<HashSet<TextHash>> {
     let mut ids = HashSet::new();
     each_final(dir, |event| {
         ids.insert(TextHash::of(&event.id));

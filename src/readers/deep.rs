@@ -15,7 +15,7 @@ use crate::domain::input::Input;
 use crate::domain::label::LabelSet;
 use crate::domain::sample::short_hash;
 use crate::error::{Error, Result};
-use crate::store::{CORRECTIONS, Corrections, RunDir, RunView};
+use crate::store::{AUDITS, Audits, CORRECTIONS, Corrections, RunDir, RunView};
 
 const LABELS: &str = "labels.jsonl";
 
@@ -54,7 +54,7 @@ impl FileReport {
 type Revisions = HashMap<[u8; 16], u32>;
 
 /// Reads all of the run directory `dir`.
-/// One report a log: answers, inputs, labels, and corrections where there are any. Damage is no error but what is reported.
+/// One report a log: answers, inputs, labels, and corrections and audits where there are any. Damage is no error but what is reported.
 ///
 /// # Errors
 ///
@@ -65,7 +65,9 @@ pub fn check_deep(dir: &Path) -> Result<Vec<FileReport>> {
     let written = std::fs::metadata(dir.join(LABELS)).map_or(0, |file| file.len());
     let (inputs, revisions) = inputs(&view)?;
     let corrections = Corrections::are_in(dir).then(|| corrections(&view)).transpose()?;
-    Ok([answers(&view)?, inputs, labels(&view, written, revisions)?].into_iter().chain(corrections).collect())
+    let audits = Audits::are_in(dir).then(|| audits(&view)).transpose()?;
+    let labels = labels(&view, written, revisions)?;
+    Ok([answers(&view)?, inputs, labels].into_iter().chain(corrections).chain(audits).collect())
 }
 
 /// Every correction is to match its checksum and to be of this task.
@@ -78,6 +80,20 @@ fn corrections(view: &RunView) -> Result<FileReport> {
         report.wrong(*line, "does not match its checksum, or names no label of the task");
     }
     report.holds = format!("corrections of {} texts", read.iter().count());
+    report.look_at_end(view)?;
+    Ok(report)
+}
+
+/// Every line of the audits is to match its checksum, and to follow from those before it.
+fn audits(view: &RunView) -> Result<FileReport> {
+    let mut report = FileReport::new(AUDITS);
+    let mut read = Audits::of(view.dir(), view.labels().clone());
+    read.read()?;
+    report.lines = read.lines();
+    read.damaged().iter().for_each(|(line, why)| report.wrong(*line, why));
+    let (audits, audit) = (read.earlier().len() + usize::from(read.current().is_some()), read.current());
+    let filled = audit.map_or(0, |audit| audit.filled());
+    report.holds = format!("{audits} audit(s), {filled} label(s) of the latest");
     report.look_at_end(view)?;
     Ok(report)
 }

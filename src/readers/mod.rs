@@ -3,12 +3,15 @@
 
 pub(crate) mod audit;
 pub(crate) mod audited;
+pub(crate) mod certificate;
+pub(crate) mod certified;
 pub(crate) mod check;
 mod conformal;
 pub(crate) mod confusion;
 pub(crate) mod corrected;
 pub(crate) mod deep;
 pub(crate) mod distribution;
+pub(crate) mod drawing;
 pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod failed;
@@ -19,8 +22,8 @@ pub(crate) mod latest;
 pub(crate) mod measured;
 pub(crate) mod plan;
 pub(crate) mod preview;
-mod probability;
-mod recalibration;
+pub(crate) mod probability;
+pub(crate) mod recalibration;
 pub(crate) mod report;
 pub(crate) mod schema;
 pub(crate) mod spending;

@@ -2,18 +2,18 @@
 
 /// A probability in ten-thousandths: all its digits, in two bytes, and equal where the log's are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Probability(u16);
+pub(crate) struct Probability(u16);
 
 impl Probability {
     pub(super) const ZERO: Self = Self(0);
 
     /// The nearest to `share`; what is no probability is the nearest that is one.
-    pub(super) fn of(share: f64) -> Self {
+    pub(crate) fn of(share: f64) -> Self {
         // Between 0 and 10,000, whatever it was: a cast keeps that.
         Self((share.clamp(0.0, 1.0) * 1e4).round() as u16)
     }
 
-    pub(super) fn get(self) -> f64 {
+    pub(crate) fn get(self) -> f64 {
         f64::from(self.0) / 1e4
     }
 }

@@ -34,7 +34,7 @@ const IN_BIN: usize = 20;
 const RESAMPLES: u64 = 1000;
 
 /// An audited label: its confidence, and whether it is right.
-pub(super) type Judged = (f64, bool);
+pub(crate) type Judged = (f64, bool);
 
 /// Where an audit moves confidences.
 #[derive(Debug, Clone, PartialEq)]

@@ -11,8 +11,9 @@ use crate::domain::event::LabelEvent;
 use crate::domain::input::InputLine;
 use crate::domain::status::Status;
 use crate::readers::audit::ToLabel;
+use crate::readers::certificate::AuditCertificate;
 use crate::readers::table::TableRow;
-use crate::store::{AnswerLine, CorrectionLine, Failure};
+use crate::store::{AnswerLine, AuditLine, CorrectionLine, Failure};
 use crate::teacher::RecordedLine;
 
 /// What there is a schema of.
@@ -30,12 +31,16 @@ pub enum Schema {
     Input,
     /// A line of `corrections.jsonl`.
     Correction,
+    /// A line of `audit.jsonl`.
+    AuditLog,
     /// A line of `labels.jsonl`.
     Label,
     /// A line of `failures.jsonl`.
     Failure,
     /// A line of an audit sample.
     Audit,
+    /// What an audit on the page says of the labels.
+    Certificate,
     /// `status.json`.
     Status,
     /// A row of a table of labels, as JSON Lines have it.
@@ -58,6 +63,8 @@ pub fn json_schema(of: Schema) -> impl Serialize + use<> {
         Schema::Answer => read::<AnswerLine>(),
         Schema::Input => read::<InputLine>(),
         Schema::Correction => read::<CorrectionLine>(),
+        Schema::AuditLog => read::<AuditLine>(),
+        Schema::Certificate => read::<AuditCertificate>(),
         Schema::Label => read::<LabelEvent>(),
         Schema::Failure => read::<Failure>(),
         Schema::Audit => read::<ToLabel>(),

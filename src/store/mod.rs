@@ -36,6 +36,10 @@ pub(crate) use self::input_tail::{FollowInput, InputTail};
 pub(crate) use self::local::KnownSample;
 pub(crate) use self::local::LocalStore;
 pub use self::local::OPENING_THREAD;
+pub(crate) use self::local::audit_line::{AuditLine, DrawnText};
+pub(crate) use self::local::audits::{
+    AuditLabel, AuditText, Audits, DrawnAudit, FILE as AUDITS, change as change_audits, no_audit,
+};
 pub(crate) use self::local::corrections::{
     Correction, CorrectionLine, Corrections, FILE as CORRECTIONS, keep as keep_corrections,
 };

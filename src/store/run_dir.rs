@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 
 use super::checkpoints::CheckpointFiles;
 use super::header::Header;
+use super::local::audits::FILE as AUDITS;
 use super::local::corrections::FILE as CORRECTIONS;
 use super::local::format1::{self, TakenUp};
 use super::local::{ANSWERS, INPUTS, LABELS, LocalStore};
@@ -54,11 +55,12 @@ impl Identity {
 const NAMED_LABELS: usize = 5;
 
 /// What is only in a run directory.
-const OURS: [&str; 11] = [
+const OURS: [&str; 12] = [
     ANSWERS,
     INPUTS,
     LABELS,
     CORRECTIONS,
+    AUDITS,
     "manifest.json",
     "lock",
     "store",

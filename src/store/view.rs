@@ -33,6 +33,8 @@ pub struct RunView {
     has_inputs: bool,
     /// Hash of all that answers depend on.
     asking: Option<String>,
+    /// The run's random name.
+    run: String,
 }
 
 /// What is in the logs.
@@ -57,12 +59,12 @@ impl RunView {
         let no_run = || Error::NoRun { path: dir.to_owned(), missing: "inputs.jsonl" };
         if let Some(header) = Header::read(dir)? {
             let names = header.names()?;
-            let asking = Some(header.asking);
-            return Ok(Self { dir: dir.to_owned(), task: header.task, names, has_inputs: true, asking });
+            let (asking, run) = (Some(header.asking), header.run);
+            return Ok(Self { dir: dir.to_owned(), task: header.task, names, has_inputs: true, asking, run });
         }
         let Found::Old(old) = Manifest::read(dir)? else { return Err(no_run()) };
         let names = Names { labels: label_set(&old.labels)?, teachers: Vec::new() };
-        Ok(Self { dir: dir.to_owned(), task: old.task, names, has_inputs: false, asking: None })
+        Ok(Self { dir: dir.to_owned(), task: old.task, names, has_inputs: false, asking: None, run: String::new() })
     }
 
     /// The run directory.
@@ -97,6 +99,11 @@ impl RunView {
     /// An error where there is no input log yet.
     pub(super) fn needs_inputs(&self) -> Result<()> {
         if self.has_inputs { Ok(()) } else { Err(Error::Unconverted { path: self.dir.clone() }) }
+    }
+
+    /// The random name that tells its input log from another with the same settings.
+    pub(crate) fn run(&self) -> &str {
+        &self.run
     }
 
     /// Hash of all that answers depend on.

@@ -1,5 +1,6 @@
 //! The page of a run, as `candist serve` serves it: what it says is what the files hold, and only to whom it should.
 
+mod audited;
 mod given;
 mod served;
 

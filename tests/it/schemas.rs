@@ -9,13 +9,15 @@ use serde_json::{Value, json};
 use crate::server::Behaviour;
 use crate::support::{Project, Server, latest, openai, recorded, repository};
 
-const SCHEMAS: [&str; 13] = [
+const SCHEMAS: [&str; 15] = [
     "config",
     "row",
     "recording",
     "answer",
     "input",
     "correction",
+    "audit-log",
+    "certificate",
     "label",
     "failure",
     "audit",

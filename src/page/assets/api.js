@@ -98,6 +98,54 @@ export function postCorrection(correction) {
   return change("POST", "/api/v1/corrections", correction);
 }
 
+/** @param {URLSearchParams} query  epsilon, delta @param {AbortSignal} [signal] @returns {Promise<AuditNow>} */
+export function getAudit(query, signal) {
+  return request(`/api/v1/audit?${query}`, signal ? { signal } : {});
+}
+
+/** @param {URLSearchParams} query @param {AbortSignal} signal @returns {Promise<AuditQueuePage>} */
+export function getAuditNext(query, signal) {
+  return request(`/api/v1/audit/next?${query}`, { signal });
+}
+
+/** A text of the sample, all of it. @param {number} position @returns {Promise<ToAudit>} */
+export function getAuditText(position) {
+  return request(`/api/v1/audit/texts/${position}`);
+}
+
+/** @param {{ n: number, who: string }} draw @returns {Promise<AuditNow>} */
+export function postDraw(draw) {
+  return change("POST", "/api/v1/audit/draw", draw);
+}
+
+/** @param {{ n: number, who: string }} draw  n is the size of the whole sample @returns {Promise<AuditNow>} */
+export function postMore(draw) {
+  return change("POST", "/api/v1/audit/more", draw);
+}
+
+/**
+ * @param {{ position: number, id: string, label: string, who: string, note: string | null }} label
+ * @returns {Promise<{ position: number, label: string }>}  once it is on disk
+ */
+export function postAuditLabel(label) {
+  return change("POST", "/api/v1/audit/labels", label);
+}
+
+/** @param {number} position @returns {Promise<{ position: number, label: null }>} */
+export function deleteAuditLabel(position) {
+  return change("DELETE", `/api/v1/audit/labels/${position}`);
+}
+
+/** @param {{ epsilon: number, delta: number, who: string }} end @returns {Promise<AuditNow>} */
+export function postAuditEnd(end) {
+  return change("POST", "/api/v1/audit/end", end);
+}
+
+/** @param {{ who: string }} taking @returns {Promise<{ labels: number }>} */
+export function postAuditCorrections(taking) {
+  return change("POST", "/api/v1/audit/corrections", taking);
+}
+
 /** @param {number} position @returns {Promise<{ position: number, label: null }>} */
 export function deleteCorrection(position) {
   return change("DELETE", `/api/v1/corrections/${position}`);

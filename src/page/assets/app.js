@@ -2,10 +2,13 @@
 // Checked with: npx -p typescript tsc -p scripts/page/tsconfig.json. Invariant: one view at a time, and what it listened to ends with it.
 
 import { NO_TOKEN, getRun, onRefused, reason } from "./api.js";
-import { onCorrection, tally } from "./corrections.js";
+import { audited } from "./audited.js";
+import { auditView } from "./audit.js";
+import { onCorrection, sitting } from "./corrections.js";
 import { byId, h, isPlain, isTyping, put, say } from "./dom.js";
 import { clock, count, percent } from "./format.js";
 import { showKeys } from "./keys.js";
+import { unkept } from "./keeper.js";
 import { labelsView } from "./labels.js";
 import { askOnce, listen, live, on } from "./live.js";
 import { overviewView } from "./overview.js";
@@ -16,8 +19,8 @@ import { run } from "./run.js";
 
 /** @typedef {{ update: (params: URLSearchParams) => void, destroy: () => void }} View */
 
-const TITLES = { overview: "Overview", labels: "Labels", review: "Review" };
-const MAKERS = { overview: overviewView, labels: labelsView, review: reviewView };
+const TITLES = { overview: "Overview", labels: "Labels", review: "Review", audit: "Audit" };
+const MAKERS = { overview: overviewView, labels: labelsView, review: reviewView, audit: auditView };
 
 /** @type {View | null} */
 let view = null;
@@ -58,8 +61,9 @@ function showState() {
   const share = shareDone(live.status);
   const moving = live.live && live.link === "open";
   const done = live.status ? `${count(live.status.done)}${live.status.total ? ` of ${count(live.status.total)}` : ""}` : "";
-  const { failed } = tally();
-  const notKept = failed > 0 && h("a", { href: href("review"), class: "not-kept" }, `${count(failed)} not kept`);
+  const [failed, unlabelled] = [unkept(sitting).failed, unkept(audited.entries).failed];
+  const where = failed > 0 ? "review" : "audit";
+  const notKept = failed + unlabelled > 0 && h("a", { href: href(where), class: "not-kept" }, `${count(failed + unlabelled)} not kept`);
   put(
     byId("state"),
     notKept,
@@ -127,9 +131,10 @@ async function start() {
 
 onRefused(refuse);
 onCorrection(showState);
+audited.on(showState);
 window.addEventListener("beforeunload", (event) => {
   // What is not kept yet would be lost.
-  const { saving, failed } = tally();
+  const { saving, failed } = unkept([...sitting, ...audited.entries]);
   if (saving + failed > 0) event.preventDefault();
 });
 on("status", showState);
@@ -144,7 +149,7 @@ byId("skip").addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   if (!isPlain(event) || isTyping(event.target) || document.querySelector("dialog[open]")) return;
   if (event.key === "?") showKeys();
-  const place = ["O", "L", "R"].indexOf(event.key);
+  const place = ["O", "L", "R", "A"].indexOf(event.key);
   const name = VIEWS[place];
   if (name) go(name, new URLSearchParams());
 });

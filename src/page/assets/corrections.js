@@ -1,38 +1,10 @@
-// Corrections of this sitting: what was sent, what the server says is on disk, what failed. Views show this list and add to it.
-// Invariant: an entry is `kept` only after the server answered so, and a failed one stays until it is tried again or dropped.
+// Corrections of this sitting, and who gives them. How they are kept is keeper.js'; views show this list and add to it.
 
-import { deleteCorrection, postCorrection, reason } from "./api.js";
+import { deleteCorrection, postCorrection } from "./api.js";
+import { keeper, unkept } from "./keeper.js";
 import { labelsChanged } from "./live.js";
 
-/** @typedef {"saving" | "kept" | "failed" | "undoing" | "undone"} State */
-/**
- * @typedef {object} Entry
- * @property {Row} row  as it was before
- * @property {string} label
- * @property {string | null} note
- * @property {State} state
- * @property {string} error  why it failed
- * @property {Promise<void>} settled  when the server answered the request under way
- */
-
-/** The newest is last. @type {Entry[]} */
-export const sitting = [];
-
-/** @typedef {(entry: Entry) => void} Listener */
-
-/** @type {Set<Listener>} */
-const listeners = new Set();
-
-/** @param {Listener} listener  told of every entry that changed @returns {() => void} */
-export function onCorrection(listener) {
-  listeners.add(listener);
-  return () => void listeners.delete(listener);
-}
-
-/** @param {Entry} entry */
-function tell(entry) {
-  for (const listener of [...listeners]) listener(entry);
-}
+/** @typedef {import("./keeper.js").Entry<Row>} Entry */
 
 const WHO = "candist.who";
 
@@ -55,56 +27,16 @@ export function setWho(name) {
   }
 }
 
-/** @param {Row} row @param {string} label @param {string | null} note @returns {Entry} */
-export function correct(row, label, note) {
-  /** @type {Entry} */
-  const entry = { row, label, note, state: "saving", error: "", settled: Promise.resolve() };
-  sitting.push(entry);
-  send(entry);
-  return entry;
-}
+/** @type {ReturnType<typeof keeper<Row>>} */
+export const corrections = keeper(
+  ({ row, label, note }) => postCorrection({ position: row.position, id: row.id, label, who: who(), note }),
+  ({ row }) => deleteCorrection(row.position),
+  labelsChanged,
+);
 
-/** Sends it, for the first time or again. @param {Entry} entry */
-export function send(entry) {
-  entry.state = "saving";
-  entry.error = "";
-  const { row, label, note } = entry;
-  entry.settled = settle(entry, "kept", () => postCorrection({ position: row.position, id: row.id, label, who: who(), note }));
-  tell(entry);
-}
-
-/** Takes it back, once it is known whether it was kept. @param {Entry} entry */
-export async function undo(entry) {
-  await entry.settled;
-  if (entry.state === "failed") drop(entry);
-  if (entry.state !== "kept") return;
-  entry.state = "undoing";
-  entry.settled = settle(entry, "undone", () => deleteCorrection(entry.row.position));
-  tell(entry);
-  await entry.settled;
-}
-
-/** Forgets one that failed. @param {Entry} entry */
-export function drop(entry) {
-  const place = sitting.indexOf(entry);
-  if (place >= 0) sitting.splice(place, 1);
-  tell(entry);
-}
-
-/** @param {Entry} entry @param {State} then @param {() => Promise<unknown>} request */
-async function settle(entry, then, request) {
-  const before = entry.state;
-  try {
-    await request();
-    entry.state = then;
-    labelsChanged();
-  } catch (error) {
-    // What could not be taken back is still kept.
-    entry.state = before === "undoing" ? "kept" : "failed";
-    entry.error = before === "undoing" ? `Not taken back: ${reason(error)}` : reason(error);
-  }
-  tell(entry);
-}
+/** The newest is last. */
+export const sitting = corrections.entries;
+export const { on: onCorrection, add: correct, send, undo, drop } = corrections;
 
 /** The counts of this sitting. */
 export function tally() {
@@ -112,7 +44,6 @@ export function tally() {
   return {
     kept: kept.length,
     changed: kept.filter((entry) => entry.label !== entry.row.label).length,
-    saving: sitting.filter((entry) => entry.state === "saving").length,
-    failed: sitting.filter((entry) => entry.state === "failed").length,
+    ...unkept(sitting),
   };
 }

@@ -7,6 +7,7 @@ import { correct, drop, onCorrection, send, sitting, undo } from "./corrections.
 import { announce, h, isPlain, isTyping, put } from "./dom.js";
 import { origin, probability, times } from "./format.js";
 import { picker } from "./picker.js";
+import { href } from "./route.js";
 import { labelNames, run } from "./run.js";
 import { historyPart, nearestPart, teachersPart, textPart } from "./detail-parts.js";
 
@@ -73,7 +74,7 @@ export function detailPanel(about) {
 
   /** @param {string} label */
   const choose = (label) => {
-    if (!shown || !run.info?.correctable) return;
+    if (!shown || !run.info?.correctable || shown.audited) return;
     const note = /** @type {HTMLInputElement | null} */ (body.querySelector("input.note"));
     correct(shown, label, note?.value.trim() || null);
     // What was chosen is built anew: the focus goes on from the head.
@@ -143,7 +144,7 @@ export function detailPanel(about) {
       if (isTyping(event.target)) return;
       if (event.key === "j") return about.step?.(1);
       if (event.key === "k") return about.step?.(-1);
-      const choice = shown && !about.readOnly ? choiceOfKey(choicesOf(shown), event) : null;
+      const choice = shown && !about.readOnly && !shown.audited ? choiceOfKey(choicesOf(shown), event) : null;
       if (choice) choose(choice.label);
     },
     stop() {
@@ -190,11 +191,11 @@ function labelPart(row) {
 
 /** @param {Detail} row @param {(label: string) => void} choose */
 function correctPart(row, choose) {
-  const able = run.info?.correctable ?? false;
+  const able = (run.info?.correctable ?? false) && !row.audited;
   const choices = choicesOf(row);
   const list = choices.length ? choiceList(choices, able ? choose : null) : h("p", { class: "none" }, "No candidates.");
   const entry = lastOf(row.position);
-  if (!able) return h("section", { class: "part" }, h("h3", {}, "Candidates"), list);
+  if (!able) return h("section", { class: "part" }, h("h3", {}, "Candidates"), list, row.audited ? auditedPart() : null);
   const likely = choices.map((choice) => choice.label);
   const search = picker({
     label: "Another label",
@@ -217,6 +218,17 @@ function correctPart(row, choose) {
     list,
     h("div", { class: "correct-more" }, search.root, note),
     correctionState(row, entry),
+  );
+}
+
+/** Why it cannot be corrected. */
+function auditedPart() {
+  return h(
+    "p",
+    { class: "notice in-sample" },
+    h("strong", {}, "In the audit sample. "),
+    "It cannot be corrected while the audit goes on: corrected, it would count as right, and the audit would be worth nothing. ",
+    h("a", { href: href("audit") }, "To the audit"),
   );
 }
 

@@ -17,6 +17,16 @@ const KEYS = [
     ],
   ],
   [
+    "Audit",
+    [
+      [["1", "…", "9"], "the text has that label"],
+      [["/"], "search all labels"],
+      [["s"], "later: the text comes again at the end"],
+      [["u"], "undo the last step"],
+      [["n"], "write a note with the next label"],
+    ],
+  ],
+  [
     "Labels",
     [
       [["↑", "↓"], "move between rows"],
@@ -35,6 +45,7 @@ const KEYS = [
       [["Shift", "O"], "Overview"],
       [["Shift", "L"], "Labels"],
       [["Shift", "R"], "Review"],
+      [["Shift", "A"], "Audit"],
       [["?"], "this list"],
     ],
   ],

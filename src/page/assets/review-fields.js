@@ -1,10 +1,25 @@
 // The fields under a text in review: a note, the search of all labels, the buttons. They hold what is typed, and tell what is chosen.
 
-import { choicesOf } from "./choices.js";
+import { setWho, who } from "./corrections.js";
 import { h, kbd, put } from "./dom.js";
 import { counted } from "./format.js";
 import { picker } from "./picker.js";
 import { labelNames } from "./run.js";
+
+/** Who gives labels here. @param {string} what */
+export function nameField(what) {
+  const name = h("input", {
+    type: "text",
+    class: "who",
+    "aria-label": what,
+    placeholder: "Your name",
+    autocomplete: "name",
+    maxlength: 80,
+    onchange: () => setWho(name.value),
+  });
+  name.value = who();
+  return name;
+}
 
 /** A note for the next correction. @param {() => void} done  the focus goes on */
 export function noteField(done) {
@@ -54,9 +69,8 @@ export function searchField(pick, done) {
   return {
     root,
     close,
-    /** @param {Row} row  of which the likely labels come first */
-    open(row) {
-      const likely = choicesOf(row).map((choice) => choice.label);
+    /** @param {string[]} likely  labels that come first */
+    open(likely) {
       const names = [...likely, ...labelNames().filter((label) => !likely.includes(label))];
       const placeholder = `Search ${counted(names.length, "label")}`;
       const field = picker({ label: "Search all labels", placeholder, names, pick, cancel });

@@ -1,58 +1,68 @@
-// What became of the corrections of this sitting: the latest, and whatever failed. It shows corrections.js and asks it to try again.
+// What became of the labels of this sitting: the latest, and whatever failed. It shows what a keeper has and asks it to try again.
 
-import { drop, onCorrection, send, sitting } from "./corrections.js";
 import { h, put } from "./dom.js";
 import { count } from "./format.js";
 
 const SHOWN = 12;
 const STATES = { saving: "saving …", kept: "kept", failed: "not kept", undoing: "taking back …", undone: "taken back" };
 
-export function sittingList() {
+/**
+ * @template {{ text: string }} R
+ * @param {{
+ *   entries: import("./keeper.js").Entry<R>[],
+ *   on: (listener: () => void) => () => void,
+ *   send: (entry: import("./keeper.js").Entry<R>) => void,
+ *   drop: (entry: import("./keeper.js").Entry<R>) => void,
+ * }} kept
+ * @param {string} noun  of one entry
+ * @param {(entry: import("./keeper.js").Entry<R>) => HTMLElement} change  what was said of the text
+ */
+export function sittingList(kept, noun, change) {
   const list = h("ol", { class: "log" });
   const failures = h("div", { class: "failures", role: "alert" });
   const title = h("h2", {}, "This sitting");
   const root = h("section", { class: "sitting", "aria-label": "This sitting" }, failures, title, list);
+  /** @param {import("./keeper.js").Entry<R>} entry */
+  const line = (entry) =>
+    h(
+      "li",
+      { class: "log-entry", "data-state": entry.state },
+      h("p", { class: "log-text", dir: "auto" }, entry.row.text.slice(0, 160)),
+      h("p", { class: "log-label" }, change(entry)),
+      h(
+        "p",
+        { class: "log-state" },
+        STATES[entry.state],
+        entry.error && entry.state === "kept" && ` · ${entry.error}`,
+        entry.state === "failed" && h("button", { type: "button", class: "link", onclick: () => kept.send(entry) }, "Try again"),
+        entry.state === "failed" && h("button", { type: "button", class: "link", onclick: () => kept.drop(entry) }, "Drop it"),
+      ),
+    );
   const show = () => {
-    const failed = sitting.filter((entry) => entry.state === "failed");
+    const failed = kept.entries.filter((entry) => entry.state === "failed");
     put(
       failures,
       failed.length > 0 &&
         h(
           "p",
           {},
-          h("strong", {}, failed.length === 1 ? "One correction is not kept. " : `${count(failed.length)} corrections are not kept. `),
+          h("strong", {}, failed.length === 1 ? `One ${noun} is not kept. ` : `${count(failed.length)} ${noun}s are not kept. `),
           failed.at(-1)?.error,
         ),
       failed.length > 0 &&
-        h("button", { type: "button", onclick: () => failed.forEach(send) }, failed.length === 1 ? "Try again" : "Try all again"),
+        h("button", { type: "button", onclick: () => failed.forEach(kept.send) }, failed.length === 1 ? "Try again" : "Try all again"),
     );
-    const rest = sitting.filter((entry) => entry.state !== "failed").slice(-SHOWN);
+    const rest = kept.entries.filter((entry) => entry.state !== "failed").slice(-SHOWN);
     const entries = [...failed, ...rest.reverse()];
     root.hidden = entries.length === 0;
     put(list, ...entries.map(line));
   };
   show();
-  return { root, stop: onCorrection(show) };
+  return { root, stop: kept.on(show) };
 }
 
-/** @param {import("./corrections.js").Entry} entry */
-function line(entry) {
-  const same = entry.label === entry.row.label;
-  const change = same
-    ? h("bdi", {}, entry.label)
-    : h("span", {}, h("bdi", { class: "was" }, entry.row.label ?? "no label"), " → ", h("bdi", {}, entry.label));
-  return h(
-    "li",
-    { class: "log-entry", "data-state": entry.state },
-    h("p", { class: "log-text", dir: "auto" }, entry.row.text.slice(0, 160)),
-    h("p", { class: "log-label" }, change),
-    h(
-      "p",
-      { class: "log-state" },
-      STATES[entry.state],
-      entry.error && entry.state === "kept" && ` · ${entry.error}`,
-      entry.state === "failed" && h("button", { type: "button", class: "link", onclick: () => send(entry) }, "Try again"),
-      entry.state === "failed" && h("button", { type: "button", class: "link", onclick: () => drop(entry) }, "Drop it"),
-    ),
-  );
+/** The label that was, and the one that was given. @param {import("./corrections.js").Entry} entry */
+export function correctionOf(entry) {
+  if (entry.label === entry.row.label) return h("bdi", {}, entry.label);
+  return h("span", {}, h("bdi", { class: "was" }, entry.row.label ?? "no label"), " → ", h("bdi", {}, entry.label));
 }

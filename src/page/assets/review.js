@@ -2,13 +2,13 @@
 // is told beside it. Texts come from queue.js, what is kept is corrections.js's. Invariant: what failed stays in sight until it is dealt with.
 
 import { choiceOfKey, choicesOf } from "./choices.js";
-import { correct, onCorrection, setWho, undo, who } from "./corrections.js";
+import { correct, corrections, onCorrection, undo } from "./corrections.js";
 import { detailPanel } from "./detail.js";
 import { announce, h, isControl, isPlain, isTyping, put } from "./dom.js";
 import { probability } from "./format.js";
 import { Queue } from "./queue.js";
-import { actionBar, noteField, searchField } from "./review-fields.js";
-import { sittingList } from "./review-log.js";
+import { actionBar, nameField, noteField, searchField } from "./review-fields.js";
+import { correctionOf, sittingList } from "./review-log.js";
 import { orderBar } from "./review-order.js";
 import { showEnd, showLeft, showText } from "./review-parts.js";
 import { go } from "./route.js";
@@ -25,19 +25,10 @@ export function reviewView(root, first) {
   const queue = new Queue(() => show());
   const order = orderBar((params) => go("review", params));
   const left = h("p", { class: "review-left" });
-  const name = h("input", {
-    type: "text",
-    class: "who",
-    "aria-label": "Your name, kept with corrections",
-    placeholder: "Your name",
-    autocomplete: "name",
-    maxlength: 80,
-    onchange: () => setWho(name.value),
-  });
-  name.value = who();
+  const name = nameField("Your name, kept with corrections");
   name.hidden = !able;
   const stage = h("section", { class: "stage", tabindex: "-1", "aria-label": "The text" });
-  const log = sittingList();
+  const log = sittingList(corrections, "correction", correctionOf);
   const panel = detailPanel({ close: () => closePanel(), visit: (position) => panel.open(position), readOnly: true });
   const note = noteField(() => focusText());
   const search = searchField(
@@ -115,7 +106,7 @@ export function reviewView(root, first) {
   };
   const openSearch = () => {
     const row = queue.current;
-    if (row && able) search.open(row);
+    if (row && able) search.open(choicesOf(row).map((choice) => choice.label));
   };
   const openNote = () => {
     if (queue.current && able) note.open();

@@ -1,7 +1,7 @@
 // The address: which view, and what it shows. `#/labels?label=x&min=0.2` is a link that can be shared.
 // Nothing else holds the filters: views read them from here and write them back.
 
-export const VIEWS = /** @type {const} */ (["overview", "labels", "review"]);
+export const VIEWS = /** @type {const} */ (["overview", "labels", "review", "audit"]);
 
 /** @typedef {typeof VIEWS[number]} ViewName */
 /** @typedef {{ view: ViewName, params: URLSearchParams }} Route */

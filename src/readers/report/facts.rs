@@ -13,8 +13,11 @@ use super::{Patience, ReportOptions};
 use crate::domain::label::LabelId;
 use crate::domain::label::LabelSet;
 use crate::error::Result;
+use crate::readers::audit::AuditOptions;
 use crate::readers::audit::Share;
 use crate::readers::audited::{Audited, Calibrated};
+use crate::readers::certificate::AuditCertificate;
+use crate::readers::certified::own_certificate;
 use crate::readers::deep::{FileReport, check_deep};
 use crate::readers::spending::{Sums, spending};
 use crate::store::{Failure, FailureKind, RunView};
@@ -60,6 +63,8 @@ pub(super) struct AuditFacts {
     pub(super) first: Share,
     pub(super) calibrated: Calibrated,
     pub(super) reliability: Vec<Bin>,
+    /// Of the run's own audit.
+    pub(super) certificate: Option<AuditCertificate>,
 }
 
 impl Facts {
@@ -93,7 +98,7 @@ impl Facts {
             doubt: word.and_then(|word| word.calibration_doubt).filter(|_| rows.events > 0),
             spent: spending(view, &answers.counts)?,
             teachers: view.teachers().len(),
-            audited: options.audited.map(|path| AuditFacts::read(view, path)).transpose()?,
+            audited: AuditFacts::of(view, options)?,
             people: people.by(),
             checked: if options.check { Some(check_deep(view.dir())?) } else { None },
             labels,
@@ -125,6 +130,25 @@ impl Facts {
 }
 
 impl AuditFacts {
+    /// Of the sample that was given; where nothing was, of the run's own audit, as far as it is.
+    fn of(view: &RunView, options: &ReportOptions<'_>) -> Result<Option<Self>> {
+        if let Some(path) = options.audited {
+            return Self::read(view, path).map(Some);
+        }
+        if options.gold.is_some() {
+            return Ok(None);
+        }
+        let own = |found: AuditCertificate| Self {
+            texts: found.audited,
+            accuracy: found.accuracy,
+            first: found.teacher_first,
+            calibrated: found.calibration.clone(),
+            reliability: reliability(found.judged.clone()),
+            certificate: Some(found),
+        };
+        Ok(own_certificate(view, &AuditOptions::default())?.map(own))
+    }
+
     fn read(view: &RunView, path: &std::path::Path) -> Result<Self> {
         let audited = Audited::read(view, path)?;
         let (texts, judged) = (audited.rows.len() as u64, audited.judged());
@@ -136,6 +160,7 @@ impl AuditFacts {
             first: Share::of(first, texts),
             calibrated: Calibrated::new(&audited.confidences(), &judged),
             reliability: reliability(judged),
+            certificate: None,
         })
     }
 }

@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use crate::domain::progress::Phase;
 use crate::domain::status::Status;
-use crate::store::{CORRECTIONS, RunView};
+use crate::store::{AUDITS, CORRECTIONS, RunView};
 
 /// The files that are the truth of a run, and its labels.
-const LOGS: [&str; 4] = ["answers.jsonl", "inputs.jsonl", "labels.jsonl", CORRECTIONS];
+const LOGS: [&str; 5] = ["answers.jsonl", "inputs.jsonl", "labels.jsonl", CORRECTIONS, AUDITS];
 
 /// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

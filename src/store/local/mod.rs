@@ -13,6 +13,8 @@
 //! | `store/clean.json` | when all was closed | when written; gone while a run is at work |
 
 mod answers;
+pub(super) mod audit_line;
+pub(super) mod audits;
 mod codec;
 pub(super) mod corrections;
 mod event_records;

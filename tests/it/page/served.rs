@@ -87,6 +87,19 @@ impl Served {
         }
     }
 
+    /// Until the page has taken in what was said last, and `holds`.
+    pub(super) fn wait_for_audit(&self, holds: impl Fn(&Value) -> bool) -> Value {
+        let patience = Instant::now() + Duration::from_secs(60);
+        loop {
+            let now = self.get("/api/v1/audit");
+            if holds(&now) {
+                return now;
+            }
+            assert!(Instant::now() < patience, "{now}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     pub(super) fn read(&self) -> Value {
         self.wait(|_| true)
     }

@@ -4,6 +4,7 @@ use super::figures::along;
 use super::parts::{count, head_cell, name, teacher_names};
 use super::parts::{figure, intervals, paragraph, row, section, table};
 use crate::readers::audit::Share;
+use crate::readers::certificate::AuditCertificate;
 use crate::readers::report::facts::{AuditFacts, Facts};
 use crate::readers::report::html::{Html, counted, grouped, percent, share};
 use crate::readers::report::judged::{Bin, Judged, share_of};
@@ -72,7 +73,8 @@ fn steps(facts: &Facts, judged: &Judged) -> Vec<(String, Share)> {
 
 fn by_audit(audited: &AuditFacts, html: &mut Html) {
     let told = counted(audited.texts, "label that a person checked", "labels that a person checked");
-    paragraph(html, "lead", &format!("Judged by a random sample: {told}."));
+    let says = audited.certificate.as_ref().map(|certificate| format!(" {}", certificate.says)).unwrap_or_default();
+    paragraph(html, "lead", &format!("Judged by a random sample: {told}.{says}"));
     html.within("div", &[("class", "figures")], |html| {
         let above = audited.calibrated.above_accuracy;
         let points = |share: f64| format!("{:+.1}", 100.0 * share);
@@ -89,6 +91,31 @@ fn by_audit(audited: &AuditFacts, html: &mut Html) {
         });
         calibration(html, &audited.reliability, audited.calibrated.error.estimate);
     });
+    if let Some(certificate) = &audited.certificate {
+        certified(certificate, html);
+    }
+}
+
+/// What the run's own audit certifies, and under which conditions.
+fn certified(certificate: &AuditCertificate, html: &mut Html) {
+    let sample = &certificate.sample;
+    let drawn = sample.draws.last().copied().unwrap_or_default();
+    // Of an audit that goes on no date is told: the same files give the same report.
+    let state = if certificate.ended {
+        format!("The audit ended at {}, and is told as it was then.", certificate.date)
+    } else {
+        "The audit goes on.".to_owned()
+    };
+    let drawn = format!(
+        "{} of {} with the seed {} at {}; people labelled them without seeing the label of the run, and {} of them count. {state}",
+        counted(drawn, "text was drawn", "texts were drawn"),
+        counted(sample.population, "final label", "final labels"),
+        sample.seed,
+        sample.drawn_at,
+        grouped(sample.counted)
+    );
+    paragraph(html, "note", &drawn);
+    certificate.doubts.iter().for_each(|doubt| paragraph(html, "note", doubt));
 }
 
 /// The reliability diagram: of labels of about the same confidence, how many are right.

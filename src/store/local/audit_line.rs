@@ -1,0 +1,91 @@
+//! What a line of `audit.jsonl` may say. What lines mean together is `audits`'.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::domain::sample::{SampleId, TextHash};
+
+/// A line, without its checksum.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum AuditLine {
+    /// A random sample was drawn; it takes the place of the one before.
+    Draw {
+        /// When, as RFC 3339 has it.
+        date: String,
+        /// What decides which texts are drawn.
+        seed: u64,
+        /// Whether it is the sample of the same seed, made larger: what was said of its texts stays.
+        #[serde(default)]
+        more: bool,
+        /// Final labels that there were to draw from.
+        population: u64,
+        /// Lines of corrections.jsonl by then.
+        corrections: u64,
+        /// All texts of the sample, in drawn order.
+        texts: Vec<DrawnText>,
+        /// Who drew it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        who: Option<String>,
+    },
+    /// What a person says a text of the sample is.
+    Label {
+        /// When.
+        date: String,
+        /// The text.
+        #[serde(flatten)]
+        text: DrawnText,
+        /// Its label; none where it is taken back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<String>,
+        /// Who says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        who: Option<String>,
+        /// What they noted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// The audit ended.
+    End {
+        /// When.
+        date: String,
+        /// Who ended it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        who: Option<String>,
+        /// What it says of the labels, as they were then.
+        certificate: Value,
+    },
+    /// The labels of the audit, which has ended, were taken as corrections.
+    Corrected {
+        /// When.
+        date: String,
+        /// Who took them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        who: Option<String>,
+        /// How many.
+        labels: u64,
+    },
+}
+
+/// A text of a sample.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct DrawnText {
+    /// Its id.
+    pub id: String,
+    /// Hash of the text, as hexadecimal.
+    pub text_hash: String,
+}
+
+impl DrawnText {
+    /// As a line has it.
+    pub(crate) fn new(id: &SampleId, text_hash: TextHash) -> Self {
+        Self { id: id.0.clone(), text_hash: text_hash.to_hex() }
+    }
+
+    /// Id and hash, or why it has none.
+    pub(super) fn parts(self) -> Result<(SampleId, TextHash), String> {
+        let text_hash = TextHash::from_hex(&self.text_hash).ok_or("has no hash of a text")?;
+        Ok((SampleId(self.id), text_hash))
+    }
+}

@@ -1,0 +1,398 @@
+//! `audit.jsonl`: the samples that were drawn to audit labels, what people said of their texts, and how each audit ended.
+//!
+//! Sealed lines, as in the other logs; like `corrections.jsonl` it belongs to no run, and the file's own lock keeps writers apart. A
+//! draw is one line with all of its texts: one that was cut short is none. What a line says is held against the state that the
+//! lines before it make, under the lock, so a label is always of a text of the sample that holds. Nothing that labels reads it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::audit_line::{AuditLine, DrawnText};
+use super::log::{Extent, Log, scan};
+use crate::base::disk::Machine;
+use crate::base::sealed;
+use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::sample::{SampleId, TextHash};
+use crate::error::{Error, Result};
+
+/// The log's name.
+pub(crate) const FILE: &str = "audit.jsonl";
+
+/// A sample, and what people said of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DrawnAudit {
+    pub(crate) seed: u64,
+    /// When it was drawn first.
+    pub(crate) date: String,
+    /// Final labels at the latest draw.
+    pub(crate) population: u64,
+    /// Lines of `corrections.jsonl` at the first draw.
+    pub(crate) corrections: u64,
+    /// Its sizes, one for each draw.
+    pub(crate) draws: Vec<u64>,
+    /// In drawn order.
+    pub(crate) texts: Vec<AuditText>,
+    places: HashMap<SampleId, usize>,
+    pub(crate) ended: Option<EndedAudit>,
+}
+
+/// A text of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AuditText {
+    pub(crate) id: SampleId,
+    pub(crate) text_hash: TextHash,
+    pub(crate) said: Option<AuditLabel>,
+}
+
+/// What a person said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AuditLabel {
+    pub(crate) label: LabelId,
+    pub(crate) who: Option<String>,
+    pub(crate) note: Option<String>,
+}
+
+/// How an audit ended.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct EndedAudit {
+    pub(crate) date: String,
+    /// As it was then.
+    pub(crate) certificate: Value,
+    /// Labels that were taken as corrections since.
+    pub(crate) corrected: Option<u64>,
+}
+
+impl DrawnAudit {
+    fn new(date: String, seed: u64, corrections: u64) -> Self {
+        let (draws, texts, places) = (Vec::new(), Vec::new(), HashMap::new());
+        Self { seed, date, population: 0, corrections, draws, texts, places, ended: None }
+    }
+
+    /// Takes `texts` for the sample; what was said of those that are in it already stays.
+    fn draw(&mut self, population: u64, texts: Vec<DrawnText>) -> Result<(), String> {
+        let (mut drawn, mut places) = (Vec::with_capacity(texts.len()), HashMap::new());
+        for text in texts {
+            let (id, text_hash) = text.parts()?;
+            let known = self.text(&id).filter(|known| known.text_hash == text_hash);
+            let said = known.and_then(|known| known.said.clone());
+            if places.insert(id.clone(), drawn.len()).is_some() {
+                return Err(format!("draws {:?} twice", id.0));
+            }
+            drawn.push(AuditText { id, text_hash, said });
+        }
+        self.draws.push(drawn.len() as u64);
+        (self.population, self.texts, self.places) = (population, drawn, places);
+        Ok(())
+    }
+
+    /// Whether it goes on.
+    pub(crate) fn is_open(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// The text with this id, if it is one of the sample.
+    pub(crate) fn text(&self, id: &SampleId) -> Option<&AuditText> {
+        self.texts.get(*self.places.get(id)?)
+    }
+
+    /// Whether the text of this id and hash is one of the sample.
+    pub(crate) fn has(&self, id: &SampleId, text_hash: TextHash) -> bool {
+        self.text(id).is_some_and(|text| text.text_hash == text_hash)
+    }
+
+    /// Texts that have a label.
+    pub(crate) fn filled(&self) -> u64 {
+        self.texts.iter().filter(|text| text.said.is_some()).count() as u64
+    }
+
+    /// Texts from the beginning that have one, up to the first that has none: a random sample, whatever follows.
+    pub(crate) fn prefix(&self) -> impl Iterator<Item = (&AuditText, &AuditLabel)> {
+        self.texts.iter().map_while(|text| Some((text, text.said.as_ref()?)))
+    }
+}
+
+/// The audits of a run, as the log has them by now. Reads it once, and then what is added.
+#[derive(Debug)]
+pub(crate) struct Audits {
+    path: PathBuf,
+    labels: LabelSet,
+    read: Extent,
+    current: Option<DrawnAudit>,
+    /// Seeds of those before it.
+    earlier: Vec<u64>,
+    damaged: Vec<(u64, String)>,
+}
+
+impl Audits {
+    /// Of the run directory `dir`, whose task has `labels`. Nothing is read yet.
+    pub(crate) fn of(dir: &Path, labels: LabelSet) -> Self {
+        let (read, earlier, damaged) = (Extent::default(), Vec::new(), Vec::new());
+        Self { path: dir.join(FILE), labels, read, current: None, earlier, damaged }
+    }
+
+    /// Whether there is such a log in `dir`.
+    pub(crate) fn are_in(dir: &Path) -> bool {
+        dir.join(FILE).exists()
+    }
+
+    /// Whether there may be something new to read. Costs a look at the file's length.
+    #[cfg(feature = "page")]
+    pub(crate) fn has_news(&self) -> bool {
+        std::fs::metadata(&self.path).map_or(0, |file| file.len()) != self.read.bytes
+    }
+
+    /// Reads what was added. Damaged lines are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] if the log cannot be read; there need be none.
+    pub(crate) fn read(&mut self) -> Result<()> {
+        let length = match std::fs::metadata(&self.path) {
+            Ok(file) => file.len(),
+            Err(error) if error.kind() == ErrorKind::NotFound => 0,
+            Err(source) => return Err(Error::run_file("read", &self.path)(source)),
+        };
+        // Another file has taken its place.
+        if length < self.read.bytes {
+            (self.read, self.current) = (Extent::default(), None);
+            self.earlier.clear();
+            self.damaged.clear();
+        }
+        if length == self.read.bytes {
+            return Ok(());
+        }
+        let (path, from) = (self.path.clone(), self.read);
+        scan(&path, from, &|| false, |scanned| {
+            self.read.bytes = scanned.span.offset + u64::from(scanned.span.len);
+            self.read.lines = scanned.number + 1;
+            if let Err(why) = self.take(scanned.line) {
+                self.damaged.push((scanned.number + 1, why));
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes in a line, or says why it is none of this log.
+    fn take(&mut self, line: Option<&[u8]>) -> Result<(), String> {
+        let line = line.ok_or("does not match its checksum")?;
+        let line: AuditLine = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        if let AuditLine::Draw { date, seed, more, population, corrections, texts, .. } = line {
+            return self.take_draw(more, population, texts, DrawnAudit::new(date, seed, corrections));
+        }
+        let audit = self.current.as_mut().ok_or("comes before a draw")?;
+        match (line, &mut audit.ended) {
+            (AuditLine::Label { text, label, who, note, .. }, None) => {
+                let (id, text_hash) = text.parts()?;
+                let label = label.map(|name| self.labels.exact(&name).ok_or(name)).transpose();
+                let label = label.map_err(|name| format!("names {name:?}, no label of the task"))?;
+                let place = audit.places.get(&id).copied();
+                let text =
+                    place.and_then(|place| audit.texts.get_mut(place)).filter(|text| text.text_hash == text_hash);
+                let text = text.ok_or("is of a text that is not in the sample")?;
+                text.said = label.map(|label| AuditLabel { label, who, note });
+            }
+            (AuditLine::End { date, certificate, .. }, ended @ None) => {
+                *ended = Some(EndedAudit { date, certificate, corrected: None });
+            }
+            (AuditLine::Corrected { labels, .. }, Some(ended)) => ended.corrected = Some(labels),
+            (AuditLine::Corrected { .. }, None) => return Err("comes before the end of its audit".to_owned()),
+            _ => return Err("comes after the end of its audit".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn take_draw(&mut self, more: bool, population: u64, texts: Vec<DrawnText>, new: DrawnAudit) -> Result<(), String> {
+        if more {
+            let same = self.current.as_mut().filter(|audit| audit.is_open() && audit.seed == new.seed);
+            return same.ok_or("makes a sample larger that there is not")?.draw(population, texts);
+        }
+        let mut audit = new;
+        audit.draw(population, texts)?;
+        self.earlier.extend(self.current.take().map(|audit| audit.seed));
+        self.current = Some(audit);
+        Ok(())
+    }
+
+    /// The latest audit.
+    pub(crate) fn current(&self) -> Option<&DrawnAudit> {
+        self.current.as_ref()
+    }
+
+    /// The latest audit, where it has not ended.
+    pub(crate) fn open(&self) -> Option<&DrawnAudit> {
+        self.current.as_ref().filter(|audit| audit.is_open())
+    }
+
+    /// Seeds of the audits before it.
+    pub(crate) fn earlier(&self) -> &[u64] {
+        &self.earlier
+    }
+
+    /// Lines that were read.
+    pub(crate) fn lines(&self) -> u64 {
+        self.read.lines
+    }
+
+    /// Bytes that were read.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.read.bytes
+    }
+
+    /// Lines, from 1, that are none of this log, and why.
+    pub(crate) fn damaged(&self) -> &[(u64, String)] {
+        &self.damaged
+    }
+}
+
+/// Adds the lines to the log in `dir` that `make` makes of all that is in it. They are on disk when this returns; nobody else writes
+/// meanwhile. The log is made where `is_first`; else there must be one.
+///
+/// # Errors
+///
+/// [`Error::RunFile`], and those of `make`: nothing is added then.
+pub(crate) fn change<T>(
+    dir: &Path,
+    labels: &LabelSet,
+    is_first: bool,
+    make: impl FnOnce(&Audits) -> Result<(Vec<AuditLine>, T)>,
+) -> Result<T> {
+    let path = dir.join(FILE);
+    let failed = || Error::run_file("write", &path);
+    if !is_first && !Audits::are_in(dir) {
+        return Err(no_audit(dir));
+    }
+    let lock = File::options().create(true).append(true).open(&path).map_err(failed())?;
+    // Held until the end of this function.
+    lock.lock().map_err(failed())?;
+    // Cuts off what a process left that was killed while it wrote: nobody was told that it was kept.
+    let (mut log, _) = Log::open(&Machine, &path)?;
+    let mut audits = Audits::of(dir, labels.clone());
+    audits.read()?;
+    let (lines, made) = make(&audits)?;
+    // Strings and numbers: serialising them cannot fail.
+    let seal = |line: &AuditLine| sealed::seal(&serde_json::to_string(line).unwrap_or_default());
+    log.append(&lines.iter().map(seal).collect::<Vec<_>>())?;
+    Ok(made)
+}
+
+/// That no sample was drawn in the run directory `dir`, and what to do.
+pub(crate) fn no_audit(dir: &Path) -> Error {
+    let message = "has no audit of its own: draw a sample on its page (`candist serve RUN`, then Audit), or print one to fill in \
+                   with `candist audit RUN --sample N` and judge by it with --gold FILE";
+    Error::Unfit { path: dir.to_owned(), message: message.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::label::Label;
+
+    fn labels() -> LabelSet {
+        let label = |name: &str| Label { name: name.into(), description: None, aliases: Vec::new() };
+        LabelSet::new(["a", "b"].map(label).into()).unwrap()
+    }
+
+    fn text(id: &str) -> DrawnText {
+        DrawnText::new(&id.into(), TextHash::of(id))
+    }
+
+    fn draw(seed: u64, more: bool, ids: &[&str]) -> AuditLine {
+        let texts = ids.iter().map(|id| text(id)).collect();
+        AuditLine::Draw { date: "now".into(), seed, more, population: 9, corrections: 0, texts, who: None }
+    }
+
+    fn label(id: &str, label: Option<&str>) -> AuditLine {
+        let (label, who) = (label.map(str::to_owned), Some("anna".to_owned()));
+        AuditLine::Label { date: "now".into(), text: text(id), label, who, note: None }
+    }
+
+    fn add(dir: &Path, lines: Vec<AuditLine>) {
+        change(dir, &labels(), true, |_| Ok((lines, ()))).unwrap();
+    }
+
+    fn read(dir: &Path) -> Audits {
+        let mut audits = Audits::of(dir, labels());
+        audits.read().unwrap();
+        audits
+    }
+
+    fn filled(audits: &Audits) -> (u64, usize, usize) {
+        let audit = audits.current().unwrap();
+        (audit.filled(), audit.prefix().count(), audit.texts.len())
+    }
+
+    #[test]
+    fn a_sample_is_filled_made_larger_and_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = change(dir.path(), &labels(), false, |_| Ok((vec![], ()))).unwrap_err();
+        assert!(error.to_string().contains("draw a sample"), "{error}");
+        assert!(!Audits::are_in(dir.path()));
+        add(dir.path(), vec![draw(7, false, &["x", "y", "z"]), label("x", Some("a")), label("z", Some("b"))]);
+        let mut audits = read(dir.path());
+        assert_eq!((filled(&audits), audits.damaged().len()), ((2, 1, 3), 0));
+        add(dir.path(), vec![label("z", None), label("y", Some("b")), draw(7, true, &["x", "v", "y", "z", "w"])]);
+        assert!(audits.has_news());
+        audits.read().unwrap();
+        assert_eq!((filled(&audits), audits.damaged().len()), ((2, 1, 5), 0));
+        assert_eq!(audits.current().unwrap().draws, [3, 5]);
+        assert!(audits.open().unwrap().has(&"v".into(), TextHash::of("v")));
+        assert!(!audits.open().unwrap().has(&"v".into(), TextHash::of("another")));
+        let end = AuditLine::End { date: "later".into(), who: None, certificate: Value::from(1) };
+        let corrected = AuditLine::Corrected { date: "later".into(), who: None, labels: 2 };
+        add(dir.path(), vec![end, corrected]);
+        let audits = read(dir.path());
+        let ended = audits.current().unwrap().ended.clone().unwrap();
+        assert_eq!((ended.corrected, ended.certificate, audits.open()), (Some(2), Value::from(1), None));
+        add(dir.path(), vec![draw(8, false, &["y"])]);
+        let audits = read(dir.path());
+        assert_eq!((filled(&audits), audits.earlier(), audits.damaged().len()), ((0, 0, 1), [7].as_slice(), 0));
+    }
+
+    #[test]
+    fn a_draw_that_was_cut_short_is_none_and_lines_out_of_place_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        add(dir.path(), vec![draw(7, false, &["x", "y"]), label("x", Some("a"))]);
+        let whole = std::fs::read(&path).unwrap();
+        add(dir.path(), vec![draw(9, false, &["y", "z"])]);
+        let longer = std::fs::read(&path).unwrap();
+        for end in whole.len()..longer.len() {
+            std::fs::write(&path, &longer[..end]).unwrap();
+            let audits = read(dir.path());
+            assert_eq!((audits.current().unwrap().seed, filled(&audits)), (7, (1, 1, 2)));
+        }
+        // The next writer cuts it off.
+        add(dir.path(), vec![label("y", Some("b"))]);
+        let audits = read(dir.path());
+        assert_eq!((filled(&audits), audits.lines(), audits.damaged().len()), ((2, 2, 2), 3, 0));
+        let corrected = AuditLine::Corrected { date: "now".into(), who: None, labels: 2 };
+        add(dir.path(), vec![label("q", Some("a")), label("x", Some("c")), draw(1, true, &["x"]), corrected]);
+        add(dir.path(), vec![draw(2, false, &["x", "x"])]);
+        let audits = read(dir.path());
+        let wrong: Vec<u64> = audits.damaged().iter().map(|(line, _)| *line).collect();
+        assert_eq!((filled(&audits), wrong), ((2, 2, 2), vec![4, 5, 6, 7, 8]));
+        let mut bytes = std::fs::read(&path).unwrap();
+        *bytes.get_mut(8).unwrap() ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        assert!(read(dir.path()).current().is_none());
+    }
+
+    #[test]
+    fn writers_beside_each_other_lose_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let ids: Vec<String> = (0..80).map(|id| id.to_string()).collect();
+        add(dir.path(), vec![draw(7, false, &ids.iter().map(String::as_str).collect::<Vec<_>>())]);
+        std::thread::scope(|scope| {
+            for ids in ids.chunks(20) {
+                let dir = dir.path();
+                scope.spawn(move || ids.iter().for_each(|id| add(dir, vec![label(id, Some("a"))])));
+            }
+        });
+        let audits = read(dir.path());
+        assert_eq!((filled(&audits), audits.damaged().len()), ((80, 80, 80), 0));
+    }
+}

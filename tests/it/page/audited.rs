@@ -1,0 +1,347 @@
+//! An audit on the page: drawn, labelled blind, there for good before it says so, kept apart from corrections, certified.
+
+use std::collections::BTreeMap;
+
+use candist::By;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::served::Served;
+use super::{finished, text};
+use crate::schemas::validate;
+use crate::support::{Project, latest};
+
+/// No right label of the texts that it is said of.
+const WRONG: &str = "age_limit";
+
+impl Served {
+    fn audit(&self) -> Value {
+        self.get("/api/v1/audit")
+    }
+
+    fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        let request = self.ask(Method::POST, &format!("/api/v1/audit/{path}")).header("x-candist", "1").json(body);
+        let (status, _, body) = self.send(request);
+        (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}")))
+    }
+
+    #[track_caller]
+    fn posted(&self, path: &str, body: &Value) -> Value {
+        let (status, body) = self.post(path, body);
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+        body
+    }
+
+    /// All texts that are to be labelled.
+    fn to_audit(&self) -> Vec<Value> {
+        self.get("/api/v1/audit/next?limit=200")["rows"].as_array().unwrap().clone()
+    }
+
+    #[track_caller]
+    fn label(&self, row: &Value, label: &str) {
+        self.posted("labels", &json!({"position": row["position"], "id": row["id"], "label": label, "who": "anna"}));
+    }
+
+    fn certificate(&self, query: &str) -> Value {
+        self.get(&format!("/audit/certificate?{query}"))
+    }
+}
+
+/// The labels that hold, by id.
+fn held(project: &Project) -> BTreeMap<String, String> {
+    latest(&project.events()).into_iter().map(|(id, event)| (id, event.label)).collect()
+}
+
+fn error(body: &Value) -> String {
+    text(body, "error")
+}
+
+#[test]
+fn what_was_acknowledged_of_an_audit_outlives_the_server_and_reaches_nothing_that_labels() {
+    let project = finished(16);
+    let (labels, held) = (project.labels(), held(&project));
+    let mut served = Served::start(&project);
+    served.read();
+    assert_eq!((&served.audit()["audit"], &served.audit()["population"]), (&Value::Null, &json!(held.len())));
+    let drawn = served.posted("draw", &json!({"n": 50, "seed": 7, "who": "anna"}));
+    assert_eq!(
+        (&drawn["audit"]["drawn"], &drawn["audit"]["filled"], &drawn["figures"]),
+        (&json!(50), &json!(0), &Value::Null)
+    );
+    let rows = served.to_audit();
+    assert_eq!(rows.len(), 50);
+    // Nothing of a row tells the label: no field that has it, and choices in an order that does not depend on it.
+    let mut places = [0; 9];
+    for row in &rows {
+        let mut fields: Vec<&String> = row.as_object().unwrap().keys().collect();
+        fields.sort();
+        assert_eq!(fields, ["choices", "cut", "id", "position", "text"]);
+        let choices = row["choices"].as_array().unwrap();
+        assert!((5..=9).contains(&choices.len()), "{row}");
+        places[choices.iter().position(|choice| *choice == held[&text(row, "id")]).unwrap()] += 1;
+    }
+    assert!(places.iter().take(5).all(|count| (1..30).contains(count)), "{places:?}");
+    // Killed in between, all that was acknowledged is there, and it goes on with the next text, as before.
+    for (number, row) in rows.iter().enumerate() {
+        let label = if number % 10 == 3 { WRONG } else { &held[&text(row, "id")] };
+        served.label(row, label);
+        if number % 17 == 8 {
+            served.kill();
+            served = Served::start(&project);
+            served.read();
+            assert_eq!(served.audit()["audit"]["filled"], json!(number + 1));
+            assert_eq!(served.to_audit(), rows[number + 1..]);
+        }
+    }
+    let take_back = |row: &Value| {
+        let path = format!("/api/v1/audit/labels/{}", row["position"]);
+        served.send(served.ask(Method::DELETE, &path).header("x-candist", "1")).0
+    };
+    assert_eq!(take_back(&rows[20]), StatusCode::OK);
+    let gap = served.audit();
+    assert_eq!((&gap["audit"]["filled"], &gap["audit"]["counted"]), (&json!(49), &json!(20)));
+    assert!(
+        gap["doubts"].to_string().contains("29 texts labelled after a text that was skipped are not counted"),
+        "{gap}"
+    );
+    served.label(&rows[20], &held[&text(&rows[20], "id")]);
+    let now = served.wait_for_audit(|now| now["audit"]["counted"] == json!(50));
+    assert_eq!((&now["figures"]["accuracy"]["estimate"], &now["doubts"]), (&json!(0.9), &json!([])));
+
+    // What the page says from its table is what the logs say.
+    let certificate = served.certificate("epsilon=0.6&delta=0.1");
+    validate("certificate", &certificate, "the certificate");
+    let asked = served.get("/api/v1/audit?epsilon=0.6&delta=0.1");
+    for field in ["accuracy", "calibration", "threshold", "epsilon", "delta", "says", "audited"] {
+        assert_eq!(asked["figures"][field], certificate[field], "{field}");
+    }
+    assert!(certificate["threshold"].is_object(), "{certificate}");
+    assert_eq!((&certificate["sample"]["seed"], &certificate["ended"]), (&json!(7), &json!(false)));
+    let bytes = project.labels().len();
+    assert_eq!(
+        (&certificate["logs"][0]["name"], &certificate["logs"][0]["bytes"]),
+        (&json!("labels.jsonl"), &json!(bytes))
+    );
+    // So does the verb, by a file of the same labels as well.
+    let own: Value = serde_json::from_str(&project.candist(&["audit", "run", "--json"]).expect_exit(0).out).unwrap();
+    assert_eq!((&own["accuracy"], &own["calibration"]), (&certificate["accuracy"], &certificate["calibration"]));
+    let sample: Vec<String> = rows
+        .iter()
+        .enumerate()
+        .map(|(number, row)| {
+            let label = if number % 10 == 3 { WRONG } else { &held[&text(row, "id")] };
+            json!({"id": row["id"], "text": row["text"], "gold": label}).to_string()
+        })
+        .collect();
+    let filled = project.candist(&["audit", "run", "--filled"]).expect_exit(0).out;
+    let parsed = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    assert!(filled.lines().map(parsed).eq(sample.iter().map(|line| parsed(line))), "{filled}");
+    project.write("sample.jsonl", &sample.join("\n"));
+    let by_file = project.candist(&["audit", "run", "--gold", "sample.jsonl", "--json"]).expect_exit(0).out;
+    let by_file: Value = serde_json::from_str(&by_file).unwrap();
+    for field in ["accuracy", "teacher_first", "calibration", "threshold"] {
+        assert_eq!(by_file["audit"][field], own[field], "{field}");
+    }
+    drop(served);
+
+    // A run goes on as if nothing had been said, from its logs as well as from the beginning.
+    assert!(!project.path("run/corrections.jsonl").exists());
+    project.run();
+    assert!(project.labels() == labels);
+    for name in ["labels.jsonl", "checkpoints", "store"] {
+        let path = project.path("run").join(name);
+        let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    }
+    project.run();
+    assert!(project.labels() == labels);
+    let report = project.candist(&["report", "run"]).expect_exit(0).out;
+    assert!(report.contains("The audit goes on.") && report.contains("90.0% of them are right"), "{report}");
+    assert!(report == project.candist(&["report", "run"]).expect_exit(0).out);
+    let deep = project.candist(&["check", "--deep", "run"]).expect_exit(0).out;
+    assert!(deep.contains("1 audit(s), 50 label(s) of the latest"), "{deep}");
+}
+
+#[test]
+fn a_sample_is_not_corrected_until_its_audit_has_ended() {
+    let project = finished(32);
+    let served = Served::start(&project);
+    served.read();
+    project.candist(&["audit", "run"]).expect_exit(2).expect_said("has no audit of its own: draw a sample on its page");
+    served.posted("draw", &json!({"n": 20}));
+    project.candist(&["audit", "run"]).expect_exit(2).expect_said("of which the first text is not labelled yet");
+    let rows = served.to_audit();
+    let first = &rows[0];
+    let (status, said) = served.correct(first, WRONG);
+    assert_eq!((status, said.contains("right by definition")), (StatusCode::CONFLICT, true), "{said}");
+    assert_eq!(served.take_back(first), StatusCode::CONFLICT);
+    let id = text(first, "id");
+    let correct = ["correct", "run", "--set", &id, WRONG];
+    project.candist(&correct).expect_exit(2).expect_said("right by definition").expect_said("audit RUN --end");
+    project
+        .write("some.csv", &format!("id,label\n{},{WRONG}\n{id},{WRONG}\n", text(&served.rows("audited=0")[0], "id")));
+    project.candist(&["correct", "run", "some.csv"]).expect_exit(2).expect_said("Nothing was kept");
+    assert!(!project.path("run/corrections.jsonl").exists());
+    // The review leaves it out, lists mark it.
+    let queue = served.get("/api/v1/review?limit=500");
+    let queued = queue["rows"].as_array().unwrap();
+    assert!(queued.iter().all(|row| row["audited"] == json!(false)));
+    assert_eq!(queued.len() + 20, served.rows("").len());
+    let marked = served.rows("audited=1");
+    assert_eq!((marked.len(), served.rows("audited=0").len()), (20, queued.len()));
+    assert_eq!(served.get(&format!("/api/v1/labels/{}", first["position"]))["audited"], json!(true));
+
+    rows.iter().for_each(|row| served.label(row, WRONG));
+    let status = project.candist(&["status", "run"]).expect_exit(0).out;
+    assert!(status.contains("audit open") && status.contains("of 20 drawn texts are labelled"), "{status}");
+    let ended = served.posted("end", &json!({"epsilon": 0.4, "delta": 0.2, "who": "anna"}));
+    assert_eq!((&ended["audit"]["open"], &ended["figures"]["epsilon"]), (&json!(false), &json!(0.4)));
+    assert!(!project.candist(&["status", "run"]).expect_exit(0).out.contains("audit open"));
+    let certificate = served.certificate("epsilon=0.4&delta=0.2");
+    assert_eq!(certificate["ended"], json!(true));
+    let (status, said) = served.post("labels", &json!({"position": first["position"], "id": id, "label": WRONG}));
+    assert_eq!((status, error(&said).contains("has ended")), (StatusCode::CONFLICT, true), "{said}");
+    assert_eq!(served.post("more", &json!({"n": 30})).0, StatusCode::CONFLICT);
+    assert_eq!(served.post("end", &json!({})).0, StatusCode::CONFLICT);
+
+    // Its labels become corrections, which changes no certificate.
+    assert_eq!(served.posted("corrections", &json!({"who": "bert"})), json!({"labels": 20}));
+    served.wait(|overview| overview["corrected"] == json!(20));
+    assert_eq!(served.audit()["audit"]["corrected"], json!(20));
+    let corrections = project.read("run/corrections.jsonl");
+    assert!(corrections.lines().count() == 20 && corrections.contains("\"who\":\"anna\""), "{corrections}");
+    project.run();
+    assert_eq!(latest(&project.events()).values().filter(|event| event.by == By::Person).count(), 20);
+    assert_eq!(served.certificate("epsilon=0.4&delta=0.2"), certificate);
+    let report = project.candist(&["report", "run"]).expect_exit(0).out;
+    assert!(report.contains("The audit ended at"), "{report}");
+    // Of a new one they are a part, as they are; the same sample is not drawn again.
+    let seed = &certificate["sample"]["seed"];
+    let (status, said) = served.post("draw", &json!({"n": 20, "seed": seed}));
+    assert_eq!((status, error(&said).contains("its texts are known")), (StatusCode::CONFLICT, true), "{said}");
+    served.posted("draw", &json!({"n": 20}));
+    let row = &served.to_audit()[0];
+    served.label(row, WRONG);
+    let doubts = served.audit()["doubts"].to_string();
+    assert!(doubts.contains("1 audit(s) of this run were drawn before"), "{doubts}");
+}
+
+#[test]
+fn an_audit_is_ended_and_its_labels_are_taken_by_the_verb_too() {
+    let project = finished(32);
+    let served = Served::start(&project);
+    served.read();
+    served.posted("draw", &json!({"n": 12, "seed": 1}));
+    let rows = served.to_audit();
+    rows.iter().take(10).for_each(|row| served.label(row, WRONG));
+    project.candist(&["audit", "run", "--correct"]).expect_exit(2).expect_said("that goes on");
+    let open = project.candist(&["audit", "run", "--epsilon", "0.2"]).expect_exit(0).out;
+    assert!(open.contains("10 labels audited") && open.contains("10 of 12 drawn texts count"), "{open}");
+    let ended = project.candist(&["audit", "run", "--end", "--correct", "--who", "anna"]).expect_exit(0);
+    assert!(ended.err.contains("10 label(s) of the audit are corrections now"), "{}", ended.err);
+    // The accuracy stays that of the audit, though all of its texts are right by now.
+    let again = project.candist(&["audit", "run"]).expect_exit(0).out;
+    assert!(again.contains("distilled label        0.0%") && again.contains("ended 2"), "{again}");
+    project.candist(&["audit", "run", "--filled"]).expect_exit(2).expect_said("corrections by now");
+    project.candist(&["audit", "run", "--coverage", "0.8"]).expect_exit(2).expect_said("has no sets of labels");
+    project.candist(&["audit", "run", "--end"]).expect_exit(2).expect_said("has ended");
+    served.wait(|overview| overview["corrected"] == json!(10));
+}
+
+#[test]
+fn a_larger_sample_begins_with_the_smaller_one_and_a_draw_that_was_cut_is_none() {
+    let project = finished(16);
+    let served = Served::start(&project);
+    served.read();
+    served.posted("draw", &json!({"n": 20, "seed": 3}));
+    let small = served.to_audit();
+    small.iter().take(5).for_each(|row| served.label(row, WRONG));
+    let whole = std::fs::read(project.path("run/audit.jsonl")).unwrap();
+    let more = served.posted("more", &json!({"n": 45}));
+    assert_eq!(
+        (&more["audit"]["drawn"], &more["audit"]["filled"], &more["audit"]["draws"]),
+        (&json!(45), &json!(5), &json!([20, 45]))
+    );
+    let large = served.to_audit();
+    assert_eq!(large[..15], small[5..]);
+    assert_eq!(large.len(), 40);
+    assert!(served.audit()["doubts"].to_string().contains("there were 2 looks at it"));
+    drop(served);
+    let longer = std::fs::read(project.path("run/audit.jsonl")).unwrap();
+    std::fs::write(project.path("run/audit.jsonl"), &longer[..longer.len() - 10]).unwrap();
+    let served = Served::start(&project);
+    served.read();
+    assert_eq!(served.audit()["audit"]["drawn"], json!(20));
+    let deep = project.candist(&["check", "--deep", "run"]).expect_exit(1).out;
+    assert!(deep.contains("audit.jsonl") && deep.contains("is not complete"), "{deep}");
+    // The next writer cuts it off: what was acknowledged before is whole.
+    served.label(&small[5], WRONG);
+    assert!(std::fs::read(project.path("run/audit.jsonl")).unwrap().starts_with(&whole));
+    assert_eq!(served.audit()["audit"]["filled"], json!(6));
+    project.candist(&["check", "--deep", "run"]).expect_exit(0);
+    let all = served.posted("more", &json!({"n": 10_000}));
+    assert_eq!(all["audit"]["drawn"], all["population"]);
+}
+
+#[test]
+fn what_cannot_be_audited_is_refused_and_who_only_looks_changes_nothing() {
+    let project = finished(64);
+    let served = Served::start(&project);
+    served.read();
+    let refused = |path: &str, body: Value, status: StatusCode, why: &str| {
+        let (is, body) = served.post(path, &body);
+        assert!(is == status && error(&body).contains(why), "{path}: {is} {body}");
+    };
+    refused("draw", json!({"n": 0}), StatusCode::BAD_REQUEST, "draw 1 to 10000");
+    refused("draw", json!({"n": 20_000}), StatusCode::BAD_REQUEST, "draw 1 to 10000");
+    refused("draw", json!({"n": 5, "colour": 1}), StatusCode::UNPROCESSABLE_ENTITY, "colour");
+    refused("more", json!({"n": 5}), StatusCode::CONFLICT, "no audit of its own");
+    refused("end", json!({}), StatusCode::CONFLICT, "no audit of its own");
+    refused("corrections", json!({}), StatusCode::CONFLICT, "no audit of its own");
+    assert!(!project.path("run/audit.jsonl").exists());
+    assert_eq!(served.send(served.ask(Method::GET, "/audit/certificate")).0, StatusCode::CONFLICT);
+    served.posted("draw", &json!({"n": 5}));
+    refused("draw", json!({"n": 5}), StatusCode::CONFLICT, "goes on");
+    refused("more", json!({"n": 5}), StatusCode::CONFLICT, "ask for more");
+    refused("end", json!({}), StatusCode::CONFLICT, "first text is not labelled yet");
+    let row = served.to_audit()[0].clone();
+    let label = |position: &Value, id: &Value, label: &str| json!({"position": position, "id": id, "label": label});
+    refused(
+        "labels",
+        label(&row["position"], &row["id"], "no such label"),
+        StatusCode::BAD_REQUEST,
+        "no label of the task",
+    );
+    refused("labels", label(&json!(99_999), &row["id"], WRONG), StatusCode::CONFLICT, "another text by now");
+    let outside = &served.rows("audited=0")[0];
+    refused("labels", label(&outside["position"], &outside["id"], WRONG), StatusCode::CONFLICT, "another sample");
+    for wrong in ["epsilon=0", "delta=1", "epsilon=x", "colour=red"] {
+        let (status, _, body) = served.send(served.ask(Method::GET, &format!("/api/v1/audit?{wrong}")));
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}: {body}");
+    }
+    let bare = served.ask(Method::POST, "/api/v1/audit/labels").json(&label(&row["position"], &row["id"], WRONG));
+    assert_eq!(served.send(bare).0, StatusCode::FORBIDDEN);
+    let looked_at = Served::with(&project, &["--listen", "127.0.0.1:0", "--read-only"]);
+    looked_at.read();
+    for (path, body) in [
+        ("draw", json!({"n": 5, "anew": true})),
+        ("more", json!({"n": 9})),
+        ("labels", label(&row["position"], &row["id"], WRONG)),
+        ("end", json!({})),
+        ("corrections", json!({})),
+    ] {
+        assert_eq!(looked_at.post(path, &body).0, StatusCode::NOT_IMPLEMENTED, "{path}");
+    }
+    assert_eq!((looked_at.audit()["audit"]["drawn"].as_u64(), looked_at.to_audit().len()), (Some(5), 5));
+    assert_eq!(project.read("run/audit.jsonl").lines().count(), 1);
+    // Dropped for another, where that is meant.
+    served.label(&row, WRONG);
+    let anew = served.posted("draw", &json!({"n": 6, "anew": true}));
+    assert_eq!((&anew["audit"]["drawn"], &anew["audit"]["filled"]), (&json!(6), &json!(0)));
+    validate_all(&project);
+}
+
+fn validate_all(project: &Project) {
+    for line in project.read("run/audit.jsonl").lines() {
+        validate("audit-log", &serde_json::from_str(line).unwrap(), line);
+    }
+}
