@@ -39,6 +39,7 @@
 //!
 //! ARCHITECTURE.md draws how it works inside.
 
+mod audit;
 mod base;
 pub mod config;
 mod corpus;
@@ -81,7 +82,7 @@ pub use student::{Encoded, Example, Fold, Loss, Objective, Rows, Step, Student, 
 pub use teacher::{Addresses, AskError, Asked, Labels, Permit, Teacher, labels_in};
 
 // What reads a run, and what comes before and after one.
-pub use flow::audit::{correct_audited, draw_audit, draw_more, end_audit, label_audited};
+pub use audit::{correct_audited, draw_audit, draw_more, end_audit, label_audited};
 pub use flow::batch;
 pub use flow::correct::{Corrected, NewCorrection, correct};
 #[cfg(feature = "page")]

@@ -13,7 +13,7 @@ let port = 18_110;
 /** How many did not hold. */
 export const count = { failures: 0 };
 
-const PATIENCE_MS = 6000;
+const PATIENCE_MS = 20_000;
 
 /** Whether it is so; of a function, whether it becomes so: a busy machine is slow, and not wrong. */
 export async function is(what, look, wanted) {

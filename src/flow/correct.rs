@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::audit::refuse_audited;
+use super::sampled::refuse_audited;
 use crate::domain::input::Input;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{SampleId, TextHash};
@@ -120,7 +120,7 @@ fn unknown(view: &RunView, ids: &[&str]) -> Error {
     Error::Unfit { path: view.dir().to_owned(), message }
 }
 
-pub(super) fn resolve(view: &RunView, labels: &LabelSet, name: &str) -> Result<LabelId> {
+pub(crate) fn resolve(view: &RunView, labels: &LabelSet, name: &str) -> Result<LabelId> {
     labels.resolve(name).ok_or_else(|| {
         let near = labels.nearest(name).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
         let message = format!("has no label {name:?} among those of its task{near}. Nothing was kept");

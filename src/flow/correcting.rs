@@ -3,7 +3,7 @@
 //! What is still to be told follows from the two: a text that has arrived, and whose label by the input log is not what
 //! was said of it last. So there is no cursor to lose, and what is looked at twice is told once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use futures::executor::block_on;
@@ -13,7 +13,7 @@ use crate::domain::input::NewInput;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{Position, Sample, SampleId, TextHash};
 use crate::error::Result;
-use crate::store::{Correction, Corrections, KnownSample, Store, keep_corrections};
+use crate::store::{Audits, Correction, Corrections, KnownSample, Store, keep_corrections};
 
 /// See the module.
 pub(super) struct Correcting {
@@ -23,6 +23,8 @@ pub(super) struct Correcting {
     /// What is in their files; of texts that had arrived it is kept at the first look.
     people: People,
     has_looked: bool,
+    /// Texts of the audit that goes on, as it was at the first look: with people's files alone.
+    sample: HashSet<(SampleId, TextHash)>,
     store: Store,
     /// Of texts that have not arrived: the rest of the corpus, or all of it after a changed prompt.
     waiting: HashMap<SampleId, Correction>,
@@ -33,7 +35,16 @@ impl Correcting {
     pub(super) fn new(dir: &Path, labels: &LabelSet, people: People, store: Store) -> Self {
         let corrections = Corrections::of(dir, labels.clone());
         let (dir, labels) = (dir.to_owned(), labels.clone());
-        Self { dir, labels, corrections, people, has_looked: false, store, waiting: HashMap::new() }
+        Self {
+            dir,
+            labels,
+            corrections,
+            people,
+            has_looked: false,
+            sample: HashSet::new(),
+            store,
+            waiting: HashMap::new(),
+        }
     }
 
     /// Whether people may have said something since the last look.
@@ -72,12 +83,15 @@ impl Correcting {
     }
 
     /// Keeps what people's files say of texts that have arrived, once a run. Gives whether there was any.
-    fn take_up_files(&self) -> Result<bool> {
+    fn take_up_files(&mut self) -> Result<bool> {
         let ids = self.people.ids();
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        self.keep_off_the_sample()?;
         let known = block_on(self.store.inputs.known(&ids))?;
-        let of = |(id, known): (&SampleId, Option<KnownSample>)| {
-            self.people.news(id, known?.text_hash, self.corrections.get(id))
-        };
+        let of =
+            |(id, known): (&SampleId, Option<KnownSample>)| self.news(id, known?.text_hash, self.corrections.get(id));
         let news: Vec<Correction> = ids.iter().zip(known).filter_map(of).collect();
         if !news.is_empty() {
             keep_corrections(&self.dir, &self.labels, &news)?;
@@ -85,12 +99,33 @@ impl Correcting {
         Ok(!news.is_empty())
     }
 
+    /// What is to be kept of a text, that is not in the sample of an audit.
+    fn news(&self, id: &SampleId, hash: TextHash, known: Option<&Correction>) -> Option<Correction> {
+        self.people.news(id, hash, known).filter(|_| !self.sample.contains(&(id.clone(), hash)))
+    }
+
+    /// A label of the file would make those of an open audit's sample right by definition: they wait for a run after its end.
+    fn keep_off_the_sample(&mut self) -> Result<()> {
+        let mut audits = Audits::of(&self.dir, self.labels.clone());
+        audits.read()?;
+        let texts = audits.open().into_iter().flat_map(|audit| &audit.texts);
+        self.sample = texts.map(|text| (text.id.clone(), text.text_hash)).collect();
+        let held = self.people.ids().iter().filter(|id| self.sample.iter().any(|(of, _)| of == *id)).count();
+        if held > 0 {
+            tracing::warn!(
+                "{held} label(s) in people's files are of texts in the sample of an audit that goes on: they are taken by the run after \
+                 its end"
+            );
+        }
+        Ok(())
+    }
+
     /// Keeps what people's files say of texts that arrive now, before the input log is told. Blocks until it is on disk.
     pub(super) fn take_up(&mut self, arriving: &[Sample]) -> Result<()> {
         let of = |sample: &Sample| {
             let hash = TextHash::of(&sample.text);
             let known = self.waiting.get(&sample.id).or_else(|| self.corrections.get(&sample.id));
-            self.people.news(&sample.id, hash, known)
+            self.news(&sample.id, hash, known)
         };
         let news: Vec<Correction> = arriving.iter().filter_map(of).collect();
         if !news.is_empty() {

@@ -6,7 +6,6 @@
 //! files; `correct` and `audit` keep what people decide, without one too.
 
 pub(crate) mod asking;
-pub(crate) mod audit;
 pub mod batch;
 pub(crate) mod correct;
 mod correcting;
@@ -22,6 +21,7 @@ pub(crate) mod pipeline;
 mod placing;
 pub(crate) mod plan;
 pub(crate) mod run;
+pub(crate) mod sampled;
 mod sinking;
 mod stages;
 mod status;

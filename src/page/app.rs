@@ -7,11 +7,11 @@ use tokio::sync::{Semaphore, watch};
 
 use super::auditing::Auditing;
 use super::desk::Desk;
-use super::follow::Shared;
 use super::guard::Guard;
 use super::metrics::Requests;
 use super::query::Orders;
 use super::search::Searches;
+use super::shared::Shared;
 pub(super) use crate::http::Problem;
 
 /// Streams that are open at once, at most.

@@ -5,12 +5,12 @@ use std::sync::{Mutex, PoisonError};
 
 use super::audit_shapes::{AuditFigures, AuditNow, AuditShown};
 use super::desk::Desk;
-use super::follow::Shared;
 use super::rows::{FINAL, Row, Table};
+use super::shared::Shared;
+use crate::audit::MOST;
 use crate::domain::label::LabelSet;
 use crate::domain::sample::{SampleId, TextHash};
 use crate::error::Result;
-use crate::flow::audit::MOST;
 use crate::readers::audit::{AuditOptions, threshold};
 use crate::readers::certificate::says;
 use crate::readers::certified::{Figures, Known, doubts, kept};

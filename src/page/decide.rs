@@ -6,7 +6,7 @@ use super::app::{App, Problem};
 use super::shown::{Logs, known, shown};
 use crate::domain::sample::{SampleId, TextHash};
 use crate::error::{Error, with_causes};
-use crate::flow::audit::IN_SAMPLE;
+use crate::flow::sampled::IN_SAMPLE;
 use crate::store::Correction;
 
 /// A decision as it was sent.

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::arrival::said_at;
 use super::desk::Desk;
-use super::follow::Shared;
 use super::lines::Lines;
 use super::near::{near, nearest};
 use super::scan::scan;
 use super::shapes::{Detail, Past, RawAnswer, Said};
+use super::shared::Shared;
 use super::shown::{Known, Logs, known, shown};
 use crate::base::sealed;
 use crate::domain::answer::AnswerRecord;

@@ -4,9 +4,9 @@
 //! Inputs come first, since events name texts by id: an event whose text is not known yet has its arrival looked for, and
 //! only then is an orphan.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,14 +15,14 @@ use tokio::sync::watch;
 use super::given::Given;
 use super::lines::Lines;
 use super::rows::Table;
-use super::sampled::{Sampled, positions};
+use super::sampled::Sampled;
 use super::shapes::{RowsChanged, StatusNow};
+use super::shared::{Pulse, Shared};
 use crate::domain::event::LabelEvent;
 use crate::domain::input::Input;
-use crate::domain::label::LabelId;
 use crate::domain::status::Status;
 use crate::error::{Error, Result, with_causes};
-use crate::store::{DrawnAudit, Follow, FollowInput, InputTail, RunDir, RunView, Tail};
+use crate::store::{Follow, FollowInput, InputTail, RunDir, RunView, Tail};
 
 /// How often it looks. A look is some reads and stats.
 const LOOK: Duration = Duration::from_millis(200);
@@ -32,51 +32,6 @@ const TOGETHER: usize = 2048;
 const TEXTS: usize = 8 << 20;
 /// Sentences about damage that are kept.
 const TOLD: usize = 4;
-
-/// What the thread shares with whoever answers.
-#[derive(Debug)]
-pub(super) struct Shared {
-    /// The run directory.
-    pub(super) dir: PathBuf,
-    table: RwLock<Table>,
-    pulse: watch::Sender<Pulse>,
-}
-
-/// What there is to know without a look at the table.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Pulse {
-    pub(super) rows: RowsChanged,
-    pub(super) status: Arc<StatusNow>,
-}
-
-impl Shared {
-    /// The table. Held for a query and no longer: the thread waits.
-    pub(super) fn table(&self) -> RwLockReadGuard<'_, Table> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self) -> RwLockWriteGuard<'_, Table> {
-        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        table.version += 1;
-        table
-    }
-
-    /// Takes in what a person just decided of a text, which is kept by now.
-    pub(super) fn give(&self, position: u32, label: Option<LabelId>) {
-        self.change().give(position, label);
-    }
-
-    /// Takes in the sample of `audit`, which is kept by now; without one, that none goes on.
-    pub(super) fn sample(&self, audit: Option<&DrawnAudit>) {
-        let sampled = positions(&self.table(), audit).0;
-        self.change().sampled = sampled;
-    }
-
-    /// What is known now.
-    pub(super) fn pulse(&self) -> Pulse {
-        self.pulse.borrow().clone()
-    }
-}
 
 /// The thread, until this is dropped.
 #[derive(Debug)]

@@ -33,6 +33,7 @@ mod scan;
 mod search;
 mod serve;
 mod shapes;
+mod shared;
 mod shown;
 mod stream;
 

@@ -1,8 +1,8 @@
 //! What the run is about, and its texts counted: made of the counters that the table keeps, whatever its size.
 
-use super::follow::Shared;
 use super::rows::Table;
 use super::shapes::{About, Agreement, ByCount, Changed, LabelCount, Overview, SizeCount, TaskLabel};
+use super::shared::Shared;
 
 /// What is shown; `descriptions` are those of labels, by name.
 pub(super) fn about(shared: &Shared, descriptions: &[(String, String)], correctable: bool) -> About {

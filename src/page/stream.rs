@@ -18,9 +18,9 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::app::{App, Problem};
-use super::follow::Pulse;
 use super::routes::fields;
 use super::shapes::StatusNow;
+use super::shared::Pulse;
 use crate::error::Error;
 use crate::readers::latest::Finals;
 use crate::store::{Follow, Tail};

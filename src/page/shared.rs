@@ -1,0 +1,58 @@
+//! What the thread that follows the logs shares with whoever answers: the table, and what there is to know without a look at it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::watch;
+
+use super::rows::Table;
+use super::sampled::positions;
+use super::shapes::{RowsChanged, StatusNow};
+use crate::domain::label::LabelId;
+use crate::store::DrawnAudit;
+
+/// What the thread shares with whoever answers.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The run directory.
+    pub(super) dir: PathBuf,
+    pub(super) table: RwLock<Table>,
+    pub(super) pulse: watch::Sender<Pulse>,
+}
+
+/// What there is to know without a look at the table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Pulse {
+    pub(super) rows: RowsChanged,
+    pub(super) status: Arc<StatusNow>,
+}
+
+impl Shared {
+    /// The table. Held for a query and no longer: the thread waits.
+    pub(super) fn table(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The table to be changed, which is then another version. Held as shortly.
+    pub(super) fn change(&self) -> RwLockWriteGuard<'_, Table> {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        table.version += 1;
+        table
+    }
+
+    /// Takes in what a person just decided of a text, which is kept by now.
+    pub(super) fn give(&self, position: u32, label: Option<LabelId>) {
+        self.change().give(position, label);
+    }
+
+    /// Takes in the sample of `audit`, which is kept by now; without one, that none goes on.
+    pub(super) fn sample(&self, audit: Option<&DrawnAudit>) {
+        let sampled = positions(&self.table(), audit).0;
+        self.change().sampled = sampled;
+    }
+
+    /// What is known now.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.pulse.borrow().clone()
+    }
+}
