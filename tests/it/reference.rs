@@ -133,7 +133,7 @@ fn said(schema: &Value) -> (Option<String>, String) {
     // A page may have HTML in it; descriptions have none.
     let text = schema["description"].as_str().unwrap_or_default().replace('\n', " ").replace('<', "\\<");
     match text.split_once(": ") {
-        Some((kind @ ("openai" | "recorded" | "encoder" | "ngram"), rest)) => {
+        Some((kind @ ("openai" | "recorded" | "human" | "encoder" | "ngram"), rest)) => {
             let mut letters = rest.chars();
             let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
             (Some(kind.to_owned()), first + letters.as_str())
@@ -199,12 +199,19 @@ fn configuration(key: &Key, value: &str) -> String {
     let openai = ["kind = \"openai\"", "base_url = \"https://api.openai.com/v1\"", "model = \"m\"", &price];
     let examples = ["examples = \"examples.jsonl\""];
     let few_shot = if ["shots", "choose"].contains(&key.name) { examples.as_slice() } else { &[] };
-    let teacher = if of == "recorded" { recorded.to_vec() } else { [openai.as_slice(), few_shot].concat() };
+    let human = ["kind = \"human\"", "path = \"labels.csv\""];
+    let teacher = match of.as_str() {
+        "recorded" => recorded.to_vec(),
+        "human" => human.to_vec(),
+        _ => [openai.as_slice(), few_shot].concat(),
+    };
+    // A person is nobody to ask.
+    let asked = if of == "human" { "[[teachers]]\nkind = \"recorded\"\npath = \"answers.jsonl\"\n" } else { "" };
     let student = if of == "encoder" { ["kind = \"encoder\"", "model = \"folder\""].as_slice() } else { &[] };
     // An example of a kind stands without what the kind needs.
     let student = if key.path == "student.kind" { &["model = \"folder\""] } else { student };
     format!(
-        "[task]\n{}[corpus]\n{}[[teachers]]\n{}[candidates]\n{}[student]\n{}[distill]\n{}[run]\n{}",
+        "[task]\n{}[corpus]\n{}{asked}[[teachers]]\n{}[candidates]\n{}[student]\n{}[distill]\n{}[run]\n{}",
         in_table("task", &["name = \"t\"", &labels]),
         in_table("corpus", &["path = \"texts.jsonl\""]),
         in_table("teachers", &teacher),
