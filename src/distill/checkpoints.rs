@@ -74,6 +74,9 @@ pub(super) struct State {
     pub(super) finished: Position,
     /// Events of the input log up to and with that end.
     pub(super) settled: u64,
+    /// Labels that people gave or took back since that end.
+    #[serde(default)]
+    pub(super) corrected: u64,
     /// What is under way.
     pub(super) work: Work,
     /// Labels in memory before the pass that is under way; empty before the first.

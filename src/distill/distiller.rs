@@ -102,8 +102,10 @@ pub(super) struct Distiller {
 pub(super) enum Next {
     /// A sample that has arrived.
     Arrival(Arc<Item>),
-    /// One that arrived before, with its new answers, or the label that a person gave it or took back.
+    /// One that arrived before, with its new answers.
     Again(Arc<Item>),
+    /// One that arrived before, with the label that a person gave it, or without the one they took back.
+    Corrected(Arc<Item>),
     /// The corpus ended.
     End,
 }
@@ -435,12 +437,15 @@ pub(super) fn next_of(distiller: &Distiller, input: Input, number: u64) -> Resul
         Input::Arrive { position, sample, outcome } => {
             Next::Arrival(distiller.item(AskedSample { position, sample, candidates: outcome.candidates() }))
         }
-        Input::Answers { position, .. } | Input::Correct { position, .. } => {
-            let found = block_on(distiller.store.inputs.samples(position..position + 1, number + 1))?.pop();
-            let missing =
-                || Error::StoreDamaged { path: "store".into(), message: format!("sample {position} is missing") };
-            Next::Again(distiller.item(found.ok_or_else(missing)?))
-        }
+        Input::Answers { position, .. } => Next::Again(again(distiller, position, number)?),
+        Input::Correct { position, .. } => Next::Corrected(again(distiller, position, number)?),
         Input::End { .. } => Next::End,
     })
+}
+
+/// The sample at `position`, as event number `number` leaves it.
+fn again(distiller: &Distiller, position: Position, number: u64) -> Result<Arc<Item>> {
+    let found = block_on(distiller.store.inputs.samples(position..position + 1, number + 1))?.pop();
+    let missing = || Error::StoreDamaged { path: "store".into(), message: format!("sample {position} is missing") };
+    Ok(distiller.item(found.ok_or_else(missing)?))
 }

@@ -38,6 +38,10 @@ impl Distiller {
         match self.ahead.pop_front() {
             Some(Next::Arrival(item)) => self.arrive(item)?,
             Some(Next::Again(item)) => self.take_again(item)?,
+            Some(Next::Corrected(item)) => {
+                self.state.corrected += 1;
+                self.take_again(item)?;
+            }
             // Counts the event itself, for what it begins has boundaries of its own.
             Some(Next::End) => return self.begin_settling(),
             None => return Ok(()),
@@ -69,7 +73,7 @@ impl Distiller {
             .ahead
             .iter()
             .filter_map(|next| match next {
-                Next::Arrival(item) | Next::Again(item) => Some(&item.encoded),
+                Next::Arrival(item) | Next::Again(item) | Next::Corrected(item) => Some(&item.encoded),
                 Next::End => None,
             })
             .collect();
