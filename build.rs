@@ -1,14 +1,15 @@
 //! Writes libtorch's folder into the binary's run path, so that it runs without LD_LIBRARY_PATH, and lists the page's files for
 //! `src/page/assets.rs` to embed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Ends of names of files that the page loads.
 const SERVED: [&str; 7] = ["html", "css", "js", "svg", "png", "ico", "woff2"];
 
 /// Writes `assets.rs`: a list of the files in src/page/assets, with their bytes.
 fn list_assets() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/page/assets");
+    // Cargo runs it here; what was so when it was compiled may be another copy of these sources.
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).unwrap_or_default().join("src/page/assets");
     println!("cargo:rerun-if-changed=src/page/assets");
     let mut names: Vec<String> = std::fs::read_dir(&folder)
         .into_iter()
