@@ -163,6 +163,7 @@ fn corrections_of(view: &RunView, audit: &DrawnAudit) -> Result<Vec<Correction>>
         label: Some(said.label),
         who: said.who,
         note: said.note,
+        file: false,
     };
     Ok(new.map(correction).collect())
 }

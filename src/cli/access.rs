@@ -1,6 +1,6 @@
 //! Whom a server lets in: options that the page of a run and a student's service have both.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -19,6 +19,14 @@ pub(super) struct AccessArgs {
     /// A name that it is reached by, besides its address and localhost; may be given several times.
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
+}
+
+/// An address to listen at: a port is one of this machine alone, and `localhost` a name for it.
+pub(super) fn address(typed: &str) -> Result<SocketAddr, String> {
+    let loopback = |port: &str| port.parse().ok().map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    let (host, port) = typed.rsplit_once(':').unwrap_or(("", typed));
+    let found = if ["", "localhost"].contains(&host) { loopback(port) } else { typed.parse().ok() };
+    found.ok_or_else(|| "expected an address and a port, like 127.0.0.1:8090, or a port alone".to_owned())
 }
 
 /// Characters of a token, at least: a shorter one could be guessed.

@@ -54,11 +54,14 @@ pub(super) fn run(args: &CorrectArgs) -> Result<()> {
     let done = correct(&view, &corrections, args.who.as_deref())?;
     let mut said = Vec::new();
     for (count, what) in
-        [(done.given, "corrected"), (done.taken_back, "taken back"), (done.same, "as it was corrected before")]
+        [(done.given, "corrected"), (done.taken_back, "taken back"), (done.same, "as it was said before")]
     {
         if count > 0 {
             said.push(format!("{} {what}", grouped(count)));
         }
+    }
+    if done.replaced > 0 {
+        said.push(format!("{} of which had another label of a person before", grouped(done.replaced)));
     }
     let next = match (done.given + done.taken_back, view.is_live()) {
         (0, _) => "",

@@ -10,7 +10,7 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::access::AccessArgs;
+use super::access::{AccessArgs, address};
 use super::exit::Exit;
 
 /// What only a service needs. To be flattened into the arguments of the verb.
@@ -27,6 +27,7 @@ pub(super) struct ServiceArgs {
         value_name = "ADDR",
         num_args = 0..=1,
         default_missing_value = "127.0.0.1:8089",
+        value_parser = address,
         conflicts_with_all = [
             "input", "format", "lines", "text_field", "text", "delimiter", "encoding", "pattern", "id_field", "strict",
         ],

@@ -56,7 +56,7 @@ pub(super) struct RunArgs {
     ///
     /// From elsewhere than this machine a token is needed, which is part of the address that is printed; see `candist serve`.
     #[cfg(feature = "page")]
-    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8088")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8088", value_parser = super::access::address)]
     listen: Option<SocketAddr>,
 }
 

@@ -7,7 +7,7 @@ use candist::{Config, PageOptions, PageServer};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::access::AccessArgs;
+use super::access::{AccessArgs, address};
 use super::place::RunArg;
 
 #[derive(Debug, Args)]
@@ -18,7 +18,7 @@ pub(super) struct ServeArgs {
     ///
     /// 127.0.0.1 is reached from this machine alone. From elsewhere a token is needed, which is part of the address that is
     /// printed; what is sent is not encrypted, so let a tunnel or a proxy do that.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8088", value_parser = address)]
     listen: SocketAddr,
     /// Only show the run: labels cannot be given.
     #[arg(long)]

@@ -34,7 +34,7 @@ pub(super) fn person(raw: RawTeacher, base: &Path, key: Key<'_>, problems: &mut 
     let path = required(&key("path"), raw.path, "the file of labels", problems)?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     Some(PersonConfig {
-        name: raw.name.or(stem)?,
+        name: required(&key("name"), raw.name.or(stem), "a name: the path has none", problems)?,
         path: resolve(base, path),
         label_field: raw.label_field.unwrap_or_else(|| set::LABEL_FIELD.to_owned()),
         id_field: raw.id_field.unwrap_or_else(|| set::ID_FIELD.to_owned()),

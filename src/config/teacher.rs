@@ -205,7 +205,10 @@ pub(super) fn recorded(raw: RawTeacher, base: &Path, key: Key<'_>, problems: &mu
     }
     let path = required(&key("path"), raw.path, "the file of answers", problems)?;
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    Some(TeacherConfig::Recorded(RecordedConfig { name: raw.name.or(stem)?, path: resolve(base, path) }))
+    Some(TeacherConfig::Recorded(RecordedConfig {
+        name: required(&key("name"), raw.name.or(stem), "a name: the path has none", problems)?,
+        path: resolve(base, path),
+    }))
 }
 
 /// Keys that a server does not have.

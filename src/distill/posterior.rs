@@ -10,8 +10,8 @@
 //!
 //! Of several teachers, L_0 is the mean `sum_t v_t rank_t / sum_t v_t` over those that answered: two that say the same make it
 //! twice as likely, no more, for they may well err together. Nothing of it is taken from the order in which they are
-//! configured. v_t is a teacher's voice (see `voices.rs`): 1 for all but those whom neither another teacher nor the student
-//! bears out. It is divided by the mean of what rank_t gives to the first label: a teacher that names one label each time is
+//! configured. v_t is a teacher's voice (see `voices.rs`): 1, or less, to 0, for those whom neither another teacher nor the student
+//! bears out half as well as the best. It is divided by the mean of what rank_t gives to the first label: a teacher that names one label each time is
 //! no surer than one that always names four.
 //!
 //! What a ranking gives at its word to the labels that are not in it is `1 - r`, and so is the prior of what L_t gives to
@@ -248,7 +248,9 @@ impl Posterior {
     fn be_as_sure_as_is_known(&mut self, voices: &[f64], evidence: &Evidence<'_>) {
         let stride = evidence.candidates.len().div_ceil(SHARPNESS_SAMPLES).max(1);
         let some = || evidence.iter().step_by(stride);
-        let said = some().map(|(candidates, logits)| (argmax_of(&self.at_its_word(candidates)), logits));
+        // Of a text that no teacher named a label for, nothing is said that the student could agree with.
+        let answered = some().filter(|(candidates, _)| !candidates.is_empty());
+        let said = answered.map(|(candidates, logits)| (argmax_of(&self.at_its_word(candidates)), logits));
         let Some(agreed) = agreement(&self.calibration, said) else {
             (self.sharpness, self.doubt) = (1.0, None);
             return;

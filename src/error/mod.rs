@@ -206,7 +206,7 @@ pub enum Error {
         message: String,
     },
     /// Another process has the run directory.
-    #[error("another candist runs in {}: wait for it or stop it (`candist tail` and `candist status` work beside it)", path.display())]
+    #[error("another candist runs in {}: wait for it or stop it; `candist tail`, `status`, `serve` and `correct` work beside it, and what is corrected it learns from by itself", path.display())]
     Busy {
         /// The run directory.
         path: PathBuf,

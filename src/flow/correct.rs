@@ -28,6 +28,8 @@ pub struct NewCorrection {
 pub struct Corrected {
     /// Labels that are now kept.
     pub given: u64,
+    /// Those of them that stand in the place of another label that a person gave before.
+    pub replaced: u64,
     /// Labels that are taken back.
     pub taken_back: u64,
     /// Corrections that say what was said before.
@@ -69,15 +71,26 @@ pub fn correct(view: &RunView, corrections: &[NewCorrection], who: Option<&str>)
         let text_hash = hashes.get(correction.id.as_str()).copied().ok_or_else(|| unknown(view, &[&correction.id]))?;
         // Of another text with this id nothing was said of this one.
         let is_of_this = known.get(&id).is_none_or(|known| known.text_hash == text_hash);
-        if said.insert(id.clone(), label).unwrap_or_default() == label && is_of_this && correction.note.is_none() {
+        let before = said.insert(id.clone(), label).unwrap_or_default();
+        if before == label && is_of_this && correction.note.is_none() {
             done.same += 1;
             continue;
         }
         match label {
-            Some(_) => done.given += 1,
+            Some(_) => {
+                done.given += 1;
+                done.replaced += u64::from(is_of_this && before.is_some_and(|before| Some(before) != label));
+            }
             None => done.taken_back += 1,
         }
-        new.push(Correction { id, text_hash, label, who: who.map(str::to_owned), note: correction.note.clone() });
+        new.push(Correction {
+            id,
+            text_hash,
+            label,
+            who: who.map(str::to_owned),
+            note: correction.note.clone(),
+            file: false,
+        });
     }
     if !new.is_empty() {
         keep_corrections(view.dir(), labels, &new)?;
@@ -122,8 +135,9 @@ fn unknown(view: &RunView, ids: &[&str]) -> Error {
 
 pub(crate) fn resolve(view: &RunView, labels: &LabelSet, name: &str) -> Result<LabelId> {
     labels.resolve(name).ok_or_else(|| {
-        let near = labels.nearest(name).map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
-        let message = format!("has no label {name:?} among those of its task{near}. Nothing was kept");
+        let near = labels.nearest(name).map(|near| format!("; did you mean {near:?}?"));
+        let message =
+            format!("has no label {name:?} among those of its task{} Nothing was kept", near.as_deref().unwrap_or("."));
         Error::Unfit { path: view.dir().to_owned(), message }
     })
 }

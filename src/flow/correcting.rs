@@ -13,7 +13,7 @@ use crate::domain::input::NewInput;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{Position, Sample, SampleId, TextHash};
 use crate::error::Result;
-use crate::store::{Audits, Correction, Corrections, KnownSample, Store, keep_corrections};
+use crate::store::{Audits, Correction, Corrections, Store, change_corrections};
 
 /// See the module.
 pub(super) struct Correcting {
@@ -24,7 +24,9 @@ pub(super) struct Correcting {
     people: People,
     has_looked: bool,
     /// Texts of the audit that goes on, as it was at the first look: with people's files alone.
-    sample: HashSet<(SampleId, TextHash)>,
+    sample: HashMap<SampleId, TextHash>,
+    /// Texts that were spoken of by what is read already.
+    unseen: Vec<SampleId>,
     store: Store,
     /// Of texts that have not arrived: the rest of the corpus, or all of it after a changed prompt.
     waiting: HashMap<SampleId, Correction>,
@@ -41,7 +43,8 @@ impl Correcting {
             corrections,
             people,
             has_looked: false,
-            sample: HashSet::new(),
+            sample: HashMap::new(),
+            unseen: Vec::new(),
             store,
             waiting: HashMap::new(),
         }
@@ -49,16 +52,20 @@ impl Correcting {
 
     /// Whether people may have said something since the last look.
     pub(super) fn has_news(&self) -> bool {
-        !self.has_looked || self.corrections.has_news()
+        !self.has_looked || !self.unseen.is_empty() || self.corrections.has_news()
     }
 
     /// Reads what people said since the last look, and gives what of it the input log is to be told. Blocks: it reads both logs.
     pub(super) fn look(&mut self) -> Result<Vec<NewInput>> {
         let damaged = self.corrections.damaged().len();
-        let mut ids = self.corrections.read()?;
-        if !std::mem::replace(&mut self.has_looked, true) && self.take_up_files()? {
-            ids.extend(self.corrections.read()?);
+        if !std::mem::replace(&mut self.has_looked, true) {
+            self.take_up_files()?;
         }
+        let mut ids = std::mem::take(&mut self.unseen);
+        ids.extend(self.corrections.read()?);
+        // Each is told once.
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(id.clone()));
         if let Some(line) = self.corrections.damaged().get(damaged..).and_then(<[u64]>::first) {
             tracing::warn!(
                 "corrections.jsonl has a damaged line, {line}: what it says is left out; give that label again"
@@ -82,26 +89,29 @@ impl Correcting {
         Ok(inputs)
     }
 
-    /// Keeps what people's files say of texts that have arrived, once a run. Gives whether there was any.
-    fn take_up_files(&mut self) -> Result<bool> {
+    /// Keeps what people's files say of texts that have arrived, once a run.
+    fn take_up_files(&mut self) -> Result<()> {
         let ids = self.people.ids();
         if ids.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         self.keep_off_the_sample()?;
         let known = block_on(self.store.inputs.known(&ids))?;
-        let of =
-            |(id, known): (&SampleId, Option<KnownSample>)| self.news(id, known?.text_hash, self.corrections.get(id));
-        let news: Vec<Correction> = ids.iter().zip(known).filter_map(of).collect();
-        if !news.is_empty() {
-            keep_corrections(&self.dir, &self.labels, &news)?;
-        }
-        Ok(!news.is_empty())
+        let there: Vec<(SampleId, TextHash)> =
+            ids.into_iter().zip(known).filter_map(|(id, known)| Some((id, known?.text_hash))).collect();
+        self.keep_news(&there).map(drop)
     }
 
-    /// What is to be kept of a text, that is not in the sample of an audit.
-    fn news(&self, id: &SampleId, hash: TextHash, known: Option<&Correction>) -> Option<Correction> {
-        self.people.news(id, hash, known).filter(|_| !self.sample.contains(&(id.clone(), hash)))
+    /// Keeps what people's files say of these texts, but for those in the sample of an audit. Gives what is new; what others
+    /// said meanwhile is for the next look.
+    fn keep_news(&mut self, texts: &[(SampleId, TextHash)]) -> Result<Vec<Correction>> {
+        let (people, sample) = (&self.people, &self.sample);
+        let (ids, news) = change_corrections(&self.dir, &mut self.corrections, |known| {
+            let free = texts.iter().filter(|(id, hash)| sample.get(id) != Some(hash));
+            free.filter_map(|(id, hash)| people.news(id, *hash, known)).collect()
+        })?;
+        self.unseen.extend(ids);
+        Ok(news)
     }
 
     /// A label of the file would make those of an open audit's sample right by definition: they wait for a run after its end.
@@ -110,7 +120,7 @@ impl Correcting {
         audits.read()?;
         let texts = audits.open().into_iter().flat_map(|audit| &audit.texts);
         self.sample = texts.map(|text| (text.id.clone(), text.text_hash)).collect();
-        let held = self.people.ids().iter().filter(|id| self.sample.iter().any(|(of, _)| of == *id)).count();
+        let held = self.sample.keys().filter(|id| self.people.speaks_of(id)).count();
         if held > 0 {
             tracing::warn!(
                 "{held} label(s) in people's files are of texts in the sample of an audit that goes on: they are taken by the run after \
@@ -122,23 +132,20 @@ impl Correcting {
 
     /// Keeps what people's files say of texts that arrive now, before the input log is told. Blocks until it is on disk.
     pub(super) fn take_up(&mut self, arriving: &[Sample]) -> Result<()> {
-        let of = |sample: &Sample| {
-            let hash = TextHash::of(&sample.text);
-            let known = self.waiting.get(&sample.id).or_else(|| self.corrections.get(&sample.id));
-            self.news(&sample.id, hash, known)
-        };
-        let news: Vec<Correction> = arriving.iter().filter_map(of).collect();
-        if !news.is_empty() {
-            keep_corrections(&self.dir, &self.labels, &news)?;
-            self.waiting.extend(news.into_iter().map(|correction| (correction.id.clone(), correction)));
-        }
+        let of = |sample: &Sample| (sample.id.clone(), TextHash::of(&sample.text));
+        let news = self.keep_news(&arriving.iter().map(of).collect::<Vec<_>>())?;
+        self.waiting.extend(news.into_iter().map(|correction| (correction.id.clone(), correction)));
         Ok(())
     }
 
-    /// The texts of people's files that have not arrived. Blocks.
-    pub(super) fn not_there(&self) -> Result<usize> {
-        let known = block_on(self.store.inputs.known(&self.people.ids()))?;
-        Ok(known.iter().filter(|known| known.is_none()).count())
+    /// The texts of people's files that have not arrived, in the order of their ids. Blocks.
+    pub(super) fn not_there(&self) -> Result<Vec<SampleId>> {
+        let ids = self.people.ids();
+        let known = block_on(self.store.inputs.known(&ids))?;
+        let mut missing: Vec<SampleId> =
+            ids.into_iter().zip(known).filter(|(_, known)| known.is_none()).map(|(id, _)| id).collect();
+        missing.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Ok(missing)
     }
 
     /// Whether a person's file speaks of it.

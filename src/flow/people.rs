@@ -1,8 +1,8 @@
 //! Labels that are in people's files, `kind = "human"`: read when a run begins, kept as corrections when their texts are there.
 //!
 //! A correction is a person's word, and so is a line of such a file; the log of corrections stays the truth. What was said
-//! later than the file, on the page or by `candist correct`, is not overruled by reading the file again: only a label that the same
-//! person's file has changed is news.
+//! later than the file, on the page or by `candist correct`, is not overruled by reading the file again: only a label that is not the one
+//! that the same person's file had before is news.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::corpus::labelled::{LabelColumn, LabelColumns, labels_of};
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{SampleId, TextHash};
 use crate::error::Result;
-use crate::store::Correction;
+use crate::store::{Correction, Corrections};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -56,15 +56,23 @@ impl People {
     }
 
     /// What is to be kept of a text, `known` being what is kept already.
-    pub(super) fn news(&self, id: &SampleId, text_hash: TextHash, known: Option<&Correction>) -> Option<Correction> {
+    pub(super) fn news(&self, id: &SampleId, text_hash: TextHash, known: &Corrections) -> Option<Correction> {
         let &(label, who) = self.said.get(id)?;
         let who = self.names.get(who)?;
-        let is_news = known.is_none_or(|known| {
-            let changed = known.who.as_ref() == Some(who) && known.label.is_some_and(|before| before != label);
-            known.text_hash != text_hash || changed
-        });
-        let correction =
-            || Correction { id: id.clone(), text_hash, label: Some(label), who: Some(who.clone()), note: None };
+        let of_this = |said: Option<&Correction>| said.is_some_and(|said| said.text_hash == text_hash);
+        let is_news = match known.filed(id) {
+            // A file said so before, of this text: that is news no more, whatever was said since.
+            filed @ Some(before) if of_this(filed) => before.label != Some(label) && before.who.as_ref() == Some(who),
+            _ => !of_this(known.get(id)),
+        };
+        let correction = || Correction {
+            id: id.clone(),
+            text_hash,
+            label: Some(label),
+            who: Some(who.clone()),
+            note: None,
+            file: true,
+        };
         is_news.then(correction)
     }
 }
@@ -81,25 +89,40 @@ fn columns(person: &PersonConfig) -> LabelColumns<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::label::Label;
+    use crate::store::keep_corrections;
 
     #[test]
     fn a_file_overrules_nobody_and_what_it_changes_is_news() {
         let id = SampleId("1".to_owned());
         let people = People { names: vec!["anna".to_owned()], said: HashMap::from([(id.clone(), (LabelId(2), 0))]) };
         let hash = TextHash::of("a text");
-        let known = |label: Option<u16>, who: &str| Correction {
+        let label = |name: &str| Label { name: name.into(), description: None, aliases: Vec::new() };
+        let labels = LabelSet::new(["a", "b", "c"].map(label).into()).unwrap();
+        let said = |label: Option<u16>, who: &str, file| Correction {
             id: id.clone(),
             text_hash: hash,
             label: label.map(LabelId),
             who: Some(who.to_owned()),
             note: None,
+            file,
         };
-        let news = |known: Option<&Correction>| people.news(&id, hash, known).is_some();
-        assert!(news(None), "nothing was said");
-        assert!(!news(Some(&known(Some(2), "anna"))) && news(Some(&known(Some(1), "anna"))), "her file changed");
-        assert!(!news(Some(&known(Some(1), "ben"))) && !news(Some(&known(None, "anna"))), "said later");
-        let of_another_text = Correction { text_hash: TextHash::of("another"), ..known(Some(1), "ben") };
-        assert!(news(Some(&of_another_text)));
-        assert!(people.news(&SampleId("2".to_owned()), hash, None).is_none());
+        let news = |said: &[Correction]| {
+            let dir = tempfile::tempdir().unwrap();
+            let mut known = Corrections::of(dir.path(), labels.clone());
+            keep_corrections(dir.path(), &labels, said).unwrap();
+            known.read().unwrap();
+            people.news(&id, hash, &known).is_some()
+        };
+        assert!(news(&[]), "nothing was said");
+        assert!(!news(&[said(Some(2), "anna", true)]) && news(&[said(Some(1), "anna", true)]), "her file changed");
+        assert!(!news(&[said(Some(1), "ben", false)]), "said before the file was there");
+        // Said later than the file, by whomever: it stands, and what is taken back stays so.
+        for later in [said(Some(1), "ben", false), said(Some(1), "anna", false), said(None, "anna", false)] {
+            assert!(!news(&[said(Some(2), "anna", true), later.clone()]));
+            assert!(news(&[said(Some(0), "anna", true), later]), "her file changed since");
+        }
+        let of_another_text = Correction { text_hash: TextHash::of("another"), ..said(Some(1), "ben", false) };
+        assert!(news(&[of_another_text]));
     }
 }

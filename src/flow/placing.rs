@@ -212,10 +212,12 @@ impl Log {
     async fn tell_of_labels_without_text(&mut self) -> Result<()> {
         let Some(correcting) = self.correcting.take() else { return Ok(()) };
         let not_there = blocking("corrections", move || correcting.not_there()).await?;
-        if not_there > 0 {
+        if let Some(first) = not_there.first() {
             tracing::warn!(
-                "{not_there} label(s) in people's files are of texts that have not arrived: where the corpus has them, look at \
-                 the ids"
+                "{} label(s) in people's files are of texts that have not arrived, {:?} is the first: where the corpus has it, \
+                 look at how it writes its ids",
+                not_there.len(),
+                first.0
             );
         }
         Ok(())

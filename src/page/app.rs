@@ -34,8 +34,8 @@ pub(super) struct App {
     pub(super) searches: Searches,
     pub(super) requests: Requests,
     pub(super) streams: Arc<Semaphore>,
-    pub(super) queries: Semaphore,
-    pub(super) reports: Semaphore,
+    pub(super) queries: Arc<Semaphore>,
+    pub(super) reports: Arc<Semaphore>,
     /// True when the server is to end: streams do.
     pub(super) stop: watch::Receiver<bool>,
 }
@@ -48,8 +48,14 @@ impl App {
     ) -> Result<T, Problem> {
         let gone =
             || Problem(StatusCode::INTERNAL_SERVER_ERROR, "the server failed at this: its log says why".to_owned());
-        let _turn = self.queries.acquire().await.map_err(|_| gone())?;
+        let turn = Arc::clone(&self.queries).acquire_owned().await.map_err(|_| gone())?;
         let app = Arc::clone(self);
-        tokio::task::spawn_blocking(move || work(&app)).await.map_err(|_| gone())
+        tokio::task::spawn_blocking(move || {
+            // The work's, not the request's: it goes on when whoever asked has gone.
+            let _turn = turn;
+            work(&app)
+        })
+        .await
+        .map_err(|_| gone())
     }
 }

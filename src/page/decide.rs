@@ -44,7 +44,7 @@ pub(super) fn decide(app: &App, position: u32, new: NewCorrection) -> Result<(),
         let why = format!("this text is in the sample of the audit: {IN_SAMPLE}");
         return Err(Problem(StatusCode::CONFLICT, why));
     }
-    let correction = Correction { id, text_hash, label, who: new.who, note: new.note };
+    let correction = Correction { id, text_hash, label, who: new.who, note: new.note, file: false };
     app.desk.keep(&labels, correction).map_err(failed)?;
     app.shared.give(position, label);
     Ok(())

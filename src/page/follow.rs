@@ -154,8 +154,11 @@ impl Follower {
         }
         let decided = self.given.read(&self.shared.table());
         match decided {
-            Ok(decided) if decided.is_empty() => self.damage.unreadable[2] = None,
             Ok(decided) => {
+                self.damage.unreadable[2] = None;
+                if decided.is_empty() {
+                    return;
+                }
                 let mut table = self.shared.change();
                 decided.into_iter().for_each(|(position, label)| table.give(position, label));
             }

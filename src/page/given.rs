@@ -42,8 +42,9 @@ impl Given {
     pub(super) fn read(&mut self, table: &Table) -> Result<Vec<(u32, Option<LabelId>)>> {
         let new = || Corrections::of(&self.dir, table.names.labels.clone());
         let corrections = self.corrections.get_or_insert_with(new);
+        let news = corrections.read()?;
         let mut ids = std::mem::take(&mut self.waiting);
-        ids.extend(corrections.read()?);
+        ids.extend(news);
         self.arrived = table.rows().len();
         let mut decided = Vec::new();
         for id in ids {

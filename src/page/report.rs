@@ -20,9 +20,14 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 /// Makes the report, one at a time. A server that ends waits for none.
 pub(super) async fn report(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let failed = |why: String| Problem(StatusCode::INTERNAL_SERVER_ERROR, why);
-    let _turn = app.reports.acquire().await.map_err(|_| failed("the server ends".to_owned()))?;
+    let turn = Arc::clone(&app.reports).acquire_owned().await.map_err(|_| failed("the server ends".to_owned()))?;
     let shared = Arc::clone(&app);
-    let made = tokio::task::spawn_blocking(move || make(&shared.shared.dir, &|| *shared.stop.borrow())).await;
+    let made = tokio::task::spawn_blocking(move || {
+        // The work's, not the request's: it goes on when whoever asked has gone.
+        let _turn = turn;
+        make(&shared.shared.dir, &|| *shared.stop.borrow())
+    })
+    .await;
     let html = made
         .map_err(|_| failed("the server failed at this: its log says why".to_owned()))?
         .map_err(|error| failed(with_causes(&error)))?;

@@ -96,8 +96,8 @@ impl PageAddress {
             searches: Searches::default(),
             requests: Requests::default(),
             streams: Arc::new(Semaphore::new(STREAMS)),
-            queries: Semaphore::new(QUERIES),
-            reports: Semaphore::new(REPORTS),
+            queries: Arc::new(Semaphore::new(QUERIES)),
+            reports: Arc::new(Semaphore::new(REPORTS)),
             stop: stopped,
         });
         Ok(PageServer { listener: self.listener, url, app, stop, following })

@@ -8,7 +8,6 @@ use futures::{StreamExt, TryStreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::batches::BATCH;
-use crate::http::listener::CONNECTIONS;
 use crate::student::Rows;
 
 /// Pieces of one request that wait at once: the student never waits for the next, and others get in between.
@@ -64,8 +63,8 @@ pub(super) enum Unsaid {
 impl Queue {
     /// With room for `most` texts; the receiver is for whoever has the student.
     pub(super) fn new(most: usize) -> (Arc<Self>, Receiver<Job>) {
-        // Of each connection there is one request, so it is never full.
-        let (jobs, receiver) = sync_channel(CONNECTIONS * AHEAD);
+        // Each job has room for a text at least until it is taken out, so it is never full: those of clients that went away included.
+        let (jobs, receiver) = sync_channel(most);
         let room = Arc::new(Semaphore::new(most));
         (Arc::new(Self { jobs, room, most, arriving: AtomicUsize::new(0) }), receiver)
     }

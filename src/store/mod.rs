@@ -41,7 +41,8 @@ pub(crate) use self::local::audits::{
     AuditLabel, AuditText, Audits, DrawnAudit, FILE as AUDITS, change as change_audits, no_audit,
 };
 pub(crate) use self::local::corrections::{
-    Correction, CorrectionLine, Corrections, FILE as CORRECTIONS, keep as keep_corrections,
+    Correction, CorrectionLine, Corrections, FILE as CORRECTIONS, change as change_corrections,
+    keep as keep_corrections,
 };
 pub(crate) use self::local::forget_failures;
 pub use self::lock::RunLock;

@@ -56,7 +56,7 @@ fn a_correction_holds_at_once_and_whatever_changes_later() {
     let status = project.candist(&["status", "run"]).expect_exit(0).out;
     assert!(status.contains("corrections that the next run learns from"), "{status}");
     // Said again, it is nothing new.
-    assert!(project.correct(&["--set", id, LABEL]).contains("1 as it was corrected before"));
+    assert!(project.correct(&["--set", id, LABEL]).contains("1 as it was said before"));
     assert_eq!(project.read("run/corrections.jsonl").lines().count(), 1);
 
     project.run();

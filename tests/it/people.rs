@@ -36,7 +36,9 @@ fn labels_of_a_person_are_final_and_learned_from_as_their_texts_arrive() {
     let (first, second) = (blank.id(3), blank.id(9));
     let project = with_people(&format!("id,right\n{first},Age limit\n{second},{LABEL}\nnowhere,{LABEL}\n"));
     project.candist(&["check", "config.toml"]).expect_exit(0);
-    project.run().expect_said("1 label(s) in people's files are of texts that have not arrived");
+    project
+        .run()
+        .expect_said("1 label(s) in people's files are of texts that have not arrived, \"nowhere\" is the first");
     for id in [&first, &second] {
         assert_eq!(project.held(id), (LABEL.to_owned(), true));
     }
@@ -49,9 +51,12 @@ fn labels_of_a_person_are_final_and_learned_from_as_their_texts_arrive() {
     project.candist(&["check", "--deep", "run"]).expect_exit(0);
 
     // What is said later counts, whatever the file goes on to say.
-    project.candist(&["correct", "run", "--set", &first, "card_arrival", "--who", "ben"]).expect_exit(0);
-    project.run();
-    assert_eq!(project.held(&first), ("card_arrival".to_owned(), true));
+    for who in ["ben", "anna"] {
+        let label = if who == "ben" { "card_arrival" } else { "card_linking" };
+        project.candist(&["correct", "run", "--set", &first, label, "--who", who]).expect_exit(0);
+        project.run();
+        assert_eq!(project.held(&first), (label.to_owned(), true));
+    }
     // What the file says anew is news, of texts that arrived long ago too.
     let third = project.id(5);
     project.write("anna.csv", &format!("id,right\n{second},card_arrival\n{third},{LABEL}\n"));

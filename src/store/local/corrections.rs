@@ -38,6 +38,9 @@ pub(crate) struct CorrectionLine {
     /// What they noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Whether it comes of a file that the configuration names (`kind = "human"`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub file: bool,
 }
 
 /// A label that a person gave a text, or took back.
@@ -49,6 +52,8 @@ pub(crate) struct Correction {
     pub(crate) label: Option<LabelId>,
     pub(crate) who: Option<String>,
     pub(crate) note: Option<String>,
+    /// Whether it comes of a file that the configuration names.
+    pub(crate) file: bool,
 }
 
 impl Correction {
@@ -59,6 +64,7 @@ impl Correction {
             label: self.label.map(|label| labels.name(label).to_owned()),
             who: self.who.clone(),
             note: self.note.clone(),
+            file: self.file,
         };
         // Strings: serialising them cannot fail.
         sealed::seal(&serde_json::to_string(&line).unwrap_or_default())
@@ -74,6 +80,7 @@ impl Correction {
             label: line.label.map(label).transpose()?,
             who: line.who,
             note: line.note,
+            file: line.file,
         })
     }
 }
@@ -84,13 +91,44 @@ impl Correction {
 ///
 /// [`Error::RunFile`]; a part of them may have been added then, whole lines all of them.
 pub(crate) fn keep(dir: &Path, labels: &LabelSet, corrections: &[Correction]) -> Result<()> {
+    with_lock(dir, || append(dir, labels, corrections))
+}
+
+/// As [`keep`], of what `decide` makes of all that was said by then: nobody says anything in between. `corrections` are those of `dir`,
+/// and read on. Gives the ids that they were found to speak of, and what was kept.
+///
+/// # Errors
+///
+/// As [`keep`], and [`Error::RunFile`] where the log cannot be read.
+pub(crate) fn change(
+    dir: &Path,
+    corrections: &mut Corrections,
+    decide: impl FnOnce(&Corrections) -> Vec<Correction>,
+) -> Result<(Vec<SampleId>, Vec<Correction>)> {
+    with_lock(dir, || {
+        let ids = corrections.read()?;
+        let news = decide(corrections);
+        if !news.is_empty() {
+            append(dir, &corrections.labels, &news)?;
+        }
+        Ok((ids, news))
+    })
+}
+
+/// Does `what` while nobody else adds to the log in `dir`, which is made where there is none.
+fn with_lock<T>(dir: &Path, what: impl FnOnce() -> Result<T>) -> Result<T> {
     let path = dir.join(FILE);
     let failed = || Error::run_file("write", &path);
     let lock = File::options().create(true).append(true).open(&path).map_err(failed())?;
     // Held until the end of this function, by nobody for longer: it waits.
     lock.lock().map_err(failed())?;
+    what()
+}
+
+/// Under the lock.
+fn append(dir: &Path, labels: &LabelSet, corrections: &[Correction]) -> Result<()> {
     // Cuts off what a process left that was killed while it wrote: nobody was told that it was kept.
-    let (mut log, _) = Log::open(&Machine, &path)?;
+    let (mut log, _) = Log::open(&Machine, &dir.join(FILE))?;
     log.append(&corrections.iter().map(|correction| correction.line(labels)).collect::<Vec<_>>())?;
     Ok(())
 }
@@ -101,15 +139,19 @@ pub(crate) struct Corrections {
     path: PathBuf,
     labels: LabelSet,
     read: Extent,
+    /// The file's length then; more than what was read of it where its last line is torn.
+    looked: u64,
     latest: HashMap<SampleId, Correction>,
+    /// What a file said of texts of which something else was said since.
+    overruled: HashMap<SampleId, Correction>,
     damaged: Vec<u64>,
 }
 
 impl Corrections {
     /// Of the run directory `dir`, whose task has `labels`. Nothing is read yet.
     pub(crate) fn of(dir: &Path, labels: LabelSet) -> Self {
-        let (read, latest, damaged) = (Extent::default(), HashMap::new(), Vec::new());
-        Self { path: dir.join(FILE), labels, read, latest, damaged }
+        let (path, read, damaged) = (dir.join(FILE), Extent::default(), Vec::new());
+        Self { path, labels, read, looked: 0, latest: HashMap::new(), overruled: HashMap::new(), damaged }
     }
 
     /// Whether there is such a log in `dir`.
@@ -119,7 +161,7 @@ impl Corrections {
 
     /// Whether there may be something new to read. Costs a look at the file's length.
     pub(crate) fn has_news(&self) -> bool {
-        std::fs::metadata(&self.path).map_or(0, |file| file.len()) != self.read.bytes
+        std::fs::metadata(&self.path).map_or(0, |file| file.len()) != self.looked
     }
 
     /// Reads what was added, and gives the ids that it speaks of; in the order in which they are first spoken of. Damaged lines
@@ -136,10 +178,12 @@ impl Corrections {
         };
         // Another file has taken its place.
         if length < self.read.bytes {
-            (self.read, self.latest, self.damaged) = (Extent::default(), HashMap::new(), Vec::new());
+            (self.read, self.damaged) = (Extent::default(), Vec::new());
+            (self.latest, self.overruled) = (HashMap::new(), HashMap::new());
         }
         let mut named = Vec::new();
         if length == self.read.bytes {
+            self.looked = length;
             return Ok(named);
         }
         let (path, from) = (self.path.clone(), self.read);
@@ -149,15 +193,31 @@ impl Corrections {
             match scanned.line.and_then(|line| Correction::parse(line, &self.labels).ok()) {
                 Some(correction) => {
                     named.push(correction.id.clone());
-                    self.latest.insert(correction.id.clone(), correction);
+                    self.take(correction);
                 }
                 None => self.damaged.push(scanned.number + 1),
             }
             Ok(())
         })?;
+        self.looked = length;
         let mut seen = HashSet::new();
         named.retain(|id| seen.insert(id.clone()));
         Ok(named)
+    }
+
+    fn take(&mut self, correction: Correction) {
+        let (id, is_of_file) = (correction.id.clone(), correction.file);
+        let before = self.latest.insert(id.clone(), correction);
+        if is_of_file {
+            self.overruled.remove(&id);
+        } else if let Some(before) = before.filter(|before| before.file) {
+            self.overruled.insert(id, before);
+        }
+    }
+
+    /// What a person's file said last of the text with this id, whatever was said since.
+    pub(crate) fn filed(&self, id: &SampleId) -> Option<&Correction> {
+        self.latest.get(id).filter(|latest| latest.file).or_else(|| self.overruled.get(id))
     }
 
     /// What was said last of the text with this id.
@@ -193,7 +253,7 @@ mod tests {
 
     fn correction(id: &str, label: Option<u16>) -> Correction {
         let (who, note) = (Some("anna".to_owned()), Some("a\nnote".to_owned()));
-        Correction { id: id.into(), text_hash: TextHash::of(id), label: label.map(LabelId), who, note }
+        Correction { id: id.into(), text_hash: TextHash::of(id), label: label.map(LabelId), who, note, file: false }
     }
 
     #[test]
@@ -217,6 +277,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_file_said_is_known_whatever_was_said_since() {
+        let dir = tempfile::tempdir().unwrap();
+        let filed = Correction { file: true, ..correction("x", Some(1)) };
+        let mut read = Corrections::of(dir.path(), labels());
+        let (ids, kept) = change(dir.path(), &mut read, |_| vec![filed.clone()]).unwrap();
+        assert_eq!((ids, kept), (vec![], vec![filed.clone()]));
+        keep(dir.path(), &labels(), &[correction("x", Some(2)), correction("y", Some(0))]).unwrap();
+        // Whoever decides knows all that was said by then.
+        let (ids, kept) = change(dir.path(), &mut read, |known| {
+            assert_eq!(
+                (known.get(&"x".into()), known.filed(&"x".into())),
+                (Some(&correction("x", Some(2))), Some(&filed))
+            );
+            vec![]
+        })
+        .unwrap();
+        assert_eq!((ids, kept), (vec!["x".into(), "y".into()], vec![]));
+        assert_eq!(read.filed(&"y".into()), None);
+    }
+
+    #[test]
     fn a_torn_line_is_cut_by_the_next_and_a_damaged_one_costs_itself_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
@@ -225,7 +306,9 @@ mod tests {
         std::fs::write(&path, [&whole, whole.get(..20).unwrap()].concat()).unwrap();
         let mut read = Corrections::of(dir.path(), labels());
         assert_eq!(read.read().unwrap().len(), 2);
+        assert!(!read.has_news(), "a torn line is no news for ever");
         keep(dir.path(), &labels(), &[correction("z", Some(0))]).unwrap();
+        assert!(read.has_news());
         assert_eq!(read.read().unwrap(), ["z".into()]);
         let mut bytes = std::fs::read(&path).unwrap();
         *bytes.get_mut(8).unwrap() ^= 1;
