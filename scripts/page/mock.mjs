@@ -8,7 +8,23 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, extname } from "node:path";
 import * as audit from "./mock-audit.mjs";
 import { TEACHERS } from "./mock-corpus.mjs";
-import { N, began, corpus, corrections, detail, flag, isLive, now, option, overview, page, review, row, status } from "./mock-run.mjs";
+import {
+  N,
+  began,
+  corpus,
+  corrections,
+  detail,
+  expected,
+  flag,
+  isLive,
+  now,
+  option,
+  overview,
+  page,
+  review,
+  row,
+  status,
+} from "./mock-run.mjs";
 
 const PORT = Number(option("port", 18_100));
 const DELAY = Number(option("delay", 0));
@@ -95,6 +111,7 @@ function audits(request, response, url, body) {
 const FIELDS = {
   "/api/v1/labels": "offset limit sort desc label by min max final disagree corrected failed contains".split(" "),
   "/api/v1/review": "order label limit seed offset".split(" "),
+  "/api/v1/estimates": ["looked", "changed"],
   "/api/v1/audit": ["epsilon", "delta"],
   "/api/v1/audit/next": ["offset", "limit"],
 };
@@ -137,6 +154,10 @@ function answer(request, response, body) {
   if (path === "/api/v1/review") {
     const queue = review(url.searchParams);
     return send(response, 200, { ...queue, rows: queue.rows.filter((one) => !audit.isSampled(one.position)) });
+  }
+  if (path === "/api/v1/estimates") {
+    const [looked, changed] = ["looked", "changed"].map((name) => Number(url.searchParams.get(name) ?? 0));
+    return send(response, 200, { expected: expected(), changed: looked ? audit.share(changed, looked) : null });
   }
   const position = Number(path.match(/^\/api\/v1\/labels\/(\d+)$/)?.[1] ?? NaN);
   if (position < N) return send(response, 200, marked(detail(position)));

@@ -166,7 +166,7 @@ export function labelsView(root, first) {
     on("labels", () => live.live && refresh.call()),
     on("link", () => live.link === "open" && pages.error && pages.again()),
     onCorrection((entry) => {
-      if (entry.state === "kept") pages.patch(entry.row.position, { label: entry.label, confidence: 1, by: "correction", corrected: true });
+      if (entry.state === "kept") pages.patch(entry.row.position, { label: entry.label, confidence: 1, by: "person", corrected: true });
       if (entry.state === "undone") pages.refresh();
     }),
   ];
