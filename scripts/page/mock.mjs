@@ -1,6 +1,7 @@
 // A stand-in for the page's server: the assets and the routes of the API over a made corpus, for building and looking at the page.
 // No dependency: node scripts/page/mock.mjs [--texts 10000] [--live] [--settle] [--doubt] [--empty] [--rest-without-status] [--port 18100] [--delay MS]
-// GET /mock?fail=1|0 makes corrections fail, ?down=1|0 breaks the stream and all answers, ?token=1|0 wants a token.
+// GET /mock?fail=1|0 makes corrections fail, ?down=1|0 breaks the stream and all answers, ?token=1|0 wants a token,
+// ?still=1|0 lets a live run stand still.
 // Not a model of how candist behaves: `candist serve` is. Invariant: loopback only.
 
 import { createServer } from "node:http";
@@ -29,7 +30,7 @@ import {
 const PORT = Number(option("port", 18_100));
 const DELAY = Number(option("delay", 0));
 const ASSETS = new URL("../../src/page/assets/", import.meta.url);
-const mode = { fail: false, down: false, token: false };
+const mode = { fail: false, down: false, token: false, still: false };
 const streams = new Set();
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; " +
@@ -168,12 +169,14 @@ createServer((request, response) => {
   let body = "";
   request.on("data", (part) => (body += part));
   request.on("end", () => setTimeout(() => answer(request, response, body), request.url.startsWith("/api") ? DELAY : 0));
-}).listen(PORT, "127.0.0.1", () => console.log(`http://127.0.0.1:${PORT}/  ${N} texts`));
+}).listen(PORT, "127.0.0.1", function () {
+  console.log(`http://127.0.0.1:${this.address().port}/  ${N} texts`);
+});
 
 if (flag("live")) {
   setInterval(() => {
     const paused = ((Date.now() - began) / 1000) % 40 < 6;
-    const more = paused ? 0 : Math.min(N - now.labelled, Math.round(N * 0.004));
+    const more = paused || mode.still ? 0 : Math.min(N - now.labelled, Math.round(N * 0.004));
     now.labelled += more;
     tell("status", { live: true, status: state() });
     if (more) changed();

@@ -40,7 +40,7 @@ export function drawIntervals(canvas, lines) {
   lines.forEach((line, place) => {
     const y = place * row + (isNarrow ? row - 16 : row / 2);
     const name = isNarrow
-      ? s("text", { class: "name", x: left - 8, y: y - 20, "aria-hidden": "true" }, line.name)
+      ? s("text", { class: "name over", x: left - 8, y: y - 20, "aria-hidden": "true" }, line.name)
       : s(
           "text",
           { class: "name", x: names - 6, y, "text-anchor": "end", "dominant-baseline": "central", "aria-hidden": "true" },

@@ -159,6 +159,8 @@ export function reviewView(root, first) {
     steps.length = 0;
     estimates.begin();
     queue.begin(order.query(params));
+    // Enter is the text's from here on, and not the button's that chose the order.
+    if (order.root.contains(document.activeElement)) focusText();
   };
   const stop = onCorrection(() => showLeft(left, queue));
   document.addEventListener("keydown", onKey);
