@@ -107,7 +107,7 @@ export async function reviewEstimates(server) {
   await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight));
   await holds("it is in sight wherever one reads", () =>
     page.evaluate(() => {
-      const { top, bottom } = document.querySelector(".estimates").getBoundingClientRect();
+      const { top, bottom } = document.querySelector(".estimate-right").getBoundingClientRect();
       return top >= document.querySelector(".top").getBoundingClientRect().bottom - 1 && bottom <= innerHeight;
     }),
   );
