@@ -250,7 +250,7 @@ function drawCells(element, row) {
   fill.style.width = `${(row?.confidence ?? 0) * 100}%`;
   const other = row?.others?.[0];
   say(next, other ? `${other.label} ${probability(other.confidence)}` : "");
-  say(from, row === null || row.by === null ? "" : row.audited ? "in the audit sample" : row.corrected ? "a person" : origin(row.by));
+  say(from, row === null || row.by === null ? "" : row.audited ? "in the audit" : row.corrected ? "a person" : origin(row.by));
   from.classList.toggle("is-person", row?.corrected ?? false);
   from.classList.toggle("is-audited", row?.audited ?? false);
 }
