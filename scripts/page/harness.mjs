@@ -60,7 +60,11 @@ export async function mock(...flags) {
   return { url, api, stop: () => child.kill() };
 }
 
-export const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox"] });
+// In a container /dev/shm is often too small for a browser.
+export const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-dev-shm-usage"],
+});
 
 /** Requests under way, of each page; its stream is always one. */
 const underWay = new WeakMap();
