@@ -131,6 +131,9 @@ try {
   const lines = readFileSync(join(folder, "run/corrections.jsonl"), "utf8").trim().split("\n");
   const said = new Map(lines.map((line) => JSON.parse(line)).map((line) => [line.id, line.label]));
   await is("as many are on disk", [...said.values()].filter(Boolean).length, 19);
+  await page.goto(`${server.url}/#/labels`);
+  await page.getByLabel("Where the label comes from").selectOption({ label: "From a person" });
+  await is("and the filter finds as many", async () => (await text(page, ".count")).startsWith("19 texts match"), true);
   await audits();
   child.kill("SIGINT");
   await is(
