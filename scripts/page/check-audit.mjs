@@ -1,6 +1,6 @@
 // Checks of the audit: drawn, labelled with the keyboard, gone back in, ended; nothing of it can be corrected; who only looks. See check.mjs.
 
-import { corrected, holds, is, open, text } from "./harness.mjs";
+import { corrected, holds, is, open, settle, text } from "./harness.mjs";
 
 const state = async (server) => (await server.api("/api/v1/audit")).audit;
 const filled = async (server) => (await state(server))?.filled;
@@ -59,8 +59,8 @@ export async function auditByKeyboard(server) {
   await page.locator(".stage-id").waitFor();
   await is("after a reload it goes on with the first that is open", () => text(page, ".stage-id"), ids.at(-1));
   for (let k = 0; k < 20; k += 1) {
+    await page.locator(".stage-id").waitFor();
     await page.keyboard.press(k === 3 ? "s" : await keyOf(page, server, true));
-    await page.waitForTimeout(30);
   }
   await is("one was left for later and comes again", () => filled(server), 29);
   await page.keyboard.press(await keyOf(page, server, true));
@@ -76,7 +76,6 @@ export async function auditEnds(server) {
   const page = await drawn(server, 20);
   for (let k = 0; k < 20; k += 1) {
     await page.keyboard.press(await keyOf(page, server, true));
-    await page.waitForTimeout(30);
   }
   await page.locator(".percent input").first().fill("20");
   await page.keyboard.press("Enter");
@@ -90,6 +89,7 @@ export async function auditEnds(server) {
   await holds("it is asked first", () => page.locator("dialog[open]").count());
   await page.keyboard.press("1");
   await page.keyboard.press("Escape");
+  await settle(page);
   await is("Escape goes on with it, keys behind do nothing", async () => [(await state(server)).open, await filled(server)], [true, 20]);
   await page.locator(".audit-acts button", { hasText: "End the audit" }).click();
   await page.locator("dialog .main-button").click();
@@ -113,7 +113,7 @@ export async function auditKeepsApart(server) {
   await holds("a text of the sample says so", () => page.locator(".detail .in-sample").isVisible());
   await is("and offers no correction", () => page.locator(".detail .correct-more").count(), 0);
   await page.keyboard.press("1");
-  await page.waitForTimeout(300);
+  await settle(page);
   await is("by no key either", () => corrected(server), 0);
   await server.api("/mock?fail=1");
   await page.goto(`${server.url}/#/audit`);
@@ -132,6 +132,7 @@ export async function auditLooks(server) {
   await holds("nothing can be drawn", async () => (await page.locator(".audit-start .number-form").count()) === 0);
   await holds("and why", async () => (await text(page, ".audit")).includes("Look only"));
   await page.keyboard.press("1");
+  await settle(page);
   await is("nothing is drawn", () => state(server), null);
 }
 

@@ -1,6 +1,13 @@
 // Checks of the review: twenty texts by keyboard with undo, note and search; corrections that fail; the end of a list. See check.mjs.
 
-import { corrected, holds, is, open, text } from "./harness.mjs";
+import { corrected, holds, is, open, settle, text } from "./harness.mjs";
+
+/** The share that is expected to be right, as it was and as it is: "84.30% → 84.31%". */
+const expected = async (page) => (await text(page, ".estimate-right")).replace("at first, now", "");
+const percent = (share) => `${(share * 100).toFixed(2)}%`;
+/** What the first, the second, ... had as their label, and what is there now. */
+const had = (page) => text(page, ".estimate-had");
+const isShown = (page, selector) => page.locator(selector).isVisible();
 
 export async function reviewTwenty(server) {
   const page = await open(server, "#/review");
@@ -9,13 +16,11 @@ export async function reviewTwenty(server) {
     ids.add(await text(page, ".stage-id"));
     await page.keyboard.press(k % 3 === 1 && (await page.locator(".choice").count()) > 1 ? "2" : "Enter");
   }
-  await page.waitForTimeout(400);
   await is("twenty different texts", async () => ids.size, 20);
   await is("twenty are kept", () => corrected(server), 20);
-  await holds("what is left counts down", async () => (await text(page, ".review-left")).includes("9,980 left · 20 reviewed"));
+  await holds("what is left counts down", async () => (await text(page, ".review-left")).includes("9,980 left"));
   const last = [...ids].at(-1);
   await page.keyboard.press("u");
-  await page.waitForTimeout(300);
   await is("undo goes back", () => text(page, ".stage-id"), last);
   await is("and takes it back", () => corrected(server), 19);
   await page.keyboard.press("s");
@@ -27,7 +32,6 @@ export async function reviewTwenty(server) {
   await page.keyboard.press("/");
   await page.keyboard.type("lost phone");
   await page.keyboard.press("Enter");
-  await page.waitForTimeout(300);
   const position = Number(last.replace("pool-", ""));
   const decided = async (at) => (await server.api(`/api/v1/labels/${at}`)).correction;
   await is("a searched label and a note are kept", async () => [(await decided(position))?.label, (await decided(position))?.note], [
@@ -35,13 +39,13 @@ export async function reviewTwenty(server) {
     "2 is a note",
   ]);
   await page.keyboard.press("d");
-  await page.waitForTimeout(300);
   await holds("what teachers said", () => page.locator(".review-side .teacher").count());
   await page.keyboard.press("Escape");
   await is("Escape closes", () => page.locator(".review-side .detail").isVisible(), false);
   await page.keyboard.press("?");
   await holds("the keys", () => page.locator("dialog[open]").count());
   await page.keyboard.press("Enter");
+  await settle(page);
   await is("keys behind the dialog do nothing", () => corrected(server), 20);
 }
 
@@ -50,14 +54,12 @@ export async function reviewFails(server) {
   await server.api("/mock?fail=1");
   await page.keyboard.press("Enter");
   await page.keyboard.press("Enter");
-  await page.waitForTimeout(300);
   await holds("a failure is told with its reason", async () =>
     (await text(page, ".failures")).includes("2 corrections are not kept. The disk is full."),
   );
-  await is("and not counted as reviewed", async () => (await text(page, ".review-left")).includes("reviewed"), false);
+  await is("and not counted as looked at", () => isShown(page, ".estimate-had"), false);
   await server.api("/mock?fail=0");
   await page.locator(".failures button").click();
-  await page.waitForTimeout(300);
   await is("tried again, they are kept", () => corrected(server), 2);
   await is("and the failure is gone", () => page.locator(".failures").isVisible(), false);
 }
@@ -67,21 +69,76 @@ export async function reviewEnds(server) {
   const { total } = await server.api(`/api/v1/labels?label=${label}`);
   const page = await open(server, `#/review?order=label&label=${label}`);
   for (let k = 0; k < total; k += 1) {
+    await page.locator(".stage-id").waitFor();
     await page.keyboard.press(k === 3 ? "s" : "Enter");
-    await page.waitForTimeout(40);
   }
-  await page.waitForTimeout(400);
   await holds("one skipped", async () => (await text(page, ".stage")).includes("1 text skipped"));
   await page.locator(".stage .main-button").click();
-  await page.waitForTimeout(400);
+  await page.locator(".stage-id").waitFor();
   await page.locator(".stage").focus();
   await page.keyboard.press("Enter");
-  await page.waitForTimeout(400);
   await holds("all reviewed", async () => (await text(page, ".stage")).includes("All reviewed"));
   await is("all are kept", () => corrected(server), total);
 }
 
-/** The server takes 400 ms for everything, and the next text is there at once. */
+/** What is said of all labels moves with each correction; what a person found says something of all where texts come by chance, and nowhere else. */
+export async function reviewEstimates(server) {
+  const page = await open(server, "#/review");
+  const right = async () => percent((await server.api("/api/v1/estimates")).expected.right);
+  const before = await right();
+  await is("the share that is expected to be right", () => expected(page), `${before} expected right`);
+  await is("and nothing of what nobody looked at", () => isShown(page, ".estimate-had"), false);
+  let changed = 0;
+  for (let k = 0; k < 12; k += 1) {
+    await page.locator(".stage-id").waitFor();
+    const isOther = k % 3 === 1 && (await page.locator(".choice").count()) > 1;
+    changed += isOther ? 1 : 0;
+    await page.keyboard.press(isOther ? "2" : "Enter");
+  }
+  await is("twelve are kept", () => corrected(server), 12);
+  const after = await right();
+  await is("more are expected to be right now", async () => before < after, true);
+  await is("which is told with what it was", () => expected(page), `${before} → ${after} expected right`);
+  await is("and how many had another label", () => had(page), `${changed} of 12 had another label`);
+  await is("in an order that is not random nothing is said of all", () => isShown(page, ".estimate-all"), false);
+  await page.keyboard.press("u");
+  await is("what was taken back counts no more", async () => (await had(page)).endsWith("of 11 had another label"), true);
+  await is("in neither", async () => (await expected(page)) === `${before} → ${await right()} expected right`, true);
+  await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight));
+  await holds("it is in sight wherever one reads", () =>
+    page.evaluate(() => {
+      const { top, bottom } = document.querySelector(".estimate-right").getBoundingClientRect();
+      return top >= document.querySelector(".top").getBoundingClientRect().bottom - 1 && bottom <= innerHeight;
+    }),
+  );
+  await page.locator(".segment", { hasText: "By chance" }).click();
+  await page.locator(".stage-id").waitFor();
+  await settle(page);
+  await is("another order begins with nothing", () => isShown(page, ".estimate-all"), false);
+  for (let k = 0; k < 8; k += 1) {
+    await page.locator(".stage-id").waitFor();
+    await page.keyboard.press("Enter");
+  }
+  const none = async (looked) => (await server.api(`/api/v1/estimates?looked=${looked}&changed=0`)).changed;
+  const said = async (looked) => `about 0.0% of all that are left, 0.0% to ${((await none(looked)).high * 100).toFixed(1)}%`;
+  await is("by chance it says what that is for all", async () => [await text(page, ".estimate-all")], [await said(8)]);
+  await page.keyboard.press("s");
+  for (let k = 0; k < 4; k += 1) {
+    await page.locator(".stage-id").waitFor();
+    await page.keyboard.press("Enter");
+  }
+  await is("all are kept", () => corrected(server), 23);
+  await settle(page);
+  await is("what is behind a skipped text does not count for all", () => text(page, ".estimate-all"), await said(8));
+}
+
+export async function reviewDoubts(server) {
+  const page = await open(server, "#/review");
+  await holds("a ranking is called so", async () => (await text(page, ".estimate-right")).startsWith("confidences are a ranking here"));
+  await is("and dressed up as no estimate", async () => (await text(page, ".standing")).includes("expected"), false);
+}
+
+/** The server takes a second and a half for everything, and the next text is there at once. */
 export async function reviewAtOnce(server) {
   const page = await open(server, "#/review");
   await page.locator(".stage-id").waitFor();
@@ -98,9 +155,8 @@ export async function reviewAtOnce(server) {
           look();
         }),
     );
-    // Less than the server takes: it was not waited for.
-    if (took > 350) slow.push(took);
-    await page.waitForTimeout(120);
+    // Half of what the server takes: it was not waited for.
+    if (took > 750) slow.push(took);
   }
   await is("no text was waited for", slow, []);
   await is("all are kept in the end", () => corrected(server), 15);

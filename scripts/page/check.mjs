@@ -4,26 +4,23 @@
 // Invariant: every check starts from a mock of its own, so that their order does not matter.
 
 import { auditByKeyboard, auditEnds, auditKeepsApart, auditLooks, auditTooEarly } from "./check-audit.mjs";
-import { reviewAtOnce, reviewEnds, reviewFails, reviewTwenty } from "./check-review.mjs";
+import { reviewAtOnce, reviewDoubts, reviewEnds, reviewEstimates, reviewFails, reviewTwenty } from "./check-review.mjs";
 import { filters, million, panel } from "./check-table.mjs";
-import { AXE, browser, corrected, count, holds, is, mock, open, text } from "./harness.mjs";
+import { AXE, browser, corrected, count, holds, is, mock, open, settle, text } from "./harness.mjs";
 
 const only = process.argv[2] ?? "";
 
 async function lost(server) {
   const page = await open(server, "#/overview");
   await server.api("/mock?down=1");
-  await page.waitForTimeout(600);
   await holds("the loss is told, with its time", async () =>
     /Connection lost. What is shown is of \d\d:\d\d/.test(await text(page, "#link-lost")),
   );
   await server.api("/mock?down=0");
-  await page.waitForTimeout(3500);
   await is("and it comes back", () => page.locator("#link-lost").isVisible(), false);
   await server.api("/mock?token=1");
   await page.goto(`${server.url}/#/labels`);
   await page.reload();
-  await page.waitForTimeout(500);
   await holds("a token is wanted", async () =>
     (await text(page, "main")).includes("Open the address that candist printed, with its token."),
   );
@@ -31,17 +28,19 @@ async function lost(server) {
 
 async function live(server) {
   const page = await open(server, "#/overview");
-  await holds("the pause is told", async () => (await text(page, ".quiet-notice")).startsWith("Nothing is sent just now. 429 from"));
+  // It is paused for six seconds of every forty.
+  const isPaused = async () => (await text(page, ".quiet-notice")).startsWith("Nothing is sent just now. 429 from");
+  await holds("the pause is told", isPaused, 90_000);
   const first = await text(page, ".big");
-  await page.waitForTimeout(7500);
   await holds("the count moves", async () => (await text(page, ".big")) !== first);
   await holds("the share is in the title", async () => /^\d+% · banking77/.test(await page.title()));
+  await server.api("/mock?still=1");
   const { status } = await server.api("/api/v1/status");
   await page.goto(`${server.url}/#/labels?open=${status.done + 80}`);
   await holds("a text has no label yet", async () => (await text(page, ".detail-body")).includes("No label yet."));
+  await server.api("/mock?still=0");
   await holds("and is told its label when it comes", () => page.locator(".detail-name").count());
   await page.goto(`${server.url}/#/labels?sort=confidence`);
-  await page.waitForTimeout(3500);
   await holds("news are offered", () => page.locator(".news").isVisible());
 }
 
@@ -49,7 +48,6 @@ async function empty(server) {
   const page = await open(server, "#/overview");
   await holds("no labels yet", async () => (await text(page, ".overview .blank")).includes("No labels yet"));
   await page.goto(`${server.url}/#/review`);
-  await page.waitForTimeout(400);
   await holds("nothing to review", async () => (await text(page, ".stage")).includes("Nothing to review"));
 }
 
@@ -57,8 +55,9 @@ async function rest(server) {
   const page = await open(server, "#/overview");
   await is("a run at rest without a status", () => text(page, ".hero-count"), "10,000of 10,000 texts");
   await page.goto(`${server.url}/#/review`);
-  await page.waitForTimeout(400);
+  await page.locator(".stage-id").waitFor();
   await page.keyboard.press("Enter");
+  await settle(page);
   await holds(
     "nothing is sent where nothing can be corrected",
     async () => (await corrected(server)) === 0 && (await text(page, ".notice")).includes("Look only"),
@@ -69,7 +68,6 @@ async function nasty(server) {
   const page = await open(server, "#/labels");
   for (let k = 0; k < 13; k += 1) {
     await page.goto(`${server.url}/#/labels?open=${40 + 61 * k}`);
-    await page.waitForTimeout(250);
     const wanted = (await server.api(`/api/v1/labels/${40 + 61 * k}`)).text;
     const found = () => text(page, ".detail-text");
     if (wanted.trim()) await is(`nasty text ${k}`, async () => (await found()).slice(0, 200), wanted.slice(0, 200));
@@ -87,30 +85,27 @@ async function nasty(server) {
   }
   const { label } = await server.api(`/api/v1/labels/${40 + 61 * 12}`);
   await page.goto(`${server.url}/#/review?${new URLSearchParams({ order: "label", label })}`);
+  await page.locator(".stage-id").waitFor();
   for (let k = 0; k < 200 && !(await page.locator(".stage .long").count()); k += 1) {
     await page.keyboard.press("s");
-    await page.waitForTimeout(30);
+    await page.locator(".stage-id").waitFor();
   }
   await page.locator(".stage .long .link").click();
   await holds("a text that was cut is shown whole when asked for", async () => (await text(page, ".stage-words")).endsWith("The end."));
   await page.goto(`${server.url}/#/labels?open=40`);
-  await page.waitForTimeout(300);
+  await settle(page);
   await page.locator(".detail .picker input").click();
   await page.keyboard.type("eighty");
   await page.locator(".detail .picker li").first().click();
-  await page.waitForTimeout(300);
   const decided = async () => (await server.api("/api/v1/labels/40")).correction;
   await holds("a label with quotes is kept as it is", async () =>
     (await decided())?.label.startsWith('he said "it\'s <b>not</b> a label" &'),
   );
   await page.goto(`${server.url}/#/labels?${new URLSearchParams({ label: (await decided())?.label ?? "" })}`);
-  await page.waitForTimeout(300);
   await is("and a filter", () => text(page, ".count"), "1 text matches");
   await page.goto(`${server.url}/#/labels?open=${40 + 61 * 12}`);
-  await page.waitForTimeout(300);
-  await page.locator(".long .link").click();
+  await page.locator(".detail .long .link").click();
   const started = Date.now();
-  await page.waitForTimeout(50);
   await holds("a megabyte is shown whole", async () => (await text(page, ".detail-text")).endsWith("The end."));
   console.log(`  a megabyte: ${Date.now() - started} ms`);
   const arabic = await open(server, "#/labels?open=162");
@@ -162,7 +157,7 @@ async function axe(server) {
         if (name === "picker" && width === 390) continue;
         const page = await open(server, hash, { colorScheme, viewport: { width, height }, bypassCSP: true });
         await act(page);
-        await page.waitForTimeout(200);
+        await settle(page);
         await page.addScriptTag({ path: AXE });
         const { violations } = await page.evaluate(() => window.axe.run());
         for (const one of violations)
@@ -182,7 +177,9 @@ async function axe(server) {
 
 const CHECKS = [
   [reviewTwenty],
-  [reviewAtOnce, "--delay", "400"],
+  [reviewEstimates],
+  [reviewDoubts, "--doubt"],
+  [reviewAtOnce, "--delay", "1500"],
   [reviewFails],
   [reviewEnds],
   [auditByKeyboard],

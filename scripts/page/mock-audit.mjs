@@ -66,7 +66,7 @@ export function take() {
 }
 
 /** Wilson's, which is close enough to look at. */
-function share(right, all) {
+export function share(right, all) {
   const z = 1.96;
   const p = right / all;
   const middle = (p + (z * z) / (2 * all)) / (1 + (z * z) / all);

@@ -39,7 +39,7 @@ export function row(p, whole = false) {
           .map(([label, confidence]) => ({ label, confidence }))
       : null,
     candidates: [...new Set(corpus.saidOf(p).flat())],
-    by: !known ? null : correction ? "correction" : failed ? "student" : "posterior",
+    by: !known ? null : correction ? "person" : failed ? "student" : "posterior",
     final: !isLive(),
     revision: correction ? 2 : Math.floor(noise(p, 11) * 3),
     corrected: Boolean(correction),
@@ -101,7 +101,7 @@ export function overview() {
     const said = corpus.saidOf(p);
     const size = new Set(said.flat()).size;
     sizes.set(size, (sizes.get(size) ?? 0) + step);
-    const from = corrections.has(p) ? "correction" : corpus.failed(p) ? "student" : "posterior";
+    const from = corrections.has(p) ? "person" : corpus.failed(p) ? "student" : "posterior";
     by.set(from, (by.get(from) ?? 0) + step);
     said.forEach((names, t) => {
       if (names.length) agree[t].answered += step;
@@ -210,6 +210,16 @@ export function detail(p) {
   return { ...r, teachers, failure: corpus.failed(p) ? "no teacher named a label of the task" : null, history, correction, nearest };
 }
 
+/** The confidences of the first labels, as nobody corrected them: added up once. */
+const summed = { labelled: 0, sum: 0 };
+
+export function expected() {
+  for (; summed.labelled < now.labelled; summed.labelled += 1) summed.sum += corpus.confidence[summed.labelled];
+  let { sum } = summed;
+  for (const p of corrections.keys()) sum += 1 - corpus.confidence[p];
+  return { labelled: now.labelled, right: now.labelled ? sum / now.labelled : null, calibration_doubt: now.labelled ? doubt() : null };
+}
+
 export function review(q) {
   const order = q.get("order") ?? "doubtful";
   const all = [];
@@ -222,6 +232,7 @@ export function review(q) {
   const offset = Number(q.get("offset") ?? 0);
   return {
     remaining: all.length,
+    expected: expected(),
     rows: all
       .slice(offset, offset + Number(q.get("limit") ?? 50))
       .map((p) => row(p, true))

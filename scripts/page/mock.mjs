@@ -1,6 +1,7 @@
 // A stand-in for the page's server: the assets and the routes of the API over a made corpus, for building and looking at the page.
 // No dependency: node scripts/page/mock.mjs [--texts 10000] [--live] [--settle] [--doubt] [--empty] [--rest-without-status] [--port 18100] [--delay MS]
-// GET /mock?fail=1|0 makes corrections fail, ?down=1|0 breaks the stream and all answers, ?token=1|0 wants a token.
+// GET /mock?fail=1|0 makes corrections fail, ?down=1|0 breaks the stream and all answers, ?token=1|0 wants a token,
+// ?still=1|0 lets a live run stand still.
 // Not a model of how candist behaves: `candist serve` is. Invariant: loopback only.
 
 import { createServer } from "node:http";
@@ -8,12 +9,28 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, extname } from "node:path";
 import * as audit from "./mock-audit.mjs";
 import { TEACHERS } from "./mock-corpus.mjs";
-import { N, began, corpus, corrections, detail, flag, isLive, now, option, overview, page, review, row, status } from "./mock-run.mjs";
+import {
+  N,
+  began,
+  corpus,
+  corrections,
+  detail,
+  expected,
+  flag,
+  isLive,
+  now,
+  option,
+  overview,
+  page,
+  review,
+  row,
+  status,
+} from "./mock-run.mjs";
 
 const PORT = Number(option("port", 18_100));
 const DELAY = Number(option("delay", 0));
 const ASSETS = new URL("../../src/page/assets/", import.meta.url);
-const mode = { fail: false, down: false, token: false };
+const mode = { fail: false, down: false, token: false, still: false };
 const streams = new Set();
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; " +
@@ -95,6 +112,7 @@ function audits(request, response, url, body) {
 const FIELDS = {
   "/api/v1/labels": "offset limit sort desc label by min max final disagree corrected failed contains".split(" "),
   "/api/v1/review": "order label limit seed offset".split(" "),
+  "/api/v1/estimates": ["looked", "changed"],
   "/api/v1/audit": ["epsilon", "delta"],
   "/api/v1/audit/next": ["offset", "limit"],
 };
@@ -138,6 +156,10 @@ function answer(request, response, body) {
     const queue = review(url.searchParams);
     return send(response, 200, { ...queue, rows: queue.rows.filter((one) => !audit.isSampled(one.position)) });
   }
+  if (path === "/api/v1/estimates") {
+    const [looked, changed] = ["looked", "changed"].map((name) => Number(url.searchParams.get(name) ?? 0));
+    return send(response, 200, { expected: expected(), changed: looked ? audit.share(changed, looked) : null });
+  }
   const position = Number(path.match(/^\/api\/v1\/labels\/(\d+)$/)?.[1] ?? NaN);
   if (position < N) return send(response, 200, marked(detail(position)));
   return send(response, 404, { error: "there is nothing at this address" });
@@ -147,12 +169,14 @@ createServer((request, response) => {
   let body = "";
   request.on("data", (part) => (body += part));
   request.on("end", () => setTimeout(() => answer(request, response, body), request.url.startsWith("/api") ? DELAY : 0));
-}).listen(PORT, "127.0.0.1", () => console.log(`http://127.0.0.1:${PORT}/  ${N} texts`));
+}).listen(PORT, "127.0.0.1", function () {
+  console.log(`http://127.0.0.1:${this.address().port}/  ${N} texts`);
+});
 
 if (flag("live")) {
   setInterval(() => {
     const paused = ((Date.now() - began) / 1000) % 40 < 6;
-    const more = paused ? 0 : Math.min(N - now.labelled, Math.round(N * 0.004));
+    const more = paused || mode.still ? 0 : Math.min(N - now.labelled, Math.round(N * 0.004));
     now.labelled += more;
     tell("status", { live: true, status: state() });
     if (more) changed();

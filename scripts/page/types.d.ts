@@ -158,8 +158,23 @@ interface Detail extends Row {
   partial?: boolean;
 }
 
+/** How right labels are said to be, by their confidences alone. */
+interface Expected {
+  labelled: number;
+  /** null before there is a label. */
+  right: number | null;
+  calibration_doubt: string | null;
+}
+
+interface Estimates {
+  expected: Expected;
+  /** null where no text was looked at. */
+  changed: Share | null;
+}
+
 interface ReviewPage {
   remaining: number;
+  expected: Expected;
   rows: Row[];
 }
 

@@ -69,5 +69,7 @@ for (let turn = 0; turn < Number(turns); turn += 1) {
     console.log(`${many} viewers: ${seconds.toFixed(2)} s, ${answers} answers`);
   }
 }
-console.log(`with ${viewers} viewers ${((best[1] / best[0] - 1) * 100).toFixed(1)}% longer: ${best[0].toFixed(2)} and ${best[1].toFixed(2)} s`);
+console.log(
+  `with ${viewers} viewers ${((best[1] / best[0] - 1) * 100).toFixed(1)}% longer: ${best[0].toFixed(2)} and ${best[1].toFixed(2)} s`,
+);
 rmSync(folder, { recursive: true });

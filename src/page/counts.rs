@@ -4,6 +4,8 @@ use super::rows::{CORRECTED, FAILED, FINAL, NO_LABEL, Row};
 
 /// Bins of confidences, each 0.05 wide.
 pub(super) const BINS: usize = 20;
+/// Parts that a probability of 1 has: a confidence has four decimals.
+pub(super) const UNITS: i64 = 10_000;
 /// Points of a curve over the stream, at most.
 const POINTS: usize = 60;
 /// Texts that a point stands for at first.
@@ -19,6 +21,8 @@ pub(super) struct Counts {
     /// Texts by label.
     pub(super) labels: Vec<i64>,
     pub(super) confidences: [i64; BINS],
+    /// Of all labels, in parts of [`UNITS`]: whole numbers, so that what is taken out is exactly what was put in.
+    pub(super) confidence: i64,
     /// Texts by the number of their candidates; the last counts larger ones too.
     pub(super) sizes: Vec<i64>,
     /// Texts by where their label comes from.
@@ -37,6 +41,7 @@ impl Counts {
             failed: 0,
             labels: vec![0; labels],
             confidences: [0; BINS],
+            confidence: 0,
             sizes: vec![0; usize::from(u8::MAX) + 1],
             by: Vec::new(),
             agreement: vec![(0, 0); teachers],
@@ -56,6 +61,7 @@ impl Counts {
         self.corrected += flag(CORRECTED);
         bump(&mut self.labels, usize::from(row.label), times);
         bump(&mut self.confidences, bin(row.confidence), times);
+        self.confidence += units(row.confidence) * times;
         let by = usize::from(row.by);
         if self.by.len() <= by {
             self.by.resize(by + 1, 0);
@@ -74,9 +80,14 @@ fn bump(counts: &mut [i64], at: usize, times: i64) {
     }
 }
 
-/// The bin of a confidence. By its four decimals: 0.15 is in the bin that begins there, whatever a float makes of it.
+/// A confidence by its four decimals, which are all that the log has: 0.15 is 1,500, whatever a float makes of it.
+fn units(confidence: f32) -> i64 {
+    (confidence * UNITS as f32).round() as i64
+}
+
+/// The bin of a confidence: 0.15 is in the one that begins there.
 fn bin(confidence: f32) -> usize {
-    ((confidence * 10_000.0).round() as usize / (10_000 / BINS)).min(BINS - 1)
+    (usize::try_from(units(confidence)).unwrap_or_default() / (UNITS as usize / BINS)).min(BINS - 1)
 }
 
 /// How many labels changed while the first, the second, ... part of the texts got theirs. The parts grow with the stream,
@@ -142,7 +153,26 @@ mod tests {
         assert_eq!((counts.agreement.clone(), counts.by.clone()), (vec![(1, 1), (0, 0)], vec![0, 1]));
         counts.add(&row, &[1, NO_LABEL], -1);
         assert!(counts.labels.iter().chain(&counts.sizes).chain(&counts.confidences).all(|count| *count == 0));
-        assert_eq!(counts.agreement, [(0, 0), (0, 0)]);
+        assert_eq!((counts.agreement, counts.confidence), (vec![(0, 0), (0, 0)], 0));
+    }
+
+    #[test]
+    fn confidences_add_up_exactly_however_often_they_change() {
+        let mut counts = Counts::new(3, 0);
+        let row = |confidence| Row { label: 1, confidence, ..Row::default() };
+        let confidences = [0.0001_f32, 0.1, 0.3333, 0.7, 0.9999, 1.0];
+        for round in 0..100_000 {
+            let (before, after) = (confidences[round % 6], confidences[(round + 1) % 6]);
+            if round > 0 {
+                counts.add(&row(before), &[], -1);
+            }
+            counts.add(&row(after), &[], 1);
+        }
+        // After 100,000 rounds the label has the confidence at 100,000 mod 6, and nothing else is left in the sum.
+        assert_eq!((counts.labelled, counts.confidence), (1, 9999));
+        // A text without a label has no confidence to count.
+        counts.add(&Row { confidence: 0.5, ..Row::default() }, &[], 1);
+        assert_eq!((counts.labelled, counts.confidence), (1, 9999));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod counts;
 mod decide;
 mod desk;
 mod detail;
+mod estimates;
 mod follow;
 mod given;
 mod ids;

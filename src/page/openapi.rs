@@ -5,7 +5,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::audit_shapes::{AuditNow, AuditQueue, NewAuditLabel, NewDraw, NewEnd, NewTaking, Taken, ToAudit};
-use super::shapes::{About, Corrected, Correction, Detail, Fault, Overview, Page, Review, StatusNow};
+use super::shapes::{About, Corrected, Correction, Detail, Estimates, Fault, Overview, Page, Review, StatusNow};
 use crate::readers::certificate::AuditCertificate;
 
 /// A field that may follow the question mark: its name, the type of its value, what it is for.
@@ -35,6 +35,11 @@ const REVIEW: [Field; 5] = [
     ("offset", "integer", "Rows that are passed over."),
     ("limit", "integer", "Rows that are given: 50, and 200 at most."),
     ("seed", "integer", "Of the random order."),
+];
+
+const FOUND: [Field; 2] = [
+    ("looked", "integer", "Texts that a person gave a label: 0 if missing, and 100000 at most."),
+    ("changed", "integer", "Of these, texts that had another label."),
 ];
 
 const AUDIT: [Field; 2] = [
@@ -100,6 +105,7 @@ fn paths(generator: &mut SchemaGenerator) -> Value {
         "/api/v1/labels": {"get": answer("Texts with their labels.", page, &in_query(&LABELS))},
         "/api/v1/labels/{position}": {"get": answer("One text with all that is known of it.", schema::<Detail>(generator), &in_path(&position))},
         "/api/v1/review": {"get": answer("What to look at next.", schema::<Review>(generator), &in_query(&REVIEW))},
+        "/api/v1/estimates": {"get": answer("How right labels are said to be.", schema::<Estimates>(generator), &in_query(&FOUND))},
         "/api/v1/corrections": {"post": correction(generator)},
         "/api/v1/corrections/{position}": {"delete": changing(answer("Takes a correction back.", schema::<Corrected>(generator), &in_path(&position)))},
     });

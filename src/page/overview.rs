@@ -3,6 +3,7 @@
 use super::rows::Table;
 use super::shapes::{About, Agreement, ByCount, Changed, LabelCount, Overview, SizeCount, TaskLabel};
 use super::shared::Shared;
+use crate::domain::event::By;
 
 /// What is shown; `descriptions` are those of labels, by name.
 pub(super) fn about(shared: &Shared, descriptions: &[(String, String)], correctable: bool) -> About {
@@ -11,8 +12,8 @@ pub(super) fn about(shared: &Shared, descriptions: &[(String, String)], correcta
     let described = |name: &str| descriptions.iter().find(|(known, _)| known == name).map(|(_, text)| text.clone());
     let label = |name: &String| TaskLabel { name: name.clone(), description: described(name) };
     // What gives labels besides the student, and people.
-    let refinery =
-        table.bys.iter().map(|(_, name)| name).find(|name| !["student", "correction"].contains(&name.as_str()));
+    let is_refinery = |by: &By| !matches!(by, By::Student | By::Person);
+    let refinery = table.bys.iter().find(|(by, _)| is_refinery(by)).map(|(_, name)| name);
     About {
         task: table.task.clone(),
         labels: table.names.labels.iter().map(|known| label(&known.name)).collect(),
@@ -27,8 +28,7 @@ pub(super) fn about(shared: &Shared, descriptions: &[(String, String)], correcta
 
 /// All texts, counted.
 pub(super) fn overview(shared: &Shared) -> Overview {
-    let status = shared.pulse().status;
-    let doubt = status.status.as_ref().and_then(|status| status.calibration_doubt.clone());
+    let doubt = shared.calibration_doubt();
     let table = shared.table();
     let counts = &table.counts;
     let labelled = count(counts.labelled);

@@ -19,9 +19,9 @@ use super::guard::{Admitted, protect};
 use super::query::Query;
 use super::review::Wanted;
 use super::search::Found;
-use super::shapes::{About, Corrected, Correction, Detail, Overview, Page, Review, ShownRow, StatusNow};
+use super::shapes::{About, Corrected, Correction, Detail, Estimates, Overview, Page, Review, ShownRow, StatusNow};
 use super::shown::{LISTED, Logs, REVIEWED, known, shown};
-use super::{assets, audit, detail, metrics, openapi, overview, report, review, stream};
+use super::{assets, audit, detail, estimates, metrics, openapi, overview, report, review, stream};
 
 /// Bytes of a request's body, at most.
 const BODY: usize = 64 << 10;
@@ -48,6 +48,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .route("/api/v1/labels", get(labels))
         .route("/api/v1/labels/{position}", get(one))
         .route("/api/v1/review", get(review_queue))
+        .route("/api/v1/estimates", get(estimates_now))
         .route("/api/v1/corrections", post(correct))
         .route("/api/v1/corrections/{position}", delete(take_back))
         .merge(audit::routes())
@@ -167,13 +168,19 @@ async fn review_queue(State(app): Shared, uri: Uri) -> Answer<Review> {
     app.compute(move |app| {
         let table = app.shared.table();
         let queue = review::queue(&table, &wanted).map_err(Problem::wrong)?;
+        let expected = estimates::expected(&table, app.shared.calibration_doubt());
         let logs = Logs::of(&table);
         let page: Vec<_> = wanted.page(&queue).iter().filter_map(|&position| known(&table, position)).collect();
         drop(table);
         let rows = page.iter().map(|known| shown(known, &logs, REVIEWED)).collect();
-        Ok(Json(Review { remaining: queue.len() as u64, rows }))
+        Ok(Json(Review { remaining: queue.len() as u64, expected, rows }))
     })
     .await?
+}
+
+async fn estimates_now(State(app): Shared, uri: Uri) -> Answer<Estimates> {
+    let found: estimates::Found = fields(&uri)?;
+    app.compute(move |app| estimates::estimates(&app.shared, found)).await?.map(Json).map_err(Problem::wrong)
 }
 
 /// That nobody gives labels here, where it is so.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::event::Other;
 use crate::domain::status::Status;
+use crate::readers::audit::Share;
 
 /// A label of the task.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -79,7 +80,7 @@ pub(super) struct SizeCount {
 /// Texts whose label comes from there.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(super) struct ByCount {
-    /// A refinery's name, "student" or "correction".
+    /// A refinery's name, "student" or "person".
     pub(super) by: String,
     /// Texts.
     pub(super) count: u64,
@@ -190,11 +191,35 @@ pub(super) struct Page {
     pub(super) rows: Vec<ShownRow>,
 }
 
+/// How right labels are said to be, by their confidences alone.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(super) struct Expected {
+    /// Texts with a label.
+    pub(super) labelled: u64,
+    /// The mean of their confidences, in which a label that a person gave counts 1: the share of labels that is expected to be right.
+    /// Null before there is a label.
+    pub(super) right: Option<f64>,
+    /// Why it is no such share, but confidences are a ranking, where that is so.
+    pub(super) calibration_doubt: Option<String>,
+}
+
+/// What is known of how right labels are while people look at them.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(super) struct Estimates {
+    /// By confidences.
+    pub(super) expected: Expected,
+    /// The share of labels that are others than a person would give, by the `changed` of `looked` that were asked with, and the interval that holds
+    /// it for all texts that these were drawn from by chance. Null where none were looked at.
+    pub(super) changed: Option<Share>,
+}
+
 /// What to look at next.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(super) struct Review {
     /// Texts in this queue that nobody has corrected.
     pub(super) remaining: u64,
+    /// How right all labels are said to be.
+    pub(super) expected: Expected,
     /// The first of them, with the whole text.
     pub(super) rows: Vec<ShownRow>,
 }

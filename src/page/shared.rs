@@ -51,6 +51,11 @@ impl Shared {
         self.change().sampled = sampled;
     }
 
+    /// Why confidences are a ranking and no probabilities, where the run says so.
+    pub(super) fn calibration_doubt(&self) -> Option<String> {
+        self.pulse.borrow().status.status.as_ref()?.calibration_doubt.clone()
+    }
+
     /// What is known now.
     pub(super) fn pulse(&self) -> Pulse {
         self.pulse.borrow().clone()

@@ -177,6 +177,10 @@ fn lists_are_sorted_filtered_and_cut_into_pages_as_asked() {
     }
     let queue = served.get("/api/v1/review?order=doubtful&limit=5&offset=2");
     assert_eq!(queue["remaining"], json!(all.len()));
+    let share = |row: &Value| row["confidence"].as_f64().unwrap();
+    let mean = all.iter().map(share).sum::<f64>() / all.len() as f64;
+    let right = queue["expected"]["right"].as_f64().unwrap();
+    assert!((right - mean).abs() < 1e-9, "{right} {mean}");
     let doubtful = served.rows("sort=confidence");
     let positions = |rows: &Value| rows.as_array().unwrap().iter().map(place).collect::<Vec<_>>();
     assert_eq!(positions(&queue["rows"]), doubtful[2..7].iter().map(place).collect::<Vec<_>>());

@@ -90,6 +90,11 @@ export function getReview(query, signal) {
   return request(`/api/v1/review?${query}`, { signal });
 }
 
+/** @param {number} looked @param {number} changed @param {AbortSignal} signal @returns {Promise<Estimates>} */
+export function getEstimates(looked, changed, signal) {
+  return request(`/api/v1/estimates?looked=${looked}&changed=${changed}`, { signal });
+}
+
 /**
  * @param {{ position: number, id: string, label: string, who: string, note: string | null }} correction
  * @returns {Promise<{ position: number, label: string }>}  once it is on disk

@@ -3,11 +3,8 @@
 
 import { card } from "./chart.js";
 import { h, put } from "./dom.js";
-import { count, counted } from "./format.js";
+import { count, counted, exact } from "./format.js";
 import { drawIntervals } from "./interval.js";
-
-/** A share as a percentage with one digit. @param {number} share */
-const exact = (share) => `${(share * 100).toFixed(1)}%`;
 
 /** @param {(change: Record<string, string>) => void} ask */
 export function resultPanel(ask) {

@@ -58,7 +58,7 @@ export function auditView(root, first) {
       "div",
       { class: "page review audit" },
       h("h1", { class: "unseen" }, "Audit"),
-      h("div", { class: "review-head" }, progress, h("div", { class: "review-who" }, name)),
+      h("div", { class: "review-head" }, progress, name),
       able ? null : h("p", { class: "notice" }, h("strong", {}, "Look only. "), "This page takes no labels: it was started to look."),
       h("div", { class: "review-split" }, main, side),
     ),

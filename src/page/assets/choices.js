@@ -1,7 +1,7 @@
 // The labels a text may have, numbered for the keys 1 to 9, likeliest first, each with its share as a bar.
 // Shared by the review and the panel of a row. No requests: choosing is told to the caller.
 
-import { h, kbd } from "./dom.js";
+import { h, kbd, labelName } from "./dom.js";
 import { probability } from "./format.js";
 import { meaning } from "./run.js";
 
@@ -34,7 +34,7 @@ function choiceButton(choice, place, choose) {
   const fill = h("span", { class: "choice-fill" });
   fill.style.width = `${(choice.confidence ?? 0) * 100}%`;
   const share = choice.confidence === null ? "candidate" : probability(choice.confidence);
-  const name = h("span", { class: "choice-name" }, h("bdi", {}, choice.label), choice.holds && h("span", { class: "holds" }, "holds now"));
+  const name = h("span", { class: "choice-name" }, labelName(choice.label), choice.holds && h("span", { class: "holds" }, "holds now"));
   const description = meaning(choice.label);
   return h(
     "button",

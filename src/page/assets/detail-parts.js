@@ -2,7 +2,7 @@
 // Invariant: everything of the corpus and of teachers is a text node.
 
 import { reason } from "./api.js";
-import { h, put } from "./dom.js";
+import { h, labelName, put } from "./dom.js";
 import { count, counted, origin, probability } from "./format.js";
 
 /** Characters that are laid out at once: a megabyte of text takes seconds. */
@@ -52,7 +52,7 @@ function teacherPart(said, holds) {
     h(
       "li",
       { class: name === holds ? "is-held" : "" },
-      h("bdi", {}, name),
+      labelName(name),
       said.weights[place] !== undefined && h("span", { class: "num faint" }, probability(said.weights[place] ?? null)),
     ),
   );
@@ -97,7 +97,7 @@ export function historyPart(row) {
       "tr",
       {},
       h("td", { class: "num" }, event.revision),
-      h("td", {}, h("bdi", {}, event.label), event.final && h("span", { class: "tag" }, "final")),
+      h("td", {}, labelName(event.label), event.final && h("span", { class: "tag" }, "final")),
       h("td", { class: "num" }, probability(event.confidence)),
       h("td", { class: "faint" }, origin(event.by)),
       h("td", { class: "num faint" }, count(event.student)),
@@ -147,7 +147,7 @@ export function nearestPart(row, visit) {
               "span",
               { class: near.label === row.label ? "nearest-label is-held" : "nearest-label" },
               h("span", { class: "num nearest-share" }, probability(near.similarity)),
-              h("bdi", {}, near.label ?? "no label yet"),
+              labelName(near.label ?? "no label yet"),
             ),
           ),
         ),

@@ -4,7 +4,7 @@
 import { getRow, isAbort, reason } from "./api.js";
 import { choiceList, choiceOfKey, choicesOf } from "./choices.js";
 import { correct, drop, onCorrection, send, sitting, undo } from "./corrections.js";
-import { announce, h, isPlain, isTyping, put } from "./dom.js";
+import { announce, h, isPlain, isTyping, labelName, put } from "./dom.js";
 import { origin, probability, times } from "./format.js";
 import { picker } from "./picker.js";
 import { href } from "./route.js";
@@ -184,7 +184,7 @@ function labelPart(row) {
   return h(
     "div",
     { class: "detail-label" },
-    h("p", { class: "detail-name" }, h("bdi", {}, row.label), h("span", { class: "num" }, probability(row.confidence))),
+    h("p", { class: "detail-name" }, labelName(row.label), h("span", { class: "num" }, probability(row.confidence))),
     h("p", { class: "faint" }, facts.filter(Boolean).join(" · ")),
   );
 }

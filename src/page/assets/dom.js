@@ -112,6 +112,12 @@ export function isPlain(event) {
   return !event.ctrlKey && !event.metaKey && !event.altKey && !event.defaultPrevented;
 }
 
+/** The name of a label: a long one is broken between its words, which are seldom apart. @param {string} name */
+export function labelName(name) {
+  const words = name.match(/[^_/.-]+[_/.-]*|[_/.-]+/g) ?? [name];
+  return h("bdi", {}, ...words.flatMap((word, place) => (place ? [h("wbr"), word] : [word])));
+}
+
 /** A key as it is printed on the keyboard. @param {string} key */
 export function kbd(key) {
   return h("kbd", {}, key);

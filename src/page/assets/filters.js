@@ -156,7 +156,7 @@ function origins() {
     ["", "From anywhere"],
     [refinery, `From ${refinery}`],
     ["student", "From the student alone"],
-    ["correction", "From a person"],
+    ["person", "From a person"],
   ];
 }
 

@@ -26,6 +26,11 @@ export function percent(share) {
   return `${shown}%`;
 }
 
+/** A share, 0 to 1, as a percentage with decimals: 86.4%. @param {number} share @param {number} [digits] */
+export function exact(share, digits = 1) {
+  return `${(share * 100).toFixed(digits)}%`;
+}
+
 /** A probability: 0.46. @param {number | null} value */
 export function probability(value) {
   return value === null || !Number.isFinite(value) ? "–" : value.toFixed(2);
@@ -102,6 +107,6 @@ export function roundUp(value) {
 export function origin(by) {
   if (by === null) return "–";
   if (by === "student") return "student alone";
-  if (by === "correction") return "a person";
+  if (by === "person") return "a person";
   return by;
 }

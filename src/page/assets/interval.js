@@ -17,6 +17,13 @@ function beginning(lines) {
   return Math.min(0.9, Math.max(0, Math.floor((least - 0.02) * 10) / 10));
 }
 
+/** Percents from one line of the scale to the next: round ones, of which there are few. @param {number} from @param {boolean} isNarrow */
+function stepOf(from, isNarrow) {
+  const range = Math.round((1 - from) * 100);
+  const steps = isNarrow ? [5, 10, 20, 50] : [2, 5, 10, 20];
+  return steps.find((step) => range / step <= (isNarrow ? 3 : 6)) ?? (isNarrow ? 50 : 20);
+}
+
 /** @param {Canvas} canvas @param {Line[]} lines */
 export function drawIntervals(canvas, lines) {
   const { width } = canvas;
@@ -29,18 +36,18 @@ export function drawIntervals(canvas, lines) {
   const from = beginning(lines);
   const [left, right] = [names + 8, width - 14];
   const x = (/** @type {number} */ share) => left + ((share - from) / (1 - from)) * (right - left);
-  const steps = isNarrow ? 2 : 5;
-  for (let step = 0; step <= steps; step += 1) {
-    const share = from + ((1 - from) * step) / steps;
+  const step = stepOf(from, isNarrow);
+  for (let percent = 100; percent >= Math.round(from * 100); percent -= step) {
+    const share = percent / 100;
     canvas.svg.append(
       s("line", { class: "gridline", x1: x(share), x2: x(share), y1: 0, y2: height - FOOT }),
-      s("text", { class: "scale", x: x(share), y: height - 7, "text-anchor": "middle" }, `${Math.round(share * 100)}%`),
+      s("text", { class: "scale", x: x(share), y: height - 7, "text-anchor": "middle" }, `${percent}%`),
     );
   }
   lines.forEach((line, place) => {
     const y = place * row + (isNarrow ? row - 16 : row / 2);
     const name = isNarrow
-      ? s("text", { class: "name", x: left - 8, y: y - 20, "aria-hidden": "true" }, line.name)
+      ? s("text", { class: "name over", x: left - 8, y: y - 20, "aria-hidden": "true" }, line.name)
       : s(
           "text",
           { class: "name", x: names - 6, y, "text-anchor": "end", "dominant-baseline": "central", "aria-hidden": "true" },

@@ -166,7 +166,7 @@ export function labelsView(root, first) {
     on("labels", () => live.live && refresh.call()),
     on("link", () => live.link === "open" && pages.error && pages.again()),
     onCorrection((entry) => {
-      if (entry.state === "kept") pages.patch(entry.row.position, { label: entry.label, confidence: 1, by: "correction", corrected: true });
+      if (entry.state === "kept") pages.patch(entry.row.position, { label: entry.label, confidence: 1, by: "person", corrected: true });
       if (entry.state === "undone") pages.refresh();
     }),
   ];
@@ -250,7 +250,7 @@ function drawCells(element, row) {
   fill.style.width = `${(row?.confidence ?? 0) * 100}%`;
   const other = row?.others?.[0];
   say(next, other ? `${other.label} ${probability(other.confidence)}` : "");
-  say(from, row === null || row.by === null ? "" : row.audited ? "in the audit sample" : row.corrected ? "a person" : origin(row.by));
+  say(from, row === null || row.by === null ? "" : row.audited ? "in the audit" : row.corrected ? "a person" : origin(row.by));
   from.classList.toggle("is-person", row?.corrected ?? false);
   from.classList.toggle("is-audited", row?.audited ?? false);
 }

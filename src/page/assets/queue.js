@@ -8,9 +8,10 @@ const ASKED = 20;
 const LOW = 8;
 
 export class Queue {
-  /** @param {() => void} changed */
-  constructor(changed) {
+  /** @param {() => void} changed @param {(answer: ReviewPage) => void} told  something besides the texts */
+  constructor(changed, told) {
     this.changed = changed;
+    this.told = told;
     /** @type {Row[]} */
     this.rows = [];
     /** @type {Set<number>} */
@@ -95,5 +96,6 @@ export class Queue {
     this.remaining = answer.remaining;
     this.keptThen = tally().kept;
     this.isEnd = fresh.length === 0;
+    this.told(answer);
   }
 }

@@ -1,6 +1,6 @@
 // What became of the labels of this sitting: the latest, and whatever failed. It shows what a keeper has and asks it to try again.
 
-import { h, put } from "./dom.js";
+import { h, labelName, put } from "./dom.js";
 import { count } from "./format.js";
 
 const SHOWN = 12;
@@ -63,6 +63,6 @@ export function sittingList(kept, noun, change) {
 
 /** The label that was, and the one that was given. @param {import("./corrections.js").Entry} entry */
 export function correctionOf(entry) {
-  if (entry.label === entry.row.label) return h("bdi", {}, entry.label);
-  return h("span", {}, h("bdi", { class: "was" }, entry.row.label ?? "no label"), " → ", h("bdi", {}, entry.label));
+  if (entry.label === entry.row.label) return labelName(entry.label);
+  return h("span", {}, h("bdi", { class: "was" }, entry.row.label ?? "no label"), " → ", labelName(entry.label));
 }

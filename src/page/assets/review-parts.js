@@ -10,10 +10,10 @@ import { count, counted } from "./format.js";
 
 /** @param {HTMLElement} left @param {import("./queue.js").Queue} queue */
 export function showLeft(left, queue) {
-  const { kept, changed } = tally();
+  const { kept } = tally();
   if (queue.remaining === null) return;
   const remaining = Math.max(0, queue.remaining - (kept - queue.keptThen));
-  say(left, `${count(remaining)} left${kept ? ` · ${count(kept)} reviewed now, ${count(changed)} changed` : ""}`);
+  say(left, `${count(remaining)} left`);
 }
 
 /** @param {HTMLElement} stage @param {Row} row @param {((label: string) => void) | null} choose */

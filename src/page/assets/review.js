@@ -5,6 +5,7 @@ import { choiceOfKey, choicesOf } from "./choices.js";
 import { correct, corrections, onCorrection, undo } from "./corrections.js";
 import { detailPanel } from "./detail.js";
 import { announce, h, isControl, isPlain, isTyping, put } from "./dom.js";
+import { estimatesLine } from "./estimates.js";
 import { probability } from "./format.js";
 import { Queue } from "./queue.js";
 import { actionBar, nameField, noteField, searchField } from "./review-fields.js";
@@ -22,9 +23,13 @@ export function reviewView(root, first) {
   let query = "";
   /** @type {Step[]} */
   const steps = [];
-  const queue = new Queue(() => show());
+  const queue = new Queue(
+    () => show(),
+    (answer) => estimates.first(answer.expected),
+  );
   const order = orderBar((params) => go("review", params));
   const left = h("p", { class: "review-left" });
+  const estimates = estimatesLine(() => (queue.query.get("order") === "random" ? steps : null));
   const name = nameField("Your name, kept with corrections");
   name.hidden = !able;
   const stage = h("section", { class: "stage", tabindex: "-1", "aria-label": "The text" });
@@ -51,7 +56,8 @@ export function reviewView(root, first) {
       "div",
       { class: "page review" },
       h("h1", { class: "unseen" }, "Review"),
-      h("div", { class: "review-head" }, order.root, h("div", { class: "review-who" }, left, name)),
+      h("div", { class: "review-head" }, order.root, name),
+      h("div", { class: "standing" }, left, estimates.root),
       able ? null : h("p", { class: "notice" }, h("strong", {}, "Look only. "), "This run takes no corrections from here."),
       h(
         "div",
@@ -151,7 +157,10 @@ export function reviewView(root, first) {
     if (params.toString() === query && queue.remaining !== null) return;
     query = params.toString();
     steps.length = 0;
+    estimates.begin();
     queue.begin(order.query(params));
+    // Enter is the text's from here on, and not the button's that chose the order.
+    if (order.root.contains(document.activeElement)) focusText();
   };
   const stop = onCorrection(() => showLeft(left, queue));
   document.addEventListener("keydown", onKey);
@@ -162,6 +171,7 @@ export function reviewView(root, first) {
       document.removeEventListener("keydown", onKey);
       queue.abort.abort();
       stop();
+      estimates.stop();
       log.stop();
       panel.stop();
     },

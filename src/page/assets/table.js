@@ -93,6 +93,8 @@ export class Table {
 
   /** Puts the scroll bar where it belongs; what is seen does not move. */
   anchor() {
+    // Somebody scrolled on, and the event is about to tell: what was known is where they came from.
+    if (Math.abs(this.grid.scrollTop - this.scrolled) >= 1) return;
     const to = Math.round(this.toScroll(this.top));
     if (Math.abs(to - this.grid.scrollTop) < 1) return;
     this.grid.scrollTop = to;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use candist::By;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::served::Served;
@@ -18,12 +18,33 @@ fn corrected(served: &Served) -> Vec<Value> {
     served.rows("corrected=1")
 }
 
+/// A correction is a label that is right, as long as it holds; what a person found has its interval.
+fn estimates_move(served: &Served, asked: &Value) {
+    let row = &asked["rows"][0];
+    let expected = |estimates: &Value| estimates["expected"]["right"].as_f64().unwrap();
+    let (before, labelled) = (expected(asked), asked["expected"]["labelled"].as_f64().unwrap());
+    assert_eq!(served.correct(row, LABEL).0, StatusCode::OK);
+    let found = served.get("/api/v1/estimates?looked=1&changed=1");
+    let gained = (1.0 - row["confidence"].as_f64().unwrap()) / labelled;
+    assert!((expected(&found) - before - gained).abs() < 1e-9, "{found} {before}");
+    let share = &found["changed"];
+    assert_eq!((&share["estimate"], &share["high"]), (&json!(1.0), &json!(1.0)));
+    assert!((share["low"].as_f64().unwrap() - 0.025).abs() < 1e-9, "{share}");
+    assert_eq!(served.take_back(row), StatusCode::OK);
+    let found = served.get("/api/v1/estimates");
+    assert_eq!((expected(&found), &found["changed"]), (before, &Value::Null));
+    let (status, _, body) = served.send(served.ask(Method::GET, "/api/v1/estimates?looked=1&changed=2"));
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+}
+
 #[test]
 fn what_was_acknowledged_outlives_the_server() {
     let project = finished(32);
     let mut served = Served::start(&project);
     served.read();
-    let queue = served.get("/api/v1/review?limit=20")["rows"].as_array().unwrap().clone();
+    let asked = served.get("/api/v1/review?limit=20");
+    let queue = asked["rows"].as_array().unwrap().clone();
+    estimates_move(&served, &asked);
     for (number, row) in queue.iter().enumerate() {
         let (status, body) = served.correct(row, LABEL);
         assert_eq!(status, StatusCode::OK, "{body}");
