@@ -15,7 +15,8 @@ pub(super) fn part(facts: &Facts, html: &mut Html) {
                     counted(facts.events, "label event", "label events")
                 ),
                 "No label was decided by a student that had learned from that very text.".to_owned(),
-                "Right labels and audited samples are read to judge alone: nothing that labels has seen them.".to_owned(),
+                "Right labels and audited samples are read to judge alone: nothing that labels has seen them, but for those that were \
+                 given as corrections too.".to_owned(),
                 "What a person corrected stands over whatever is computed, and is kept in a log of its own.".to_owned(),
                 "This report was made from the run's files alone; the same files give the same report.".to_owned(),
             ] {
