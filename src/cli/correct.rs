@@ -66,6 +66,9 @@ pub(super) fn run(args: &CorrectArgs) -> Result<()> {
     let next = match (done.given + done.taken_back, view.is_live()) {
         (0, _) => "",
         (_, true) => "; the run takes it in",
+        (_, false) if done.taken_back > 0 => {
+            "; exports have what was given at once; a text whose correction was taken back has the run's own label after `candist run CONFIG`"
+        }
         (_, false) => "; exports have it at once, and `candist run CONFIG` lets the student learn from it",
     };
     tracing::info!("{}: {}{next}", dir.display(), said.join(", "));

@@ -59,11 +59,10 @@ impl People {
     pub(super) fn news(&self, id: &SampleId, text_hash: TextHash, known: &Corrections) -> Option<Correction> {
         let &(label, who) = self.said.get(id)?;
         let who = self.names.get(who)?;
-        let of_this = |said: Option<&Correction>| said.is_some_and(|said| said.text_hash == text_hash);
         let is_news = match known.filed(id) {
-            // A file said so before, of this text: that is news no more, whatever was said since.
-            filed @ Some(before) if of_this(filed) => before.label != Some(label) && before.who.as_ref() == Some(who),
-            _ => !of_this(known.get(id)),
+            // A file said so before, of this text or of another with this id: that is news no more, whatever was said since.
+            Some(before) => before.label != Some(label) && before.who.as_ref() == Some(who),
+            None => known.get(id).is_none_or(|known| known.text_hash != text_hash),
         };
         let correction = || Correction {
             id: id.clone(),
@@ -124,5 +123,8 @@ mod tests {
         }
         let of_another_text = Correction { text_hash: TextHash::of("another"), ..said(Some(1), "ben", false) };
         assert!(news(&[of_another_text]));
+        // What the file said of a text is not said of another that has come to have its id.
+        let of_another_text = Correction { text_hash: TextHash::of("another"), ..said(Some(2), "anna", true) };
+        assert!(!news(&[of_another_text]));
     }
 }

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 
 use super::app::{App, Problem};
-use super::shown::{Logs, known, shown};
+use super::shown::{Logs, id_and_text, known};
 use crate::domain::sample::{SampleId, TextHash};
 use crate::error::{Error, with_causes};
 use crate::flow::sampled::IN_SAMPLE;
@@ -31,14 +31,16 @@ pub(super) fn decide(app: &App, position: u32, new: NewCorrection) -> Result<(),
     let (known, logs) = (known(&table, position).ok_or_else(no_text)?, Logs::of(&table));
     let labels = table.names.labels.clone();
     drop(table);
-    let row = shown(&known, &logs, usize::MAX);
-    if new.id.as_ref().is_some_and(|id| *id != row.id) {
+    let unreadable = "this text's line in inputs.jsonl cannot be read, so nothing is kept of it: candist check --deep RUN says more";
+    let (id, text) = id_and_text(&known, &logs)
+        .ok_or_else(|| Problem(StatusCode::INTERNAL_SERVER_ERROR, unreadable.to_owned()))?;
+    if new.id.as_ref().is_some_and(|known| *known != id) {
         let why = "this position has another text by now: load the page again";
         return Err(Problem(StatusCode::CONFLICT, why.to_owned()));
     }
     let none = |name: &String| Problem::wrong(format!("{name:?} is no label of the task: choose one of them"));
     let label = new.label.map(|name| labels.exact(&name).ok_or_else(|| none(&name))).transpose()?;
-    let (id, text_hash) = (SampleId(row.id), TextHash::of(&row.text));
+    let (id, text_hash) = (SampleId(id), TextHash::of(&text));
     let failed = |error: Error| Problem(StatusCode::INTERNAL_SERVER_ERROR, with_causes(&error));
     if app.auditing.has(&labels, &id, text_hash).map_err(failed)? {
         let why = format!("this text is in the sample of the audit: {IN_SAMPLE}");

@@ -50,11 +50,15 @@ pub(super) fn known(table: &Table, position: u32) -> Option<Known> {
     })
 }
 
-/// The row of a list; of the text no more than `most` characters.
+/// Id and text of a row; `None` where their line cannot be read.
+pub(super) fn id_and_text(known: &Known, logs: &Logs) -> Option<(String, String)> {
+    text_at(logs.inputs.as_ref()?, known.row.text_at)
+}
+
+/// The row of a list; of the text no more than `most` characters. Empty where the text's line cannot be read.
 pub(super) fn shown(known: &Known, logs: &Logs, most: usize) -> ShownRow {
     let row = &known.row;
-    let read = logs.inputs.as_ref().and_then(|inputs| text_at(inputs, row.text_at));
-    let (id, text) = read.unwrap_or_default();
+    let (id, text) = id_and_text(known, logs).unwrap_or_default();
     let event = logs.labels.as_ref().and_then(|labels| event_at(labels, row.label_at, &id));
     let (text, cut) = beginning(text, most);
     let (others, revision) =
