@@ -1,26 +1,31 @@
 //! An audit by people: a random sample is drawn, labelled text by text, and ended with a certificate. All of it is kept in
 //! `audit.jsonl` before anybody is told so, and nothing of it reaches student or refinery.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::base::date;
-use crate::domain::label::LabelId;
+use crate::domain::lot::lot;
 use crate::domain::sample::{Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
 use crate::flow::correct::{NewCorrection, resolve};
 use crate::readers::audit::AuditOptions;
+use crate::readers::basis::Basis;
 use crate::readers::certificate::AuditCertificate;
-use crate::readers::certified::{certify, kept};
-use crate::readers::drawing::{Lot, drawing, lot};
+use crate::readers::certified::{certify, kept, no_sample};
+use crate::readers::drawing::{Drawing, Smaller, drawing};
+use crate::readers::population::Population;
 use crate::store::{
-    AuditLabel, AuditLine, AuditText, Audits, Correction, Corrections, DrawnAudit, DrawnText, RunView, change_audits,
+    AuditLabel, AuditLine, Audits, Correction, Corrections, DrawnAudit, DrawnText, RunView, change_audits,
     keep_corrections, no_audit,
 };
 
 /// Texts of a sample, at most: a person labels them.
 pub(crate) const MOST: usize = 10_000;
 
-/// Draws `count` of the final labels for an audit, which takes the place of the one before. Without a `seed`, one is drawn too.
+/// How often an audit is judged again that people label while it is to end.
+const TRIES: usize = 5;
+
+/// Draws `count` of the labels for an audit, which takes the place of the one before. Without a `seed`, one is drawn too.
 ///
 /// # Errors
 ///
@@ -30,10 +35,9 @@ pub fn draw_audit(view: &RunView, count: usize, seed: Option<u64>, anew: bool, w
     check_count(view, count)?;
     // A seed that JSON's readers keep whole.
     let seed = seed.unwrap_or_else(|| rand::random::<u64>() >> 11);
-    // Before the log is made: there may be nothing to draw from.
-    let drawing = drawing(view, count, seed, None, text_of)?;
-    let mut corrections = Corrections::of(view.dir(), view.labels().clone());
-    corrections.read()?;
+    // Before the log is made: there may be nothing to draw from. What is corrected meanwhile counts as corrected since.
+    let of = Population::now(view)?;
+    let drawing = drawing(view, &of, (count, seed), None, text_of)?;
     change_audits(view.dir(), view.labels(), true, |audits| {
         if audits.open().is_some() && !anew {
             return Err(unfit(view, "has an audit that goes on: draw more for it, or end it first"));
@@ -45,7 +49,7 @@ pub fn draw_audit(view: &RunView, count: usize, seed: Option<u64>, anew: bool, w
             );
             return Err(unfit(view, &message));
         }
-        let (population, who, corrections) = (drawing.population, who.map(str::to_owned), corrections.lines());
+        let (population, who, corrections) = (drawing.population, who.map(str::to_owned), of.corrections);
         let (date, texts) = (date::now(), drawing.drawn);
         Ok((vec![AuditLine::Draw { date, seed, more: false, population, corrections, texts, who }], ()))
     })
@@ -56,24 +60,63 @@ pub fn draw_audit(view: &RunView, count: usize, seed: Option<u64>, anew: bool, w
 ///
 /// # Errors
 ///
-/// Those of [`draw_audit`]; [`Error::Unfit`] where no audit goes on, or the sample is as large already.
+/// Those of [`draw_audit`]; [`Error::Unfit`] where no audit goes on, the sample is as large already, or so much came since that it would
+/// be far larger.
 pub fn draw_more(view: &RunView, count: usize, who: Option<&str>) -> Result<()> {
     check_count(view, count)?;
+    let audits = read(view)?;
+    let audit = open(view, &audits)?;
+    if count <= audit.texts.len() {
+        let message = format!("has an audit of {} texts: ask for more than that", audit.texts.len());
+        return Err(unfit(view, &message));
+    }
+    let larger = larger(view, audit, count)?;
     change_audits(view.dir(), view.labels(), false, |audits| {
-        let audit = open(view, audits)?;
-        let (seed, size) = (audit.seed, audit.texts.len());
-        if count <= size {
-            return Err(unfit(view, &format!("has an audit of {size} texts: ask for more than that")));
+        let now = open(view, audits)?;
+        if (now.seed, &now.draws) != (audit.seed, &audit.draws) {
+            return Err(unfit(view, "has another sample since just now: look at it, and draw more then"));
         }
-        let last: Option<Lot> = audit.texts.iter().map(|text| lot(seed, &text.id)).max();
-        let drawing = drawing(view, count, seed, last, text_of)?;
-        if drawing.drawn.len() <= size {
-            return Err(unfit(view, "has no more final labels to draw: all of them are in the sample"));
-        }
-        let (population, who, corrections) = (drawing.population, who.map(str::to_owned), audit.corrections);
-        let (date, texts) = (date::now(), drawing.drawn);
+        let (date, seed, corrections, who) = (date::now(), audit.seed, audit.corrections, who.map(str::to_owned));
+        let (population, texts) = (larger.population, larger.drawn);
         Ok((vec![AuditLine::Draw { date, seed, more: true, population, corrections, texts, who }], ()))
     })
+}
+
+/// The sample of `audit` with `count` texts: its own, also those that have no label just now, and others, in drawn order.
+fn larger(view: &RunView, audit: &DrawnAudit, count: usize) -> Result<Drawing<DrawnText>> {
+    let ticket = |id: &SampleId, text: TextHash| ((lot(audit.seed, id), id.0.clone()), DrawnText::new(id, text));
+    let own: BTreeMap<_, _> = audit.texts.iter().map(|text| ticket(&text.id, text.text_hash)).collect();
+    let Some(((least, _), _)) = own.last_key_value() else { return Err(no_audit(view.dir())) };
+    let smaller = Smaller { least: *least, most: most(count) };
+    let population = Population::read(view, Basis::of(view.dir())?, Some(audit.corrections))?;
+    let take = |sample: Sample| ticket(&sample.id, TextHash::of(&sample.text));
+    let drawing = drawing(view, &population, (count, audit.seed), Some(smaller), take)?;
+    if drawing.due > smaller.most {
+        return Err(too_many(view, audit, &drawing, count));
+    }
+    let (mut all, size) = (own.clone(), own.len());
+    all.extend(drawing.drawn);
+    if all.len() <= size {
+        return Err(unfit(view, "has no more labels to draw: all of them are in the sample"));
+    }
+    let due = all.keys().filter(|(lot, _)| lot <= least).count();
+    let drawn = all.into_values().take(count.max(due)).collect();
+    Ok(Drawing { drawn, population: drawing.population, due: drawing.due })
+}
+
+/// Texts of a sample that was to have `count`, at most.
+fn most(count: usize) -> usize {
+    count.saturating_mul(2).min(MOST)
+}
+
+fn too_many<T>(view: &RunView, audit: &DrawnAudit, drawing: &Drawing<T>, count: usize) -> Error {
+    let (due, came) = (drawing.due, drawing.population.saturating_sub(audit.population));
+    let ask = if due <= MOST { format!("ask for {due} texts, or draw") } else { "draw".to_owned() };
+    let message = format!(
+        "has {came} more labels than at the draw, and a larger sample takes in as great a part of them: {due} texts in all, far more than \
+         {count}. End the audit as it is, or {ask} a sample anew"
+    );
+    unfit(view, &message)
 }
 
 fn check_count(view: &RunView, count: usize) -> Result<()> {
@@ -110,68 +153,100 @@ pub fn label_audited(view: &RunView, said: &NewCorrection, who: Option<&str>) ->
 ///
 /// # Errors
 ///
-/// Those of [`audit`](crate::audit); [`Error::Unfit`] where no audit goes on, or nothing of it is filled in.
+/// Those of [`audit`](crate::audit); [`Error::Unfit`] where no audit goes on, nothing of it is filled in, or people label it so fast that
+/// there is no certificate of all that they say.
 pub fn end_audit(view: &RunView, options: &AuditOptions, who: Option<&str>) -> Result<AuditCertificate> {
-    change_audits(view.dir(), view.labels(), false, |audits| {
-        let certificate = certify(view, audits, open(view, audits)?, options)?.ended();
+    for _ in 0..TRIES {
+        let audits = read(view)?;
+        let certificate = certify(view, &audits, open(view, &audits)?, options)?.ended();
         // Strings and finite numbers: it cannot fail.
         let kept = serde_json::to_value(&certificate).unwrap_or_default();
-        let end = AuditLine::End { date: certificate.date.clone(), who: who.map(str::to_owned), certificate: kept };
-        Ok((vec![end], certificate))
-    })
+        let is_kept = change_audits(view.dir(), view.labels(), false, |now| {
+            open(view, now)?;
+            // Of more than was judged: once again. Judging reads long logs, for which nobody who labels should have to wait.
+            if now.bytes() != audits.bytes() {
+                return Ok((Vec::new(), false));
+            }
+            let (date, corrections) = (certificate.date.clone(), Some(corrections(view)?.lines()));
+            Ok((vec![AuditLine::End { date, who: who.map(str::to_owned), certificate: kept, corrections }], true))
+        })?;
+        if is_kept {
+            return Ok(certificate);
+        }
+    }
+    Err(unfit(
+        view,
+        "has an audit that is labelled just now: end it when nobody labels, and nothing that they say is left out",
+    ))
 }
 
-/// Takes the labels of the audit, which has ended, as corrections: how many texts have another label by it than people gave them before.
-/// Those of texts that were skipped over count too.
+/// Takes the labels of the audit, which has ended, as corrections, once: how many texts have another label by it than people gave them
+/// before. Those of texts that were skipped over count too. What people said of a text after the audit had ended stands.
 ///
 /// # Errors
 ///
-/// [`Error::Unfit`] where there is no audit, or it goes on; [`Error::RunFile`] where it cannot be written.
+/// [`Error::Unfit`] where there is no audit, it goes on, or its labels were taken already; [`Error::RunFile`] where it cannot be written.
 pub fn correct_audited(view: &RunView, who: Option<&str>) -> Result<u64> {
     change_audits(view.dir(), view.labels(), false, |audits| {
-        let audit = audits.current().ok_or_else(|| no_audit(view.dir()))?;
-        if audit.is_open() {
+        let audit = audits.current().ok_or_else(|| no_sample(view.dir(), audits))?;
+        let Some(ended) = &audit.ended else {
             return Err(unfit(
                 view,
                 "has an audit that goes on: its labels may become corrections when it has ended (--end)",
             ));
+        };
+        if ended.corrected.is_some() {
+            let message = "has an audit whose labels are corrections already: they are taken once, and what people said since stands";
+            return Err(unfit(view, message));
         }
         // Reads it: a certificate that nobody can read ended nothing.
         kept(view.dir(), audit)?;
-        let new = corrections_of(view, audit)?;
+        // Older logs do not say how many there were at the end. No text of a sample is corrected before.
+        let (new, labels) = corrections_of(view, audit, ended.corrections.unwrap_or(audit.corrections))?;
         // A kill between the two has them taken again, which changes nothing.
         keep_corrections(view.dir(), view.labels(), &new)?;
-        let labels = new.len() as u64;
-        Ok((
-            vec![AuditLine::Corrected { date: date::now(), who: who.map(str::to_owned), labels: audit.filled() }],
-            labels,
-        ))
+        let (date, who) = (date::now(), who.map(str::to_owned));
+        Ok((vec![AuditLine::Corrected { date, who, labels }], new.len() as u64))
     })
 }
 
-/// What people said of the sample, but for what they said as a correction before.
-fn corrections_of(view: &RunView, audit: &DrawnAudit) -> Result<Vec<Correction>> {
-    let mut known = Corrections::of(view.dir(), view.labels().clone());
-    known.read()?;
-    let known: HashMap<&SampleId, (TextHash, Option<LabelId>)> =
-        known.iter().map(|known| (&known.id, (known.text_hash, known.label))).collect();
-    let said = audit.texts.iter().filter_map(|text| Some((text, text.said.clone()?)));
-    let new = said.filter(|(text, said)| known.get(&text.id) != Some(&(text.text_hash, Some(said.label))));
-    let correction = |(text, said): (&AuditText, AuditLabel)| Correction {
-        id: text.id.clone(),
-        text_hash: text.text_hash,
-        label: Some(said.label),
-        who: said.who,
-        note: said.note,
-        file: false,
-    };
-    Ok(new.map(correction).collect())
+/// What people said of the sample, but for what they said as a correction before, and for texts of which corrections.jsonl says something
+/// else after its first `lines`; and how many texts have the label of the audit then.
+fn corrections_of(view: &RunView, audit: &DrawnAudit, lines: u64) -> Result<(Vec<Correction>, u64)> {
+    let known = corrections(view)?;
+    let (mut new, mut stands) = (Vec::new(), 0);
+    for text in &audit.texts {
+        let Some(AuditLabel { label, who, note }) = text.said.clone() else { continue };
+        let before = known.get(&text.id).filter(|known| known.text_hash == text.text_hash);
+        let is_known = before.is_some_and(|known| known.label == Some(label));
+        if !is_known && before.is_some() && known.said_at(&text.id) > lines {
+            continue;
+        }
+        stands += 1;
+        if !is_known {
+            let (id, text_hash) = (text.id.clone(), text.text_hash);
+            new.push(Correction { id, text_hash, label: Some(label), who, note, file: false });
+        }
+    }
+    Ok((new, stands))
+}
+
+fn corrections(view: &RunView) -> Result<Corrections> {
+    let mut corrections = Corrections::of(view.dir(), view.labels().clone());
+    corrections.read()?;
+    Ok(corrections)
+}
+
+fn read(view: &RunView) -> Result<Audits> {
+    let mut audits = Audits::of(view.dir(), view.labels().clone());
+    audits.read()?;
+    Ok(audits)
 }
 
 fn open<'a>(view: &RunView, audits: &'a Audits) -> Result<&'a DrawnAudit> {
     let ended = || unfit(view, "has an audit that has ended: draw another sample");
     match audits.current() {
-        None => Err(no_audit(view.dir())),
+        None => Err(no_sample(view.dir(), audits)),
         Some(_) => audits.open().ok_or_else(ended),
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod candidates;
 pub(crate) mod event;
 pub(crate) mod input;
 pub(crate) mod label;
+pub(crate) mod lot;
 pub(crate) mod progress;
 pub(crate) mod sample;
 pub(crate) mod status;

@@ -25,8 +25,8 @@ use crate::domain::label::LabelSet;
 use crate::error::{Error, with_causes};
 use crate::flow::correct::NewCorrection;
 use crate::readers::audit::AuditOptions;
-use crate::readers::certified::own_certificate;
-use crate::store::{Audits, DrawnAudit, RunDir, RunView, no_audit};
+use crate::readers::certified::certificate_of;
+use crate::store::{Audits, DrawnAudit, RunDir, RunView};
 
 type Shared = State<Arc<App>>;
 type Answer<T> = Result<Json<T>, Problem>;
@@ -180,13 +180,16 @@ async fn text(State(app): Shared, Path(position): Path<String>) -> Answer<ToAudi
     let place: u32 = position.parse().map_err(|_| no_text())?;
     let found = app.compute(move |app| {
         let labels = app.shared.table().names.labels.clone();
-        let seed = app.auditing.look(&labels, |audits| audits.open().map(|audit| audit.seed)).ok().flatten()?;
+        let Some(seed) = app.auditing.look(&labels, |audits| audits.open().map(|audit| audit.seed))? else {
+            return Ok(None);
+        };
         let table = app.shared.table();
-        let (known, logs) = (known(&table, place).filter(|_| table.sampled.contains(&place))?, Logs::of(&table));
+        let (known, logs) = (known(&table, place).filter(|_| table.sampled.contains(&place)), Logs::of(&table));
         drop(table);
-        Some(to_audit(shown(&known, &logs, usize::MAX), &labels, seed))
+        Ok(known.map(|known| to_audit(shown(&known, &logs, usize::MAX), &labels, seed)))
     });
-    found.await?.map(Json).ok_or_else(|| Problem::nothing("no audit that goes on has this text"))
+    let found = found.await?.map_err(|error| problem(&error))?;
+    found.map(Json).ok_or_else(|| Problem::nothing("no audit that goes on has this text"))
 }
 
 /// That the text with this id is at this position still.
@@ -251,7 +254,7 @@ pub(super) async fn certificate(State(app): Shared, uri: Uri) -> Result<Response
     let _turn = app.reports.acquire().await.map_err(|_| failed("the server ends"))?;
     let made = app.compute(move |app| {
         let view = RunDir::view(&app.shared.dir)?;
-        own_certificate(&view, &asked)?.ok_or_else(|| no_audit(view.dir()))
+        certificate_of(&view, &asked)
     });
     let made = made.await?.map_err(|error| problem(&error))?;
     let mut headers = HeaderMap::new();

@@ -11,7 +11,7 @@ use crate::readers::audited::Calibrated;
 pub(super) struct AuditNow {
     /// Null where no sample was drawn.
     pub(super) audit: Option<AuditShown>,
-    /// Final labels of the run: a sample is drawn from them.
+    /// Labels that a sample is drawn from: of the texts that were there when the corpus last ended.
     pub(super) population: u64,
     /// Texts of a sample, at most.
     pub(super) most: u64,
@@ -38,7 +38,7 @@ pub(super) struct AuditShown {
     pub(super) filled: u64,
     /// Of these, those from the beginning of the sample on without a gap: they alone count.
     pub(super) counted: u64,
-    /// Final labels that it was drawn from.
+    /// Labels that it was drawn from.
     pub(super) population: u64,
     /// Whether it goes on.
     pub(super) open: bool,

@@ -1,11 +1,12 @@
 //! The run's own audit as the page has it: what `audit.jsonl` says, and how the labels of the table are judged by it. Nothing is written.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::audit_shapes::{AuditFigures, AuditNow, AuditShown};
 use super::desk::Desk;
-use super::rows::{FINAL, Row, Table};
+use super::rows::{CORRECTED, FINAL, Row, Table};
 use super::shared::Shared;
 use crate::audit::MOST;
 use crate::domain::label::LabelSet;
@@ -62,17 +63,18 @@ impl Auditing {
     /// Those of [`Auditing::look`], and of a certificate of another version.
     pub(super) fn now(&self, shared: &Shared, desk: &Desk, options: &AuditOptions) -> Result<AuditNow> {
         let labels = shared.table().names.labels.clone();
-        let corrections = desk.lines(&labels);
         let is_reading = shared.pulse().status.reading;
         self.look(&labels, |audits| {
+            let given = audits.open().map(|audit| desk.given_since(&labels, audit.corrections)).unwrap_or_default();
             let table = shared.table();
+            let held = Held::of(&table, &given);
             let (figures, doubts) = match audits.current() {
-                Some(audit) => judge(&self.dir, audits, audit, &table, corrections, options)?,
+                Some(audit) => judge(&self.dir, audits, audit, &held, options)?,
                 None => (None, Vec::new()),
             };
             Ok(AuditNow {
                 audit: audits.current().map(shown),
-                population: finals(&table),
+                population: held.labels().count() as u64,
                 most: MOST as u64,
                 figures,
                 doubts,
@@ -97,8 +99,34 @@ fn shown(audit: &DrawnAudit) -> AuditShown {
     }
 }
 
-fn finals(table: &Table) -> u64 {
-    u64::try_from(table.counts.finals).unwrap_or_default()
+/// The labels that an audit is about, as `readers::population` has them of the logs.
+struct Held<'a> {
+    table: &'a Table,
+    /// Texts that people corrected since the draw.
+    since: HashSet<u32>,
+}
+
+impl<'a> Held<'a> {
+    /// Of `table`, where people gave labels to the texts with the ids `given` since the draw.
+    fn of(table: &'a Table, given: &[String]) -> Self {
+        let is_given = |position: &u32| table.ended().get(*position as usize).is_some_and(|row| row.has(CORRECTED));
+        let since = given.iter().filter_map(|id| table.ids.position(id)).filter(is_given).collect();
+        Self { table, since }
+    }
+
+    /// What is judged of the text at `position`.
+    fn label(&self, position: u32) -> Option<Row> {
+        let row = self.table.ended().get(position as usize).copied()?;
+        let held = if self.since.contains(&position) { self.table.unaided(position) } else { Some(row) };
+        held.filter(Row::is_labelled)
+    }
+
+    /// All of them; none before one is final.
+    fn labels(&self) -> impl Iterator<Item = Row> {
+        let places = u32::try_from(self.table.ended().len()).unwrap_or(u32::MAX);
+        let all = (0..places).filter_map(|position| self.label(position));
+        all.filter(|_| self.table.counts.finals > 0)
+    }
 }
 
 /// What `audit` says: as it was at its end, or by the labels of the table.
@@ -106,8 +134,7 @@ fn judge(
     dir: &Path,
     audits: &Audits,
     audit: &DrawnAudit,
-    table: &Table,
-    corrections: u64,
+    held: &Held<'_>,
     options: &AuditOptions,
 ) -> Result<(Option<AuditFigures>, Vec<String>)> {
     if let Some(kept) = kept(dir, audit)? {
@@ -123,10 +150,16 @@ fn judge(
         };
         return Ok((Some(figures), kept.doubts));
     }
-    let (judged, foreign) = judged(table, audit);
-    let known = Known { finals: finals(table), foreign, corrections, delta: options.delta };
+    let (judged, foreign) = judged(held, audit);
+    let known = Known {
+        labels: held.labels().count() as u64,
+        unsettled: held.labels().filter(|row| !row.has(FINAL)).count() as u64,
+        foreign,
+        corrected: held.since.len() as u64,
+        delta: options.delta,
+    };
     let figures = (!judged.is_empty()).then(|| {
-        let all = table.rows().iter().filter(|row| is_final(row)).map(confidence).collect();
+        let all = held.labels().map(|row| confidence(&row)).collect();
         let Figures { accuracy, calibration, steps } = Figures::of(all, &judged);
         let (epsilon, delta) = (options.epsilon, options.delta);
         let threshold = threshold(&steps, &judged, epsilon, delta);
@@ -136,21 +169,17 @@ fn judge(
     Ok((figures, doubts(audits, audit, &known)))
 }
 
-/// The labels that count, each with whether it is right; and how many texts have no final label, or another text.
-fn judged(table: &Table, audit: &DrawnAudit) -> (Vec<Judged>, u64) {
+/// The labels that count, each with whether it is right; and how many texts have no label, or another text.
+fn judged(held: &Held<'_>, audit: &DrawnAudit) -> (Vec<Judged>, u64) {
     let (mut judged, mut foreign) = (Vec::new(), 0);
     for (text, said) in audit.prefix() {
-        let position = table.ids.position(&text.id.0).filter(|position| table.sampled.contains(position));
-        match position.and_then(|position| table.row(position)).filter(is_final) {
+        let position = held.table.ids.position(&text.id.0).filter(|position| held.table.sampled.contains(position));
+        match position.and_then(|position| held.label(position)) {
             Some(row) => judged.push((confidence(&row), row.label == said.label.0)),
             None => foreign += 1,
         }
     }
     (judged, foreign)
-}
-
-fn is_final(row: &Row) -> bool {
-    row.is_labelled() && row.has(FINAL)
 }
 
 /// As the log has it.

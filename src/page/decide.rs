@@ -31,9 +31,10 @@ pub(super) fn decide(app: &App, position: u32, new: NewCorrection) -> Result<(),
     let (known, logs) = (known(&table, position).ok_or_else(no_text)?, Logs::of(&table));
     let labels = table.names.labels.clone();
     drop(table);
-    let unreadable = "this text's line in inputs.jsonl cannot be read, so nothing is kept of it: candist check --deep RUN says more";
-    let (id, text) = id_and_text(&known, &logs)
-        .ok_or_else(|| Problem(StatusCode::INTERNAL_SERVER_ERROR, unreadable.to_owned()))?;
+    let unreadable =
+        "this text's line in inputs.jsonl cannot be read, so nothing is kept of it: candist check --deep RUN says more";
+    let (id, text) =
+        id_and_text(&known, &logs).ok_or_else(|| Problem(StatusCode::INTERNAL_SERVER_ERROR, unreadable.to_owned()))?;
     if new.id.as_ref().is_some_and(|known| *known != id) {
         let why = "this position has another text by now: load the page again";
         return Err(Problem(StatusCode::CONFLICT, why.to_owned()));

@@ -39,9 +39,12 @@ impl Desk {
         keep_corrections(&self.dir, labels, &[correction])
     }
 
-    /// Lines of the log by now.
-    pub(super) fn lines(&self, labels: &LabelSet) -> u64 {
-        self.look(labels, |said| said.lines()).unwrap_or_default()
+    /// Ids of the texts that people gave a label after the first `lines` of the log, and that had none of a person then.
+    pub(super) fn given_since(&self, labels: &LabelSet, lines: u64) -> Vec<String> {
+        let given = |said: &Corrections| {
+            said.iter().filter(|given| said.is_given_since(&given.id, lines)).map(|given| given.id.0.clone()).collect()
+        };
+        self.look(labels, given).unwrap_or_default()
     }
 
     fn look<T>(&self, labels: &LabelSet, see: impl FnOnce(&Corrections) -> T) -> Option<T> {

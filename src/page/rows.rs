@@ -86,6 +86,10 @@ pub(super) struct Table {
     answers_at: HashMap<u32, u64>,
     /// Labels that people gave, and what the label log has of these texts.
     given: HashMap<u32, (u16, Row)>,
+    /// What the label log had last of the run itself, of texts of which it has the label of a person by now.
+    unaided: HashMap<u32, Row>,
+    /// Texts that had arrived when the corpus last ended.
+    ended: usize,
     /// Texts of the sample of the audit that goes on.
     pub(super) sampled: HashSet<u32>,
     /// Where labels come from, by name.
@@ -115,6 +119,8 @@ impl Table {
             firsts: Vec::new(),
             answers_at: HashMap::new(),
             given: HashMap::new(),
+            unaided: HashMap::new(),
+            ended: 0,
             sampled: HashSet::new(),
             bys: Vec::new(),
             counts,
@@ -203,7 +209,8 @@ impl Table {
                 self.take_outcome(position, outcome);
             }
             // Taken from corrections.jsonl, which has them earlier.
-            Input::Correct { .. } | Input::End { .. } => {}
+            Input::Correct { .. } => {}
+            Input::End { .. } => self.ended = self.rows.len(),
         }
         Ok(())
     }
@@ -265,6 +272,7 @@ impl Table {
             flags,
             ..Row::default()
         };
+        self.note_unaided(position, &event.by);
         match self.given.get(&position).map(|(given, _)| *given) {
             // What a person gave stands over whatever the log says until a run has taken it in.
             Some(given) => self.correct(position, given, said),
@@ -275,6 +283,31 @@ impl Table {
             self.changes.note(u64::try_from(self.counts.labelled).unwrap_or_default());
         }
         Ok(true)
+    }
+
+    /// Keeps what the run itself had said last, before the log says what a person did.
+    fn note_unaided(&mut self, position: u32, by: &By) {
+        match self.unaided(position).filter(|_| *by == By::Person) {
+            Some(row) => self.unaided.insert(position, row),
+            None => self.unaided.remove(&position),
+        };
+    }
+
+    /// The text at `position` with the label that the run itself gave it last, whatever people say; `None` where there is none.
+    pub(super) fn unaided(&self, position: u32) -> Option<Row> {
+        let logged = self.given.get(&position).map(|(_, beneath)| *beneath).or_else(|| self.row(position))?;
+        let is_own = logged.is_labelled() && !self.is_by_person(&logged);
+        if is_own { Some(logged) } else { self.unaided.get(&position).copied() }
+    }
+
+    /// As the label log has it, also where it was taken back since.
+    fn is_by_person(&self, row: &Row) -> bool {
+        self.bys.get(usize::from(row.by)).is_some_and(|(by, _)| *by == By::Person)
+    }
+
+    /// The rows of the texts that had arrived when the corpus last ended.
+    pub(super) fn ended(&self) -> &[Row] {
+        self.rows.get(..self.ended).unwrap_or_default()
     }
 
     /// Takes in the label that a person gave, or that it was taken back; what the label log has is kept beneath.
@@ -322,6 +355,7 @@ impl Table {
         for (position, label) in given {
             self.correct(position, label, Row::default());
         }
+        self.unaided.clear();
         (self.changes, self.events, self.labels) = (Changes::default(), 0, None);
     }
 }

@@ -12,6 +12,7 @@ use crate::domain::sample::Sample;
 use crate::error::Result;
 use crate::readers::audited::{Audited, AuditedSets, Calibrated};
 use crate::readers::drawing::drawing;
+use crate::readers::population::Population;
 use crate::readers::statistics::{interval, upper_bound};
 use crate::store::RunDir;
 
@@ -29,7 +30,8 @@ pub struct ToLabel {
     pub gold: Option<String>,
 }
 
-/// Draws `count` of the finished labels of the run in `dir`, each with the same chance, without repetition. The same seed
+/// Draws `count` of the labels of the run in `dir`, each with the same chance, without repetition; of the texts that were there when the
+/// corpus last ended. The same seed
 /// draws the same, and more of it begin with the same; all of them if there are fewer.
 ///
 /// # Errors
@@ -38,7 +40,8 @@ pub struct ToLabel {
 pub fn draw(dir: &Path, count: usize, seed: u64) -> Result<Vec<ToLabel>> {
     let to_label = |sample: Sample| ToLabel { id: sample.id.0, text: sample.text, gold: None };
     // In the order of the draw, which is random too: who labels the first half only has labelled a random sample.
-    Ok(drawing(&RunDir::view(dir)?, count, seed, None, to_label)?.drawn)
+    let view = RunDir::view(dir)?;
+    Ok(drawing(&view, &Population::now(&view)?, (count, seed), None, to_label)?.drawn)
 }
 
 /// A share of a sample, with the interval that holds the whole corpus' share with probability 95% at least (Clopper and

@@ -1,4 +1,4 @@
-//! A sample that a person filled in, beside the final labels of the run that it was drawn from: what `audit` judges by, and what
+//! A sample that a person filled in, beside the labels of the run that it was drawn from: what `audit` judges by, and what
 //! an export moves confidences by.
 
 use std::collections::{HashMap, HashSet};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::audit::Share;
 use super::conformal::{Unreachable, least_share};
-use super::latest::{latest, no_labels};
+use super::population::{Population, Size};
 use super::probability::Probability;
 use super::recalibration::{Curve, Judged, calibration_error, error_interval};
 use super::statistics::interval;
@@ -31,8 +31,10 @@ pub(super) struct Audited {
     pub(super) unfilled: u64,
     /// Filled-in texts that this run does not have a final label of, or has another text under the id of.
     pub(super) foreign: u64,
-    /// What all final labels say, in no order.
+    /// What all labels say, in no order.
     finals: Vec<Shares>,
+    /// How many there are.
+    pub(super) size: Size,
     /// Whether some of them name no other labels, since their log was begun before there were any.
     lacks_others: bool,
 }
@@ -59,10 +61,11 @@ impl Audited {
     /// Those of [`audit`](crate::audit).
     pub(super) fn read(view: &RunView, gold: &Path) -> Result<Self> {
         // The run first: without final labels, there is nothing that a sample could be of.
-        let finals = finals(view.dir())?;
+        let population = Population::now(view)?;
+        let finals = finals(view, &population)?;
         let sample = Filled::read(gold, view.labels())?;
         let filled = sample.rows.len();
-        let audited = Self::judge(view, finals, sample)?;
+        let audited = Self::judge(view, &population, finals, sample)?;
         // A few may be missing, of a corpus that was mended; most of them missing is another corpus, or another run.
         if 2 * audited.rows.len() < filled {
             let message = format!(
@@ -75,13 +78,14 @@ impl Audited {
         Ok(audited)
     }
 
-    /// The same of the run's own `audit`: of its sample's beginning, up to the first text that nobody has labelled.
+    /// The same of the run's own `audit`, by the labels of `population`: of its sample's beginning, up to the first text that nobody has
+    /// labelled.
     ///
     /// # Errors
     ///
     /// Those of [`draw`](crate::draw).
-    pub(super) fn of(view: &RunView, audit: &DrawnAudit) -> Result<Self> {
-        let finals = finals(view.dir())?;
+    pub(super) fn of(view: &RunView, population: &Population, audit: &DrawnAudit) -> Result<Self> {
+        let finals = finals(view, population)?;
         let row = |(text, said): (&AuditText, &AuditLabel)| FilledRow {
             id: text.id.0.clone(),
             text: Some(text.text_hash),
@@ -89,19 +93,20 @@ impl Audited {
         };
         let rows: Vec<FilledRow> = audit.prefix().map(row).collect();
         let unfilled = (audit.texts.len() - rows.len()) as u64;
-        Self::judge(view, finals, Filled { rows, unfilled })
+        Self::judge(view, population, finals, Filled { rows, unfilled })
     }
 
-    fn judge(view: &RunView, finals: AllFinals, sample: Filled) -> Result<Self> {
+    fn judge(view: &RunView, population: &Population, finals: AllFinals, sample: Filled) -> Result<Self> {
         let labels = view.labels();
-        let texts = Texts::read(view, &sample)?;
-        let events = sample.events(view.dir())?;
+        let texts = Texts::read(view, population, &sample)?;
+        let events = sample.events(view, population)?;
         // Another text under the id: judging it would compare a label with the gold of something else.
         let own = sample.rows.iter().filter(|row| texts.agree(row));
         let rows: Vec<AuditedRow> =
             own.filter_map(|row| Some(AuditedRow::new(events.get(&row.id)?, labels.name(row.label)))).collect();
         let foreign = (sample.rows.len() - rows.len()) as u64;
-        Ok(Self { rows, unfilled: sample.unfilled, foreign, finals: finals.shares, lacks_others: finals.lacks_others })
+        let AllFinals { shares, size, lacks_others } = finals;
+        Ok(Self { rows, unfilled: sample.unfilled, foreign, finals: shares, size, lacks_others })
     }
 
     /// The share of the audited labels that `is` holds for.
@@ -114,7 +119,7 @@ impl Audited {
         self.rows.iter().map(|row| (row.confidence.get(), row.is_right)).collect()
     }
 
-    /// Of all final labels.
+    /// Of all labels.
     pub(super) fn confidences(&self) -> Vec<f64> {
         self.finals.iter().map(|[confidence, ..]| confidence.get()).collect()
     }
@@ -272,56 +277,26 @@ impl AuditedSets {
     }
 }
 
-/// What is kept of all final labels.
+/// What is kept of all labels.
 struct AllFinals {
     shares: Vec<Shares>,
+    size: Size,
     lacks_others: bool,
 }
 
-/// Those of the run in `dir`. Other labels are left out: an audit of labels that still change says nothing about what comes of
-/// them.
-fn finals(dir: &Path) -> Result<AllFinals> {
-    let mut finals = AllFinals { shares: Vec::new(), lacks_others: false };
-    each_final(dir, |event| {
+/// Those of `population`.
+fn finals(view: &RunView, population: &Population) -> Result<AllFinals> {
+    let (mut finals, mut lacks_others) = (Vec::new(), false);
+    let size = population.each(view, |event| {
         let mut shares = Shares::default();
         let others = event.others.iter().flatten().map(|other| other.confidence);
         for (place, share) in shares.iter_mut().zip(std::iter::once(event.confidence).chain(others)) {
             *place = Probability::of(share);
         }
-        finals.shares.push(shares);
-        finals.lacks_others |= event.others.is_none();
+        finals.push(shares);
+        lacks_others |= event.others.is_none();
     })?;
-    Ok(finals)
-}
-
-/// The ids of the texts with a final label, by their hashes.
-pub(crate) fn final_ids(dir: &Path) -> Result<HashSet<TextHash>> {
-    let mut ids = HashSet::new();
-    each_final(dir, |event| {
-        ids.insert(TextHash::of(&event.id));
-    })?;
-    Ok(ids)
-}
-
-/// Calls `each` with the final labels; an error where there are none.
-fn each_final(dir: &Path, mut each: impl FnMut(&LabelEvent)) -> Result<()> {
-    let (mut labels, mut finals) = (0_u64, 0_u64);
-    latest(dir, |event, _| -> Result<()> {
-        labels += 1;
-        if event.is_final {
-            finals += 1;
-            each(event);
-        }
-        Ok(())
-    })?;
-    match (labels, finals) {
-        (0, _) => Err(no_labels(dir)),
-        (_, 0) => {
-            let message = "has no final label yet: let `candist run CONFIG` come to the end of the corpus".to_owned();
-            Err(Error::Unfit { path: dir.to_owned(), message })
-        }
-        _ => Ok(()),
-    }
+    Ok(AllFinals { shares: finals, size, lacks_others })
 }
 
 /// A filled-in sample.
@@ -371,11 +346,11 @@ impl Filled {
         Ok(sample)
     }
 
-    /// The final labels of its texts in the run in `dir`, by id.
-    fn events(&self, dir: &Path) -> Result<HashMap<String, LabelEvent>> {
+    /// The labels of its texts in `population`, by id.
+    fn events(&self, view: &RunView, population: &Population) -> Result<HashMap<String, LabelEvent>> {
         let wanted: HashSet<&str> = self.rows.iter().map(|row| row.id.as_str()).collect();
         let mut events = HashMap::new();
-        each_final(dir, |event| {
+        population.each(view, |event| {
             if wanted.contains(event.id.as_str()) {
                 events.insert(event.id.clone(), event.clone());
             }
@@ -388,10 +363,10 @@ impl Filled {
 struct Texts(HashMap<String, TextHash>);
 
 impl Texts {
-    fn read(view: &RunView, sample: &Filled) -> Result<Self> {
+    fn read(view: &RunView, population: &Population, sample: &Filled) -> Result<Self> {
         let wanted: HashSet<&str> = sample.rows.iter().map(|row| row.id.as_str()).collect();
         let mut texts = HashMap::new();
-        view.inputs(|input| {
+        view.inputs_within(population.basis.inputs, |input| {
             if let Input::Arrive { sample, .. } = input
                 && wanted.contains(sample.id.0.as_str())
             {

@@ -29,13 +29,13 @@ pub struct AuditCertificate {
     pub ended: bool,
     /// How the sample was drawn.
     pub sample: SampleFacts,
-    /// The logs that it was judged by, as they were then.
+    /// All logs that it was judged by, as far as they were read.
     pub logs: Vec<LogFacts>,
-    /// Final labels of the run.
+    /// Labels that it is about: of the texts that were there when the corpus last ended.
     pub final_labels: u64,
     /// Audited labels that are judged.
     pub audited: u64,
-    /// The share of right labels, with the interval that holds that of all final labels with probability 95%.
+    /// The share of right labels, with the interval that holds that of all these labels with probability 95%.
     pub accuracy: Share,
     /// The same, of the labels that teachers name first.
     pub teacher_first: Share,
@@ -68,13 +68,13 @@ pub struct SampleFacts {
     pub drawn_at: String,
     /// Its sizes, one for each draw.
     pub draws: Vec<u64>,
-    /// Final labels that there were to draw from.
+    /// Labels that there were to draw from.
     pub population: u64,
     /// Texts of it that a person labelled.
     pub filled: u64,
     /// Of these, those from its beginning on without a gap: they alone count.
     pub counted: u64,
-    /// Of these, texts that have no final label any more, or another text.
+    /// Of these, texts that have no label any more, or another text.
     pub foreign: u64,
     /// Audits of this run that were drawn before.
     pub earlier: u64,

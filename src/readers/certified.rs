@@ -1,26 +1,25 @@
 //! The run's own audit, as `audit.jsonl` has it: what it says of the labels, under which conditions, as a certificate to keep.
 //!
-//! An audit that goes on is judged by the labels as they are exported now. One that has ended is not judged again: its certificate
+//! An audit that goes on is judged by the labels as they are now, final or not, but for what people corrected since the draw: see
+//! `population`. One that has ended is not judged again: its certificate
 //! is kept, and from the figures in it follows any other threshold.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::audit::{Audit, AuditOptions, Share, TestStep, ToLabel, test_steps};
 use super::audited::{Audited, AuditedSets, Calibrated};
-use super::certificate::{AuditCertificate, KIND, LogFacts, Methods, SampleFacts, percent};
+use super::basis::Basis;
+use super::certificate::{AuditCertificate, KIND, Methods, SampleFacts, percent};
+use super::population::Population;
 use super::recalibration::Judged;
 use crate::base::date;
 use crate::domain::input::Input;
 use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
-use crate::store::{AUDITS, Audits, Corrections, DrawnAudit, RunView, no_audit};
-
-const LABELS: &str = "labels.jsonl";
+use crate::store::{AUDITS, Audits, DrawnAudit, RunView, no_audit};
 
 /// The figures of an audit.
 pub(crate) struct Figures {
@@ -30,7 +29,7 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Of final labels with these `confidences`, of which some were `judged`.
+    /// Of labels with these `confidences`, of which some were `judged`.
     pub(crate) fn of(confidences: Vec<f64>, judged: &[Judged]) -> Self {
         let right = judged.iter().filter(|(_, is_right)| *is_right).count() as u64;
         let calibration = Calibrated::new(&confidences, judged);
@@ -57,14 +56,39 @@ pub fn own_certificate(view: &RunView, options: &AuditOptions) -> Result<Option<
     certify(view, &audits, audit, options).map(Some)
 }
 
+/// The same; an error that says why where there is none.
+pub(crate) fn certificate_of(view: &RunView, options: &AuditOptions) -> Result<AuditCertificate> {
+    if let Some(found) = own_certificate(view, options)? {
+        return Ok(found);
+    }
+    let mut audits = Audits::of(view.dir(), view.labels().clone());
+    audits.read()?;
+    Err(audits.current().map_or_else(|| no_sample(view.dir(), &audits), |_| unfilled(view)))
+}
+
+/// That `audits` have no sample, and what to do.
+pub(crate) fn no_sample(dir: &Path, audits: &Audits) -> Error {
+    match audits.damaged() {
+        [] => no_audit(dir),
+        damaged => {
+            let message = format!(
+                "has no sample any more that can be read: {} of its {} line(s) are damaged (`candist check --deep RUN` names them). \
+                 Put back a copy of the file, or move it away and draw a sample anew",
+                damaged.len(),
+                audits.lines()
+            );
+            Error::Unfit { path: dir.join(AUDITS), message }
+        }
+    }
+}
+
 /// Judges the run in `dir` by its own audit, as [`audit`](crate::audit) does by a sample in a file; with it what has to be known besides.
 ///
 /// # Errors
 ///
 /// Those of [`audit`](crate::audit); [`Error::Unfit`] where the run has no audit, or nothing of it is filled in.
 pub fn own_audit(view: &RunView, options: &AuditOptions) -> Result<(Audit, AuditCertificate)> {
-    let found = own_certificate(view, options)?;
-    let found = found.ok_or_else(|| if Audits::are_in(view.dir()) { unfilled(view) } else { no_audit(view.dir()) })?;
+    let found = certificate_of(view, options)?;
     let sets = match options.coverage {
         Some(_) if found.ended => {
             let message =
@@ -96,7 +120,7 @@ pub fn own_audit(view: &RunView, options: &AuditOptions) -> Result<(Audit, Audit
 pub fn own_sample(view: &RunView) -> Result<Vec<ToLabel>> {
     let mut audits = Audits::of(view.dir(), view.labels().clone());
     audits.read()?;
-    let audit = audits.current().ok_or_else(|| no_audit(view.dir()))?;
+    let audit = audits.current().ok_or_else(|| no_sample(view.dir(), &audits))?;
     if audit.ended.as_ref().is_some_and(|ended| ended.corrected.is_some()) {
         let message = "has an audit whose labels are corrections by now: as a sample they would call all of them right";
         return Err(Error::Unfit { path: view.dir().to_owned(), message: message.to_owned() });
@@ -120,8 +144,9 @@ pub fn own_sample(view: &RunView) -> Result<Vec<ToLabel>> {
 fn sets(view: &RunView, coverage: f64) -> Result<AuditedSets> {
     let mut audits = Audits::of(view.dir(), view.labels().clone());
     audits.read()?;
-    let audit = audits.open().ok_or_else(|| no_audit(view.dir()))?;
-    Ok(Audited::of(view, audit)?.sets(coverage))
+    let audit = audits.open().ok_or_else(|| no_sample(view.dir(), &audits))?;
+    let population = Population::read(view, Basis::of(view.dir())?, Some(audit.corrections))?;
+    Ok(Audited::of(view, &population, audit)?.sets(coverage))
 }
 
 fn unfilled(view: &RunView) -> Error {
@@ -155,15 +180,15 @@ pub(crate) fn certify(
     audit: &DrawnAudit,
     options: &AuditOptions,
 ) -> Result<AuditCertificate> {
-    // First: a log that grows meanwhile begins with what was hashed.
-    let logs = [(LABELS, u64::MAX), (AUDITS, audits.bytes())];
-    let logs = logs.into_iter().map(|(name, most)| log_facts(view.dir(), name, most)).collect::<Result<Vec<_>>>()?;
-    let audited = Audited::of(view, audit)?;
+    // What is hashed is what is judged by, whatever is added meanwhile.
+    let basis = Basis::of(view.dir())?;
+    let logs = basis.facts(view.dir(), audits.bytes())?;
+    let population = Population::read(view, basis, Some(audit.corrections))?;
+    let audited = Audited::of(view, &population, audit)?;
     if audited.rows.is_empty() {
         return Err(unfilled(view));
     }
     let (mut judged, confidences) = (audited.judged(), audited.confidences());
-    let final_labels = confidences.len() as u64;
     let figures = Figures::of(confidences, &judged);
     judged.sort_by(|a, b| b.0.total_cmp(&a.0).then(b.1.cmp(&a.1)));
     let counted = audit.prefix().count() as u64;
@@ -177,12 +202,11 @@ pub(crate) fn certify(
         foreign: audited.foreign,
         earlier: audits.earlier().len() as u64,
     };
-    let mut corrections = Corrections::of(view.dir(), view.labels().clone());
-    corrections.read()?;
     let known = Known {
-        finals: final_labels,
+        labels: audited.size.labels,
+        unsettled: audited.size.unsettled,
         foreign: audited.foreign,
-        corrections: corrections.lines(),
+        corrected: population.corrected_since(),
         delta: options.delta,
     };
     let certificate = AuditCertificate {
@@ -196,7 +220,7 @@ pub(crate) fn certify(
         doubts: doubts(audits, audit, &known),
         sample,
         logs,
-        final_labels,
+        final_labels: audited.size.labels,
         audited: judged.len() as u64,
         accuracy: figures.accuracy,
         teacher_first: audited.share_of(|row| row.is_first_right),
@@ -214,12 +238,14 @@ pub(crate) fn certify(
 
 /// What else is known of a run when it is judged.
 pub(crate) struct Known {
-    /// Final labels.
-    pub(crate) finals: u64,
+    /// Labels that an audit is about.
+    pub(crate) labels: u64,
+    /// Of these, labels that the run may still change.
+    pub(crate) unsettled: u64,
     /// Labelled texts that cannot be judged.
     pub(crate) foreign: u64,
-    /// Lines of `corrections.jsonl`.
-    pub(crate) corrections: u64,
+    /// Texts that people corrected since the draw.
+    pub(crate) corrected: u64,
     pub(crate) delta: f64,
 }
 
@@ -227,7 +253,7 @@ pub(crate) struct Known {
 pub(crate) fn doubts(audits: &Audits, audit: &DrawnAudit, known: &Known) -> Vec<String> {
     let (drawn, filled, counted) = (audit.texts.len() as u64, audit.filled(), audit.prefix().count() as u64);
     let (looks, earlier) = (audit.draws.len(), audits.earlier().len());
-    let corrections = known.corrections.saturating_sub(audit.corrections);
+    let drawn_from = audit.population;
     let told = [
         (filled > counted).then(|| {
             format!(
@@ -242,20 +268,34 @@ pub(crate) fn doubts(audits: &Audits, audit: &DrawnAudit, known: &Known) -> Vec<
                  somebody stop there."
             )
         }),
-        (known.finals != audit.population).then(|| {
+        (known.labels > drawn_from).then(|| {
             format!(
-                "The sample was drawn from {} final labels, and there are {} now: draw more to take in what has come since.",
-                audit.population, known.finals
+                "The sample was drawn from {drawn_from} labels, and there are {} now: draw more to take in what has come since.",
+                known.labels
             )
         }),
-        (corrections > 0).then(|| {
+        (known.labels < drawn_from).then(|| {
             format!(
-                "{corrections} correction(s) were given since the draw, to texts that the sample does not speak for: it speaks for the \
-                 others."
+                "The sample was drawn from {drawn_from} labels, and there are only {} now: the others are to be labelled again, or their \
+                 texts are gone, and nothing is said of them.",
+                known.labels
+            )
+        }),
+        (known.unsettled > 0).then(|| {
+            format!(
+                "{} of the {} labels are not final: the run may still change them, and this is how good they are just now.",
+                known.unsettled, known.labels
+            )
+        }),
+        (known.corrected > 0).then(|| {
+            format!(
+                "{} corrected since the draw: judged and counted is the label that the run had given, for people's are not what an audit \
+                 is about.",
+                were(known.corrected)
             )
         }),
         (known.foreign > 0).then(|| {
-            format!("{} of the sample have no final label now, or another text: they are left out.", texts(known.foreign))
+            format!("{} of the sample have no label now, or another text: they are left out.", texts(known.foreign))
         }),
         (looks > 1).then(|| {
             format!(
@@ -274,26 +314,12 @@ pub(crate) fn doubts(audits: &Audits, audit: &DrawnAudit, known: &Known) -> Vec<
     told.into_iter().flatten().collect()
 }
 
-fn texts(count: u64) -> String {
-    if count == 1 { "1 text".to_owned() } else { format!("{count} texts") }
+fn were(count: u64) -> String {
+    if count == 1 { "1 text was".to_owned() } else { format!("{count} texts were") }
 }
 
-/// Of the first `most` bytes of the log; of all that there is where it is shorter.
-fn log_facts(dir: &Path, name: &str, most: u64) -> Result<LogFacts> {
-    let path = dir.join(name);
-    let failed = Error::run_file("read", &path);
-    let (mut hasher, mut bytes) = (blake3::Hasher::new(), 0);
-    match File::open(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        opened => {
-            let read = opened.and_then(|file| {
-                hasher.update_reader(file.take(most))?;
-                Ok(hasher.count())
-            });
-            bytes = read.map_err(failed)?;
-        }
-    }
-    Ok(LogFacts { name: name.to_owned(), bytes, blake3: hasher.finalize().to_hex().to_string() })
+fn texts(count: u64) -> String {
+    if count == 1 { "1 text".to_owned() } else { format!("{count} texts") }
 }
 
 /// How far a run's own audit is.

@@ -1,4 +1,4 @@
-//! A random sample of the final labels: those texts whose hash, of the seed and their id, is smallest, in the order of the hash.
+//! A random sample of the labels that an audit is about: those texts whose hash, of the seed and their id, is smallest, in the order of the hash.
 //!
 //! The hash has nothing to do with text, label or confidence, so each text is drawn with the same chance, and the first of a sample are a
 //! random sample too. A larger sample of the same seed begins with the smaller one. Holds no more than the drawn texts.
@@ -6,26 +6,21 @@
 use std::collections::{BinaryHeap, HashSet};
 
 use crate::domain::input::Input;
-use crate::domain::sample::{Sample, SampleId, TextHash, short_hash};
+use crate::domain::lot::{Lot, lot};
+use crate::domain::sample::{Sample, TextHash};
 use crate::error::Result;
-use crate::readers::audited::final_ids;
+use crate::readers::population::Population;
 use crate::store::RunView;
-
-/// What a text is drawn by.
-pub(crate) type Lot = [u8; 16];
-
-/// The lot of the text with this id.
-pub(crate) fn lot(seed: u64, id: &SampleId) -> Lot {
-    short_hash(&[b"audit", &seed.to_le_bytes(), id.0.as_bytes()])
-}
 
 /// A sample.
 #[derive(Debug)]
 pub(crate) struct Drawing<T> {
     /// In drawn order.
     pub(crate) drawn: Vec<T>,
-    /// How many final labels there are to draw from.
+    /// How many labels there are to draw from.
     pub(crate) population: u64,
+    /// How many of them a larger sample cannot do without; where they are more than it may have, nothing is drawn.
+    pub(crate) due: usize,
 }
 
 /// What is kept of a text, with its lot, which alone decides the order.
@@ -48,27 +43,42 @@ impl<T> Ord for Ticket<T> {
     }
 }
 
-/// Draws `count` of the final labels of the run that `view` looks at; all where there are fewer. `take` is what is kept of each.
-///
-/// Where `least` is the last lot of a smaller sample, every text up to it is drawn, also those that came since: so what is drawn
-/// is a random sample of all that is final now.
+/// A sample that is made larger.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Smaller {
+    /// Its last lot. Every text up to it is drawn, also those that came since: so what is drawn is a random sample of all that there
+    /// is now.
+    pub(crate) least: Lot,
+    /// So many are drawn for that, at most.
+    pub(crate) most: usize,
+}
+
+/// Draws `count` of the labels of `population`, which is of the run that `view` looks at; all where there are fewer. `take` is what is kept
+/// of each.
 ///
 /// # Errors
 ///
 /// Those of [`draw`](crate::draw).
 pub(crate) fn drawing<T>(
     view: &RunView,
-    count: usize,
-    seed: u64,
-    least: Option<Lot>,
+    of: &Population,
+    (count, seed): (usize, u64),
+    smaller: Option<Smaller>,
     take: impl Fn(Sample) -> T,
 ) -> Result<Drawing<T>> {
-    let finals = final_ids(view.dir())?;
-    let (mut drawn, mut population) = (BinaryHeap::<Ticket<T>>::new(), 0);
-    view.inputs(|input| {
-        let Some(sample) = labelled(input, &finals) else { return Ok(()) };
+    let ids = of.ids(view)?;
+    let (least, most) = (smaller.map(|smaller| smaller.least), smaller.map_or(usize::MAX, |smaller| smaller.most));
+    let (mut drawn, mut population, mut due) = (BinaryHeap::<Ticket<T>>::new(), 0, 0);
+    view.inputs_within(of.basis.inputs, |input| {
+        let Some(sample) = labelled(input, &ids) else { return Ok(()) };
         population += 1;
         let lot = lot(seed, &sample.id);
+        due += usize::from(Some(lot) <= least);
+        if due > most {
+            // Counted on, for whoever says so.
+            drawn.clear();
+            return Ok(());
+        }
         // As good as most of them: not one that would be dropped at once.
         if drawn.len() >= count && Some(lot) > least && drawn.peek().is_none_or(|last| lot > last.0) {
             return Ok(());
@@ -80,13 +90,13 @@ pub(crate) fn drawing<T>(
         Ok(())
     })?;
     let drawn = drawn.into_sorted_vec().into_iter().map(|ticket| ticket.1).collect();
-    Ok(Drawing { drawn, population })
+    Ok(Drawing { drawn, population, due })
 }
 
-/// The text that arrives with `input`, where it has a final label.
-fn labelled(input: Input, finals: &HashSet<TextHash>) -> Option<Sample> {
+/// The text that arrives with `input`, where it is one of `ids`.
+fn labelled(input: Input, ids: &HashSet<TextHash>) -> Option<Sample> {
     match input {
-        Input::Arrive { sample, .. } if finals.contains(&TextHash::of(&sample.id.0)) => Some(sample),
+        Input::Arrive { sample, .. } if ids.contains(&TextHash::of(&sample.id.0)) => Some(sample),
         _ => None,
     }
 }
@@ -94,6 +104,7 @@ fn labelled(input: Input, finals: &HashSet<TextHash>) -> Option<Sample> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::sample::SampleId;
 
     /// The ids that are drawn first of `count` by `seed`.
     fn first(seed: u64, of: usize, count: usize) -> Vec<usize> {

@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod audited;
+pub(crate) mod basis;
 pub(crate) mod certificate;
 pub(crate) mod certified;
 pub(crate) mod check;
@@ -21,6 +22,7 @@ pub(crate) mod judging;
 pub(crate) mod latest;
 pub(crate) mod measured;
 pub(crate) mod plan;
+pub(crate) mod population;
 pub(crate) mod preview;
 pub(crate) mod probability;
 pub(crate) mod recalibration;

@@ -54,6 +54,8 @@ pub struct Tail {
     partial: Vec<u8>,
     /// The first event that is given.
     from: u64,
+    /// Bytes of the log that are read, at most.
+    within: u64,
 }
 
 /// A log that is open stays readable when another takes its name: its events are read to the end first.
@@ -74,13 +76,19 @@ impl Tail {
     /// Reads the log of the run directory `dir`, which need not be there yet, from its start.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self { path: dir.join(LABELS), open: None, partial: Vec::new(), from: 0 }
+        Self { path: dir.join(LABELS), open: None, partial: Vec::new(), from: 0, within: u64::MAX }
     }
 
     /// Gives the events from offset `from` on; those before it are not even looked at.
     #[must_use]
     pub fn from(self, from: u64) -> Self {
         Self { from, ..self }
+    }
+
+    /// Reads the first `bytes` of the log and no further: after them it waits.
+    #[must_use]
+    pub(crate) fn within(self, bytes: u64) -> Self {
+        Self { within: bytes, ..self }
     }
 
     /// The next event, if there is one yet.
@@ -102,6 +110,9 @@ impl Tail {
             && self.partial.last() == Some(&b'\n')
         {
             let (at, number) = (open.at, open.lines);
+            if at.saturating_add(self.partial.len() as u64) > self.within {
+                break;
+            }
             open.last = at;
             open.at += self.partial.len() as u64;
             open.lines += 1;

@@ -154,13 +154,18 @@ impl RunView {
     ///
     /// [`Error::InputLog`] at the first damaged line, [`Error::Unconverted`] where there is no input log yet, and
     /// those of `each`.
-    pub(crate) fn inputs(&self, mut each: impl FnMut(Input) -> Result<()>) -> Result<()> {
+    pub(crate) fn inputs(&self, each: impl FnMut(Input) -> Result<()>) -> Result<()> {
+        self.inputs_within(u64::MAX, each)
+    }
+
+    /// The same of the events in the first `bytes` of the log.
+    pub(crate) fn inputs_within(&self, bytes: u64, mut each: impl FnMut(Input) -> Result<()>) -> Result<()> {
         if !self.has_inputs {
             return Err(Error::Unconverted { path: self.dir.clone() });
         }
         let path = self.dir.join(INPUTS);
         scan(&path, Extent::default(), &|| false, |scanned| {
-            if scanned.number == 0 {
+            if scanned.number == 0 || scanned.end() > bytes {
                 return Ok(());
             }
             let number = scanned.number - 1;

@@ -55,6 +55,9 @@ pub(crate) enum AuditLine {
         who: Option<String>,
         /// What it says of the labels, as they were then.
         certificate: Value,
+        /// Lines of corrections.jsonl by then; logs of older versions do not say so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        corrections: Option<u64>,
     },
     /// The labels of the audit, which has ended, were taken as corrections.
     Corrected {

@@ -16,6 +16,7 @@ use super::log::{Extent, Log, scan};
 use crate::base::disk::Machine;
 use crate::base::sealed;
 use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::lot::lot;
 use crate::domain::sample::{SampleId, TextHash};
 use crate::error::{Error, Result};
 
@@ -62,6 +63,8 @@ pub(crate) struct EndedAudit {
     pub(crate) date: String,
     /// As it was then.
     pub(crate) certificate: Value,
+    /// Lines of `corrections.jsonl` by then.
+    pub(crate) corrections: Option<u64>,
     /// Labels that were taken as corrections since.
     pub(crate) corrected: Option<u64>,
 }
@@ -72,7 +75,8 @@ impl DrawnAudit {
         Self { seed, date, population: 0, corrections, draws, texts, places, ended: None }
     }
 
-    /// Takes `texts` for the sample; what was said of those that are in it already stays.
+    /// Takes `texts` for the sample. What is in it already stays, with what was said of it: where a line leaves texts out, as older
+    /// versions did with those whose labels were not final just then, they keep their places.
     fn draw(&mut self, population: u64, texts: Vec<DrawnText>) -> Result<(), String> {
         let (mut drawn, mut places) = (Vec::with_capacity(texts.len()), HashMap::new());
         for text in texts {
@@ -83,6 +87,12 @@ impl DrawnAudit {
                 return Err(format!("draws {:?} twice", id.0));
             }
             drawn.push(AuditText { id, text_hash, said });
+        }
+        let whole = drawn.len();
+        drawn.extend(self.texts.drain(..).filter(|text| !places.contains_key(&text.id)));
+        if drawn.len() > whole {
+            drawn.sort_by_cached_key(|text| lot(self.seed, &text.id));
+            places = drawn.iter().zip(0..).map(|(text, place)| (text.id.clone(), place)).collect();
         }
         self.draws.push(drawn.len() as u64);
         (self.population, self.texts, self.places) = (population, drawn, places);
@@ -167,8 +177,7 @@ impl Audits {
         }
         let (path, from) = (self.path.clone(), self.read);
         scan(&path, from, &|| false, |scanned| {
-            self.read.bytes = scanned.span.offset + u64::from(scanned.span.len);
-            self.read.lines = scanned.number + 1;
+            (self.read.bytes, self.read.lines) = (scanned.end(), scanned.number + 1);
             if let Err(why) = self.take(scanned.line) {
                 self.damaged.push((scanned.number + 1, why));
             }
@@ -195,8 +204,8 @@ impl Audits {
                 let text = text.ok_or("is of a text that is not in the sample")?;
                 text.said = label.map(|label| AuditLabel { label, who, note });
             }
-            (AuditLine::End { date, certificate, .. }, ended @ None) => {
-                *ended = Some(EndedAudit { date, certificate, corrected: None });
+            (AuditLine::End { date, certificate, corrections, .. }, ended @ None) => {
+                *ended = Some(EndedAudit { date, certificate, corrections, corrected: None });
             }
             (AuditLine::Corrected { labels, .. }, Some(ended)) => ended.corrected = Some(labels),
             (AuditLine::Corrected { .. }, None) => return Err("comes before the end of its audit".to_owned()),
@@ -249,7 +258,7 @@ impl Audits {
 }
 
 /// Adds the lines to the log in `dir` that `make` makes of all that is in it. They are on disk when this returns; nobody else writes
-/// meanwhile. The log is made where `is_first`; else there must be one.
+/// meanwhile, so `make` reads no log of the run, which may be long. The log is made where `is_first`; else there must be one.
 ///
 /// # Errors
 ///
@@ -275,7 +284,9 @@ pub(crate) fn change<T>(
     let (lines, made) = make(&audits)?;
     // Strings and numbers: serialising them cannot fail.
     let seal = |line: &AuditLine| sealed::seal(&serde_json::to_string(line).unwrap_or_default());
-    log.append(&lines.iter().map(seal).collect::<Vec<_>>())?;
+    if !lines.is_empty() {
+        log.append(&lines.iter().map(seal).collect::<Vec<_>>())?;
+    }
     Ok(made)
 }
 
@@ -341,12 +352,13 @@ mod tests {
         assert_eq!(audits.current().unwrap().draws, [3, 5]);
         assert!(audits.open().unwrap().has(&"v".into(), TextHash::of("v")));
         assert!(!audits.open().unwrap().has(&"v".into(), TextHash::of("another")));
-        let end = AuditLine::End { date: "later".into(), who: None, certificate: Value::from(1) };
+        let end = AuditLine::End { date: "later".into(), who: None, certificate: Value::from(1), corrections: Some(4) };
         let corrected = AuditLine::Corrected { date: "later".into(), who: None, labels: 2 };
         add(dir.path(), vec![end, corrected]);
         let audits = read(dir.path());
         let ended = audits.current().unwrap().ended.clone().unwrap();
         assert_eq!((ended.corrected, ended.certificate, audits.open()), (Some(2), Value::from(1), None));
+        assert_eq!(ended.corrections, Some(4));
         add(dir.path(), vec![draw(8, false, &["y"])]);
         let audits = read(dir.path());
         assert_eq!((filled(&audits), audits.earlier(), audits.damaged().len()), ((0, 0, 1), [7].as_slice(), 0));
@@ -379,6 +391,25 @@ mod tests {
         *bytes.get_mut(8).unwrap() ^= 1;
         std::fs::write(&path, bytes).unwrap();
         assert!(read(dir.path()).current().is_none());
+    }
+
+    #[test]
+    fn a_larger_sample_that_leaves_texts_out_keeps_them_with_what_was_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ids = ["x", "y", "z", "v", "w"];
+        ids.sort_by_key(|id| lot(7, &(*id).into()));
+        let [first, second, third, fourth, fifth] = ids;
+        add(
+            dir.path(),
+            vec![draw(7, false, &[first, second, third]), label(first, Some("a")), label(second, Some("b"))],
+        );
+        add(dir.path(), vec![draw(7, true, &[first, third, fourth, fifth])]);
+        let audits = read(dir.path());
+        let audit = audits.current().unwrap();
+        assert!(audit.texts.iter().map(|text| text.id.0.as_str()).eq(ids));
+        assert_eq!((filled(&audits), audit.draws.as_slice()), ((2, 2, 5), [3, 5].as_slice()));
+        add(dir.path(), vec![label(third, Some("a")), label(second, None)]);
+        assert_eq!(filled(&read(dir.path())), (2, 1, 5));
     }
 
     #[test]

@@ -141,10 +141,29 @@ pub(crate) struct Corrections {
     read: Extent,
     /// The file's length then; more than what was read of it where its last line is torn.
     looked: u64,
-    latest: HashMap<SampleId, Correction>,
+    latest: HashMap<SampleId, Said>,
     /// What a file said of texts of which something else was said since.
     overruled: HashMap<SampleId, Correction>,
     damaged: Vec<u64>,
+}
+
+/// What was said last of a text, and when: lines are counted from 1.
+#[derive(Debug)]
+struct Said {
+    correction: Correction,
+    /// The line that says it.
+    line: u64,
+    /// The line from which on the text has had a label of a person, this one or another.
+    given: Option<u64>,
+}
+
+impl Said {
+    /// `correction`, on `line`, after what was said `before`.
+    fn new(correction: Correction, line: u64, before: Option<&Self>) -> Self {
+        let before = before.filter(|before| before.correction.text_hash == correction.text_hash);
+        let given = before.and_then(|before| before.given).unwrap_or(line);
+        Self { given: correction.label.map(|_| given), correction, line }
+    }
 }
 
 impl Corrections {
@@ -171,6 +190,11 @@ impl Corrections {
     ///
     /// [`Error::RunFile`] if the log cannot be read; there need be none.
     pub(crate) fn read(&mut self) -> Result<Vec<SampleId>> {
+        self.read_within(u64::MAX)
+    }
+
+    /// The same of the first `bytes` of the log.
+    pub(crate) fn read_within(&mut self, bytes: u64) -> Result<Vec<SampleId>> {
         let length = match std::fs::metadata(&self.path) {
             Ok(file) => file.len(),
             Err(error) if error.kind() == ErrorKind::NotFound => 0,
@@ -188,26 +212,30 @@ impl Corrections {
         }
         let (path, from) = (self.path.clone(), self.read);
         scan(&path, from, &|| false, |scanned| {
-            self.read.bytes = scanned.span.offset + u64::from(scanned.span.len);
-            self.read.lines = scanned.number + 1;
+            if scanned.end() > bytes {
+                return Ok(());
+            }
+            (self.read.bytes, self.read.lines) = (scanned.end(), scanned.number + 1);
             match scanned.line.and_then(|line| Correction::parse(line, &self.labels).ok()) {
                 Some(correction) => {
                     named.push(correction.id.clone());
-                    self.take(correction);
+                    self.take(correction, scanned.number + 1);
                 }
                 None => self.damaged.push(scanned.number + 1),
             }
             Ok(())
         })?;
-        self.looked = length;
+        self.looked = length.min(bytes);
         let mut seen = HashSet::new();
         named.retain(|id| seen.insert(id.clone()));
         Ok(named)
     }
 
-    fn take(&mut self, correction: Correction) {
+    /// What `line` says.
+    fn take(&mut self, correction: Correction, line: u64) {
         let (id, is_of_file) = (correction.id.clone(), correction.file);
-        let before = self.latest.insert(id.clone(), correction);
+        let said = Said::new(correction, line, self.latest.get(&id));
+        let before = self.latest.insert(id.clone(), said).map(|before| before.correction);
         if is_of_file {
             self.overruled.remove(&id);
         } else if let Some(before) = before.filter(|before| before.file) {
@@ -217,17 +245,27 @@ impl Corrections {
 
     /// What a person's file said last of the text with this id, whatever was said since.
     pub(crate) fn filed(&self, id: &SampleId) -> Option<&Correction> {
-        self.latest.get(id).filter(|latest| latest.file).or_else(|| self.overruled.get(id))
+        self.get(id).filter(|latest| latest.file).or_else(|| self.overruled.get(id))
     }
 
     /// What was said last of the text with this id.
     pub(crate) fn get(&self, id: &SampleId) -> Option<&Correction> {
-        self.latest.get(id)
+        self.latest.get(id).map(|said| &said.correction)
+    }
+
+    /// The line, from 1, that says it; 0 where nothing was said.
+    pub(crate) fn said_at(&self, id: &SampleId) -> u64 {
+        self.latest.get(id).map_or(0, |said| said.line)
+    }
+
+    /// Whether a person gave the text with this id its label after the first `lines`, and it had none of a person then.
+    pub(crate) fn is_given_since(&self, id: &SampleId, lines: u64) -> bool {
+        self.latest.get(id).and_then(|said| said.given).is_some_and(|given| given > lines)
     }
 
     /// What was said last of each text.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Correction> {
-        self.latest.values()
+        self.latest.values().map(|said| &said.correction)
     }
 
     /// Lines that were read.
@@ -295,6 +333,23 @@ mod tests {
         .unwrap();
         assert_eq!((ids, kept), (vec!["x".into(), "y".into()], vec![]));
         assert_eq!(read.filed(&"y".into()), None);
+    }
+
+    #[test]
+    fn it_is_known_since_when_a_text_has_had_a_label_of_a_person() {
+        let dir = tempfile::tempdir().unwrap();
+        let said = [("x", Some(1)), ("y", Some(1)), ("x", Some(2)), ("y", None), ("y", Some(0)), ("z", None)];
+        keep(dir.path(), &labels(), &said.map(|(id, label)| correction(id, label))).unwrap();
+        let mut read = Corrections::of(dir.path(), labels());
+        read.read().unwrap();
+        let of =
+            |id: &str| (read.said_at(&id.into()), (0..7).filter(|at| read.is_given_since(&id.into(), *at)).count());
+        // Each of the first lines, of which so many end before.
+        assert_eq!(["x", "y", "z", "other"].map(of), [(3, 1), (5, 5), (6, 0), (0, 0)]);
+        let bytes = std::fs::metadata(dir.path().join(FILE)).unwrap().len();
+        let mut part = Corrections::of(dir.path(), labels());
+        part.read_within(bytes - 1).unwrap();
+        assert_eq!((part.lines(), part.said_at(&"z".into())), (5, 0));
     }
 
     #[test]

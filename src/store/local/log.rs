@@ -49,6 +49,13 @@ pub(crate) struct Scanned<'a> {
     pub(crate) has_hole: bool,
 }
 
+impl Scanned<'_> {
+    /// Where the next line begins.
+    pub(crate) fn end(&self) -> u64 {
+        self.span.offset + u64::from(self.span.len)
+    }
+}
+
 /// The log, open for appending.
 #[derive(Debug)]
 pub(super) struct Log<D: Disk = Machine> {

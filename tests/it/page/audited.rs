@@ -122,6 +122,12 @@ fn what_was_acknowledged_of_an_audit_outlives_the_server_and_reaches_nothing_tha
         (&certificate["logs"][0]["name"], &certificate["logs"][0]["bytes"]),
         (&json!("labels.jsonl"), &json!(bytes))
     );
+    let names: Vec<&Value> = certificate["logs"].as_array().unwrap().iter().map(|log| &log["name"]).collect();
+    assert_eq!(names, ["labels.jsonl", "corrections.jsonl", "inputs.jsonl", "audit.jsonl"]);
+    for log in [&certificate["logs"][2], &certificate["logs"][3]] {
+        let file = std::fs::read(project.path("run").join(text(log, "name"))).unwrap();
+        assert_eq!(log["bytes"], json!(file.len()));
+    }
     // So does the verb, by a file of the same labels as well.
     let own: Value = serde_json::from_str(&project.candist(&["audit", "run", "--json"]).expect_exit(0).out).unwrap();
     assert_eq!((&own["accuracy"], &own["calibration"]), (&certificate["accuracy"], &certificate["calibration"]));
@@ -245,6 +251,168 @@ fn an_audit_is_ended_and_its_labels_are_taken_by_the_verb_too() {
     project.candist(&["audit", "run", "--coverage", "0.8"]).expect_exit(2).expect_said("has no sets of labels");
     project.candist(&["audit", "run", "--end"]).expect_exit(2).expect_said("has ended");
     served.wait(|overview| overview["corrected"] == json!(10));
+    // Once: what people say after that stands.
+    project.candist(&["correct", "run", "--set", &text(&rows[0], "id"), "card_arrival"]).expect_exit(0);
+    let corrections = project.read("run/corrections.jsonl");
+    project.candist(&["audit", "run", "--correct"]).expect_exit(2).expect_said("corrections already");
+    assert_eq!(project.read("run/corrections.jsonl"), corrections);
+}
+
+#[test]
+fn what_people_say_after_the_end_of_an_audit_stands_over_its_labels() {
+    let project = finished(32);
+    let served = Served::start(&project);
+    served.read();
+    let before = &served.rows("")[0];
+    assert_eq!(served.correct(before, "card_arrival").0, StatusCode::OK);
+    served.posted("draw", &json!({"n": 97, "seed": 1}));
+    let rows = served.to_audit();
+    rows.iter().take(10).for_each(|row| served.label(row, WRONG));
+    let earlier = rows.iter().find(|row| row["id"] == before["id"]).unwrap();
+    served.label(earlier, WRONG);
+    project.candist(&["audit", "run", "--end"]).expect_exit(0);
+    let set =
+        |row: &Value| project.candist(&["correct", "run", "--set", &text(row, "id"), "card_arrival"]).expect_exit(0);
+    set(&rows[3]);
+    let labelled = rows.iter().take(10).filter(|row| row["id"] != before["id"]).count();
+    assert_eq!(served.posted("corrections", &json!({})), json!({"labels": labelled}));
+    let corrections: BTreeMap<String, String> = project
+        .read("run/corrections.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .map(|line: Value| (text(&line, "id"), text(&line, "label")))
+        .collect();
+    let of = |row: &Value| corrections[&text(row, "id")].clone();
+    // But for what was said of the text that had been corrected before, which the audit heard later.
+    assert_eq!([of(&rows[3]), of(earlier), of(&rows[4])], ["card_arrival", WRONG, WRONG]);
+}
+
+/// As a run does that is about to change the label of `row`.
+fn change_label(project: &Project, row: &Value, label: &str) {
+    let labels = project.labels();
+    let of_row = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    let mut event = labels.lines().map(of_row).rfind(|event| event["id"] == row["id"]).unwrap();
+    event["offset"] = json!(labels.lines().count());
+    event["label"] = json!(label);
+    event["final"] = json!(false);
+    event["by"] = json!("posterior");
+    project.write("run/labels.jsonl", &format!("{labels}{event}\n"));
+}
+
+#[test]
+fn a_label_that_is_not_final_just_now_is_judged_and_its_text_stays_in_the_sample() {
+    let project = finished(32);
+    let held = held(&project);
+    let served = Served::start(&project);
+    served.read();
+    served.posted("draw", &json!({"n": 20, "seed": 3}));
+    let rows = served.to_audit();
+    rows.iter().for_each(|row| served.label(row, &held[&text(row, "id")]));
+    change_label(&project, &rows[4], WRONG);
+    let own: Value = serde_json::from_str(&project.candist(&["audit", "run", "--json"]).expect_exit(0).out).unwrap();
+    assert_eq!(
+        (&own["audited"], &own["accuracy"]["estimate"], &own["sample"]["foreign"]),
+        (&json!(20), &json!(0.95), &json!(0))
+    );
+    let doubt = format!("1 of the {} labels are not final", held.len());
+    assert!(own["doubts"].to_string().contains(&doubt), "{own}");
+    let now = served.wait_for_audit(|now| now["doubts"].to_string().contains(&doubt));
+    for field in ["accuracy", "calibration", "audited"] {
+        assert_eq!(now["figures"][field], own[field], "{field}");
+    }
+    let more = served.posted("more", &json!({"n": 30}));
+    let audit = &more["audit"];
+    assert_eq!((&audit["drawn"], &audit["filled"], &audit["counted"]), (&json!(30), &json!(20), &json!(20)));
+    assert_eq!(served.to_audit().len(), 10);
+    assert_eq!(more["population"], json!(held.len()));
+    // A sample that is drawn now is of all labels too.
+    let all = served.posted("draw", &json!({"n": 10_000, "anew": true}));
+    assert_eq!(all["audit"]["drawn"], json!(held.len()));
+}
+
+#[test]
+fn what_people_correct_beside_an_audit_moves_none_of_its_figures() {
+    let project = finished(16);
+    let held = held(&project);
+    let served = Served::start(&project);
+    served.read();
+    let figures = ["accuracy", "calibration", "threshold", "steps", "final_labels", "audited"];
+    served.posted("draw", &json!({"n": 40, "seed": 5}));
+    served.to_audit().iter().for_each(|row| served.label(row, &held[&text(row, "id")]));
+    let before = served.certificate("epsilon=0.3&delta=0.2");
+    let others: Vec<Value> = served.rows("audited=0").into_iter().take(60).collect();
+    others.iter().for_each(|row| assert_eq!(served.correct(row, WRONG).0, StatusCode::OK));
+    // What is said twice is one text.
+    assert_eq!(served.correct(&others[0], "card_arrival").0, StatusCode::OK);
+    assert_eq!(served.correct(&others[1], "card_arrival").0, StatusCode::OK);
+    assert_eq!(served.take_back(&others[1]), StatusCode::OK);
+    let after = served.certificate("epsilon=0.3&delta=0.2");
+    for field in figures {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    assert_eq!(after["logs"][1]["bytes"], json!(project.read("run/corrections.jsonl").len()));
+    let now = served.get("/api/v1/audit?epsilon=0.3&delta=0.2");
+    for field in ["accuracy", "calibration", "threshold"] {
+        assert_eq!(now["figures"][field], before[field], "{field}");
+    }
+    let doubts = now["doubts"].to_string();
+    assert!(doubts.contains("59 texts were corrected since the draw") && !doubts.contains("draw more"), "{doubts}");
+    assert_eq!(now["doubts"], after["doubts"]);
+    // When a run has taken them in, page and logs still say the same, and corrected labels are not counted.
+    project.run();
+    let events = project.events().len();
+    served.wait(|overview| overview["events"] == json!(events));
+    let (now, after) = (served.get("/api/v1/audit?epsilon=0.3&delta=0.2"), served.certificate("epsilon=0.3&delta=0.2"));
+    for field in ["accuracy", "calibration", "threshold"] {
+        assert_eq!(now["figures"][field], after[field], "{field}");
+    }
+    assert_eq!((&now["doubts"], &after["final_labels"]), (&after["doubts"], &before["final_labels"]));
+}
+
+#[test]
+fn a_sample_does_not_grow_with_its_corpus_without_bound() {
+    let (project, larger) = (finished(64), Project::new(4));
+    let served = Served::start(&project);
+    served.read();
+    served.posted("draw", &json!({"n": 40, "seed": 3}));
+    drop(served);
+    let pool = project.read("pool.jsonl");
+    let come: Vec<String> =
+        larger.read("pool.jsonl").lines().filter(|line| !pool.contains(line)).map(str::to_owned).collect();
+    project.write("pool.jsonl", &format!("{pool}{}\n", come.join("\n")));
+    project.run();
+    let served = Served::start(&project);
+    served.read();
+    let before = project.read("run/audit.jsonl");
+    let (status, said) = served.post("more", &json!({"n": 45}));
+    let why = error(&said);
+    assert!(status == StatusCode::CONFLICT && why.contains("far more than 45"), "{why}");
+    assert_eq!(project.read("run/audit.jsonl"), before);
+    let doubts = served.audit()["doubts"].to_string();
+    assert!(doubts.contains("draw more to take in what has come since"), "{doubts}");
+    let texts: u64 = why.split("ask for ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(served.posted("more", &json!({"n": texts}))["audit"]["drawn"], json!(texts));
+}
+
+#[test]
+fn a_log_of_an_audit_that_cannot_be_read_is_called_so() {
+    let project = finished(64);
+    project.write("run/audit.jsonl", "");
+    project.candist(&["audit", "run"]).expect_exit(2).expect_said("has no audit of its own");
+    let served = Served::start(&project);
+    served.read();
+    served.posted("draw", &json!({"n": 5}));
+    let position = served.to_audit()[0]["position"].clone();
+    let log = project.read("run/audit.jsonl").replace("\"seed\"", "\"sead\"");
+    project.write("run/audit.jsonl", &log);
+    project.candist(&["audit", "run"]).expect_exit(2).expect_said("1 of its 1 line(s) are damaged");
+    project.candist(&["audit", "run", "--end"]).expect_exit(2).expect_said("are damaged");
+    drop(served);
+    std::fs::remove_file(project.path("run/audit.jsonl")).unwrap();
+    std::fs::create_dir(project.path("run/audit.jsonl")).unwrap();
+    let served = Served::start(&project);
+    let (status, _, body) = served.send(served.ask(Method::GET, &format!("/api/v1/audit/texts/{position}")));
+    assert!(status == StatusCode::INTERNAL_SERVER_ERROR && body.contains("audit.jsonl"), "{status} {body}");
 }
 
 #[test]

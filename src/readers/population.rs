@@ -1,0 +1,152 @@
+//! The labels that an audit is about: one for each text that was there when the corpus last ended, and has a label.
+//!
+//! Final or not: a label that a run is about to change is one of the less certain, and without those all others would look better than
+//! they are. What people corrected since a sample was drawn counts as the run had labelled it before: it was not chosen by
+//! chance, and no text of the sample can be.
+
+use std::collections::{HashMap, HashSet};
+
+use super::basis::Basis;
+use super::corrected::with;
+use super::latest::no_labels;
+use crate::domain::event::{By, LabelEvent};
+use crate::domain::input::Input;
+use crate::domain::sample::{Sample, TextHash};
+use crate::error::{Error, Result};
+use crate::store::{Corrections, Follow, RunView, Tail};
+
+/// See the module. Holds some 16 bytes a text that came since the corpus ended, and the corrections.
+#[derive(Debug)]
+pub(crate) struct Population {
+    pub(super) basis: Basis,
+    /// Lines of corrections.jsonl.
+    pub(crate) corrections: u64,
+    /// Labels that people gave, by the text's id; but for those since the draw.
+    corrected: HashMap<String, String>,
+    /// Texts that people gave a label since the draw, by the hash of their id.
+    pub(super) since: HashSet<TextHash>,
+    /// Texts that arrived after the corpus had ended the last time, by the hash of their id.
+    beyond: HashSet<TextHash>,
+}
+
+/// How many labels there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) labels: u64,
+    /// Of these, labels that the run may still change.
+    pub(super) unsettled: u64,
+}
+
+impl Population {
+    /// That of the run that `view` looks at, by `basis`. Where a sample was drawn, `since` are the lines of corrections.jsonl by then.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] and [`Error::InputLog`] for logs that cannot be read.
+    pub(crate) fn read(view: &RunView, basis: Basis, since: Option<u64>) -> Result<Self> {
+        let mut said = Corrections::of(view.dir(), view.labels().clone());
+        said.read_within(basis.corrections)?;
+        let (corrected, beyond) = (HashMap::new(), HashSet::new());
+        let mut found = Self { basis, corrections: said.lines(), corrected, since: HashSet::new(), beyond };
+        view.inputs_within(basis.inputs, |input| {
+            match input {
+                Input::Arrive { sample, .. } => found.arrive(view, sample, &said, since),
+                // All that came so far belongs to it.
+                Input::End { .. } => found.beyond.clear(),
+                Input::Answers { .. } | Input::Correct { .. } => {}
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// That of today, with all that people said.
+    pub(crate) fn now(view: &RunView) -> Result<Self> {
+        Self::read(view, Basis::of(view.dir())?, None)
+    }
+
+    fn arrive(&mut self, view: &RunView, sample: Sample, said: &Corrections, since: Option<u64>) {
+        let id = TextHash::of(&sample.id.0);
+        self.beyond.insert(id);
+        let Some(correction) = said.get(&sample.id) else { return };
+        let Some(label) = correction.label.filter(|_| correction.text_hash == TextHash::of(&sample.text)) else {
+            return;
+        };
+        if since.is_some_and(|lines| said.is_given_since(&sample.id, lines)) {
+            self.since.insert(id);
+        } else {
+            self.corrected.insert(sample.id.0, view.labels().name(label).to_owned());
+        }
+    }
+
+    /// Texts that people corrected since the draw.
+    pub(super) fn corrected_since(&self) -> u64 {
+        self.since.difference(&self.beyond).count() as u64
+    }
+
+    /// Calls `each` with the event of each of the labels.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Labels`] if the log cannot be read; [`Error::Unfit`] where none of the labels is final: then the run has never come to
+    /// an end, or has just begun to label anew.
+    pub(super) fn each(&self, view: &RunView, mut each: impl FnMut(&LabelEvent)) -> Result<Size> {
+        let mut tail = Tail::new(view.dir()).within(self.basis.labels);
+        let last = self.last(&mut tail)?;
+        let (mut size, mut finals) = (Size::default(), 0);
+        // Still the same file where another log has taken its place meanwhile.
+        tail.rewind()?;
+        while let Follow::Event(event, _) = tail.poll()? {
+            let id = TextHash::of(&event.id);
+            if last.get(&id) != Some(&event.offset) || self.beyond.contains(&id) {
+                continue;
+            }
+            let corrected = self.corrected.get(&event.id).and_then(|label| with(&event, label));
+            let event = corrected.as_ref().unwrap_or(&event);
+            size.labels += 1;
+            finals += u64::from(event.is_final);
+            each(event);
+        }
+        size.unsettled = size.labels - finals;
+        match (last.len(), finals) {
+            (0, _) => Err(no_labels(view.dir())),
+            (_, 0) => {
+                let message =
+                    "has no final label yet: let `candist run CONFIG` come to the end of the corpus".to_owned();
+                Err(Error::Unfit { path: view.dir().to_owned(), message })
+            }
+            _ => Ok(size),
+        }
+    }
+
+    /// Offsets of the events that count, by the hash of the text's id: the last of a text, or the last by the run itself.
+    fn last(&self, tail: &mut Tail) -> Result<HashMap<TextHash, u64>> {
+        let mut last = HashMap::new();
+        loop {
+            match tail.poll()? {
+                Follow::Event(event, _) => {
+                    let id = TextHash::of(&event.id);
+                    if event.by != By::Person || !self.since.contains(&id) {
+                        last.insert(id, event.offset);
+                    }
+                }
+                // Its offsets begin anew.
+                Follow::NewLog => last.clear(),
+                Follow::Waiting => return Ok(last),
+            }
+        }
+    }
+
+    /// The texts that have a label, by the hashes of their ids.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Population::each`].
+    pub(super) fn ids(&self, view: &RunView) -> Result<HashSet<TextHash>> {
+        let mut ids = HashSet::new();
+        self.each(view, |event| {
+            ids.insert(TextHash::of(&event.id));
+        })?;
+        Ok(ids)
+    }
+}
