@@ -157,6 +157,15 @@ fn warn(dir: &std::path::Path, audit: &Audit) {
     if audit.unfilled > 0 {
         tracing::warn!("{} line(s) are not filled in: they are left out", grouped(audit.unfilled));
     }
+    if audit.given > 0 {
+        tracing::warn!(
+            "{} of {} audited texts have a label that a person gave in {}: where they were corrected because they were audited, they are \
+             right by definition, and all figures speak of the sample alone; audit by texts that nobody has corrected",
+            grouped(audit.given),
+            grouped(audit.audited),
+            dir.display()
+        );
+    }
     if audit.foreign > 0 {
         tracing::warn!(
             "{} of {} filled-in line(s) have no final label in {}, or another text there: they are left out",

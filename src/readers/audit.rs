@@ -103,6 +103,9 @@ pub struct Audit {
     pub unfilled: u64,
     /// Filled-in texts that this run does not have a final label of, or has another text under the id of.
     pub foreign: u64,
+    /// Of those that are judged by a file, the texts whose label a person gave. Where they were corrected because they were audited, they are
+    /// right by definition, and what follows speaks of the sample alone. 0 of the run's own audit, which nobody corrects.
+    pub given: u64,
     /// Of the distilled labels.
     pub accuracy: Share,
     /// Of the teacher's first labels.
@@ -135,6 +138,7 @@ pub fn audit(dir: &Path, gold: &Path, options: &AuditOptions) -> Result<Audit> {
         audited: audited.rows.len() as u64,
         unfilled: audited.unfilled,
         foreign: audited.foreign,
+        given: audited.rows.iter().filter(|row| row.is_given).count() as u64,
         accuracy: audited.share_of(|row| row.is_right),
         teacher_first: audited.share_of(|row| row.is_first_right),
         calibration: Calibrated::new(&all, &judged),

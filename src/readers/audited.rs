@@ -15,7 +15,7 @@ use super::probability::Probability;
 use super::recalibration::{Curve, Judged, calibration_error, error_interval};
 use super::statistics::interval;
 use crate::corpus::labelled::LabelledFile;
-use crate::domain::event::{LabelEvent, OTHERS};
+use crate::domain::event::{By, LabelEvent, OTHERS};
 use crate::domain::input::Input;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::TextHash;
@@ -45,6 +45,8 @@ pub(super) struct AuditedRow {
     pub(super) is_right: bool,
     /// The teacher's first label.
     pub(super) is_first_right: bool,
+    /// Whether a person gave the label.
+    pub(super) is_given: bool,
     confidence: Probability,
     /// What the run gave the right label; `None` where it is not among those that it recorded.
     share: Option<Probability>,
@@ -166,6 +168,7 @@ impl AuditedRow {
         Self {
             is_right: event.label == gold,
             is_first_right: event.candidates.first().is_some_and(|first| first == gold),
+            is_given: event.by == By::Person,
             confidence: Probability::of(event.confidence),
             share: all.find(|(label, _)| *label == gold).map(|(_, share)| Probability::of(share)),
         }

@@ -102,6 +102,8 @@ pub fn own_audit(view: &RunView, options: &AuditOptions) -> Result<(Audit, Audit
         audited: found.audited,
         unfilled: found.sample.draws.last().copied().unwrap_or_default().saturating_sub(found.sample.counted),
         foreign: found.sample.foreign,
+        // No text of it is corrected before its end.
+        given: 0,
         accuracy: found.accuracy,
         teacher_first: found.teacher_first,
         calibration: found.calibration.clone(),
