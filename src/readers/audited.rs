@@ -207,12 +207,12 @@ impl Calibrated {
         let right = judged.iter().filter(|(_, is_right)| *is_right).count() as u64;
         let (low, high) = interval(right, judged.len() as u64, 0.95);
         let accuracy = right as f64 / judged.len().max(1) as f64;
-        let mean_of =
-            |of: &dyn Fn(f64) -> f64| confidences.iter().map(|&c| of(c)).sum::<f64>() / confidences.len().max(1) as f64;
-        let (mean, curve) = (mean_of(&|confidence| confidence), Curve::new(confidences.to_vec(), judged));
-        let (error_low, error_high) = error_interval(judged);
+        // Summed up in this order too: figures are the same to the last digit in whichever order labels come.
         let mut sorted = confidences.to_vec();
         sorted.sort_by(f64::total_cmp);
+        let mean_of = |of: &dyn Fn(f64) -> f64| sorted.iter().map(|&c| of(c)).sum::<f64>() / sorted.len().max(1) as f64;
+        let (mean, curve) = (mean_of(&|confidence| confidence), Curve::new(confidences.to_vec(), judged));
+        let (error_low, error_high) = error_interval(judged);
         let quantiles = [0.05, 0.25, 0.5, 0.75, 0.95].into_iter();
         let quantiles = quantiles.filter_map(|share| sorted.get((share * sorted.len() as f64) as usize));
         Self {

@@ -252,6 +252,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_beyond_the_bytes_that_are_to_be_read_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = line(0) + &line(1) + &line(2);
+        std::fs::write(dir.path().join(LABELS), &log).unwrap();
+        for (bytes, offsets) in [(log.len() - 1, vec![0, 1]), (log.len(), vec![0, 1, 2]), (0, vec![])] {
+            let mut tail = Tail::new(dir.path()).within(bytes as u64);
+            assert_eq!(drain(&mut tail), offsets);
+            tail.rewind().unwrap();
+            assert_eq!(drain(&mut tail), offsets);
+        }
+    }
+
+    #[test]
     fn what_is_no_event_is_an_error_with_its_place() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("labels.jsonl"), format!("{}{{}}\n", line(0))).unwrap();
