@@ -98,6 +98,8 @@ async function audits() {
   await label(page, 8, 15);
   await holds("figures come by themselves", async () => (await text(page, ".hero-count")).endsWith("of the labels are right"));
   const before = await corrected(server);
+  // A sample is one of all labels: a person may have given some of them before it was drawn.
+  const known = (await server.api("/api/v1/labels?audited=1&corrected=1")).total;
   await page.locator(".audit-acts button", { hasText: "End the audit" }).click();
   await page.locator("dialog .main-button").click();
   await is("it ends", async () => (await audit()).open, false);
@@ -105,7 +107,7 @@ async function audits() {
   await is("its certificate counts all of it", () => [certificate.kind, certificate.audited], ["candist audit certificate", 15]);
   await is("nothing was corrected by it", () => corrected(server), before);
   await page.locator(".take button").click();
-  await is("its labels are corrections when asked for", () => corrected(server), before + 15);
+  await is("its labels are corrections when asked for", () => corrected(server), before + 15 - known);
 }
 
 let child;
