@@ -102,7 +102,7 @@ enum Command {
     /// Print label events, one JSON line each, also while the run writes them.
     #[command(after_help = examples::TAIL)]
     Tail(tail::TailArgs),
-    /// Show a run in a browser, while it runs and after; changes nothing.
+    /// Show a run in a browser, while it runs and after; there people correct labels and audit them.
     #[cfg(feature = "page")]
     #[command(after_help = examples::SERVE)]
     Serve(serve::ServeArgs),

@@ -153,7 +153,7 @@ fn sets(view: &RunView, coverage: f64) -> Result<AuditedSets> {
 
 fn unfilled(view: &RunView) -> Error {
     let message = "has an audit of which the first text is not labelled yet: label the sample on the page (`candist serve RUN`, \
-                   then Audit), in the order in which it was drawn";
+                   then Audit), in the order in which it was drawn, or draw another in its place there";
     Error::Unfit { path: view.dir().to_owned(), message: message.to_owned() }
 }
 
@@ -164,6 +164,10 @@ fn unfilled(view: &RunView) -> Error {
 /// [`Error::Unfit`] where it is of another version.
 pub(crate) fn kept(dir: &Path, audit: &DrawnAudit) -> Result<Option<AuditCertificate>> {
     let Some(ended) = &audit.ended else { return Ok(None) };
+    if ended.certificate.is_null() {
+        let message = "has an audit that is over, and the line of its end is damaged: its certificate is lost, draw another sample";
+        return Err(Error::Unfit { path: dir.join(AUDITS), message: message.to_owned() });
+    }
     serde_json::from_value(ended.certificate.clone()).map(Some).map_err(|error| {
         let message =
             format!("has a certificate that this version cannot read ({error}): use the candist that wrote it");

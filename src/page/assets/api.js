@@ -118,7 +118,7 @@ export function getAuditText(position) {
   return request(`/api/v1/audit/texts/${position}`);
 }
 
-/** @param {{ n: number, who: string }} draw @returns {Promise<AuditNow>} */
+/** @param {{ n: number, who: string, anew?: boolean }} draw  anew: in the place of one that goes on @returns {Promise<AuditNow>} */
 export function postDraw(draw) {
   return change("POST", "/api/v1/audit/draw", draw);
 }

@@ -14,11 +14,23 @@ const USUAL = 100;
  * @param {{ label: string, value: number, least: number, most: number, name: (n: number) => string, isMain: boolean, act: (n: number) => Promise<unknown> }} about
  */
 function numberForm(about) {
-  const field = h("input", { type: "number", min: about.least, max: about.most, step: 1, inputmode: "numeric", "aria-label": about.label });
+  const field = h("input", {
+    type: "number",
+    required: true,
+    min: about.least,
+    max: about.most,
+    step: 1,
+    inputmode: "numeric",
+    "aria-label": about.label,
+  });
   const button = h("button", { type: "submit", class: about.isMain ? "main-button" : null });
   const trouble = h("p", { class: "bad-text", role: "alert" });
   const wanted = () => Math.min(about.most, Math.max(about.least, Math.round(Number(field.value)) || about.least));
-  const show = () => (button.textContent = about.name(wanted()));
+  // What would be drawn stands on the button; where that is no number that can be, nothing is.
+  const show = () => {
+    button.textContent = about.name(wanted());
+    button.disabled = !field.checkValidity();
+  };
   field.value = String(Math.min(about.most, about.value));
   field.addEventListener("input", show);
   show();
@@ -144,9 +156,24 @@ function acts(now, audit, params, left, about) {
           },
         })
       : null;
+  const instead =
+    audit.filled === 0
+      ? numberForm({
+          label: "Texts to draw instead",
+          value: USUAL,
+          least: 1,
+          most,
+          name: (n) => `Draw ${counted(n, "text")} instead`,
+          isMain: false,
+          act: async (n) => {
+            about.taken(await postDraw({ n, who: who(), anew: true }));
+            labelsChanged();
+          },
+        })
+      : null;
   const larger = more && h("div", { class: "larger" }, more, h("p", { class: "faint" }, `The ${count(audit.drawn)} that are drawn stay.`));
   const end = audit.counted > 0 ? endButton(params, left, about) : null;
-  return isFull ? [certificate, end, larger] : [certificate, larger, end];
+  return isFull ? [certificate, end, larger] : [certificate, instead, larger, end];
 }
 
 /** @param {URLSearchParams} params @param {boolean} isMain */

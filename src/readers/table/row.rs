@@ -183,7 +183,8 @@ pub(crate) struct TableRow<'a> {
     /// answers that name a label: there a candidate has its weight's share of the answer's weights, or, in an answer
     /// without weights, the same share as the others.
     candidate_weights: Vec<f64>,
-    /// Where the label comes from: the name of the refinery, or "student" where no teacher named a label.
+    /// Where the label comes from: the name of the refinery, "student" where no teacher named a label, or "person" where a
+    /// person gave it.
     by: Option<&'a str>,
     /// Whether a person gave the label.
     corrected: bool,
