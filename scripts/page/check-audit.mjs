@@ -1,6 +1,6 @@
 // Checks of the audit: drawn, labelled with the keyboard, gone back in, ended; nothing of it can be corrected; who only looks. See check.mjs.
 
-import { corrected, holds, is, open, settle, text } from "./harness.mjs";
+import { corrected, holds, is, open, reload, settle, text } from "./harness.mjs";
 
 const state = async (server) => (await server.api("/api/v1/audit")).audit;
 const filled = async (server) => (await state(server))?.filled;
@@ -55,7 +55,7 @@ export async function auditByKeyboard(server) {
   await page.keyboard.press("Enter");
   await is("a searched label is kept", () => filled(server), 10);
   await is("what is behind a skipped text does not count", async () => (await state(server)).counted, 9);
-  await page.reload();
+  await reload(page);
   await page.locator(".stage-id").waitFor();
   await is("after a reload it goes on with the first that is open", () => text(page, ".stage-id"), ids.at(-1));
   for (let k = 0; k < 20; k += 1) {

@@ -6,7 +6,7 @@
 import { auditByKeyboard, auditEnds, auditKeepsApart, auditLooks, auditTooEarly } from "./check-audit.mjs";
 import { reviewAtOnce, reviewDoubts, reviewEnds, reviewEstimates, reviewFails, reviewTwenty } from "./check-review.mjs";
 import { filters, million, panel } from "./check-table.mjs";
-import { AXE, browser, corrected, count, holds, is, mock, open, settle, text } from "./harness.mjs";
+import { AXE, browser, corrected, count, holds, is, mock, open, reload, settle, text } from "./harness.mjs";
 
 const only = process.argv[2] ?? "";
 
@@ -20,7 +20,7 @@ async function lost(server) {
   await is("and it comes back", () => page.locator("#link-lost").isVisible(), false);
   await server.api("/mock?token=1");
   await page.goto(`${server.url}/#/labels`);
-  await page.reload();
+  await reload(page);
   await holds("a token is wanted", async () =>
     (await text(page, "main")).includes("Open the address that candist printed, with its token."),
   );

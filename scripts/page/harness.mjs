@@ -95,12 +95,21 @@ export async function open(server, hash, options = {}) {
   const page = await context.newPage();
   watch(page);
   page.on("pageerror", (error) => is("no error in the page", error.stack, null));
-  page.on("dialog", (dialog) => is("no dialog of a text", dialog.message(), null));
+  page.on("dialog", async (dialog) => {
+    await dialog.accept();
+    await is("no dialog", `${dialog.type()} ${dialog.message()}`, null);
+  });
   page.on("console", (message) => /Content Security Policy/.test(message.text()) && is("nothing against the CSP", message.text(), null));
   await page.goto(`${server.url}/${hash}`);
   await page.locator("main > .page").waitFor();
   await settle(page);
   return page;
+}
+
+/** Loads the page again, once all that was said is kept: it holds on to who leaves before. */
+export async function reload(page) {
+  await settle(page);
+  await page.reload();
 }
 
 export const text = (page, selector) => page.locator(selector).first().textContent();
