@@ -93,6 +93,11 @@ impl CorrectArgs {
             let named = labels_of(file, "corrections", columns, labels)?;
             corrections.extend(named.iter().map(|(id, label)| new(id, Some(labels.name(*label)))));
         }
+        // Which of the two was typed last, nobody knows here.
+        if let Some(id) = self.take_back.iter().find(|id| self.set.iter().step_by(2).any(|set| set == *id)) {
+            let message = format!("both gives {id:?} a label and takes it back: say one of the two");
+            return Err(Error::Unfit { path: "candist correct".into(), message }.into());
+        }
         // Two values an occurrence, as clap sees to.
         corrections.extend(self.set.chunks_exact(2).filter_map(|pair| Some(new(pair.first()?, Some(pair.get(1)?)))));
         corrections.extend(self.take_back.iter().map(|id| new(id, None)));

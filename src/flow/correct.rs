@@ -62,24 +62,24 @@ pub fn correct(view: &RunView, corrections: &[NewCorrection], who: Option<&str>)
     refuse_audited(view, hashes.iter().map(|(id, hash)| (*id, *hash)))?;
     let mut known = Corrections::of(view.dir(), labels.clone());
     known.read()?;
-    let mut said: HashMap<SampleId, Option<LabelId>> =
-        known.iter().map(|known| (known.id.clone(), known.label)).collect();
+    known.tell_damage(0);
+    // By this call, of these texts.
+    let mut said: HashMap<SampleId, Option<LabelId>> = HashMap::new();
     let (mut done, mut new) = (Corrected::default(), Vec::new());
     for correction in corrections {
         let id = SampleId(correction.id.clone());
         let label = correction.label.as_deref().map(|name| resolve(view, labels, name)).transpose()?;
         let text_hash = hashes.get(correction.id.as_str()).copied().ok_or_else(|| unknown(view, &[&correction.id]))?;
-        // Of another text with this id nothing was said of this one.
-        let is_of_this = known.get(&id).is_none_or(|known| known.text_hash == text_hash);
-        let before = said.insert(id.clone(), label).unwrap_or_default();
-        if before == label && is_of_this && correction.note.is_none() {
+        let kept = || known.get(&id, text_hash).and_then(|known| known.label);
+        let before = said.insert(id.clone(), label).unwrap_or_else(kept);
+        if before == label && correction.note.is_none() {
             done.same += 1;
             continue;
         }
         match label {
             Some(_) => {
                 done.given += 1;
-                done.replaced += u64::from(is_of_this && before.is_some_and(|before| Some(before) != label));
+                done.replaced += u64::from(before.is_some_and(|before| Some(before) != label));
             }
             None => done.taken_back += 1,
         }

@@ -13,7 +13,7 @@ use crate::domain::input::NewInput;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{Position, Sample, SampleId, TextHash};
 use crate::error::Result;
-use crate::store::{Audits, Correction, Corrections, Store, change_corrections};
+use crate::store::{Audits, Corrections, Store, change_corrections};
 
 /// See the module.
 pub(super) struct Correcting {
@@ -28,8 +28,6 @@ pub(super) struct Correcting {
     /// Texts that were spoken of by what is read already.
     unseen: Vec<SampleId>,
     store: Store,
-    /// Of texts that have not arrived: the rest of the corpus, or all of it after a changed prompt.
-    waiting: HashMap<SampleId, Correction>,
 }
 
 impl Correcting {
@@ -37,17 +35,7 @@ impl Correcting {
     pub(super) fn new(dir: &Path, labels: &LabelSet, people: People, store: Store) -> Self {
         let corrections = Corrections::of(dir, labels.clone());
         let (dir, labels) = (dir.to_owned(), labels.clone());
-        Self {
-            dir,
-            labels,
-            corrections,
-            people,
-            has_looked: false,
-            sample: HashMap::new(),
-            unseen: Vec::new(),
-            store,
-            waiting: HashMap::new(),
-        }
+        Self { dir, labels, corrections, people, has_looked: false, sample: HashMap::new(), unseen: Vec::new(), store }
     }
 
     /// Whether people may have said something since the last look.
@@ -66,21 +54,15 @@ impl Correcting {
         // Each is told once.
         let mut seen = HashSet::new();
         ids.retain(|id| seen.insert(id.clone()));
-        if let Some(line) = self.corrections.damaged().get(damaged..).and_then(<[u64]>::first) {
-            tracing::warn!(
-                "corrections.jsonl has a damaged line, {line}: what it says is left out; give that label again"
-            );
-        }
+        self.corrections.tell_damage(damaged);
         let known = block_on(self.store.inputs.known(&ids))?;
         let mut inputs = Vec::new();
         for (id, known) in ids.into_iter().zip(known) {
-            let Some(correction) = self.corrections.get(&id) else { continue };
-            match known {
-                None => {
-                    self.waiting.insert(id, correction.clone());
-                }
-                Some(known) if known.text_hash != correction.text_hash => told_of_another(&id),
-                Some(known) if self.given(known.position)? != correction.label => {
+            // Of a text that has not arrived it is told when it does.
+            let Some(known) = known else { continue };
+            match self.corrections.get(&id, known.text_hash) {
+                None => told_of_another(&id),
+                Some(correction) if self.given(known.position)? != correction.label => {
                     inputs.push(NewInput::Correct(known.position, correction.label));
                 }
                 Some(_) => {}
@@ -99,19 +81,19 @@ impl Correcting {
         let known = block_on(self.store.inputs.known(&ids))?;
         let there: Vec<(SampleId, TextHash)> =
             ids.into_iter().zip(known).filter_map(|(id, known)| Some((id, known?.text_hash))).collect();
-        self.keep_news(&there).map(drop)
+        self.keep_news(&there)
     }
 
-    /// Keeps what people's files say of these texts, but for those in the sample of an audit. Gives what is new; what others
-    /// said meanwhile is for the next look.
-    fn keep_news(&mut self, texts: &[(SampleId, TextHash)]) -> Result<Vec<Correction>> {
+    /// Keeps what people's files say of these texts, but for those in the sample of an audit. What others said meanwhile is for the
+    /// next look.
+    fn keep_news(&mut self, texts: &[(SampleId, TextHash)]) -> Result<()> {
         let (people, sample) = (&self.people, &self.sample);
-        let (ids, news) = change_corrections(&self.dir, &mut self.corrections, |known| {
+        let ids = change_corrections(&self.dir, &mut self.corrections, |known| {
             let free = texts.iter().filter(|(id, hash)| sample.get(id) != Some(hash));
             free.filter_map(|(id, hash)| people.news(id, *hash, known)).collect()
         })?;
         self.unseen.extend(ids);
-        Ok(news)
+        Ok(())
     }
 
     /// A label of the file would make those of an open audit's sample right by definition: they wait for a run after its end.
@@ -133,9 +115,7 @@ impl Correcting {
     /// Keeps what people's files say of texts that arrive now, before the input log is told. Blocks until it is on disk.
     pub(super) fn take_up(&mut self, arriving: &[Sample]) -> Result<()> {
         let of = |sample: &Sample| (sample.id.clone(), TextHash::of(&sample.text));
-        let news = self.keep_news(&arriving.iter().map(of).collect::<Vec<_>>())?;
-        self.waiting.extend(news.into_iter().map(|correction| (correction.id.clone(), correction)));
-        Ok(())
+        self.keep_news(&arriving.iter().map(of).collect::<Vec<_>>())
     }
 
     /// The texts of people's files that have not arrived, in the order of their ids. Blocks.
@@ -160,16 +140,15 @@ impl Correcting {
         Ok(samples.first().and_then(|sample| sample.candidates.given()))
     }
 
-    /// What was said of a text before it arrived, which it does now.
-    pub(super) fn arrives(&mut self, sample: &Sample, position: Position) -> Option<NewInput> {
-        if self.waiting.is_empty() {
+    /// What was said of a text before it arrived, which it does now: it was in the rest of the corpus, or a changed prompt began anew.
+    pub(super) fn arrives(&self, sample: &Sample, position: Position) -> Option<NewInput> {
+        if !self.corrections.speaks_of(&sample.id) {
             return None;
         }
-        let correction = self.waiting.remove(&sample.id)?;
-        if correction.text_hash != TextHash::of(&sample.text) {
+        let Some(correction) = self.corrections.of_sample(sample) else {
             told_of_another(&sample.id);
             return None;
-        }
+        };
         correction.label.map(|label| NewInput::Correct(position, Some(label)))
     }
 }

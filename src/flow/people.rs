@@ -62,7 +62,7 @@ impl People {
         let is_news = match known.filed(id) {
             // A file said so before, of this text or of another with this id: that is news no more, whatever was said since.
             Some(before) => before.label != Some(label) && before.who.as_ref() == Some(who),
-            None => known.get(id).is_none_or(|known| known.text_hash != text_hash),
+            None => known.get(id, text_hash).is_none(),
         };
         let correction = || Correction {
             id: id.clone(),

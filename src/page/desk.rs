@@ -42,7 +42,8 @@ impl Desk {
     /// Ids of the texts that people gave a label after the first `lines` of the log, and that had none of a person then.
     pub(super) fn given_since(&self, labels: &LabelSet, lines: u64) -> Vec<String> {
         let given = |said: &Corrections| {
-            said.iter().filter(|given| said.is_given_since(&given.id, lines)).map(|given| given.id.0.clone()).collect()
+            let is_since = |given: &&Correction| said.is_given_since(&given.id, given.text_hash, lines);
+            said.iter().filter(is_since).map(|given| given.id.0.clone()).collect()
         };
         self.look(labels, given).unwrap_or_default()
     }
@@ -57,9 +58,9 @@ impl Desk {
 
     /// What a person decided of the text with this id, as long as it is the text of this hash.
     pub(super) fn decided(&self, labels: &LabelSet, id: &str, text_hash: TextHash) -> Option<Decided> {
-        let correction = self.look(labels, |said| said.get(&SampleId(id.to_owned())).cloned())??;
+        let correction = self.look(labels, |said| said.get(&SampleId(id.to_owned()), text_hash).cloned())??;
         let name = |label: LabelId| labels.name(label).to_owned();
-        let label = correction.label.filter(|_| correction.text_hash == text_hash).map(name)?;
+        let label = correction.label.map(name)?;
         Some(Decided { label, who: correction.who, note: correction.note })
     }
 }

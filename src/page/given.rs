@@ -48,11 +48,11 @@ impl Given {
         self.arrived = table.rows().len();
         let mut decided = Vec::new();
         for id in ids {
-            let (Some(said), Some(position)) = (corrections.get(&id), table.ids.position(&id.0)) else {
+            let Some(position) = table.ids.position(&id.0) else {
                 self.waiting.push(id);
                 continue;
             };
-            if hash_at(table, position) == Some(said.text_hash) {
+            if let Some(said) = hash_at(table, position).and_then(|hash| corrections.get(&id, hash)) {
                 decided.push((position, said.label));
             }
         }

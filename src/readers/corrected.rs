@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::domain::event::{By, LabelEvent};
 use crate::domain::input::Input;
 use crate::domain::label::LabelId;
-use crate::domain::sample::{Position, TextHash};
+use crate::domain::sample::Position;
 use crate::error::Result;
 use crate::store::{Corrections, RunDir, RunView};
 
@@ -32,8 +32,7 @@ pub fn correction_counts(view: &RunView) -> Result<CorrectionCounts> {
     view.inputs(|input| {
         match input {
             Input::Arrive { position, sample, .. } => {
-                let correction = said.get(&sample.id);
-                if let Some(correction) = correction.filter(|said| said.text_hash == TextHash::of(&sample.text)) {
+                if let Some(correction) = said.of_sample(&sample) {
                     told.insert(position, (correction.label, None));
                 }
             }
@@ -61,9 +60,7 @@ pub(super) fn corrected(dir: &Path) -> Result<HashMap<String, String>> {
     let Some(said) = said(&view)? else { return Ok(corrected) };
     view.inputs(|input| {
         if let Input::Arrive { sample, .. } = input
-            && let Some(correction) = said.get(&sample.id)
-            && let Some(label) = correction.label
-            && correction.text_hash == TextHash::of(&sample.text)
+            && let Some(label) = said.of_sample(&sample).and_then(|correction| correction.label)
         {
             corrected.insert(sample.id.0, view.labels().name(label).to_owned());
         }
@@ -75,7 +72,9 @@ pub(super) fn corrected(dir: &Path) -> Result<HashMap<String, String>> {
 /// What people said, if anything.
 fn said(view: &RunView) -> Result<Option<Corrections>> {
     let mut corrections = Corrections::of(view.dir(), view.labels().clone());
-    Ok((!corrections.read()?.is_empty()).then_some(corrections))
+    let has_any = !corrections.read()?.is_empty();
+    corrections.tell_damage(0);
+    Ok(has_any.then_some(corrections))
 }
 
 /// `event` as the label log will have it, where a person gave its text another label; with the offset that it has now.

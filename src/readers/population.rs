@@ -68,11 +68,9 @@ impl Population {
     fn arrive(&mut self, view: &RunView, sample: Sample, said: &Corrections, since: Option<u64>) {
         let id = TextHash::of(&sample.id.0);
         self.beyond.insert(id);
-        let Some(correction) = said.get(&sample.id) else { return };
-        let Some(label) = correction.label.filter(|_| correction.text_hash == TextHash::of(&sample.text)) else {
-            return;
-        };
-        if since.is_some_and(|lines| said.is_given_since(&sample.id, lines)) {
+        let Some(correction) = said.of_sample(&sample) else { return };
+        let Some(label) = correction.label else { return };
+        if since.is_some_and(|lines| said.is_given_since(&sample.id, correction.text_hash, lines)) {
             self.since.insert(id);
         } else {
             self.corrected.insert(sample.id.0, view.labels().name(label).to_owned());

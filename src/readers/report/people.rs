@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::domain::label::LabelId;
-use crate::domain::sample::{Sample, TextHash};
+use crate::domain::sample::Sample;
 use crate::error::Result;
 use crate::store::{Corrections, RunView};
 
@@ -25,8 +25,7 @@ impl People {
 
     /// Notes what was said of `sample`, which arrived: what was said of another text of its id is not of it.
     pub(super) fn arrived(&mut self, place: u32, sample: &Sample) {
-        let correction = self.said.as_ref().and_then(|said| said.get(&sample.id));
-        let Some(correction) = correction.filter(|said| said.text_hash == TextHash::of(&sample.text)) else { return };
+        let Some(correction) = self.said.as_ref().and_then(|said| said.of_sample(sample)) else { return };
         let Some(label) = correction.label else { return };
         *self.by.entry(correction.who.clone()).or_default() += 1;
         self.given.push((place, label));

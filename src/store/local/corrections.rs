@@ -16,7 +16,7 @@ use super::log::{Extent, Log, scan};
 use crate::base::disk::Machine;
 use crate::base::sealed;
 use crate::domain::label::{LabelId, LabelSet};
-use crate::domain::sample::{SampleId, TextHash};
+use crate::domain::sample::{Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
 
 /// The log's name.
@@ -95,7 +95,7 @@ pub(crate) fn keep(dir: &Path, labels: &LabelSet, corrections: &[Correction]) ->
 }
 
 /// As [`keep`], of what `decide` makes of all that was said by then: nobody says anything in between. `corrections` are those of `dir`,
-/// and read on. Gives the ids that they were found to speak of, and what was kept.
+/// and read on, to the end. Gives the ids that the log was found to speak of.
 ///
 /// # Errors
 ///
@@ -104,14 +104,15 @@ pub(crate) fn change(
     dir: &Path,
     corrections: &mut Corrections,
     decide: impl FnOnce(&Corrections) -> Vec<Correction>,
-) -> Result<(Vec<SampleId>, Vec<Correction>)> {
+) -> Result<Vec<SampleId>> {
     with_lock(dir, || {
-        let ids = corrections.read()?;
+        let mut ids = corrections.read()?;
         let news = decide(corrections);
         if !news.is_empty() {
             append(dir, &corrections.labels, &news)?;
+            ids.extend(corrections.read()?);
         }
-        Ok((ids, news))
+        Ok(ids)
     })
 }
 
@@ -141,7 +142,10 @@ pub(crate) struct Corrections {
     read: Extent,
     /// The file's length then; more than what was read of it where its last line is torn.
     looked: u64,
+    /// Of the text of each id that was spoken of last.
     latest: HashMap<SampleId, Said>,
+    /// Of texts whose id another text came to have, which was spoken of since.
+    others: HashMap<(SampleId, TextHash), Said>,
     /// What a file said of texts of which something else was said since.
     overruled: HashMap<SampleId, Correction>,
     damaged: Vec<u64>,
@@ -158,9 +162,8 @@ struct Said {
 }
 
 impl Said {
-    /// `correction`, on `line`, after what was said `before`.
+    /// `correction`, on `line`, after what was said of the text `before`.
     fn new(correction: Correction, line: u64, before: Option<&Self>) -> Self {
-        let before = before.filter(|before| before.correction.text_hash == correction.text_hash);
         let given = before.and_then(|before| before.given).unwrap_or(line);
         Self { given: correction.label.map(|_| given), correction, line }
     }
@@ -170,7 +173,8 @@ impl Corrections {
     /// Of the run directory `dir`, whose task has `labels`. Nothing is read yet.
     pub(crate) fn of(dir: &Path, labels: LabelSet) -> Self {
         let (path, read, damaged) = (dir.join(FILE), Extent::default(), Vec::new());
-        Self { path, labels, read, looked: 0, latest: HashMap::new(), overruled: HashMap::new(), damaged }
+        let (latest, others, overruled) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { path, labels, read, looked: 0, latest, others, overruled, damaged }
     }
 
     /// Whether there is such a log in `dir`.
@@ -203,7 +207,7 @@ impl Corrections {
         // Another file has taken its place.
         if length < self.read.bytes {
             (self.read, self.damaged) = (Extent::default(), Vec::new());
-            (self.latest, self.overruled) = (HashMap::new(), HashMap::new());
+            (self.latest, self.others, self.overruled) = (HashMap::new(), HashMap::new(), HashMap::new());
         }
         let mut named = Vec::new();
         if length == self.read.bytes {
@@ -234,38 +238,67 @@ impl Corrections {
     /// What `line` says.
     fn take(&mut self, correction: Correction, line: u64) {
         let (id, is_of_file) = (correction.id.clone(), correction.file);
-        let said = Said::new(correction, line, self.latest.get(&id));
-        let before = self.latest.insert(id.clone(), said).map(|before| before.correction);
+        let of_this = (id.clone(), correction.text_hash);
+        let last = self.latest.remove(&id);
+        let last_of_file = last.as_ref().filter(|last| last.correction.file).map(|last| last.correction.clone());
+        let before = match last {
+            Some(last) if last.correction.text_hash == correction.text_hash => Some(last),
+            Some(last) => {
+                self.others.insert((id.clone(), last.correction.text_hash), last);
+                self.others.remove(&of_this)
+            }
+            None => None,
+        };
+        self.latest.insert(id.clone(), Said::new(correction, line, before.as_ref()));
         if is_of_file {
             self.overruled.remove(&id);
-        } else if let Some(before) = before.filter(|before| before.file) {
+        } else if let Some(before) = last_of_file {
             self.overruled.insert(id, before);
         }
     }
 
-    /// What a person's file said last of the text with this id, whatever was said since.
+    /// What a person's file said last of a text with this id, whatever was said since.
     pub(crate) fn filed(&self, id: &SampleId) -> Option<&Correction> {
-        self.get(id).filter(|latest| latest.file).or_else(|| self.overruled.get(id))
+        let latest = self.latest.get(id).map(|said| &said.correction);
+        latest.filter(|latest| latest.file).or_else(|| self.overruled.get(id))
     }
 
-    /// What was said last of the text with this id.
-    pub(crate) fn get(&self, id: &SampleId) -> Option<&Correction> {
-        self.latest.get(id).map(|said| &said.correction)
+    /// Whether something was said of a text with this id, be it of another hash.
+    pub(crate) fn speaks_of(&self, id: &SampleId) -> bool {
+        self.latest.contains_key(id)
+    }
+
+    /// What was said last of the text with this id and hash.
+    pub(crate) fn get(&self, id: &SampleId, text_hash: TextHash) -> Option<&Correction> {
+        self.said(id, text_hash).map(|said| &said.correction)
+    }
+
+    /// What was said last of `sample`. Most texts were never spoken of, and need no hash.
+    pub(crate) fn of_sample(&self, sample: &Sample) -> Option<&Correction> {
+        self.speaks_of(&sample.id).then(|| self.get(&sample.id, TextHash::of(&sample.text)))?
+    }
+
+    fn said(&self, id: &SampleId, text_hash: TextHash) -> Option<&Said> {
+        let latest = self.latest.get(id)?;
+        if latest.correction.text_hash == text_hash {
+            return Some(latest);
+        }
+        self.others.get(&(id.clone(), text_hash))
     }
 
     /// The line, from 1, that says it; 0 where nothing was said.
-    pub(crate) fn said_at(&self, id: &SampleId) -> u64 {
-        self.latest.get(id).map_or(0, |said| said.line)
+    pub(crate) fn said_at(&self, id: &SampleId, text_hash: TextHash) -> u64 {
+        self.said(id, text_hash).map_or(0, |said| said.line)
     }
 
-    /// Whether a person gave the text with this id its label after the first `lines`, and it had none of a person then.
-    pub(crate) fn is_given_since(&self, id: &SampleId, lines: u64) -> bool {
-        self.latest.get(id).and_then(|said| said.given).is_some_and(|given| given > lines)
+    /// Whether a person gave this text its label after the first `lines`, and it had none of a person then.
+    pub(crate) fn is_given_since(&self, id: &SampleId, text_hash: TextHash, lines: u64) -> bool {
+        self.said(id, text_hash).and_then(|said| said.given).is_some_and(|given| given > lines)
     }
 
     /// What was said last of each text.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Correction> {
-        self.latest.values().map(|said| &said.correction)
+        self.latest.values().chain(self.others.values()).map(|said| &said.correction)
     }
 
     /// Lines that were read.
@@ -276,6 +309,16 @@ impl Corrections {
     /// Lines, from 1, that cannot be read.
     pub(crate) fn damaged(&self) -> &[u64] {
         &self.damaged
+    }
+
+    /// Tells of damaged lines, but for the first `known`.
+    pub(crate) fn tell_damage(&self, known: usize) {
+        let Some([first, more @ ..]) = self.damaged.get(known..) else { return };
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        tracing::warn!(
+            "{} has damaged lines, {first}{more}: what they say is left out; give those labels again",
+            self.path.display()
+        );
     }
 }
 
@@ -303,8 +346,8 @@ mod tests {
         keep(dir.path(), &labels(), &[correction("x", None)]).unwrap();
         assert!(read.has_news());
         assert_eq!(read.read().unwrap(), ["x".into(), "y".into()]);
-        assert_eq!(read.get(&"x".into()), Some(&correction("x", None)));
-        assert_eq!(read.get(&"y".into()), Some(&correction("y", Some(2))));
+        assert_eq!(read.get(&"x".into(), TextHash::of("x")), Some(&correction("x", None)));
+        assert_eq!(read.get(&"y".into(), TextHash::of("y")), Some(&correction("y", Some(2))));
         assert!(!read.has_news() && read.read().unwrap().is_empty());
         keep(dir.path(), &labels(), &[correction("x", Some(0))]).unwrap();
         assert_eq!(read.read().unwrap(), ["x".into()]);
@@ -319,19 +362,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let filed = Correction { file: true, ..correction("x", Some(1)) };
         let mut read = Corrections::of(dir.path(), labels());
-        let (ids, kept) = change(dir.path(), &mut read, |_| vec![filed.clone()]).unwrap();
-        assert_eq!((ids, kept), (vec![], vec![filed.clone()]));
+        let ids = change(dir.path(), &mut read, |_| vec![filed.clone()]).unwrap();
+        assert_eq!((ids, read.get(&"x".into(), TextHash::of("x"))), (vec!["x".into()], Some(&filed)));
         keep(dir.path(), &labels(), &[correction("x", Some(2)), correction("y", Some(0))]).unwrap();
         // Whoever decides knows all that was said by then.
-        let (ids, kept) = change(dir.path(), &mut read, |known| {
+        let ids = change(dir.path(), &mut read, |known| {
             assert_eq!(
-                (known.get(&"x".into()), known.filed(&"x".into())),
+                (known.get(&"x".into(), TextHash::of("x")), known.filed(&"x".into())),
                 (Some(&correction("x", Some(2))), Some(&filed))
             );
             vec![]
         })
         .unwrap();
-        assert_eq!((ids, kept), (vec!["x".into(), "y".into()], vec![]));
+        assert_eq!(ids, ["x".into(), "y".into()]);
         assert_eq!(read.filed(&"y".into()), None);
     }
 
@@ -342,14 +385,33 @@ mod tests {
         keep(dir.path(), &labels(), &said.map(|(id, label)| correction(id, label))).unwrap();
         let mut read = Corrections::of(dir.path(), labels());
         read.read().unwrap();
-        let of =
-            |id: &str| (read.said_at(&id.into()), (0..7).filter(|at| read.is_given_since(&id.into(), *at)).count());
+        let of = |id: &str| {
+            let (hash, id) = (TextHash::of(id), id.into());
+            (read.said_at(&id, hash), (0..7).filter(|at| read.is_given_since(&id, hash, *at)).count())
+        };
         // Each of the first lines, of which so many end before.
         assert_eq!(["x", "y", "z", "other"].map(of), [(3, 1), (5, 5), (6, 0), (0, 0)]);
         let bytes = std::fs::metadata(dir.path().join(FILE)).unwrap().len();
         let mut part = Corrections::of(dir.path(), labels());
         part.read_within(bytes - 1).unwrap();
-        assert_eq!((part.lines(), part.said_at(&"z".into())), (5, 0));
+        assert_eq!((part.lines(), part.said_at(&"z".into(), TextHash::of("z"))), (5, 0));
+    }
+
+    #[test]
+    fn what_was_said_of_a_text_holds_when_its_id_had_another_text_in_between() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |text: &str, label| Correction { text_hash: TextHash::of(text), ..correction("x", label) };
+        let said = [of("first", Some(1)), of("second", Some(2)), of("first", Some(0)), of("third", None)];
+        keep(dir.path(), &labels(), &said).unwrap();
+        let mut read = Corrections::of(dir.path(), labels());
+        assert_eq!(read.read().unwrap(), ["x".into()]);
+        for last in said.get(1..).unwrap() {
+            assert_eq!(read.get(&"x".into(), last.text_hash), Some(last));
+        }
+        assert_eq!((read.iter().count(), read.get(&"x".into(), TextHash::of("fourth"))), (3, None));
+        let first = TextHash::of("first");
+        assert_eq!((read.said_at(&"x".into(), first), read.is_given_since(&"x".into(), first, 1)), (3, false));
+        assert!(read.speaks_of(&"x".into()) && !read.speaks_of(&"y".into()));
     }
 
     #[test]
