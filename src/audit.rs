@@ -180,6 +180,26 @@ pub fn end_audit(view: &RunView, options: &AuditOptions, who: Option<&str>) -> R
     ))
 }
 
+/// Gives up the sample of the audit that goes on, of which nothing counts: its texts can be corrected again, and there is no certificate.
+/// Gives how many of its texts people had labelled all the same, after one that they skipped.
+///
+/// # Errors
+///
+/// [`Error::Unfit`] where no audit goes on, or labels of it count; [`Error::RunFile`] where it cannot be written.
+pub fn drop_audit(view: &RunView, who: Option<&str>) -> Result<u64> {
+    change_audits(view.dir(), view.labels(), false, |audits| {
+        let audit = open(view, audits)?;
+        let counted = audit.prefix().count();
+        if counted > 0 {
+            let message =
+                format!("has an audit of which {counted} label(s) count: end it (--end), and they are not lost");
+            return Err(unfit(view, &message));
+        }
+        let (date, who) = (date::now(), who.map(str::to_owned));
+        Ok((vec![AuditLine::Drop { date, who }], audit.filled()))
+    })
+}
+
 /// Takes the labels of the audit, which has ended, as corrections, once: how many texts have another label by it than people gave them
 /// before. Those of texts that were skipped over count too. What people said of a text after the audit had ended stands.
 ///
@@ -217,9 +237,9 @@ fn corrections_of(view: &RunView, audit: &DrawnAudit, lines: u64) -> Result<(Vec
     let (mut new, mut stands) = (Vec::new(), 0);
     for text in &audit.texts {
         let Some(AuditLabel { label, who, note }) = text.said.clone() else { continue };
-        let before = known.get(&text.id).filter(|known| known.text_hash == text.text_hash);
+        let before = known.get(&text.id, text.text_hash);
         let is_known = before.is_some_and(|known| known.label == Some(label));
-        if !is_known && before.is_some() && known.said_at(&text.id) > lines {
+        if !is_known && before.is_some() && known.said_at(&text.id, text.text_hash) > lines {
             continue;
         }
         stands += 1;

@@ -82,7 +82,7 @@ pub use student::{Encoded, Example, Fold, Loss, Objective, Rows, Step, Student, 
 pub use teacher::{Addresses, AskError, Asked, Labels, Permit, Teacher, labels_in};
 
 // What reads a run, and what comes before and after one.
-pub use audit::{correct_audited, draw_audit, draw_more, end_audit, label_audited};
+pub use audit::{correct_audited, draw_audit, draw_more, drop_audit, end_audit, label_audited};
 pub use flow::batch;
 pub use flow::correct::{Corrected, NewCorrection, correct};
 #[cfg(feature = "page")]

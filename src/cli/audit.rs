@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use candist::{
     Audit, AuditCertificate, AuditOptions, AuditedSets, Calibrated, RunDir, Share, ToLabel, audit, correct_audited,
-    draw, end_audit, own_audit, own_sample,
+    draw, drop_audit, end_audit, own_audit, own_sample,
 };
 use clap::Args;
 
@@ -46,6 +46,9 @@ pub(super) struct AuditArgs {
     /// End the run's own audit: its certificate stays as it is now, and its texts can be corrected again.
     #[arg(long, conflicts_with_all = ["sample", "gold"])]
     end: bool,
+    /// Give up the sample of the run's own audit, of which nothing is labelled: its texts can be corrected again.
+    #[arg(long, conflicts_with_all = ["sample", "gold", "end", "correct", "filled", "json"])]
+    drop: bool,
     /// Take the labels of the run's own audit, once it has ended, as corrections.
     #[arg(long, conflicts_with_all = ["sample", "gold"])]
     correct: bool,
@@ -117,6 +120,13 @@ fn own(dir: &Path, args: &AuditArgs, out: &mut dyn Write) -> Result<()> {
     let (view, who) = (RunDir::view(dir)?, args.who.as_deref());
     if args.filled {
         return print_rows(&own_sample(&view)?, out);
+    }
+    if args.drop {
+        let labelled = drop_audit(&view, who)?;
+        let kept =
+            if labelled > 0 { format!("; {} label(s) stay in audit.jsonl", grouped(labelled)) } else { String::new() };
+        tracing::info!("{}: the sample is given up{kept}", dir.display());
+        return Ok(());
     }
     if args.end {
         end_audit(&view, &args.options(), who)?;

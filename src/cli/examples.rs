@@ -63,7 +63,8 @@ pub(super) const AUDIT: &str = "Examples:
   candist audit runs/one runs/two --gold sample.jsonl     # which run is better?
   candist audit runs/support                              # by the sample that was labelled on its page
   candist audit runs/support --filled > sample.jsonl      # that sample, to recalibrate an export by
-  candist audit runs/support --end --correct              # ends that; its labels become corrections";
+  candist audit runs/support --end --correct              # ends that; its labels become corrections
+  candist audit runs/support --drop                       # or gives it up, where nothing of it is labelled";
 
 pub(super) const REPORT: &str = "Examples:
   candist report runs/support --out support.html          # then open it in a browser

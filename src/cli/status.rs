@@ -169,7 +169,8 @@ impl Looked {
         }
         match self.audit.filter(|audit| audit.open) {
             Some(AuditProgress { drawn, filled, .. }) => {
-                let of = format!("of {} drawn texts are labelled; `candist audit RUN --end` ends it", grouped(drawn));
+                let ends = if filled > 0 { "--end` ends it" } else { "--drop` gives it up" };
+                let of = format!("of {} drawn texts are labelled; `candist audit RUN {ends}", grouped(drawn));
                 table(out, &[("audit open", filled, &of)])
             }
             None => Ok(()),

@@ -25,4 +25,5 @@ pub(super) fn refuse_audited<'a>(view: &RunView, texts: impl Iterator<Item = (&'
 
 /// Why a text of a sample is not corrected, and what to do.
 pub(crate) const IN_SAMPLE: &str = "corrected, it would be right by definition, and the audit worth nothing. Nothing was kept. Correct other \
-                                    texts, or end the audit first (on the page, or with `candist audit RUN --end`)";
+                                    texts, or end the audit first (on the page, or with `candist audit RUN --end`; --drop where nothing of it is \
+                                    labelled)";

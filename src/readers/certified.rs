@@ -153,7 +153,7 @@ fn sets(view: &RunView, coverage: f64) -> Result<AuditedSets> {
 
 fn unfilled(view: &RunView) -> Error {
     let message = "has an audit of which the first text is not labelled yet: label the sample on the page (`candist serve RUN`, \
-                   then Audit), in the order in which it was drawn, or draw another in its place there";
+                   then Audit), in the order in which it was drawn, or give it up with `candist audit RUN --drop`";
     Error::Unfit { path: view.dir().to_owned(), message: message.to_owned() }
 }
 

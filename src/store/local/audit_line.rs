@@ -59,6 +59,14 @@ pub(crate) enum AuditLine {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         corrections: Option<u64>,
     },
+    /// The sample was given up before anything of it counted: nothing is judged by it.
+    Drop {
+        /// When.
+        date: String,
+        /// Who gave it up.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        who: Option<String>,
+    },
     /// The labels of the audit, which has ended, were taken as corrections.
     Corrected {
         /// When.

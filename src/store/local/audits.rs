@@ -193,6 +193,10 @@ impl Audits {
             return self.take_draw(more, population, texts, DrawnAudit::new(date, seed, corrections));
         }
         let audit = self.current.as_mut().ok_or("comes before a draw")?;
+        if matches!(line, AuditLine::Drop { .. }) && audit.is_open() {
+            self.earlier.extend(self.current.take().map(|audit| audit.seed));
+            return Ok(());
+        }
         match (line, &mut audit.ended) {
             (AuditLine::Label { text, label, who, note, .. }, None) => {
                 let (id, text_hash) = text.parts()?;

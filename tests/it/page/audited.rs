@@ -197,6 +197,7 @@ fn a_sample_is_not_corrected_until_its_audit_has_ended() {
     assert_eq!(served.get(&format!("/api/v1/labels/{}", first["position"]))["audited"], json!(true));
 
     rows.iter().for_each(|row| served.label(row, WRONG));
+    project.candist(&["audit", "run", "--drop"]).expect_exit(2).expect_said("20 label(s) count: end it");
     let status = project.candist(&["status", "run"]).expect_exit(0).out;
     assert!(status.contains("audit open") && status.contains("of 20 drawn texts are labelled"), "{status}");
     let ended = served.posted("end", &json!({"epsilon": 0.4, "delta": 0.2, "who": "anna"}));
@@ -229,6 +230,32 @@ fn a_sample_is_not_corrected_until_its_audit_has_ended() {
     served.label(row, WRONG);
     let doubts = served.audit()["doubts"].to_string();
     assert!(doubts.contains("1 audit(s) of this run were drawn before"), "{doubts}");
+}
+
+#[test]
+fn a_sample_of_which_nothing_counts_is_given_up_and_in_nobodys_way() {
+    let project = finished(32);
+    let served = Served::start(&project);
+    served.read();
+    served.posted("draw", &json!({"n": 20}));
+    let rows = served.to_audit();
+    served.label(&rows[3], WRONG);
+    let id = text(&rows[0], "id");
+    let correct = ["correct", "run", "--set", &id, WRONG];
+    project.candist(&correct).expect_exit(2).expect_said("right by definition").expect_said("--drop where nothing");
+    project.candist(&["audit", "run", "--end"]).expect_exit(2).expect_said("`candist audit RUN --drop`");
+    let dropped = project.candist(&["audit", "run", "--drop", "--who", "anna"]).expect_exit(0).err;
+    assert!(dropped.contains("is given up; 1 label(s) stay in audit.jsonl"), "{dropped}");
+    project.candist(&["audit", "run", "--drop"]).expect_exit(2).expect_said("has no audit of its own");
+    project.candist(&correct).expect_exit(0);
+    served.wait(|overview| overview["corrected"] == json!(1));
+    assert_eq!((&served.audit()["audit"], served.rows("audited=1").len()), (&Value::Null, 0));
+    // Its seed is known, so it counts as one that was drawn before.
+    served.posted("draw", &json!({"n": 10}));
+    served.to_audit().iter().for_each(|row| served.label(row, WRONG));
+    assert!(served.audit()["doubts"].to_string().contains("1 audit(s) of this run were drawn before"));
+    let deep = project.candist(&["check", "--deep", "run"]).expect_exit(0).out;
+    assert!(deep.contains("2 audit(s), 10 label(s) of the latest"), "{deep}");
 }
 
 #[test]
