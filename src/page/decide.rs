@@ -7,7 +7,7 @@ use super::shown::{Logs, id_and_text, known};
 use crate::domain::sample::{SampleId, TextHash};
 use crate::error::{Error, with_causes};
 use crate::flow::sampled::IN_SAMPLE;
-use crate::store::Correction;
+use crate::store::{Correction, INPUTS};
 
 /// A decision as it was sent.
 #[derive(Debug, Default)]
@@ -41,6 +41,12 @@ pub(super) fn decide(app: &App, position: u32, new: NewCorrection) -> Result<(),
     }
     let none = |name: &String| Problem::wrong(format!("{name:?} is no label of the task: choose one of them"));
     let label = new.label.map(|name| labels.exact(&name).ok_or_else(|| none(&name))).transpose()?;
+    // Who follows the logs finds out within a moment, but what is kept until then would be kept for another run.
+    if !logs.inputs.as_ref().is_some_and(|inputs| inputs.is_at(&app.shared.dir.join(INPUTS))) {
+        let why =
+            "the run directory has other files than those that are shown, and nothing was kept: load the page again";
+        return Err(Problem(StatusCode::CONFLICT, why.to_owned()));
+    }
     let (id, text_hash) = (SampleId(id), TextHash::of(&text));
     let failed = |error: Error| Problem(StatusCode::INTERNAL_SERVER_ERROR, with_causes(&error));
     if app.auditing.has(&labels, &id, text_hash).map_err(failed)? {

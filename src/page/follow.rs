@@ -22,7 +22,7 @@ use crate::domain::event::LabelEvent;
 use crate::domain::input::Input;
 use crate::domain::status::Status;
 use crate::error::{Error, Result, with_causes};
-use crate::store::{Follow, FollowInput, InputTail, RunDir, RunView, Tail};
+use crate::store::{Follow, FollowInput, INPUTS, InputTail, RunDir, RunView, Tail};
 
 /// How often it looks. A look is some reads and stats.
 const LOOK: Duration = Duration::from_millis(200);
@@ -346,7 +346,7 @@ impl Follower {
     fn problems(&self) -> Vec<String> {
         let (dir, damage) = (&self.shared.dir, &self.damage);
         let mut problems: Vec<String> = damage.unreadable.iter().flatten().cloned().collect();
-        if !dir.join("inputs.jsonl").exists() {
+        if !dir.join(INPUTS).exists() {
             let dir = dir.display();
             problems.push(format!("{dir} has no inputs.jsonl any more: what is shown is what was read before"));
         }

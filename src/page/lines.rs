@@ -1,9 +1,10 @@
 //! Lines of a log by where they begin, and the log as a whole, read from any thread without a position that they share.
 //! The file stays readable when another takes its name.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Read at once; most lines are shorter.
@@ -69,6 +70,12 @@ impl Lines {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
+    /// Whether it is what is at `path` now.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let place = |file: &Metadata| (file.dev(), file.ino());
+        matches!((self.0.metadata(), path.metadata()), (Ok(own), Ok(there)) if place(&own) == place(&there))
+    }
+
     /// How long it is.
     ///
     /// # Errors
@@ -82,6 +89,19 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_that_another_took_the_place_of_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "a\n").unwrap();
+        let lines = Lines::new(File::open(&path).unwrap());
+        assert!(lines.is_at(&path));
+        std::fs::rename(&path, dir.path().join("old")).unwrap();
+        assert!(!lines.is_at(&path));
+        std::fs::write(&path, "a\n").unwrap();
+        assert!(!lines.is_at(&path) && lines.is_at(&dir.path().join("old")));
+    }
 
     #[test]
     fn a_line_of_any_length_is_read_whole_or_not_at_all() {

@@ -33,6 +33,8 @@ pub(crate) use self::checkpoints::CheckpointFiles;
 pub(crate) use self::checkpoints::Checkpoints;
 #[cfg(feature = "page")]
 pub(crate) use self::input_tail::{FollowInput, InputTail};
+#[cfg(feature = "page")]
+pub(crate) use self::local::INPUTS;
 pub(crate) use self::local::KnownSample;
 pub(crate) use self::local::LocalStore;
 pub use self::local::OPENING_THREAD;

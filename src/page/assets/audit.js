@@ -34,7 +34,8 @@ export function auditView(root, first) {
   const progress = h("div", { class: "audit-progress" });
   const name = nameField("Your name, kept with labels");
   const stage = h("section", { class: "stage", tabindex: "-1", "aria-label": "The text" });
-  const log = sittingList(audited, "label", (entry) => h("bdi", {}, entry.label));
+  // Few: what is done with the audit as a whole stands below.
+  const log = sittingList(audited, "label", (entry) => h("bdi", {}, entry.label), 4);
   const result = resultPanel((change) => go("audit", withChange(params, change), true));
   const soFar = h("details", { class: "so-far" }, h("summary", {}, "Figures so far"));
   const acts = actsPanel({ able, taken: (answer) => take(answer), reload: () => void load() });

@@ -2,6 +2,7 @@
 // Invariant: names here are those of /api/v1/labels, so that the address is the request.
 
 import { fresh, h, put } from "./dom.js";
+import { origin } from "./format.js";
 import { labelNames, run } from "./run.js";
 import { picker } from "./picker.js";
 
@@ -154,7 +155,7 @@ function origins() {
   const refinery = run.info?.refinery ?? "posterior";
   return [
     ["", "From anywhere"],
-    [refinery, `From ${refinery}`],
+    [refinery, `From ${origin(refinery)}`],
     ["student", "From the student alone"],
     ["person", "From a person"],
   ];

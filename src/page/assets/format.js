@@ -108,5 +108,7 @@ export function origin(by) {
   if (by === null) return "–";
   if (by === "student") return "student alone";
   if (by === "person") return "a person";
+  // The other refineries were chosen by their names.
+  if (by === "posterior") return "teachers & student";
   return by;
 }

@@ -3,7 +3,6 @@
 import { h, labelName, put } from "./dom.js";
 import { count } from "./format.js";
 
-const SHOWN = 12;
 const STATES = { saving: "saving …", kept: "kept", failed: "not kept", undoing: "taking back …", undone: "taken back" };
 
 /**
@@ -16,8 +15,9 @@ const STATES = { saving: "saving …", kept: "kept", failed: "not kept", undoing
  * }} kept
  * @param {string} noun  of one entry
  * @param {(entry: import("./keeper.js").Entry<R>) => HTMLElement} change  what was said of the text
+ * @param {number} most  so many are shown, and all that failed
  */
-export function sittingList(kept, noun, change) {
+export function sittingList(kept, noun, change, most) {
   const list = h("ol", { class: "log" });
   const failures = h("div", { class: "failures", role: "alert" });
   const title = h("h2", {}, "This sitting");
@@ -52,7 +52,7 @@ export function sittingList(kept, noun, change) {
       failed.length > 0 &&
         h("button", { type: "button", onclick: () => failed.forEach(kept.send) }, failed.length === 1 ? "Try again" : "Try all again"),
     );
-    const rest = kept.entries.filter((entry) => entry.state !== "failed").slice(-SHOWN);
+    const rest = kept.entries.filter((entry) => entry.state !== "failed").slice(-most);
     const entries = [...failed, ...rest.reverse()];
     root.hidden = entries.length === 0;
     put(list, ...entries.map(line));

@@ -33,7 +33,7 @@ export function reviewView(root, first) {
   const name = nameField("Your name, kept with corrections");
   name.hidden = !able;
   const stage = h("section", { class: "stage", tabindex: "-1", "aria-label": "The text" });
-  const log = sittingList(corrections, "correction", correctionOf);
+  const log = sittingList(corrections, "correction", correctionOf, 12);
   const panel = detailPanel({ close: () => closePanel(), visit: (position) => panel.open(position), readOnly: true });
   const note = noteField(() => focusText());
   const search = searchField(
