@@ -1,6 +1,7 @@
 //! What every stage stands on: durable files, regular files, sealed and bounded lines, text that is cut, and as n-grams,
-//! tokenizers that are fenced, random numbers keyed by their use, moments as text, panics as errors.
+//! tokenizers that are fenced, random numbers keyed by their use, moments as text, panics as errors, waiting for a file to change.
 
+pub(crate) mod changes;
 pub(crate) mod date;
 pub(crate) mod disk;
 pub(crate) mod durable;

@@ -46,7 +46,7 @@ pub(super) struct TailArgs {
     min_confidence: f64,
 }
 
-/// How often it looks for more. A look is a read and a stat.
+/// How often it looks for more where nobody tells it of any. A look is a read and a stat.
 const POLL: Duration = Duration::from_millis(100);
 /// How often it asks whether the run is complete.
 const ASK: Duration = Duration::from_millis(500);
@@ -85,7 +85,7 @@ pub(super) fn run(args: &TailArgs) -> Result<()> {
                     return Ok(());
                 }
                 if !end.is_near {
-                    std::thread::sleep(POLL);
+                    tail.wait(POLL);
                 }
             }
         }

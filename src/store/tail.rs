@@ -8,8 +8,10 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::local::LABELS;
+use crate::base::changes::Changes;
 use crate::domain::event::LabelEvent;
 use crate::error::{Error, Result};
 
@@ -40,7 +42,7 @@ pub enum Follow {
 ///         Follow::Event(event, _) => println!("{}: {} ({:.2})", event.id, event.label, event.confidence),
 ///         // Settings changed: labels are written anew, from offset 0.
 ///         Follow::NewLog => println!("a new log"),
-///         // To follow, wait a little and poll again.
+///         // To follow: tail.wait(Duration::from_millis(100)), and poll again.
 ///         Follow::Waiting => break,
 ///     }
 /// }
@@ -56,6 +58,8 @@ pub struct Tail {
     from: u64,
     /// Bytes of the log that are read, at most.
     within: u64,
+    /// From when it was waited for first.
+    changes: Option<Changes>,
 }
 
 /// A log that is open stays readable when another takes its name: its events are read to the end first.
@@ -76,7 +80,7 @@ impl Tail {
     /// Reads the log of the run directory `dir`, which need not be there yet, from its start.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self { path: dir.join(LABELS), open: None, partial: Vec::new(), from: 0, within: u64::MAX }
+        Self { path: dir.join(LABELS), open: None, partial: Vec::new(), from: 0, within: u64::MAX, changes: None }
     }
 
     /// Gives the events from offset `from` on; those before it are not even looked at.
@@ -134,6 +138,11 @@ impl Tail {
             }
             _ => Ok(Follow::Waiting),
         }
+    }
+
+    /// Waits until there may be more, and `at_most` so long: not every file system tells what happens to its files.
+    pub fn wait(&mut self, at_most: Duration) {
+        self.changes.get_or_insert_with(|| Changes::of(&self.path)).wait(at_most);
     }
 
     /// Goes back to the start of the log that is open; another one in its place is not looked at.
