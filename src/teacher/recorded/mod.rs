@@ -1,11 +1,12 @@
 //! The `recorded` teacher: a JSONL file of answers, looked up by sample id.
 //!
-//! The file is held in memory (labels as numbers). The `answers.jsonl` of any run is such a file.
+//! Of the file, what it says is held in memory (`answers`), not its lines. The `answers.jsonl` of any run is such a file.
 //!
 //! All of it is read and checked when the teacher is set up, so a line that cannot be used ends a run before it has
 //! begun, and asking cannot fail: a sample that the recording does not know has that for an answer, of kind `missing`.
 
-use std::collections::{BTreeSet, HashMap};
+mod answers;
+
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -14,12 +15,12 @@ use futures::future::{self, BoxFuture};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::answers::{About, Answers, Reading, RecordedAnswer};
 use super::{AskError, Asked, Teacher};
 use crate::base::lines::{Line, Lines};
 use crate::base::sealed;
 use crate::config::RecordedConfig;
 use crate::domain::answer::{Answer, AnswerKey, Problem, ProblemKind};
-use crate::domain::candidates::Opinion;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{Sample, TextHash, short_hash};
 use crate::error::{Error, Result};
@@ -58,33 +59,12 @@ pub(crate) struct RecordedLine {
     problem_kind: Option<ProblemKind>,
 }
 
-/// What is kept of a text's lines.
-#[derive(Debug, Clone, PartialEq)]
-struct RecordedAnswer {
-    labels: Vec<LabelId>,
-    weights: Vec<f32>,
-    problem: Option<Problem>,
-}
-
-/// One line: an answer, or one draw or try of several.
-struct Read {
-    teacher: Option<String>,
-    id: String,
-    text_hash: Option<TextHash>,
-    key: Option<String>,
-    attempt: u32,
-    answer: RecordedAnswer,
-}
-
 /// Recorded answers of one teacher.
 #[derive(Debug)]
 pub(super) struct Recorded {
     name: String,
     file: String,
-    /// First looked at: an id is a person's own word for which text is meant.
-    by_id: HashMap<String, RecordedAnswer>,
-    /// For another corpus with the same texts under other ids.
-    by_text: HashMap<TextHash, RecordedAnswer>,
+    answers: Answers,
 }
 
 impl Recorded {
@@ -94,15 +74,8 @@ impl Recorded {
     pub(super) fn open(config: &RecordedConfig, labels: &LabelSet) -> Result<Self> {
         let unreadable = |source| Error::Input { what: "recording", path: config.path.clone(), source };
         let file = File::open(&config.path).map_err(unreadable)?;
-        let mut recorded = Self {
-            name: config.name.clone(),
-            file: config.path.display().to_string(),
-            by_id: HashMap::new(),
-            by_text: HashMap::new(),
-        };
         let mut lines = Lines::new(BufReader::new(file), MAX_LINE_BYTES);
-        let mut read: Vec<Read> = Vec::new();
-        let mut teachers = BTreeSet::new();
+        let mut reading = Reading::default();
         while let Some((number, line)) = lines.next_line().map_err(unreadable)? {
             let wrong = |message: String| Error::InputLine { path: config.path.clone(), line: number, message };
             // Not UTF-8, or longer than any answer.
@@ -113,84 +86,32 @@ impl Recorded {
                 continue;
             }
             let line = parse(&line).map_err(wrong)?;
-            teachers.extend(line.teacher.clone());
-            read.push(Read {
-                answer: RecordedAnswer {
-                    labels: resolve(&line.labels, labels, &config.path, number)?,
-                    // One weight a label, or they say nothing.
-                    weights: if line.weights.len() == line.labels.len() { line.weights } else { Vec::new() },
-                    problem: line
-                        .problem
-                        .map(|message| Problem { kind: line.problem_kind.unwrap_or(ProblemKind::Empty), message }),
-                },
-                teacher: line.teacher,
-                id: line.id,
-                text_hash: line.text_hash.and_then(|hex| TextHash::from_hex(&hex)),
-                key: line.key,
+            let about = About {
+                id: &line.id,
+                text: line.text_hash.as_deref().and_then(TextHash::from_hex),
+                key: line.key.as_deref(),
                 attempt: line.attempt,
-            });
+                teacher: line.teacher.as_deref(),
+            };
+            let problem = |message| Problem { kind: line.problem_kind.unwrap_or(ProblemKind::Empty), message };
+            let answer = RecordedAnswer {
+                labels: resolve(&line.labels, labels, &config.path, number)?.into(),
+                // One weight a label, or they say nothing.
+                weights: if line.weights.len() == line.labels.len() { line.weights.into() } else { Box::default() },
+                problem: line.problem.map(problem).map(Box::new),
+            };
+            reading.take(&about, answer);
         }
         // Only now all teachers of the file are known.
-        let chosen = choose(config, &teachers)?;
-        read.retain(|line| chosen.is_none() || line.teacher.is_none() || line.teacher == chosen);
-        // In the file's order: of two ids with one text, the later answers for the text.
-        for (id, text_hash, answer) in draws_together(read) {
-            if let Some(hash) = text_hash {
-                recorded.by_text.insert(hash, answer.clone());
-            }
-            recorded.by_id.insert(id, answer);
-        }
-        Ok(recorded)
+        let chosen = choose(config, reading.teachers())?;
+        let answers = reading.answers(chosen);
+        Ok(Self { name: config.name.clone(), file: config.path.display().to_string(), answers })
     }
 
     /// The answer to `sample`, by its id or else by its text.
     fn find(&self, sample: &Sample) -> Option<&RecordedAnswer> {
-        self.by_id.get(&sample.id.0).or_else(|| {
-            // Hashing a text is dear; plain recordings have no hashes to compare with.
-            if self.by_text.is_empty() { None } else { self.by_text.get(&TextHash::of(&sample.text)) }
-        })
+        self.answers.of(&sample.id.0, &sample.text)
     }
-}
-
-/// One answer a text: of several tries the last, of several draws the vote. A line without a key takes the place of an
-/// earlier one with its id. A recording has one draw a text whatever the run that made it had, so the vote is cast
-/// here. In the order in which ids first stand in the file.
-fn draws_together(lines: Vec<Read>) -> Vec<(String, Option<TextHash>, RecordedAnswer)> {
-    let mut by_id: HashMap<String, usize> = HashMap::new();
-    let mut texts: Vec<(String, Option<TextHash>, Vec<Read>)> = Vec::new();
-    for line in lines {
-        let index = *by_id.entry(line.id.clone()).or_insert_with(|| {
-            texts.push((line.id.clone(), line.text_hash, Vec::new()));
-            texts.len() - 1
-        });
-        // Always there: the index is of this list.
-        let Some((_, _, draws)) = texts.get_mut(index) else { continue };
-        match draws.iter_mut().find(|draw| draw.key == line.key) {
-            Some(draw) if line.attempt >= draw.attempt => *draw = line,
-            Some(_) => {}
-            None => draws.push(line),
-        }
-    }
-    let together = |draws: Vec<Read>| {
-        let voted = Opinion::vote(
-            0,
-            draws.iter().map(|draw| {
-                let answer = &draw.answer;
-                (answer.labels.as_slice(), answer.weights.as_slice())
-            }),
-        );
-        let several = draws.len() > 1;
-        let mut answers = draws.into_iter().map(|draw| draw.answer);
-        // There is one: a text is in the list because of a line of it.
-        let first = answers.next()?;
-        Some(if several {
-            // The problem is told only where nobody named a label; then the first draw's stands for all.
-            RecordedAnswer { labels: voted.labels, weights: voted.weights, problem: first.problem }
-        } else {
-            first
-        })
-    };
-    texts.into_iter().filter_map(|(id, hash, draws)| Some((id, hash, together(draws)?))).collect()
 }
 
 /// Reads a line. One with a checksum must match it; one without was written by a person, and is taken as it is.
@@ -224,14 +145,15 @@ fn resolve(names: &[String], labels: &LabelSet, path: &Path, line: u64) -> Resul
 }
 
 /// Which teacher's lines to use: all when the file names at most one.
-fn choose(config: &RecordedConfig, teachers: &BTreeSet<String>) -> Result<Option<String>> {
+fn choose<'a>(config: &'a RecordedConfig, teachers: &[String]) -> Result<Option<&'a str>> {
     if teachers.len() <= 1 {
         return Ok(None);
     }
     if teachers.contains(&config.name) {
-        return Ok(Some(config.name.clone()));
+        return Ok(Some(&config.name));
     }
-    let listed: Vec<&str> = teachers.iter().map(String::as_str).collect();
+    let mut listed: Vec<&str> = teachers.iter().map(String::as_str).collect();
+    listed.sort_unstable();
     Err(Error::TeacherConfig {
         teacher: config.name.clone(),
         message: format!(
@@ -278,10 +200,10 @@ impl Teacher for Recorded {
         let missing = |message: String| Problem { kind: ProblemKind::Missing, message };
         let answer = match self.find(sample) {
             Some(found) => Answer {
-                labels: found.labels.clone(),
-                weights: found.weights.clone(),
+                labels: found.labels.to_vec(),
+                weights: found.weights.to_vec(),
                 // Beside labels a problem (some names were off the list) was told when the answer was new.
-                problem: found.problem.clone().filter(|_| found.labels.is_empty()),
+                problem: found.problem.as_deref().filter(|_| found.labels.is_empty()).cloned(),
                 ..Answer::default()
             },
             None => {
