@@ -67,30 +67,57 @@ pub(crate) fn drawing<T>(
     take: impl Fn(Sample) -> T,
 ) -> Result<Drawing<T>> {
     let ids = of.ids(view)?;
-    let (least, most) = (smaller.map(|smaller| smaller.least), smaller.map_or(usize::MAX, |smaller| smaller.most));
-    let (mut drawn, mut population, mut due) = (BinaryHeap::<Ticket<T>>::new(), 0, 0);
+    let mut urn = Urn::new(count, smaller);
     view.inputs_within(of.basis.inputs, |input| {
-        let Some(sample) = labelled(input, &ids) else { return Ok(()) };
-        population += 1;
-        let lot = lot(seed, &sample.id);
-        due += usize::from(Some(lot) <= least);
-        if due > most {
-            // Counted on, for whoever says so.
-            drawn.clear();
-            return Ok(());
-        }
-        // As good as most of them: not one that would be dropped at once.
-        if drawn.len() >= count && Some(lot) > least && drawn.peek().is_none_or(|last| lot > last.0) {
-            return Ok(());
-        }
-        drawn.push(Ticket(lot, take(sample)));
-        while drawn.len() > count && drawn.peek().is_some_and(|last| Some(last.0) > least) {
-            drawn.pop();
+        if let Some(sample) = labelled(input, &ids) {
+            urn.offer(lot(seed, &sample.id), || take(sample));
         }
         Ok(())
     })?;
-    let drawn = drawn.into_sorted_vec().into_iter().map(|ticket| ticket.1).collect();
-    Ok(Drawing { drawn, population, due })
+    Ok(urn.drawing())
+}
+
+/// Draws from texts that come one after the other.
+struct Urn<T> {
+    count: usize,
+    least: Option<Lot>,
+    most: usize,
+    /// The largest first.
+    drawn: BinaryHeap<Ticket<T>>,
+    population: u64,
+    due: usize,
+}
+
+impl<T> Urn<T> {
+    fn new(count: usize, smaller: Option<Smaller>) -> Self {
+        let (least, most) = (smaller.map(|smaller| smaller.least), smaller.map_or(usize::MAX, |smaller| smaller.most));
+        Self { count, least, most, drawn: BinaryHeap::new(), population: 0, due: 0 }
+    }
+
+    fn offer(&mut self, lot: Lot, take: impl FnOnce() -> T) {
+        self.population += 1;
+        let is_due = Some(lot) <= self.least;
+        self.due += usize::from(is_due);
+        if self.due > self.most {
+            // Counted on, for whoever says so.
+            self.drawn.clear();
+            return;
+        }
+        // As good as most of them: not one that would be dropped at once.
+        let is_full = self.drawn.len() >= self.count;
+        if is_full && !is_due && self.drawn.peek().is_none_or(|last| lot > last.0) {
+            return;
+        }
+        self.drawn.push(Ticket(lot, take()));
+        while self.drawn.len() > self.count && self.drawn.peek().is_some_and(|last| Some(last.0) > self.least) {
+            self.drawn.pop();
+        }
+    }
+
+    fn drawing(self) -> Drawing<T> {
+        let drawn = self.drawn.into_sorted_vec().into_iter().map(|ticket| ticket.1).collect();
+        Drawing { drawn, population: self.population, due: self.due }
+    }
 }
 
 /// The text that arrives with `input`, where it is one of `ids`.
@@ -106,25 +133,59 @@ mod tests {
     use super::*;
     use crate::domain::sample::SampleId;
 
-    /// The ids that are drawn first of `count` by `seed`.
-    fn first(seed: u64, of: usize, count: usize) -> Vec<usize> {
-        let mut ids: Vec<usize> = (0..of).collect();
-        ids.sort_by_key(|id| lot(seed, &SampleId(format!("ticket-{id:06}"))));
-        ids.truncate(count);
-        ids
+    fn lot_of(seed: u64, id: usize) -> Lot {
+        lot(seed, &SampleId(format!("ticket-{id:06}")))
+    }
+
+    /// Draws `count` of as many ids, in any order.
+    fn draw(seed: u64, ids: &[usize], count: usize, smaller: Option<Smaller>) -> Drawing<usize> {
+        let mut urn = Urn::new(count, smaller);
+        ids.iter().for_each(|id| urn.offer(lot_of(seed, *id), || *id));
+        urn.drawing()
+    }
+
+    fn all(of: usize) -> Vec<usize> {
+        (0..of).collect()
     }
 
     #[test]
     fn every_text_is_drawn_as_often_and_none_follows_another() {
         let (mut drawn, mut pairs) = ([0; 100], 0);
         for seed in 0..400 {
-            let sample = first(seed, 100, 20);
+            let sample = draw(seed, &all(100), 20, None).drawn;
             sample.iter().for_each(|id| drawn[*id] += 1);
             pairs += usize::from(sample.contains(&3) && sample.contains(&4));
         }
         // 80 each, and 400 * 20/100 * 19/99 = 15 pairs, give or take five standard deviations.
         assert!(drawn.iter().all(|count| (40..=120).contains(count)), "{drawn:?}");
         assert!((1..=35).contains(&pairs), "{pairs}");
-        assert_eq!(first(5, 100, 50)[..20], first(5, 100, 20));
+    }
+
+    #[test]
+    fn those_with_the_smallest_lots_are_drawn_in_whatever_order_they_come() {
+        let (forth, back): (Vec<usize>, Vec<usize>) = ((0..200).collect(), (0..200).rev().collect());
+        let mut by_lot = forth.clone();
+        by_lot.sort_by_key(|id| lot_of(5, *id));
+        for ids in [&forth, &back] {
+            let Drawing { drawn, population, due } = draw(5, ids, 50, None);
+            assert_eq!((drawn.as_slice(), population, due), (&by_lot[..50], 200, 0));
+        }
+        assert_eq!(draw(5, &forth, 500, None).drawn, by_lot);
+    }
+
+    #[test]
+    fn a_larger_sample_has_all_that_came_since_up_to_the_last_of_the_smaller_one() {
+        let before = draw(7, &all(100), 20, None).drawn;
+        let least = lot_of(7, *before.last().unwrap());
+        let due: Vec<usize> = (0..400).filter(|id| lot_of(7, *id) <= least).collect();
+        assert!(before.iter().all(|id| due.contains(id)) && due.len() > 30, "{due:?}");
+        // Those that are due are more than were asked for: none is left out, and no other is drawn.
+        let larger = draw(7, &all(400), 25, Some(Smaller { least, most: 200 }));
+        assert_eq!((larger.drawn.len(), larger.due), (due.len(), due.len()));
+        let larger = draw(7, &all(400), 300, Some(Smaller { least, most: 300 }));
+        assert!(due.iter().all(|id| larger.drawn.contains(id)) && larger.drawn.len() == 300);
+        // More than there may be.
+        let refused = draw(7, &all(400), 25, Some(Smaller { least, most: due.len() - 1 }));
+        assert_eq!((refused.drawn.len(), refused.due), (0, due.len()));
     }
 }
