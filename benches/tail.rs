@@ -47,9 +47,10 @@ fn main() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let begin = json!({"event": "begin", "format": 1, "run": "0".repeat(32), "task": "tail", "labels": ["card"],
+    let begin =
+        json!({"event": "begin", "format": 1, "run": "0".repeat(32), "task": "tail", "labels": ["card", "cash"],
         "teachers": ["one"], "asking": "made"})
-    .to_string();
+        .to_string();
     let content = begin.strip_suffix('}').unwrap();
     let sealed = format!("{content},\"crc\":\"{:08x}\"}}\n", crc32fast::hash(content.as_bytes()));
     std::fs::write(folder.path().join("inputs.jsonl"), sealed).unwrap();

@@ -15,8 +15,8 @@ use crate::readers::certified::{certify, kept, no_sample};
 use crate::readers::drawing::{Drawing, Smaller, drawing};
 use crate::readers::population::Population;
 use crate::store::{
-    AuditLabel, AuditLine, Audits, Correction, Corrections, DrawnAudit, DrawnText, RunView, change_audits,
-    keep_corrections, no_audit,
+    AuditLabel, AuditLine, AuditText, Audits, Correction, Corrections, DrawnAudit, DrawnText, RunView, change_audits,
+    change_corrections, no_audit,
 };
 
 /// Texts of a sample, at most: a person labels them.
@@ -30,7 +30,7 @@ const TRIES: usize = 5;
 /// # Errors
 ///
 /// Those of [`draw`](crate::draw); [`Error::Unfit`] for a count that cannot be, a seed that was used before, and an audit that goes on,
-/// unless it is to be dropped: `anew`.
+/// unless nothing of it is labelled and it is to be dropped: `anew`.
 pub fn draw_audit(view: &RunView, count: usize, seed: Option<u64>, anew: bool, who: Option<&str>) -> Result<()> {
     check_count(view, count)?;
     // A seed that JSON's readers keep whole.
@@ -39,11 +39,19 @@ pub fn draw_audit(view: &RunView, count: usize, seed: Option<u64>, anew: bool, w
     let of = Population::now(view)?;
     let drawing = drawing(view, &of, (count, seed), None, text_of)?;
     change_audits(view.dir(), view.labels(), true, |audits| {
-        if audits.open().is_some() && !anew {
-            return Err(unfit(view, "has an audit that goes on: draw more for it, or end it first"));
+        match audits.open().map(DrawnAudit::filled) {
+            Some(_) if !anew => {
+                return Err(unfit(view, "has an audit that goes on: draw more for it, or end it first"));
+            }
+            // Somebody else's, perhaps, who labelled it just now.
+            Some(labelled @ 1..) => {
+                let message =
+                    format!("has an audit of which {labelled} label(s) are given: end it first, and they are not lost");
+                return Err(unfit(view, &message));
+            }
+            _ => {}
         }
-        let before = audits.current().map(|audit| audit.seed);
-        if audits.earlier().iter().chain(&before).any(|earlier| *earlier == seed) {
+        if audits.has_seed(seed) {
             let message = format!(
                 "was audited with the seed {seed} before, and its texts are known: leave it out, or take another"
             );
@@ -130,22 +138,24 @@ fn text_of(sample: Sample) -> DrawnText {
     DrawnText::new(&sample.id, TextHash::of(&sample.text))
 }
 
-/// Keeps what a person says of a text of the sample; without a label, what was said before is taken back. On disk when this returns.
+/// Keeps what a person says of a text of the sample, whose hash is `text_hash` where they know it; without a label, what was said before is
+/// taken back. On disk when this returns.
 ///
 /// # Errors
 ///
 /// [`Error::Unfit`] where no audit goes on, the text is not of its sample, or the label is none of the task; [`Error::RunFile`] where it
 /// cannot be written.
-pub fn label_audited(view: &RunView, said: &NewCorrection, who: Option<&str>) -> Result<()> {
+pub fn label_audited(view: &RunView, said: &NewCorrection, text_hash: Option<&str>, who: Option<&str>) -> Result<()> {
     change_audits(view.dir(), view.labels(), false, |audits| {
         let (audit, id) = (open(view, audits)?, SampleId(said.id.clone()));
-        let text = audit.text(&id).ok_or_else(|| {
+        let is_this = |text: &&AuditText| text_hash.is_none_or(|hash| text.text_hash.to_hex() == hash);
+        let text = audit.text(&id).filter(is_this).ok_or_else(|| {
             unfit(view, &format!("has another sample by now, without the text {:?}: load the page again", id.0))
         })?;
         let label = said.label.as_deref().map(|name| resolve(view, view.labels(), name)).transpose()?;
         let label = label.map(|label| view.labels().name(label).to_owned());
         let (text, date, who) = (DrawnText::new(&id, text.text_hash), date::now(), who.map(str::to_owned));
-        Ok((vec![AuditLine::Label { date, text, label, who, note: said.note.clone() }], ()))
+        Ok((vec![AuditLine::Label { date, seed: Some(audit.seed), text, label, who, note: said.note.clone() }], ()))
     })
 }
 
@@ -162,13 +172,13 @@ pub fn end_audit(view: &RunView, options: &AuditOptions, who: Option<&str>) -> R
         // Strings and finite numbers: it cannot fail.
         let kept = serde_json::to_value(&certificate).unwrap_or_default();
         let is_kept = change_audits(view.dir(), view.labels(), false, |now| {
-            open(view, now)?;
+            let seed = Some(open(view, now)?.seed);
             // Of more than was judged: once again. Judging reads long logs, for which nobody who labels should have to wait.
             if now.bytes() != audits.bytes() {
                 return Ok((Vec::new(), false));
             }
             let (date, corrections) = (certificate.date.clone(), Some(corrections(view)?.lines()));
-            Ok((vec![AuditLine::End { date, who: who.map(str::to_owned), certificate: kept, corrections }], true))
+            Ok((vec![AuditLine::End { date, seed, who: who.map(str::to_owned), certificate: kept, corrections }], true))
         })?;
         if is_kept {
             return Ok(certificate);
@@ -180,7 +190,8 @@ pub fn end_audit(view: &RunView, options: &AuditOptions, who: Option<&str>) -> R
     ))
 }
 
-/// Gives up the sample of the audit that goes on, of which nothing counts: its texts can be corrected again, and there is no certificate.
+/// Gives up the sample of the audit that goes on, of which nothing counts: its texts can be corrected again, and the audit before it that had
+/// ended, if any, holds again.
 /// Gives how many of its texts people had labelled all the same, after one that they skipped.
 ///
 /// # Errors
@@ -189,6 +200,11 @@ pub fn end_audit(view: &RunView, options: &AuditOptions, who: Option<&str>) -> R
 pub fn drop_audit(view: &RunView, who: Option<&str>) -> Result<u64> {
     change_audits(view.dir(), view.labels(), false, |audits| {
         let audit = open(view, audits)?;
+        if audit.filled() > 0 && !audits.damaged().is_empty() {
+            let message = "has an audit of which labels cannot be read, or all of them would count, perhaps: put back a copy of audit.jsonl \
+                           (`candist check --deep RUN` names the lines), or draw a sample anew";
+            return Err(unfit(view, message));
+        }
         let counted = audit.prefix().count();
         if counted > 0 {
             let message =
@@ -196,7 +212,7 @@ pub fn drop_audit(view: &RunView, who: Option<&str>) -> Result<u64> {
             return Err(unfit(view, &message));
         }
         let (date, who) = (date::now(), who.map(str::to_owned));
-        Ok((vec![AuditLine::Drop { date, who }], audit.filled()))
+        Ok((vec![AuditLine::Drop { date, seed: Some(audit.seed), who }], audit.filled()))
     })
 }
 
@@ -222,18 +238,23 @@ pub fn correct_audited(view: &RunView, who: Option<&str>) -> Result<u64> {
         // Reads it: a certificate that nobody can read ended nothing.
         kept(view.dir(), audit)?;
         // Older logs do not say how many there were at the end. No text of a sample is corrected before.
-        let (new, labels) = corrections_of(view, audit, ended.corrections.unwrap_or(audit.corrections))?;
-        // A kill between the two has them taken again, which changes nothing.
-        keep_corrections(view.dir(), view.labels(), &new)?;
+        let lines = ended.corrections.unwrap_or(audit.corrections);
+        let (mut known, mut stands, mut count) = (Corrections::of(view.dir(), view.labels().clone()), 0, 0);
+        // Whoever corrects a text meanwhile comes before or after this, and stands. A kill between the two logs has labels taken again,
+        // which changes nothing.
+        change_corrections(view.dir(), &mut known, |known| {
+            let (new, labels) = corrections_of(known, audit, lines);
+            (count, stands) = (new.len() as u64, labels);
+            new
+        })?;
         let (date, who) = (date::now(), who.map(str::to_owned));
-        Ok((vec![AuditLine::Corrected { date, who, labels }], new.len() as u64))
+        Ok((vec![AuditLine::Corrected { date, seed: Some(audit.seed), who, labels: stands }], count))
     })
 }
 
 /// What people said of the sample, but for what they said as a correction before, and for texts of which corrections.jsonl says something
 /// else after its first `lines`; and how many texts have the label of the audit then.
-fn corrections_of(view: &RunView, audit: &DrawnAudit, lines: u64) -> Result<(Vec<Correction>, u64)> {
-    let known = corrections(view)?;
+fn corrections_of(known: &Corrections, audit: &DrawnAudit, lines: u64) -> (Vec<Correction>, u64) {
     let (mut new, mut stands) = (Vec::new(), 0);
     for text in &audit.texts {
         let Some(AuditLabel { label, who, note }) = text.said.clone() else { continue };
@@ -248,7 +269,7 @@ fn corrections_of(view: &RunView, audit: &DrawnAudit, lines: u64) -> Result<(Vec
             new.push(Correction { id, text_hash, label: Some(label), who, note, file: false });
         }
     }
-    Ok((new, stands))
+    (new, stands)
 }
 
 fn corrections(view: &RunView) -> Result<Corrections> {

@@ -16,7 +16,7 @@ async function drawn(server, n) {
 /** The key of the label that the mock's run has, or of another. */
 async function keyOf(page, server, isRight) {
   const id = await text(page, ".stage-id");
-  const { label } = await server.api(`/api/v1/labels/${Number(id.replace("pool-", ""))}`);
+  const label = await server.api(`/mock/label?position=${Number(id.replace("pool-", ""))}`);
   const names = await page.locator(".blind .choice-name").allTextContents();
   const place = isRight ? names.indexOf(label) : names.findIndex((name) => name !== label);
   return String(place + 1);
@@ -32,7 +32,11 @@ export async function auditByKeyboard(server) {
     "id",
     "position",
     "text",
+    "text_hash",
   ]);
+  const { position } = JSON.parse(sent).rows[0];
+  const listed = await server.api(`/api/v1/labels/${position}`);
+  await is("nor does what lists say of it", [listed.label, listed.confidence, listed.candidates.length], [null, null, 0]);
   await is("and neither does the page", () => page.locator(".stage .holds, .stage .choice-share, .stage .choice-bar").count(), 0);
   const ids = [];
   for (let k = 0; k < 10; k += 1) {
@@ -66,6 +70,7 @@ export async function auditByKeyboard(server) {
   await page.keyboard.press(await keyOf(page, server, true));
   await is("all are labelled", async () => [await filled(server), (await state(server)).counted], [30, 30]);
   await is("and figures come by themselves", async () => (await text(page, ".hero-count")).endsWith("of the labels are right"), true);
+  await is("where the run has another label is listed", () => page.locator(".differing .log-entry").count(), 2);
   await page.keyboard.press("u");
   await is("undo goes on to work", () => filled(server), 29);
   await page.keyboard.press(await keyOf(page, server, true));

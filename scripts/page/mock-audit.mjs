@@ -25,6 +25,7 @@ function refuse(status, why) {
 
 export function draw({ n, seed = Math.floor(Math.random() * 1e9), anew = false }) {
   if (isOpen() && !anew) refuse(409, "runs/banking77 has an audit that goes on: draw more for it, or end it first");
+  if (isOpen() && said.size > 0) refuse(409, `runs/banking77 has an audit of which ${said.size} label(s) are given: end it first`);
   if (!(n >= 1 && n <= MOST)) refuse(400, `draw 1 to ${MOST} texts`);
   if (!finals()) refuse(409, "runs/banking77 has no final label yet: let `candist run CONFIG` come to the end of the corpus");
   said.clear();
@@ -39,15 +40,16 @@ export function more({ n }) {
   audit.draws.push(audit.texts.length);
 }
 
-export function label({ position, label: name, who, note }) {
-  if (!isSampled(position)) refuse(409, "runs/banking77 has another sample by now: load the page again");
+export function label({ position, text_hash, label: name, who, note }) {
+  if (!isSampled(position) || text_hash !== row(position, true).text_hash)
+    refuse(409, "runs/banking77 has another sample by now: load the page again");
   if (!corpus.number.has(name)) refuse(400, `"${name}" is no label of the task: choose one of them`);
   said.set(position, { label: name, who, note });
   return { position, label: name };
 }
 
-export function takeBack(position) {
-  if (!isSampled(position)) refuse(409, "no audit that goes on has this text");
+export function takeBack(position, id) {
+  if (!isSampled(position) || row(position, true).id !== id) refuse(409, "no audit that goes on has this text");
   said.delete(position);
   return { position, label: null };
 }
@@ -107,7 +109,7 @@ function figures(epsilon, delta) {
 export function state(query) {
   const [epsilon, delta] = ["epsilon", "delta"].map((name) => Number(query.get(name) ?? 0.05));
   if (!(epsilon > 0 && epsilon < 1 && delta > 0 && delta < 1)) refuse(400, "give epsilon and delta as shares between 0 and 1, as 0.05");
-  const empty = { audit: null, population: finals(), most: MOST, figures: null, doubts: [], reading: false };
+  const empty = { audit: null, population: finals(), most: MOST, figures: null, doubts: [], differences: [], reading: false };
   if (audit === null) return empty;
   const { texts, ...shown } = audit;
   const [drawn, filled, prefix] = [texts.length, said.size, counted()];
@@ -120,10 +122,20 @@ export function state(query) {
     );
   if (audit.draws.length > 1)
     doubts.push(`The sample was made larger after it was drawn, so there were ${audit.draws.length} looks at it.`);
+  const isTold = !isOpen() || prefix === drawn || query.get("figures") === "1";
+  const other = texts.slice(0, prefix).filter((p) => said.get(p).label !== corpus.labels[corpus.label[p]]);
+  const differences = other.map((p) => ({
+    position: p,
+    text: row(p, false).text,
+    said: said.get(p).label,
+    label: corpus.labels[corpus.label[p]],
+    confidence: corpus.confidence[p],
+  }));
   return {
     ...empty,
     audit: { ...shown, drawn, filled, counted: prefix, population: N, open: isOpen() },
-    figures: figures(epsilon, delta),
+    figures: isTold ? figures(epsilon, delta) : null,
+    differences: isTold ? differences : [],
     doubts,
   };
 }
@@ -140,10 +152,10 @@ export function toAudit(p, most = Infinity) {
   const choices = [...new Set([known.label, ...(known.others ?? []).map((one) => one.label), ...known.candidates])]
     .filter(Boolean)
     .slice(0, 9);
-  for (let k = 0; choices.length < 5; k += 1) {
+  for (let k = 0; choices.length < 9; k += 1) {
     const other = corpus.labels[Math.floor(noise(p * 31 + k, 5) * corpus.labels.length)];
     if (!choices.includes(other)) choices.push(other);
   }
   choices.sort((a, b) => noise(corpus.number.get(a), p + 1) - noise(corpus.number.get(b), p + 1));
-  return { position: p, id: known.id, text: known.text.slice(0, most), cut: known.text.length > most, choices };
+  return { position: p, id: known.id, text_hash: known.text_hash, text: known.text.slice(0, most), cut: known.text.length > most, choices };
 }

@@ -27,6 +27,7 @@ export function row(p, whole = false) {
   return {
     position: p,
     id: `pool-${String(p).padStart(4, "0")}`,
+    text_hash: `hash-${p}`,
     text: whole ? text : text.slice(0, 300),
     cut: !whole && text.length > 300,
     label: known ? labelOf(p) : null,

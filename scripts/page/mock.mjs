@@ -61,7 +61,18 @@ function stream(request, response) {
   request.on("close", () => streams.delete(response));
 }
 
-const marked = (one) => ({ ...one, audited: audit.isSampled(one.position) });
+/** As it is sent: of a text of the sample nothing but the text. */
+const marked = (one) =>
+  audit.isSampled(one.position)
+    ? {
+        ...one,
+        ...{ audited: true, label: null, confidence: null, margin: null, others: [], candidates: [], by: null, final: false, revision: 0 },
+        ...(one.teachers ? { teachers: [], failure: null, history: [], correction: null, nearest: [] } : {}),
+      }
+    : { ...one, audited: false };
+/** Whose label is taken back, which the address has to say. */
+const named = (url) => new URL(url, "http://localhost").searchParams.get("id");
+const positionIn = (url) => Number(basename(new URL(url, "http://localhost").pathname));
 const state = () => (flag("rest-without-status") ? null : status());
 const tell = (event, data) => streams.forEach((to) => to.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`));
 
@@ -73,15 +84,17 @@ function changed() {
 function correct(request, response, body) {
   if (request.headers["x-candist"] !== "1") return send(response, 403, { error: "the header X-Candist is missing" });
   if (mode.fail) return send(response, 500, { error: "The disk is full. Make room, then try again." });
-  if (audit.isSampled(request.method === "DELETE" ? Number(basename(request.url)) : JSON.parse(body).position))
+  if (audit.isSampled(request.method === "DELETE" ? positionIn(request.url) : JSON.parse(body).position))
     return send(response, 409, { error: "this text is in the sample of the audit: end the audit first" });
   if (request.method === "DELETE") {
-    const position = Number(basename(request.url));
+    const position = positionIn(request.url);
+    if (named(request.url) !== detail(position).id) return send(response, 409, { error: "this position has another text by now" });
     corrections.delete(position);
     changed();
     return send(response, 200, { position, label: null });
   }
-  const { position, label, who, note } = JSON.parse(body);
+  const { position, text_hash, label, who, note } = JSON.parse(body);
+  if (text_hash !== detail(position).text_hash) return send(response, 409, { error: "this position has another text by now" });
   if (!corpus.number.has(label)) return send(response, 422, { error: `"${label}" is not a label of the task.` });
   corrections.set(position, { label, who, note });
   changed();
@@ -99,7 +112,7 @@ function audits(request, response, url, body) {
     if (mode.fail) return send(response, 500, { error: "The disk is full. Make room, then try again." });
     const sent = body ? JSON.parse(body) : {};
     const acts = { "/draw": audit.draw, "/more": audit.more, "/labels": audit.label, "/end": audit.end, "/corrections": audit.take };
-    const done = request.method === "DELETE" ? audit.takeBack(Number(basename(path))) : acts[path](sent);
+    const done = request.method === "DELETE" ? audit.takeBack(positionIn(request.url), named(request.url)) : acts[path](sent);
     changed();
     return send(response, 200, done ?? audit.state(new URLSearchParams()));
   } catch (error) {
@@ -113,7 +126,7 @@ const FIELDS = {
   "/api/v1/labels": "offset limit sort desc label by min max final disagree corrected failed contains".split(" "),
   "/api/v1/review": "order label limit seed offset".split(" "),
   "/api/v1/estimates": ["looked", "changed"],
-  "/api/v1/audit": ["epsilon", "delta"],
+  "/api/v1/audit": ["epsilon", "delta", "figures"],
   "/api/v1/audit/next": ["offset", "limit"],
 };
 
@@ -122,6 +135,7 @@ function answer(request, response, body) {
   const path = url.pathname;
   const unknown = [...url.searchParams.keys()].find((name) => FIELDS[path] && !FIELDS[path].includes(name));
   if (unknown) return send(response, 400, { error: `unknown field ${unknown}` });
+  if (path === "/mock/label") return send(response, 200, detail(Number(url.searchParams.get("position"))).label);
   if (path === "/mock") {
     for (const [name, value] of url.searchParams) mode[name] = value === "1";
     if (mode.down) streams.forEach((to) => to.destroy());

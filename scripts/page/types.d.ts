@@ -90,6 +90,8 @@ interface Other {
 interface Row {
   position: number;
   id: string;
+  /** Of the whole text: sent with what is decided of it. */
+  text_hash: string;
   text: string;
   cut: boolean;
   label: string | null;
@@ -216,13 +218,25 @@ interface AuditNow {
   most: number;
   figures: AuditFigures | null;
   doubts: string[];
+  /** Told with figures. */
+  differences: Difference[];
   reading: boolean;
+}
+
+/** A text of which the run has another label than who audited it. */
+interface Difference {
+  position: number;
+  text: string;
+  said: string;
+  label: string;
+  confidence: number;
 }
 
 /** A text to label; nothing that the run says of it. */
 interface ToAudit {
   position: number;
   id: string;
+  text_hash: string;
   text: string;
   cut: boolean;
   choices: string[];

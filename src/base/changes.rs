@@ -4,8 +4,8 @@
 //! machines write, and a machine may have no more watches to give. So whoever waits says for how long at most.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
 
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
 
@@ -29,7 +29,11 @@ impl Changes {
     /// Waits until the file changed since the last call, and `at_most` so long.
     pub(crate) fn wait(&self, at_most: Duration) {
         let Some(watch) = &self.0 else { return std::thread::sleep(at_most) };
-        let _ = watch.changed.recv_timeout(at_most);
+        let begun = Instant::now();
+        if watch.changed.recv_timeout(at_most) == Err(RecvTimeoutError::Disconnected) {
+            // Nobody tells any more.
+            std::thread::sleep(at_most.saturating_sub(begun.elapsed()));
+        }
     }
 }
 
@@ -57,7 +61,6 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::time::Instant;
 
     use super::*;
 

@@ -58,8 +58,11 @@ impl AccessArgs {
         given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
 
-    /// Warns where everybody who can reach `address` can do `what`.
-    pub(super) fn warn_of_nobody(&self, address: SocketAddr, what: &str) {
+    /// Says how others reach `address`, and warns where everybody who does can do `what`.
+    pub(super) fn tell_reach(&self, address: SocketAddr, what: &str) {
+        if address.ip().is_unspecified() && self.host.is_empty() {
+            tracing::info!("from another machine, put this one's address in place of 127.0.0.1");
+        }
         if self.no_token && !address.ip().is_loopback() {
             tracing::warn!("whoever can reach {address} can {what}: there is no token");
         }

@@ -10,9 +10,13 @@ use candist::{
     draw, drop_audit, end_audit, own_audit, own_sample,
 };
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::place::directory;
 use super::{grouped, share};
+
+/// Epsilon and delta where nothing is said of them.
+const USUAL: f64 = 0.05;
 
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
@@ -32,11 +36,15 @@ pub(super) struct AuditArgs {
     #[arg(long, value_name = "FILE")]
     gold: Option<PathBuf>,
     /// The share of wrong labels that is allowed among those that are relied on.
-    #[arg(long, default_value_t = 0.05, value_parser = share)]
-    epsilon: f64,
+    ///
+    /// 0.05 if missing; of the run's own audit, once it has ended, what it ended with.
+    #[arg(long, value_parser = share)]
+    epsilon: Option<f64>,
     /// The chance that is allowed for there to be more.
-    #[arg(long, default_value_t = 0.05, value_parser = share)]
-    delta: f64,
+    ///
+    /// As for --epsilon, if missing.
+    #[arg(long, value_parser = share)]
+    delta: Option<f64>,
     /// Say from which probability on labels belong to a text's set, so that sets hold the right label this often, as 0.95.
     #[arg(long, value_name = "SHARE", conflicts_with = "sample", value_parser = share)]
     coverage: Option<f64>,
@@ -53,7 +61,7 @@ pub(super) struct AuditArgs {
     #[arg(long, conflicts_with_all = ["sample", "gold"])]
     correct: bool,
     /// Whoever ends the audit or takes its labels; kept with it.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     who: Option<String>,
     /// Print JSON, one object a run; of the run's own audit, its certificate.
     #[arg(long)]
@@ -103,7 +111,7 @@ fn judge(args: &AuditArgs, gold: &Path, out: &mut dyn Write) -> Result<()> {
             let object = serde_json::json!({ "run": dir, "audit": found });
             writeln!(out, "{object}")?;
         } else {
-            print(dir, &found, args, out)?;
+            print(dir, &found, (args.epsilon.unwrap_or(USUAL), args.delta.unwrap_or(USUAL)), out)?;
         }
         if best.as_ref().is_none_or(|(_, accuracy)| found.accuracy.estimate > *accuracy) {
             best = Some((dir.clone(), found.accuracy.estimate));
@@ -141,7 +149,7 @@ fn own(dir: &Path, args: &AuditArgs, out: &mut dyn Write) -> Result<()> {
         writeln!(out, "{}", serde_json::to_string(&certificate)?)?;
         return Ok(());
     }
-    print(dir, &found, args, out)?;
+    print(dir, &found, (certificate.epsilon, certificate.delta), out)?;
     conditions(&certificate, out)
 }
 
@@ -187,7 +195,8 @@ fn warn(dir: &std::path::Path, audit: &Audit) {
 }
 
 /// One run's figures. All shares are printed as percentages, confidences as they stand in the label log.
-fn print(dir: &std::path::Path, audit: &Audit, args: &AuditArgs, out: &mut dyn Write) -> Result<()> {
+/// The threshold is for these shares of wrong labels and of chance.
+fn print(dir: &Path, audit: &Audit, (epsilon, delta): (f64, f64), out: &mut dyn Write) -> Result<()> {
     writeln!(out, "{}: {} labels audited", dir.display(), audit.audited)?;
     writeln!(out, "  distilled label        {}", percent(&audit.accuracy))?;
     writeln!(out, "  teacher's first label  {}", percent(&audit.teacher_first))?;
@@ -195,7 +204,7 @@ fn print(dir: &std::path::Path, audit: &Audit, args: &AuditArgs, out: &mut dyn W
     if let Some(found) = &audit.sets {
         sets(found, out)?;
     }
-    let (epsilon, sure) = (100.0 * args.epsilon, 100.0 * (1.0 - args.delta));
+    let (epsilon, sure) = (100.0 * epsilon, 100.0 * (1.0 - delta));
     match &audit.threshold {
         Some(found) => writeln!(
             out,

@@ -6,6 +6,7 @@ use anyhow::Result;
 use candist::internal::{LabelColumn, LabelColumns, labels_of};
 use candist::{Error, LabelSet, NewCorrection, RunDir, correct};
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::grouped;
 use super::place::RunArg;
@@ -24,7 +25,7 @@ pub(super) struct CorrectArgs {
     #[arg(long, value_name = "ID")]
     take_back: Vec<String>,
     /// Whoever gives the labels; kept with them.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     who: Option<String>,
     /// A note that is kept with them.
     #[arg(long, value_name = "TEXT")]

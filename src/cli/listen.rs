@@ -15,6 +15,10 @@ use super::serve::descriptions;
 
 /// How often it looks whether there is a run by now, and whether people decided something.
 const LOOK: Duration = Duration::from_millis(250);
+/// When it is tried again to learn from what was decided.
+const AGAIN: Duration = Duration::from_secs(15);
+/// How long the page waits for files that it can read before it says so.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How long nobody has decided anything when the student learns from what was decided: a run takes longer than a decision.
 const QUIET: Duration = Duration::from_secs(4);
 
@@ -28,7 +32,12 @@ pub(super) fn bind(listen: SocketAddr, config: &Config) -> Result<PageAddress> {
 
 /// Serves the page of the run in `dir`, once there is one, until stopped.
 pub(super) async fn serve(address: PageAddress, dir: PathBuf, mut stopped: watch::Receiver<bool>) -> Result<(), Error> {
-    while RunDir::view(&dir).is_err() {
+    let mut patience = Some(Instant::now() + PATIENCE);
+    while let Err(error) = RunDir::view(&dir) {
+        if !matches!(error, Error::NoRun { .. }) && patience.is_some_and(|until| Instant::now() >= until) {
+            tracing::warn!("the page waits for a run that it can read: {}", with_causes(&error));
+            patience = None;
+        }
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             _ = stopped.wait_for(|&stopped| stopped) => return Ok(()),
@@ -41,8 +50,12 @@ pub(super) async fn serve(address: PageAddress, dir: PathBuf, mut stopped: watch
 /// After a run: waits for what people decide, and lets the student learn from it, until stopped. `run` begins another one of
 /// the same configuration, to which everything is known but that.
 pub(super) async fn learn(run: impl Fn() -> RunBuilder, dir: &Path, mut stopped: watch::Receiver<bool>) {
-    let mut desk = Desk::of(dir);
+    let at = dir.to_owned();
+    // It reads the input log.
+    let Ok(mut desk) = tokio::task::spawn_blocking(move || Desk::of(&at)).await else { return };
     tracing::info!("the page stays until Ctrl-C; what is corrected there is learned from");
+    // Why it could not be, the last time.
+    let mut told = String::new();
     loop {
         tokio::select! {
             biased;
@@ -54,7 +67,15 @@ pub(super) async fn learn(run: impl Fn() -> RunBuilder, dir: &Path, mut stopped:
                 tracing::info!("learned from what was corrected: {} label events", HumanCount(outcome.new_events));
             }
             Err(Error::Interrupted) => return,
-            Err(error) => tracing::warn!("what was corrected is kept, but not learned from: {}", with_causes(&error)),
+            Err(error) => {
+                let why = with_causes(&error);
+                if why != told {
+                    tracing::warn!("what was corrected is kept, but not learned from yet: {why}");
+                }
+                told = why;
+                desk.again();
+                tokio::time::sleep(AGAIN).await;
+            }
         }
     }
 }
@@ -78,11 +99,18 @@ impl Desk {
     /// As a run left it: what was decided while it settled its labels is still to be taken in.
     fn of(dir: &Path) -> Self {
         let mut desk = Self { file: dir.join("corrections.jsonl"), taken: 0 };
-        let counts = RunDir::view(dir).and_then(|view| correction_counts(&view)).unwrap_or_default();
-        if counts.waiting == 0 {
+        // Where it cannot be told, the next run finds out.
+        let is_all_taken =
+            RunDir::view(dir).and_then(|view| correction_counts(&view)).is_ok_and(|counts| counts.waiting == 0);
+        if is_all_taken {
             desk.taken = desk.length();
         }
         desk
+    }
+
+    /// What was decided last is still to be taken in.
+    fn again(&mut self) {
+        self.taken = 0;
     }
 
     fn length(&self) -> u64 {

@@ -36,6 +36,11 @@ fn is_config(run: &Path) -> bool {
 ///
 /// Those of a configuration, and of a file that is none: what a TOML parser says of a corpus would mislead.
 pub(super) fn directory(run: &Path) -> Result<PathBuf> {
+    let is_named_so = run.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+    if is_named_so && !run.exists() {
+        let message = "is not there: is the configuration's name right?";
+        return Err(Error::Unfit { path: run.to_owned(), message: message.to_owned() }.into());
+    }
     if !run.is_file() {
         return Ok(run.to_owned());
     }

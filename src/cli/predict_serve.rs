@@ -82,7 +82,7 @@ pub(super) fn run(
         if let Some(token) = service.token().filter(|_| args.access.given() != Some("--token-file")) {
             tracing::info!("who asks sends the header Authorization: Bearer {token}");
         }
-        args.access.warn_of_nobody(service.address(), "ask this student");
+        args.access.tell_reach(service.address(), "ask this student");
         tokio::spawn(async move {
             signals.next().await;
             tracing::info!("stopping: answering what was asked (again to stop at once)");

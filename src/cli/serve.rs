@@ -46,7 +46,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<()> {
             .collect::<std::io::Result<Vec<_>>>()?;
         let server = PageServer::bind(&dir, options)?;
         tracing::info!("{} is shown at {} (Ctrl-C ends it)", dir.display(), server.url());
-        args.access.warn_of_nobody(server.address(), "read this run");
+        args.access.tell_reach(server.address(), "read this run");
         let stop = async {
             let next = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
             futures::future::select_all(next).await;

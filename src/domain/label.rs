@@ -98,6 +98,12 @@ impl LabelSet {
         self.labels.len()
     }
 
+    /// Whether `other` has labels of the same names, in the same order.
+    #[cfg(feature = "page")]
+    pub(crate) fn has_names_of(&self, other: &Self) -> bool {
+        self.iter().map(|label| &label.name).eq(other.iter().map(|label| &label.name))
+    }
+
     /// The labels in order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &Label> {
         self.labels.iter()

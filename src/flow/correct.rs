@@ -7,7 +7,7 @@ use crate::domain::input::Input;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{SampleId, TextHash};
 use crate::error::{Error, Result};
-use crate::store::{Correction, Corrections, RunView, keep_corrections};
+use crate::store::{Correction, Corrections, RunView, change_corrections};
 
 /// Ids that an error names, at most.
 const NAMED: usize = 3;
@@ -36,7 +36,7 @@ pub struct Corrected {
     pub same: u64,
 }
 
-/// Keeps `corrections` of the run that `view` looks at, all of them or none; `who` is whoever gives them. They are on disk when
+/// Keeps `corrections` of the run that `view` looks at, all of them or, where one of them does not fit, none; `who` is whoever gives them. They are on disk when
 /// this returns, and hold from then on, whether a run goes on beside it or not: tables, `latest` and evaluations have them at
 /// once, the label log when a run has taken them in. Of several for one text the last holds.
 ///
@@ -46,7 +46,7 @@ pub struct Corrected {
 ///
 /// [`Error::Unfit`] for an id that the run does not have, a label that is none of its task, or a text of an audit that goes on: nothing is
 /// kept then.
-/// [`Error::RunFile`] where it cannot be written.
+/// [`Error::RunFile`] where it cannot be written; the first of them may be kept then, and giving all of them again is no harm.
 ///
 /// ```no_run
 /// use candist::{NewCorrection, RunDir, correct};
@@ -60,19 +60,44 @@ pub fn correct(view: &RunView, corrections: &[NewCorrection], who: Option<&str>)
     let labels = view.labels();
     let hashes = hashes(view, corrections)?;
     refuse_audited(view, hashes.iter().map(|(id, hash)| (*id, *hash)))?;
-    let mut known = Corrections::of(view.dir(), labels.clone());
-    known.read()?;
+    let wanted =
+        corrections.iter().map(|correction| Wanted::new(view, correction, &hashes)).collect::<Result<Vec<_>>>()?;
+    let (mut known, mut done) = (Corrections::of(view.dir(), labels.clone()), Corrected::default());
+    // What others say meanwhile comes before or after all of it.
+    change_corrections(view.dir(), &mut known, |known| {
+        let (news, counted) = news(wanted, known, who);
+        done = counted;
+        news
+    })?;
     known.tell_damage(0);
-    // By this call, of these texts.
+    Ok(done)
+}
+
+/// A correction of a text that is there, by a label of the task.
+struct Wanted {
+    id: SampleId,
+    text_hash: TextHash,
+    label: Option<LabelId>,
+    note: Option<String>,
+}
+
+impl Wanted {
+    fn new(view: &RunView, new: &NewCorrection, hashes: &HashMap<&str, TextHash>) -> Result<Self> {
+        let label = new.label.as_deref().map(|name| resolve(view, view.labels(), name)).transpose()?;
+        let text_hash = hashes.get(new.id.as_str()).copied().ok_or_else(|| unknown(view, &[&new.id]))?;
+        Ok(Self { id: SampleId(new.id.clone()), text_hash, label, note: new.note.clone() })
+    }
+}
+
+/// What of `wanted` is to be kept, `known` being what is kept already; and what becomes of all of it.
+fn news(wanted: Vec<Wanted>, known: &Corrections, who: Option<&str>) -> (Vec<Correction>, Corrected) {
+    // By these, so far.
     let mut said: HashMap<SampleId, Option<LabelId>> = HashMap::new();
-    let (mut done, mut new) = (Corrected::default(), Vec::new());
-    for correction in corrections {
-        let id = SampleId(correction.id.clone());
-        let label = correction.label.as_deref().map(|name| resolve(view, labels, name)).transpose()?;
-        let text_hash = hashes.get(correction.id.as_str()).copied().ok_or_else(|| unknown(view, &[&correction.id]))?;
+    let (mut done, mut news) = (Corrected::default(), Vec::new());
+    for Wanted { id, text_hash, label, note } in wanted {
         let kept = || known.get(&id, text_hash).and_then(|known| known.label);
         let before = said.insert(id.clone(), label).unwrap_or_else(kept);
-        if before == label && correction.note.is_none() {
+        if before == label && note.is_none() {
             done.same += 1;
             continue;
         }
@@ -83,19 +108,9 @@ pub fn correct(view: &RunView, corrections: &[NewCorrection], who: Option<&str>)
             }
             None => done.taken_back += 1,
         }
-        new.push(Correction {
-            id,
-            text_hash,
-            label,
-            who: who.map(str::to_owned),
-            note: correction.note.clone(),
-            file: false,
-        });
+        news.push(Correction { id, text_hash, label, who: who.map(str::to_owned), note, file: false });
     }
-    if !new.is_empty() {
-        keep_corrections(view.dir(), labels, &new)?;
-    }
-    Ok(done)
+    (news, done)
 }
 
 /// The hash of the text of each id, all of which have arrived.

@@ -81,7 +81,16 @@ impl Correcting {
         let known = block_on(self.store.inputs.known(&ids))?;
         let there: Vec<(SampleId, TextHash)> =
             ids.into_iter().zip(known).filter_map(|(id, known)| Some((id, known?.text_hash))).collect();
-        self.keep_news(&there)
+        self.keep_news(&there)?;
+        let overruled =
+            there.iter().filter(|(id, hash)| self.people.is_overruled(id, *hash, &self.corrections)).count();
+        if overruled > 0 {
+            tracing::warn!(
+                "{overruled} label(s) in people's files were changed there, but somebody has said something else of their texts, which \
+                 stands: give them with `candist correct` where the files are right"
+            );
+        }
+        Ok(())
     }
 
     /// Keeps what people's files say of these texts, but for those in the sample of an audit. What others said meanwhile is for the

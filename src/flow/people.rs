@@ -1,8 +1,8 @@
 //! Labels that are in people's files, `kind = "human"`: read when a run begins, kept as corrections when their texts are there.
 //!
-//! A correction is a person's word, and so is a line of such a file; the log of corrections stays the truth. What was said
-//! later than the file, on the page or by `candist correct`, is not overruled by reading the file again: only a label that is not the one
-//! that the same person's file had before is news.
+//! A correction is a person's word, and so is a line of such a file; the log of corrections stays the truth. A label that is not the one that
+//! the same person's file had before is news; but what was said of the text since, on the page or by `candist correct`, is not overruled by a
+//! file, for nobody knows which of the two came first.
 
 use std::collections::HashMap;
 
@@ -59,10 +59,11 @@ impl People {
     pub(super) fn news(&self, id: &SampleId, text_hash: TextHash, known: &Corrections) -> Option<Correction> {
         let &(label, who) = self.said.get(id)?;
         let who = self.names.get(who)?;
-        let is_news = match known.filed(id) {
-            // A file said so before, of this text or of another with this id: that is news no more, whatever was said since.
-            Some(before) => before.label != Some(label) && before.who.as_ref() == Some(who),
-            None => known.get(id, text_hash).is_none(),
+        let is_news = match (known.filed(id), known.get(id, text_hash)) {
+            (_, Some(latest)) if !latest.file => false,
+            // A file said so before, of this text or of another with this id: that is news no more.
+            (Some(before), _) => before.label != Some(label) && before.who.as_ref() == Some(who),
+            (None, latest) => latest.is_none(),
         };
         let correction = || Correction {
             id: id.clone(),
@@ -73,6 +74,13 @@ impl People {
             file: true,
         };
         is_news.then(correction)
+    }
+
+    /// Whether the file has another label for the text than it had when somebody said something else of it.
+    pub(super) fn is_overruled(&self, id: &SampleId, text_hash: TextHash, known: &Corrections) -> bool {
+        let label = self.said.get(id).map(|(label, _)| *label);
+        let is_changed = known.filed(id).is_some_and(|before| before.label != label);
+        is_changed && known.get(id, text_hash).is_some_and(|latest| !latest.file && latest.label != label)
     }
 }
 
@@ -116,10 +124,17 @@ mod tests {
         assert!(news(&[]), "nothing was said");
         assert!(!news(&[said(Some(2), "anna", true)]) && news(&[said(Some(1), "anna", true)]), "her file changed");
         assert!(!news(&[said(Some(1), "ben", false)]), "said before the file was there");
+        let dir = tempfile::tempdir().unwrap();
         // Said later than the file, by whomever: it stands, and what is taken back stays so.
         for later in [said(Some(1), "ben", false), said(Some(1), "anna", false), said(None, "anna", false)] {
             assert!(!news(&[said(Some(2), "anna", true), later.clone()]));
-            assert!(news(&[said(Some(0), "anna", true), later]), "her file changed since");
+            let changed = [said(Some(0), "anna", true), later.clone()];
+            assert!(!news(&changed), "her file changed, and what was said since stands");
+            let mut known = Corrections::of(dir.path(), labels.clone());
+            std::fs::remove_file(dir.path().join("corrections.jsonl")).unwrap_or_default();
+            keep_corrections(dir.path(), &labels, &changed).unwrap();
+            known.read().unwrap();
+            assert!(people.is_overruled(&id, hash, &known), "which is told");
         }
         let of_another_text = Correction { text_hash: TextHash::of("another"), ..said(Some(1), "ben", false) };
         assert!(news(&[of_another_text]));

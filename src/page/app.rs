@@ -12,7 +12,9 @@ use super::metrics::Requests;
 use super::query::Orders;
 use super::search::Searches;
 use super::shared::Shared;
+use crate::error::Result;
 pub(super) use crate::http::Problem;
+use crate::store::DrawnAudit;
 
 /// Streams that are open at once, at most.
 pub(super) const STREAMS: usize = 64;
@@ -41,6 +43,12 @@ pub(super) struct App {
 }
 
 impl App {
+    /// The audit that goes on. Blocks.
+    pub(super) fn open_audit(&self) -> Result<Option<DrawnAudit>> {
+        let labels = self.shared.table().names.labels.clone();
+        self.auditing.look(&labels, |audits| audits.open().cloned())
+    }
+
     /// Computes beside the server's own threads, a few at a time: it reads files.
     pub(super) async fn compute<T: Send + 'static>(
         self: &Arc<Self>,

@@ -17,7 +17,7 @@ use super::audit_shapes::{AuditNow, AuditQueue, NewAuditLabel, NewDraw, NewEnd, 
 use super::choices::choices;
 use super::decide::no_text;
 use super::query::number;
-use super::routes::{fields, open};
+use super::routes::{TakingBack, fields, named, open};
 use super::shapes::{Corrected, ShownRow};
 use super::shown::{Logs, REVIEWED, known, shown};
 use crate::audit::{MOST, correct_audited, draw_audit, draw_more, end_audit, label_audited};
@@ -26,7 +26,7 @@ use crate::error::{Error, with_causes};
 use crate::flow::correct::NewCorrection;
 use crate::readers::audit::AuditOptions;
 use crate::readers::certified::certificate_of;
-use crate::store::{Audits, DrawnAudit, RunDir, RunView};
+use crate::store::{DrawnAudit, RunDir, RunView};
 
 type Shared = State<Arc<App>>;
 type Answer<T> = Result<Json<T>, Problem>;
@@ -35,16 +35,22 @@ type Sent<T> = Result<Json<T>, JsonRejection>;
 /// Texts that are given out at once, at most.
 const MOST_ROWS: usize = 200;
 
-/// All addresses but that of the certificate.
+/// Addresses that answer soon.
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/v1/audit", get(now))
         .route("/api/v1/audit/next", get(next))
         .route("/api/v1/audit/texts/{position}", get(text))
-        .route("/api/v1/audit/draw", post(draw))
-        .route("/api/v1/audit/more", post(more))
         .route("/api/v1/audit/labels", post(label))
         .route("/api/v1/audit/labels/{position}", delete(take_back))
+}
+
+/// Addresses of what is done with the audit as a whole, which may take as long as it takes to read the logs: whoever was told that it took too
+/// long would not know whether it is done.
+pub(super) fn acts() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/v1/audit/draw", post(draw))
+        .route("/api/v1/audit/more", post(more))
         .route("/api/v1/audit/end", post(end))
         .route("/api/v1/audit/corrections", post(take))
 }
@@ -57,6 +63,8 @@ struct Asked {
     epsilon: Option<f64>,
     #[serde(deserialize_with = "number")]
     delta: Option<f64>,
+    /// 1: figures of an audit that is not labelled to its end, too.
+    figures: u8,
 }
 
 /// Which texts are asked for.
@@ -69,12 +77,10 @@ struct Wanted {
 }
 
 fn options(epsilon: Option<f64>, delta: Option<f64>) -> Result<AuditOptions, Problem> {
-    let usual = AuditOptions::default();
-    let share = |given: Option<f64>, usual: f64| match given.unwrap_or(usual) {
-        share if share > 0.0 && share < 1.0 => Ok(share),
-        _ => Err(Problem::wrong("give epsilon and delta as shares between 0 and 1, as 0.05")),
-    };
-    Ok(AuditOptions { epsilon: share(epsilon, usual.epsilon)?, delta: share(delta, usual.delta)?, coverage: None })
+    if [epsilon, delta].into_iter().flatten().any(|share| !(share > 0.0 && share < 1.0)) {
+        return Err(Problem::wrong("give epsilon and delta as shares between 0 and 1, as 0.05"));
+    }
+    Ok(AuditOptions { epsilon, delta, coverage: None })
 }
 
 /// What cannot be as things are is the client's to mend, all else the server's.
@@ -90,10 +96,6 @@ fn sent<T>(sent: Sent<T>) -> Result<T, Problem> {
     sent.map(|Json(sent)| sent).map_err(|rejection| Problem(rejection.status(), rejection.body_text()))
 }
 
-fn named(text: Option<String>) -> Option<String> {
-    text.filter(|text| !text.trim().is_empty())
-}
-
 /// Does what changes the audit, beside the server's threads, and says how far it is then.
 async fn change<T: Send + 'static>(
     app: &Arc<App>,
@@ -105,22 +107,20 @@ async fn change<T: Send + 'static>(
         .map_err(|error| problem(&error))
 }
 
-/// The audit as it is, for `asked`; with what was drawn just now.
-async fn told(app: &Arc<App>, asked: AuditOptions, is_drawn: bool) -> Answer<AuditNow> {
+/// The audit as it is, for `asked`, after something was done with it as a whole.
+async fn told(app: &Arc<App>, asked: AuditOptions) -> Answer<AuditNow> {
     let told = app.compute(move |app| {
-        if is_drawn {
-            let labels = app.shared.table().names.labels.clone();
-            let audit = app.auditing.look(&labels, |audits| audits.open().cloned())?;
-            app.shared.sample(audit.as_ref());
-        }
-        app.auditing.now(&app.shared, &app.desk, &asked)
+        app.shared.sample(app.open_audit()?.as_ref());
+        app.auditing.now(&app.shared, &app.desk, &asked, false)
     });
     told.await?.map(Json).map_err(|error| problem(&error))
 }
 
 async fn now(State(app): Shared, uri: Uri) -> Answer<AuditNow> {
-    let Asked { epsilon, delta } = fields(&uri)?;
-    told(&app, options(epsilon, delta)?, false).await
+    let Asked { epsilon, delta, figures } = fields(&uri)?;
+    let asked = options(epsilon, delta)?;
+    let now = app.compute(move |app| app.auditing.now(&app.shared, &app.desk, &asked, figures == 1));
+    now.await?.map(Json).map_err(|error| problem(&error))
 }
 
 fn count(n: u64) -> Result<usize, Problem> {
@@ -133,7 +133,7 @@ async fn draw(State(app): Shared, new: Sent<NewDraw>) -> Answer<AuditNow> {
     let NewDraw { n, seed, anew, who } = sent(new)?;
     let (count, who) = (count(n)?, named(who));
     change(&app, move |view| draw_audit(view, count, seed, anew, who.as_deref())).await?;
-    told(&app, AuditOptions::default(), true).await
+    told(&app, AuditOptions::default()).await
 }
 
 async fn more(State(app): Shared, new: Sent<NewDraw>) -> Answer<AuditNow> {
@@ -144,19 +144,20 @@ async fn more(State(app): Shared, new: Sent<NewDraw>) -> Answer<AuditNow> {
     }
     let (count, who) = (count(n)?, named(who));
     change(&app, move |view| draw_more(view, count, who.as_deref())).await?;
-    told(&app, AuditOptions::default(), true).await
+    told(&app, AuditOptions::default()).await
 }
 
 async fn next(State(app): Shared, uri: Uri) -> Answer<AuditQueue> {
     let wanted: Wanted = fields(&uri)?;
-    let labels = app.shared.table().names.labels.clone();
-    let queue = app.compute(move |app| app.auditing.look(&labels, |audits| queue(app, audits, &wanted)));
+    let queue = app.compute(move |app| {
+        let audit = app.open_audit()?;
+        Ok(audit.map_or(AuditQueue { remaining: 0, rows: Vec::new() }, |audit| queue(app, &audit, &wanted)))
+    });
     queue.await?.map(Json).map_err(|error| problem(&error))
 }
 
 /// Texts of the sample that are in the run and that nobody has labelled, in drawn order.
-fn queue(app: &App, audits: &Audits, wanted: &Wanted) -> AuditQueue {
-    let Some(audit) = audits.open() else { return AuditQueue { remaining: 0, rows: Vec::new() } };
+fn queue(app: &App, audit: &DrawnAudit, wanted: &Wanted) -> AuditQueue {
     let table = app.shared.table();
     let position = |id: &str| table.ids.position(id).filter(|position| table.sampled.contains(position));
     let left = audit.texts.iter().filter(|text| text.said.is_none());
@@ -172,19 +173,17 @@ fn queue(app: &App, audits: &Audits, wanted: &Wanted) -> AuditQueue {
 /// Nothing else of the row: whoever audits must not see it.
 fn to_audit(row: ShownRow, labels: &LabelSet, seed: u64) -> ToAudit {
     let choices = choices(&row, labels, seed);
-    ToAudit { position: row.position, id: row.id, text: row.text, cut: row.cut, choices }
+    ToAudit { position: row.position, id: row.id, text_hash: row.text_hash, text: row.text, cut: row.cut, choices }
 }
 
 /// A text of the sample, all of it.
 async fn text(State(app): Shared, Path(position): Path<String>) -> Answer<ToAudit> {
     let place: u32 = position.parse().map_err(|_| no_text())?;
     let found = app.compute(move |app| {
-        let labels = app.shared.table().names.labels.clone();
-        let Some(seed) = app.auditing.look(&labels, |audits| audits.open().map(|audit| audit.seed))? else {
-            return Ok(None);
-        };
+        let Some(DrawnAudit { seed, .. }) = app.open_audit()? else { return Ok(None) };
         let table = app.shared.table();
         let (known, logs) = (known(&table, place).filter(|_| table.sampled.contains(&place)), Logs::of(&table));
+        let labels = table.names.labels.clone();
         drop(table);
         Ok(known.map(|known| to_audit(shown(&known, &logs, usize::MAX), &labels, seed)))
     });
@@ -203,32 +202,24 @@ fn check_place(app: &App, position: u64, id: &str) -> Result<(), Problem> {
 
 async fn label(State(app): Shared, new: Sent<NewAuditLabel>) -> Answer<Corrected> {
     open(&app)?;
-    let NewAuditLabel { position, id, label, who, note } = sent(new)?;
+    let NewAuditLabel { position, id, text_hash, label, who, note } = sent(new)?;
     if app.shared.table().names.labels.exact(&label).is_none() {
         return Err(Problem::wrong(format!("{label:?} is no label of the task: choose one of them")));
     }
     check_place(&app, position, &id)?;
     let (said, who) = (NewCorrection { id, label: Some(label.clone()), note: named(note) }, named(who));
-    change(&app, move |view| label_audited(view, &said, who.as_deref())).await?;
+    change(&app, move |view| label_audited(view, &said, text_hash.as_deref(), who.as_deref())).await?;
     Ok(Json(Corrected { position, label: Some(label) }))
 }
 
-async fn take_back(State(app): Shared, Path(position): Path<String>) -> Answer<Corrected> {
+async fn take_back(State(app): Shared, Path(position): Path<String>, uri: Uri) -> Answer<Corrected> {
     open(&app)?;
-    let place: u32 = position.parse().map_err(|_| no_text())?;
-    let labels = app.shared.table().names.labels.clone();
-    let id_at = move |app: &App| {
-        let at = |audit: &DrawnAudit| {
-            let table = app.shared.table();
-            audit.texts.iter().find(|text| table.ids.position(&text.id.0) == Some(place)).map(|text| text.id.0.clone())
-        };
-        app.auditing.look(&labels, |audits| audits.open().and_then(at))
-    };
-    let id = app.compute(id_at).await?.map_err(|error| problem(&error))?;
-    let id = id.ok_or_else(|| Problem(StatusCode::CONFLICT, "no audit that goes on has this text".to_owned()))?;
-    let said = NewCorrection { id, label: None, note: None };
-    change(&app, move |view| label_audited(view, &said, None)).await?;
-    Ok(Json(Corrected { position: place.into(), label: None }))
+    let TakingBack { id, text_hash, who, .. } = fields(&uri)?;
+    let position: u64 = position.parse().map_err(|_| no_text())?;
+    check_place(&app, position, &id)?;
+    let (said, who) = (NewCorrection { id, label: None, note: None }, named(who));
+    change(&app, move |view| label_audited(view, &said, text_hash.as_deref(), who.as_deref())).await?;
+    Ok(Json(Corrected { position, label: None }))
 }
 
 async fn end(State(app): Shared, new: Sent<NewEnd>) -> Answer<AuditNow> {
@@ -236,7 +227,7 @@ async fn end(State(app): Shared, new: Sent<NewEnd>) -> Answer<AuditNow> {
     let NewEnd { epsilon, delta, who } = sent(new)?;
     let (asked, who) = (options(epsilon, delta)?, named(who));
     change(&app, move |view| end_audit(view, &asked, who.as_deref())).await?;
-    told(&app, asked, true).await
+    told(&app, asked).await
 }
 
 async fn take(State(app): Shared, new: Sent<NewTaking>) -> Answer<Taken> {
@@ -248,11 +239,13 @@ async fn take(State(app): Shared, new: Sent<NewTaking>) -> Answer<Taken> {
 
 /// The certificate as a file: made from the logs, one at a time, or the one that an audit ended with.
 pub(super) async fn certificate(State(app): Shared, uri: Uri) -> Result<Response, Problem> {
-    let Asked { epsilon, delta } = fields(&uri)?;
+    let Asked { epsilon, delta, .. } = fields(&uri)?;
     let asked = options(epsilon, delta)?;
     let failed = |why: &str| Problem(StatusCode::INTERNAL_SERVER_ERROR, why.to_owned());
-    let _turn = app.reports.acquire().await.map_err(|_| failed("the server ends"))?;
+    let turn = Arc::clone(&app.reports).acquire_owned().await.map_err(|_| failed("the server ends"))?;
     let made = app.compute(move |app| {
+        // The work's, not the request's.
+        let _turn = turn;
         let view = RunDir::view(&app.shared.dir)?;
         certificate_of(&view, &asked)
     });

@@ -15,12 +15,30 @@ pub(super) struct AuditNow {
     pub(super) population: u64,
     /// Texts of a sample, at most.
     pub(super) most: u64,
-    /// Null before a label of the audit counts. Of an audit that has ended, as they were at its end.
+    /// Null before a label of the audit counts, and before all of it is labelled, unless they are asked for. Of an audit that has ended, as they were
+    /// at its end.
     pub(super) figures: Option<AuditFigures>,
     /// What has to be known besides, a sentence each.
     pub(super) doubts: Vec<String>,
+    /// Where figures are told: texts of which the run has another label than the person, in drawn order; 100 at most.
+    pub(super) differences: Vec<Difference>,
     /// Whether the logs are still being read for the first time: then figures are of a part.
     pub(super) reading: bool,
+}
+
+/// A text of which the run has another label than who audited it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(super) struct Difference {
+    /// Its place among the arrivals, from 0.
+    pub(super) position: u64,
+    /// How the text begins.
+    pub(super) text: String,
+    /// The label by the person.
+    pub(super) said: String,
+    /// The label by the run.
+    pub(super) label: String,
+    /// Its confidence.
+    pub(super) confidence: f64,
 }
 
 /// How far it is.
@@ -74,6 +92,8 @@ pub(super) struct ToAudit {
     pub(super) position: u64,
     /// Its id.
     pub(super) id: String,
+    /// Hash of the whole text, as hexadecimal: to be sent with its label.
+    pub(super) text_hash: String,
     /// The text, or its beginning.
     pub(super) text: String,
     /// Whether the text goes on.
@@ -100,7 +120,7 @@ pub(super) struct NewDraw {
     /// Without one, it is drawn too.
     #[serde(default)]
     pub(super) seed: Option<u64>,
-    /// Whether an audit that goes on is dropped for it.
+    /// Whether an audit that goes on, and of which nothing is labelled, is dropped for it.
     #[serde(default)]
     pub(super) anew: bool,
     /// Who draws it.
@@ -116,6 +136,9 @@ pub(super) struct NewAuditLabel {
     pub(super) position: u64,
     /// Its id.
     pub(super) id: String,
+    /// Hash of the text that was read.
+    #[serde(default)]
+    pub(super) text_hash: Option<String>,
     /// A label of the task.
     pub(super) label: String,
     /// Who says so.

@@ -4,20 +4,24 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::audit_shapes::{AuditFigures, AuditNow, AuditShown};
+use super::audit_shapes::{AuditFigures, AuditNow, AuditShown, Difference};
 use super::desk::Desk;
 use super::rows::{CORRECTED, FINAL, Row, Table};
 use super::shared::Shared;
+use super::shown::{Known as ShownAs, LISTED, Logs, beginning, id_and_text, known};
 use crate::audit::MOST;
-use crate::domain::label::LabelSet;
+use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{SampleId, TextHash};
 use crate::error::Result;
-use crate::readers::audit::{AuditOptions, threshold};
+use crate::readers::audit::{AuditOptions, USUAL, threshold};
 use crate::readers::certificate::says;
 use crate::readers::certified::{Figures, Known, doubts, kept};
 use crate::readers::probability::Probability;
 use crate::readers::recalibration::Judged;
 use crate::store::{Audits, DrawnAudit};
+
+/// Differences that are told, at most.
+const DIFFERENCES: usize = 100;
 
 /// See the module. Calls block.
 #[derive(Debug)]
@@ -40,8 +44,7 @@ impl Auditing {
     /// [`Error::RunFile`](crate::Error::RunFile) where it cannot be read.
     pub(super) fn look<T>(&self, labels: &LabelSet, see: impl FnOnce(&Audits) -> T) -> Result<T> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |known: &LabelSet| known.iter().map(|label| &label.name).eq(labels.iter().map(|label| &label.name));
-        let known = read.take().filter(|(known, _)| same(known));
+        let known = read.take().filter(|(known, _)| known.has_names_of(labels));
         let (_, audits) = read.insert(known.unwrap_or_else(|| (labels.clone(), Audits::of(&self.dir, labels.clone()))));
         audits.read()?;
         Ok(see(audits))
@@ -56,31 +59,43 @@ impl Auditing {
         self.look(labels, |audits| audits.open().is_some_and(|audit| audit.has(id, text_hash)))
     }
 
-    /// How far the audit is, and what it says.
+    /// How far the audit is, and what it says: at its end, when all of it is labelled, or where somebody wants to know before. Who sees
+    /// figures move with each label is told by them what the run says of the text.
     ///
     /// # Errors
     ///
     /// Those of [`Auditing::look`], and of a certificate of another version.
-    pub(super) fn now(&self, shared: &Shared, desk: &Desk, options: &AuditOptions) -> Result<AuditNow> {
+    pub(super) fn now(&self, shared: &Shared, desk: &Desk, options: &AuditOptions, is_early: bool) -> Result<AuditNow> {
         let labels = shared.table().names.labels.clone();
         let is_reading = shared.pulse().status.reading;
-        self.look(&labels, |audits| {
-            let given = audits.open().map(|audit| desk.given_since(&labels, audit.corrections)).unwrap_or_default();
-            let table = shared.table();
-            let held = Held::of(&table, &given);
-            let (figures, doubts) = match audits.current() {
-                Some(audit) => judge(&self.dir, audits, audit, &held, options)?,
-                None => (None, Vec::new()),
-            };
-            Ok(AuditNow {
-                audit: audits.current().map(shown),
-                population: held.labels().count() as u64,
-                most: MOST as u64,
-                figures,
-                doubts,
-                reading: is_reading,
-            })
-        })?
+        // Nobody waits for what is computed of it.
+        let audits = self.look(&labels, Audits::clone)?;
+        let given = audits.open().map(|audit| desk.given_since(&labels, audit.corrections)).unwrap_or_default();
+        let table = shared.table();
+        let held = Held::of(&table, &given);
+        let population = held.labels().count() as u64;
+        let judged = audits.open().map(|audit| Judging::of(&held, audit));
+        let is_told = |audit: &DrawnAudit| is_early || !audit.is_open() || audit.prefix().count() == audit.texts.len();
+        let differing = audits.current().filter(|audit| is_told(audit)).map(|audit| differing(&table, audit));
+        let logs = Logs::of(&table);
+        drop(table);
+        let (figures, doubts) = match (audits.current(), judged) {
+            (Some(audit), Some(judging)) => {
+                let doubts = doubts(&audits, audit, &Known { delta: options.levels(USUAL).1, ..judging.known });
+                (if is_told(audit) { judging.figures(options) } else { None }, doubts)
+            }
+            (Some(audit), None) => at_its_end(&self.dir, audit, options)?,
+            (None, _) => (None, Vec::new()),
+        };
+        Ok(AuditNow {
+            audit: audits.current().map(shown),
+            population,
+            most: MOST as u64,
+            figures,
+            doubts,
+            differences: differing.unwrap_or_default().iter().map(|of| of.shown(&logs, &labels)).collect(),
+            reading: is_reading,
+        })
     }
 }
 
@@ -129,44 +144,87 @@ impl<'a> Held<'a> {
     }
 }
 
-/// What `audit` says: as it was at its end, or by the labels of the table.
-fn judge(
-    dir: &Path,
-    audits: &Audits,
-    audit: &DrawnAudit,
-    held: &Held<'_>,
-    options: &AuditOptions,
-) -> Result<(Option<AuditFigures>, Vec<String>)> {
-    if let Some(kept) = kept(dir, audit)? {
-        let kept = kept.at(options);
-        let figures = AuditFigures {
-            audited: kept.audited,
-            accuracy: kept.accuracy,
-            calibration: kept.calibration,
-            epsilon: kept.epsilon,
-            delta: kept.delta,
-            threshold: kept.threshold,
-            says: kept.says,
-        };
-        return Ok((Some(figures), kept.doubts));
-    }
-    let (judged, foreign) = judged(held, audit);
-    let known = Known {
-        labels: held.labels().count() as u64,
-        unsettled: held.labels().filter(|row| !row.has(FINAL)).count() as u64,
-        foreign,
-        corrected: held.since.len() as u64,
-        delta: options.delta,
-    };
-    let figures = (!judged.is_empty()).then(|| {
-        let all = held.labels().map(|row| confidence(&row)).collect();
-        let Figures { accuracy, calibration, steps } = Figures::of(all, &judged);
-        let (epsilon, delta) = (options.epsilon, options.delta);
-        let threshold = threshold(&steps, &judged, epsilon, delta);
-        let (audited, says) = (judged.len() as u64, says(threshold.as_ref(), epsilon, delta));
-        AuditFigures { audited, accuracy, calibration, epsilon, delta, threshold, says }
+/// A text of the sample, as a person and the run itself have it.
+struct Differing {
+    known: ShownAs,
+    said: LabelId,
+    row: Row,
+}
+
+/// Those of which the run itself has another label than the person, whatever was corrected since.
+fn differing(table: &Table, audit: &DrawnAudit) -> Vec<Differing> {
+    let all = audit.prefix().filter_map(|(text, said)| {
+        let position = table.ids.position(&text.id.0)?;
+        let row = table.unaided(position).filter(|row| row.label != said.label.0)?;
+        Some(Differing { known: known(table, position)?, said: said.label, row })
     });
-    Ok((figures, doubts(audits, audit, &known)))
+    all.take(DIFFERENCES).collect()
+}
+
+impl Differing {
+    /// Reads the text.
+    fn shown(&self, logs: &Logs, labels: &LabelSet) -> Difference {
+        let text = id_and_text(&self.known, logs).map(|(_, text)| text).unwrap_or_default();
+        let name = |label: LabelId| labels.name(label).to_owned();
+        Difference {
+            position: self.known.position.into(),
+            text: beginning(text, LISTED).0,
+            said: name(self.said),
+            label: name(LabelId(self.row.label)),
+            confidence: confidence(&self.row),
+        }
+    }
+}
+
+/// What `audit`, which has ended, said at its end.
+fn at_its_end(dir: &Path, audit: &DrawnAudit, options: &AuditOptions) -> Result<(Option<AuditFigures>, Vec<String>)> {
+    let Some(kept) = kept(dir, audit)? else { return Ok((None, Vec::new())) };
+    let kept = kept.at(options);
+    let figures = AuditFigures {
+        audited: kept.audited,
+        accuracy: kept.accuracy,
+        calibration: kept.calibration,
+        epsilon: kept.epsilon,
+        delta: kept.delta,
+        threshold: kept.threshold,
+        says: kept.says,
+    };
+    Ok((Some(figures), kept.doubts))
+}
+
+/// What an audit that goes on is judged by, apart from the table.
+struct Judging {
+    judged: Vec<Judged>,
+    /// Of all labels.
+    confidences: Vec<f64>,
+    known: Known,
+}
+
+impl Judging {
+    fn of(held: &Held<'_>, audit: &DrawnAudit) -> Self {
+        let (judged, foreign) = judged(held, audit);
+        let confidences: Vec<f64> = held.labels().map(|row| confidence(&row)).collect();
+        let known = Known {
+            labels: confidences.len() as u64,
+            unsettled: held.labels().filter(|row| !row.has(FINAL)).count() as u64,
+            foreign,
+            corrected: held.since.len() as u64,
+            delta: 0.0,
+        };
+        Self { judged, confidences, known }
+    }
+
+    /// None before a label counts.
+    fn figures(self, options: &AuditOptions) -> Option<AuditFigures> {
+        if self.judged.is_empty() {
+            return None;
+        }
+        let Figures { accuracy, calibration, steps } = Figures::of(self.confidences, &self.judged);
+        let (epsilon, delta) = options.levels(USUAL);
+        let threshold = threshold(&steps, &self.judged, epsilon, delta);
+        let (audited, says) = (self.judged.len() as u64, says(threshold.as_ref(), epsilon, delta));
+        Some(AuditFigures { audited, accuracy, calibration, epsilon, delta, threshold, says })
+    }
 }
 
 /// The labels that count, each with whether it is right; and how many texts have no label, or another text.

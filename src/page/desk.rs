@@ -7,7 +7,7 @@ use super::shapes::Decided;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{SampleId, TextHash};
 use crate::error::Result;
-use crate::store::{Correction, Corrections, keep_corrections};
+use crate::store::{Correction, Corrections, keep_corrections_while};
 
 /// See the module. Calls block.
 #[derive(Debug)]
@@ -15,8 +15,8 @@ pub(super) struct Desk {
     dir: PathBuf,
     /// Whether it takes anything.
     is_open: bool,
-    /// As far as it was read when somebody last asked.
-    said: Mutex<Option<Corrections>>,
+    /// As far as it was read when somebody last asked, for a task of these labels.
+    said: Mutex<Option<(LabelSet, Corrections)>>,
 }
 
 impl Desk {
@@ -30,13 +30,14 @@ impl Desk {
         self.is_open
     }
 
-    /// Keeps a label, or that it was taken back; on disk when this returns.
+    /// Keeps a label, or that it was taken back, as long as `is_here` says that the run directory is the one that is meant; on disk when this
+    /// returns true.
     ///
     /// # Errors
     ///
     /// [`Error::RunFile`](crate::Error::RunFile) where it cannot be written.
-    pub(super) fn keep(&self, labels: &LabelSet, correction: Correction) -> Result<()> {
-        keep_corrections(&self.dir, labels, &[correction])
+    pub(super) fn keep(&self, labels: &LabelSet, correction: Correction, is_here: impl Fn() -> bool) -> Result<bool> {
+        keep_corrections_while(&self.dir, labels, &[correction], is_here)
     }
 
     /// Ids of the texts that people gave a label after the first `lines` of the log, and that had none of a person then.
@@ -50,7 +51,9 @@ impl Desk {
 
     fn look<T>(&self, labels: &LabelSet, see: impl FnOnce(&Corrections) -> T) -> Option<T> {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let said = said.get_or_insert_with(|| Corrections::of(&self.dir, labels.clone()));
+        let known = said.take().filter(|(known, _)| known.has_names_of(labels));
+        let (_, said) =
+            said.insert(known.unwrap_or_else(|| (labels.clone(), Corrections::of(&self.dir, labels.clone()))));
         // Who follows the logs tells why they cannot be read.
         said.read().ok()?;
         Some(see(said))

@@ -227,6 +227,7 @@ impl Follower {
         // Its events name texts of this log.
         self.labels = Tail::new(&self.shared.dir);
         self.damage = Damage::default();
+        self.is_reading = true;
     }
 
     fn take_inputs(&mut self, batch: Vec<(Input, u64)>) {
@@ -282,6 +283,7 @@ impl Follower {
 
     fn forget_labels(&mut self) {
         self.shared.change().forget_labels();
+        self.is_reading = true;
         (self.damage.labels, self.damage.orphans) = (0, 0);
         self.damage.told.retain(|told| told.starts_with("inputs.jsonl"));
     }
@@ -292,7 +294,13 @@ impl Follower {
             return;
         }
         // An arrival is on disk before its label: it came after the last look.
+        let of = self.shared.table().inputs.clone();
         while self.look_at_inputs() {}
+        let now = self.shared.table().inputs.clone();
+        if !of.zip(now).is_some_and(|((of, _), (now, _))| of.is_same(&now)) {
+            // Another log has begun: these name texts of the one before, and its own labels are read from their beginning.
+            return;
+        }
         for (event, _) in self.take_known_labels(unknown) {
             self.damage.orphans += 1;
             self.damage

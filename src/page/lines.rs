@@ -1,11 +1,13 @@
 //! Lines of a log by where they begin, and the log as a whole, read from any thread without a position that they share.
 //! The file stays readable when another takes its name.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+
+use crate::store::FileId;
 
 /// Read at once; most lines are shorter.
 const BLOCK: usize = 4096;
@@ -72,8 +74,7 @@ impl Lines {
 
     /// Whether it is what is at `path` now.
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        let place = |file: &Metadata| (file.dev(), file.ino());
-        matches!((self.0.metadata(), path.metadata()), (Ok(own), Ok(there)) if place(&own) == place(&there))
+        matches!((self.0.metadata(), path.metadata()), (Ok(own), Ok(there)) if FileId::of(&own) == FileId::of(&there))
     }
 
     /// How long it is.

@@ -47,6 +47,8 @@ const AUDIT: [Field; 2] = [
     ("delta", "number", "The chance that it allows for there to be more: 0.05 if missing."),
 ];
 
+const FIGURES: Field = ("figures", "integer", "1: figures also of an audit that is not labelled to its end.");
+
 const NEXT: [Field; 2] = [
     ("offset", "integer", "Texts that are passed over."),
     ("limit", "integer", "Texts that are given: 50, and 200 at most."),
@@ -56,6 +58,8 @@ const EVENTS: [Field; 2] = [
     ("from", "integer", "The first offset; a header Last-Event-ID comes first."),
     ("final", "string", "Only final labels, each when it becomes final or changes after that."),
 ];
+
+const POSITION: Field = ("position", "integer", "The text's place among the arrivals, from 0.");
 
 /// The document, its keys in the order in which one reads them.
 pub(crate) fn openapi() -> Value {
@@ -84,7 +88,7 @@ pub(crate) fn openapi() -> Value {
 
 fn paths(generator: &mut SchemaGenerator) -> Value {
     let page = schema::<Page>(generator);
-    let position = [("position", "integer", "The text's place among the arrivals, from 0.")];
+    let position = [POSITION];
     let mut paths = json!({
         "/": {"get": other("The page.", "text/html", &[])},
         "/assets/{name}": {"get": other("A file of the page.", "application/octet-stream", &in_path(&[("name", "string", "Its name.")]))},
@@ -107,7 +111,7 @@ fn paths(generator: &mut SchemaGenerator) -> Value {
         "/api/v1/review": {"get": answer("What to look at next.", schema::<Review>(generator), &in_query(&REVIEW))},
         "/api/v1/estimates": {"get": answer("How right labels are said to be.", schema::<Estimates>(generator), &in_query(&FOUND))},
         "/api/v1/corrections": {"post": correction(generator)},
-        "/api/v1/corrections/{position}": {"delete": changing(answer("Takes a correction back.", schema::<Corrected>(generator), &in_path(&position)))},
+        "/api/v1/corrections/{position}": {"delete": changing(answer("Takes a correction back.", schema::<Corrected>(generator), &taking_back()))},
     });
     if let (Some(paths), Value::Object(audit)) = (paths.as_object_mut(), audit_paths(generator)) {
         paths.extend(audit);
@@ -116,28 +120,44 @@ fn paths(generator: &mut SchemaGenerator) -> Value {
 }
 
 fn audit_paths(generator: &mut SchemaGenerator) -> Value {
-    let position = [("position", "integer", "The text's place among the arrivals, from 0.")];
+    let position = [POSITION];
     let now = |generator: &mut SchemaGenerator, summary| answer(summary, schema::<AuditNow>(generator), &[]);
     json!({
         "/audit/certificate": {"get": answer(
             "What the audit says, to keep: as it is now, or was at its end.",
             schema::<AuditCertificate>(generator), &in_query(&AUDIT))},
-        "/api/v1/audit": {"get": answer("The run's own audit.", schema::<AuditNow>(generator), &in_query(&AUDIT))},
+        "/api/v1/audit": {"get": answer("The run's own audit.", schema::<AuditNow>(generator), &[in_query(&AUDIT), in_query(&[FIGURES])].concat())},
         "/api/v1/audit/next": {"get": answer(
             "Texts of the sample to label, without what the run says of them.",
             schema::<AuditQueue>(generator), &in_query(&NEXT))},
         "/api/v1/audit/texts/{position}": {"get": answer(
             "A text of the sample, all of it.", schema::<ToAudit>(generator), &in_path(&position))},
-        "/api/v1/audit/draw": {"post": sending::<NewDraw>(now(generator, "Draws a sample of the final labels."), generator)},
+        "/api/v1/audit/draw": {"post": sending::<NewDraw>(now(generator, "Draws a sample of the labels."), generator)},
         "/api/v1/audit/more": {"post": sending::<NewDraw>(now(generator, "Makes the sample larger."), generator)},
         "/api/v1/audit/labels": {"post": sending::<NewAuditLabel>(
             answer("Keeps what a person says of a text of the sample.", schema::<Corrected>(generator), &[]), generator)},
         "/api/v1/audit/labels/{position}": {"delete": changing(answer(
-            "Takes it back.", schema::<Corrected>(generator), &in_path(&position)))},
+            "Takes it back.", schema::<Corrected>(generator), &taking_back()))},
         "/api/v1/audit/end": {"post": sending::<NewEnd>(now(generator, "Ends the audit, with its certificate."), generator)},
         "/api/v1/audit/corrections": {"post": sending::<NewTaking>(
             answer("Takes the labels of an audit that has ended as corrections.", schema::<Taken>(generator), &[]), generator)},
     })
+}
+
+/// What says whose label is taken back.
+fn taking_back() -> Vec<Value> {
+    let mut id = in_query(&[("id", "string", "The text's id: its place may have another text by now.")]);
+    id.iter_mut().for_each(|id| id["required"] = true.into());
+    let more = [
+        ("text_hash", "string", "Hash of the text that was read: an id might be another's too."),
+        (
+            "label",
+            "string",
+            "What is taken back; where somebody has given another label since, it stands. Of corrections.",
+        ),
+        ("who", "string", "Whoever takes it back."),
+    ];
+    [in_path(&[POSITION]), id, in_query(&more)].concat()
 }
 
 fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {

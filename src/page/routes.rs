@@ -11,6 +11,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::app::{App, Problem};
@@ -20,7 +21,7 @@ use super::query::Query;
 use super::review::Wanted;
 use super::search::Found;
 use super::shapes::{About, Corrected, Correction, Detail, Estimates, Overview, Page, Review, ShownRow, StatusNow};
-use super::shown::{LISTED, Logs, REVIEWED, known, shown};
+use super::shown::{LISTED, Logs, REVIEWED, blind, known, shown};
 use super::{assets, audit, detail, estimates, metrics, openapi, overview, report, review, stream};
 
 /// Bytes of a request's body, at most.
@@ -30,6 +31,23 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 type Shared = State<Arc<App>>;
 type Answer<T> = Result<Json<T>, Problem>;
+
+/// Whose label is taken back, after the question mark.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TakingBack {
+    /// The text's: its position may have another text by now.
+    pub(super) id: String,
+    /// Hash of the text that was read.
+    #[serde(default)]
+    pub(super) text_hash: Option<String>,
+    /// What is taken back; where somebody has given another label since, it stands.
+    #[serde(default)]
+    pub(super) label: Option<String>,
+    /// Whoever takes it back.
+    #[serde(default)]
+    pub(super) who: Option<String>,
+}
 
 /// All addresses.
 pub(super) fn router(app: &Arc<App>) -> Router {
@@ -55,7 +73,10 @@ pub(super) fn router(app: &Arc<App>) -> Router {
         .layer(axum::middleware::from_fn(in_time));
     let streams = Router::new().route("/api/v1/stream", get(stream::changes)).route("/labels", get(stream::labels));
     // It takes as long as it takes to read the logs.
-    let slow = Router::new().route("/report", get(report::report)).route("/audit/certificate", get(audit::certificate));
+    let slow = Router::new()
+        .route("/report", get(report::report))
+        .route("/audit/certificate", get(audit::certificate))
+        .merge(audit::acts());
     quick
         .merge(streams)
         .merge(slow)
@@ -75,10 +96,14 @@ pub(super) fn router(app: &Arc<App>) -> Router {
 async fn guarded(State(app): Shared, request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("none", |path| path.as_str()).to_owned();
     let is_open = request.uri().path() == "/healthz";
+    let accepts = request.headers().get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok());
+    let wants_page = accepts.is_some_and(|accepts| accepts.contains("text/html"));
     let (parts, body) = request.into_parts();
     let mut response = match app.guard.admit(&parts, is_open) {
         Ok(Admitted::Yes) => next.run(Request::from_parts(parts, body)).await,
         Ok(Admitted::Keep { cookie, to }) => redirect(&cookie, &to),
+        // Somebody who reads, or a program.
+        Err(refused) if wants_page => (refused.0, refused.1.to_owned()).into_response(),
         Err(refused) => Problem(refused.0, refused.1.to_owned()).into_response(),
     };
     app.requests.count(&route, response.status().as_u16());
@@ -107,9 +132,18 @@ fn asset(name: &str, headers: &HeaderMap) -> Response {
     )
 }
 
+/// A name or a note, where there is one.
+pub(super) fn named(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.trim().is_empty())
+}
+
 /// What follows the question mark.
 pub(super) fn fields<T: DeserializeOwned>(uri: &Uri) -> Result<T, Problem> {
-    let Fields(fields) = Fields::try_from_uri(uri).map_err(|rejection| Problem::wrong(rejection.body_text()))?;
+    let wrong = |said: String| {
+        let why = said.strip_prefix("Failed to deserialize query string: ").unwrap_or(&said);
+        Problem::wrong(format!("what follows the question mark cannot be used: {why}"))
+    };
+    let Fields(fields) = Fields::try_from_uri(uri).map_err(|rejection| wrong(rejection.body_text()))?;
     Ok(fields)
 }
 
@@ -152,7 +186,7 @@ fn page(app: &App, query: &Query) -> Page {
     // What arrived since it was searched will be found the next time.
     let partial = found.as_ref().is_some_and(|found| found.is_partial);
     drop(table);
-    let rows: Vec<ShownRow> = page.iter().map(|known| shown(known, &logs, LISTED)).collect();
+    let rows: Vec<ShownRow> = page.iter().map(|known| blind(shown(known, &logs, LISTED))).collect();
     Page { total: order.len() as u64, version, partial, searched, rows }
 }
 
@@ -191,18 +225,20 @@ pub(super) fn open(app: &App) -> Result<(), Problem> {
 
 async fn correct(State(app): Shared, sent: Result<Json<Correction>, JsonRejection>) -> Answer<Corrected> {
     open(&app)?;
-    let Json(Correction { position, id, label, who, note }) =
+    let Json(Correction { position, id, text_hash, label, who, note }) =
         sent.map_err(|rejection| Problem(rejection.status(), rejection.body_text()))?;
     let place = u32::try_from(position).map_err(|_| no_text())?;
-    let said = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
-    let new = NewCorrection { id: Some(id), label: Some(label.clone()), who: said(who), note: said(note) };
+    let (who, note) = (named(who), named(note));
+    let new = NewCorrection { id, text_hash, label: Some(label.clone()), was: None, who, note };
     app.compute(move |app| decide(app, place, new)).await??;
     Ok(Json(Corrected { position, label: Some(label) }))
 }
 
-async fn take_back(State(app): Shared, Path(position): Path<String>) -> Answer<Corrected> {
+async fn take_back(State(app): Shared, Path(position): Path<String>, uri: Uri) -> Answer<Corrected> {
     open(&app)?;
+    let TakingBack { id, text_hash, label, who } = fields(&uri)?;
     let place: u32 = position.parse().map_err(|_| no_text())?;
-    app.compute(move |app| decide(app, place, NewCorrection::default())).await??;
+    let new = NewCorrection { id, text_hash, label: None, was: label, who: named(who), note: None };
+    app.compute(move |app| decide(app, place, new)).await??;
     Ok(Json(Corrected { position: place.into(), label: None }))
 }

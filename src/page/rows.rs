@@ -261,7 +261,9 @@ impl Table {
             .labels
             .exact(&event.label)
             .ok_or_else(|| format!("names no label of the task: {:?}", event.label))?;
-        let before = self.row(position).map_or(NO_LABEL, |row| row.label);
+        // By the run itself, whatever a person gave.
+        let beneath = self.given.get(&position).map(|(_, beneath)| *beneath);
+        let before = beneath.or_else(|| self.row(position)).map_or(NO_LABEL, |row| row.label);
         let flags = if event.is_final { FINAL } else { 0 } | if event.by == By::Person { CORRECTED } else { 0 };
         let said = Row {
             label_at: at,

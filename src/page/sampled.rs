@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::given::hash_at;
 use super::rows::Table;
 use crate::error::Result;
-use crate::store::{AuditText, Audits, DrawnAudit};
+use crate::store::{AuditText, Audits};
 
 /// See the module.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub(super) struct Sampled {
     /// By the sample of this seed, after so many draws.
     of: Option<(u64, usize)>,
     found: HashSet<u32>,
-    /// Texts of the sample that had not arrived.
-    missing: usize,
+    /// Texts of the sample that had not arrived, or had another text.
+    missing: Vec<AuditText>,
     /// Texts that had arrived then.
     arrived: usize,
 }
@@ -26,13 +26,13 @@ pub(super) struct Sampled {
 impl Sampled {
     /// Of the run directory `dir`; nothing is read yet.
     pub(super) fn of(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), audits: None, of: None, found: HashSet::new(), missing: 0, arrived: 0 }
+        Self { dir: dir.to_owned(), audits: None, of: None, found: HashSet::new(), missing: Vec::new(), arrived: 0 }
     }
 
     /// Whether there may be something new for `table`.
     pub(super) fn is_due(&self, table: &Table) -> bool {
         let has_news = self.audits.as_ref().map_or_else(|| Audits::are_in(&self.dir), Audits::has_news);
-        has_news || (self.missing > 0 && self.arrived < table.rows().len())
+        has_news || (!self.missing.is_empty() && self.arrived < table.rows().len())
     }
 
     /// The texts of `table` that are in the sample.
@@ -46,9 +46,14 @@ impl Sampled {
         let audit = audits.open();
         let of = audit.map(|audit| (audit.seed, audit.draws.len()));
         // A label changes no sample, and each text of one is a line to read.
-        if of != self.of || self.missing > 0 {
-            (self.found, self.missing) = positions(table, audit);
-            (self.of, self.arrived) = (of, table.rows().len());
+        if of != self.of {
+            (self.of, self.found) = (of, HashSet::new());
+            self.missing = audit.map(|audit| audit.texts.clone()).unwrap_or_default();
+        }
+        if !self.missing.is_empty() {
+            let (found, missing) = positions(table, &self.missing);
+            self.found.extend(found);
+            (self.missing, self.arrived) = (missing, table.rows().len());
         }
         Ok(self.found.clone())
     }
@@ -59,14 +64,15 @@ impl Sampled {
     }
 }
 
-/// Where the texts of `audit` are in `table`, and how many are not there, or have another text.
-pub(super) fn positions(table: &Table, audit: Option<&DrawnAudit>) -> (HashSet<u32>, usize) {
-    let texts = audit.map(|audit| audit.texts.as_slice()).unwrap_or_default();
-    let position = |text: &AuditText| {
-        let position = table.ids.position(&text.id.0)?;
-        (hash_at(table, position) == Some(text.text_hash)).then_some(position)
-    };
-    let found: HashSet<u32> = texts.iter().filter_map(position).collect();
-    let missing = texts.len() - found.len();
+/// Where `texts` are in `table`, and those that are not there, or have another text there.
+pub(super) fn positions(table: &Table, texts: &[AuditText]) -> (HashSet<u32>, Vec<AuditText>) {
+    let (mut found, mut missing) = (HashSet::new(), Vec::new());
+    for text in texts {
+        let position = table.ids.position(&text.id.0);
+        match position.filter(|position| hash_at(table, *position) == Some(text.text_hash)) {
+            Some(position) => drop(found.insert(position)),
+            None => missing.push(text.clone()),
+        }
+    }
     (found, missing)
 }

@@ -147,6 +147,8 @@ pub(super) struct ShownRow {
     pub(super) position: u64,
     /// Its id; empty where its line of the input log is damaged.
     pub(super) id: String,
+    /// Hash of the whole text, as hexadecimal: to be sent with what is decided of it.
+    pub(super) text_hash: String,
     /// The text, or its beginning.
     pub(super) text: String,
     /// Whether the text goes on.
@@ -324,6 +326,9 @@ pub(crate) struct Correction {
     pub(crate) position: u64,
     /// Its id: a position alone might be another text's by now.
     pub(crate) id: String,
+    /// Hash of the text that was read: an id might be another's too.
+    #[serde(default)]
+    pub(crate) text_hash: Option<String>,
     /// A label of the task.
     pub(crate) label: String,
     /// Who gives it.

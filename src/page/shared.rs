@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
+use super::lines::Lines;
 use super::rows::Table;
 use super::sampled::positions;
 use super::shapes::{RowsChanged, StatusNow};
@@ -40,14 +41,19 @@ impl Shared {
         table
     }
 
-    /// Takes in what a person just decided of a text, which is kept by now.
-    pub(super) fn give(&self, position: u32, label: Option<LabelId>) {
-        self.change().give(position, label);
+    /// Takes in what a person just decided of the text at `position` of the log `inputs`, which is kept by now. Where another log was
+    /// begun meanwhile, whoever follows the logs does.
+    pub(super) fn give(&self, inputs: &Lines, position: u32, label: Option<LabelId>) {
+        let mut table = self.change();
+        if table.inputs.as_ref().is_some_and(|(now, _)| now.is_same(inputs)) {
+            table.give(position, label);
+        }
     }
 
     /// Takes in the sample of `audit`, which is kept by now; without one, that none goes on.
     pub(super) fn sample(&self, audit: Option<&DrawnAudit>) {
-        let sampled = positions(&self.table(), audit).0;
+        let texts = audit.map(|audit| audit.texts.as_slice()).unwrap_or_default();
+        let sampled = positions(&self.table(), texts).0;
         self.change().sampled = sampled;
     }
 

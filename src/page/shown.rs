@@ -5,6 +5,7 @@ use super::arrival::{event_at, said_at, text_at};
 use super::lines::Lines;
 use super::rows::{CORRECTED, FAILED, FINAL, Row, Table};
 use super::shapes::ShownRow;
+use crate::domain::sample::TextHash;
 
 /// Characters of a text that a list shows.
 pub(super) const LISTED: usize = 300;
@@ -60,12 +61,14 @@ pub(super) fn shown(known: &Known, logs: &Logs, most: usize) -> ShownRow {
     let row = &known.row;
     let (id, text) = id_and_text(known, logs).unwrap_or_default();
     let event = logs.labels.as_ref().and_then(|labels| event_at(labels, row.label_at, &id));
+    let text_hash = TextHash::of(&text).to_hex();
     let (text, cut) = beginning(text, most);
     let (others, revision) =
         event.as_ref().map_or((Vec::new(), 0), |event| (event.others.clone().unwrap_or_default(), event.revision));
     ShownRow {
         position: known.position.into(),
         id,
+        text_hash,
         text,
         cut,
         label: known.label.clone(),
@@ -82,6 +85,24 @@ pub(super) fn shown(known: &Known, logs: &Logs, most: usize) -> ShownRow {
     }
 }
 
+/// The same of a text that somebody is to label without knowing what the run says of it.
+pub(super) fn blind(row: ShownRow) -> ShownRow {
+    if !row.audited {
+        return row;
+    }
+    ShownRow {
+        label: None,
+        confidence: None,
+        margin: None,
+        others: Vec::new(),
+        candidates: Vec::new(),
+        by: None,
+        is_final: false,
+        revision: 0,
+        ..row
+    }
+}
+
 /// Of a text without a label: what teachers named, in the order in which it was first named.
 fn candidates(known: &Known, logs: &Logs) -> Vec<String> {
     let said = known.asked_at.and_then(|at| said_at(logs.inputs.as_ref()?, at)).unwrap_or_default();
@@ -95,7 +116,7 @@ fn candidates(known: &Known, logs: &Logs) -> Vec<String> {
 }
 
 /// How a text begins, and whether it goes on.
-fn beginning(text: String, most: usize) -> (String, bool) {
+pub(super) fn beginning(text: String, most: usize) -> (String, bool) {
     match text.char_indices().nth(most) {
         Some((end, _)) => (text.get(..end).unwrap_or_default().to_owned(), true),
         None => (text, false),

@@ -78,19 +78,24 @@ pub struct Threshold {
 }
 
 /// What is asked of an audit.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct AuditOptions {
-    /// The share of wrong labels that is allowed among those relied on; between 0 and 1.
-    pub epsilon: f64,
-    /// The chance that is allowed for there to be more; between 0 and 1.
-    pub delta: f64,
+    /// The share of wrong labels that is allowed among those relied on; between 0 and 1. Without it 0.05, or of an audit that has ended, what
+    /// it ended with.
+    pub epsilon: Option<f64>,
+    /// The chance that is allowed for there to be more; between 0 and 1. Without it the same.
+    pub delta: Option<f64>,
     /// How often a set of labels is to hold the right one; between 0 and 1. Without it, no sets are made.
     pub coverage: Option<f64>,
 }
 
-impl Default for AuditOptions {
-    fn default() -> Self {
-        Self { epsilon: 0.05, delta: 0.05, coverage: None }
+/// Epsilon and delta where nothing is said of them.
+pub(crate) const USUAL: (f64, f64) = (0.05, 0.05);
+
+impl AuditOptions {
+    /// Epsilon and delta; those that are not asked for are as `usual`.
+    pub(crate) fn levels(&self, usual: (f64, f64)) -> (f64, f64) {
+        (self.epsilon.unwrap_or(usual.0), self.delta.unwrap_or(usual.1))
     }
 }
 
@@ -134,6 +139,7 @@ pub struct Audit {
 pub fn audit(dir: &Path, gold: &Path, options: &AuditOptions) -> Result<Audit> {
     let audited = Audited::read(&RunDir::view(dir)?, gold)?;
     let (judged, all) = (audited.judged(), audited.confidences());
+    let (epsilon, delta) = options.levels(USUAL);
     Ok(Audit {
         audited: audited.rows.len() as u64,
         unfilled: audited.unfilled,
@@ -143,7 +149,7 @@ pub fn audit(dir: &Path, gold: &Path, options: &AuditOptions) -> Result<Audit> {
         teacher_first: audited.share_of(|row| row.is_first_right),
         calibration: Calibrated::new(&all, &judged),
         sets: options.coverage.map(|coverage| audited.sets(coverage)),
-        threshold: threshold(&test_steps(all), &judged, options.epsilon, options.delta),
+        threshold: threshold(&test_steps(all), &judged, epsilon, delta),
     })
 }
 

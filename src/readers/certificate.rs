@@ -32,7 +32,8 @@ pub struct AuditCertificate {
     /// All logs that it was judged by, as far as they were read.
     pub logs: Vec<LogFacts>,
     /// Labels that it is about: of the texts that were there when the corpus last ended.
-    pub final_labels: u64,
+    #[serde(alias = "final_labels")]
+    pub labels: u64,
     /// Audited labels that are judged.
     pub audited: u64,
     /// The share of right labels, with the interval that holds that of all these labels with probability 95%.
@@ -96,6 +97,9 @@ pub struct LogFacts {
 pub struct Methods {
     /// The sample.
     pub sample: String,
+    /// What people chose from.
+    #[serde(default)]
+    pub choices: String,
     /// Intervals of shares.
     pub interval: String,
     /// The threshold.
@@ -109,9 +113,14 @@ impl Default for Methods {
         Self {
             sample: "uniform without replacement: the texts with the smallest BLAKE3 of seed and id, blind labels"
                 .to_owned(),
+            choices: "up to 9 labels in an order of chance, all of the task's where they are so few; else the run's, the next likeliest, those \
+                      that teachers named, and others by chance, without saying which is which; all labels by search"
+                .to_owned(),
             interval: "Clopper and Pearson, 95%".to_owned(),
             threshold: "fixed sequence testing of the most confident 5%, 10%, .. with exact binomial bounds".to_owned(),
-            calibration: "basic bootstrap of the calibration error, 95%".to_owned(),
+            calibration: "bootstrap of the calibration error, 95%: its lower end basic and 0 where a test of calibrated confidences does not \
+                          reject, its upper end moved by the mean bias"
+                .to_owned(),
         }
     }
 }
@@ -119,8 +128,15 @@ impl Default for Methods {
 impl AuditCertificate {
     /// The same for another threshold.
     #[must_use]
-    pub(crate) fn at(self, options: &AuditOptions) -> Self {
-        let (epsilon, delta) = (options.epsilon, options.delta);
+    pub(crate) fn at(mut self, options: &AuditOptions) -> Self {
+        let (epsilon, delta) = options.levels((self.epsilon, self.delta));
+        if self.ended && (epsilon, delta) != (self.epsilon, self.delta) {
+            let (wrong, sure) = (percent(self.epsilon), percent(1.0 - self.delta));
+            self.doubts.push(format!(
+                "The audit ended with a threshold for at most {wrong} wrong labels and {sure} confidence. This one was asked for when its \
+                 figures were known: the best of several is no fair judge."
+            ));
+        }
         let threshold = threshold(&self.steps, &self.judged, epsilon, delta);
         Self { epsilon, delta, threshold, says: says(threshold.as_ref(), epsilon, delta), ..self }
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::audit::{Audit, AuditOptions, Share, TestStep, ToLabel, test_steps};
+use super::audit::{Audit, AuditOptions, Share, TestStep, ToLabel, USUAL, test_steps};
 use super::audited::{Audited, AuditedSets, Calibrated};
 use super::basis::Basis;
 use super::certificate::{AuditCertificate, KIND, Methods, SampleFacts, percent};
@@ -206,14 +206,15 @@ pub(crate) fn certify(
         filled: audit.filled(),
         counted,
         foreign: audited.foreign,
-        earlier: audits.earlier().len() as u64,
+        earlier: audits.earlier() as u64,
     };
+    let (epsilon, delta) = options.levels(USUAL);
     let known = Known {
         labels: audited.size.labels,
         unsettled: audited.size.unsettled,
         foreign: audited.foreign,
         corrected: population.corrected_since(),
-        delta: options.delta,
+        delta,
     };
     let certificate = AuditCertificate {
         kind: KIND.to_owned(),
@@ -226,13 +227,13 @@ pub(crate) fn certify(
         doubts: doubts(audits, audit, &known),
         sample,
         logs,
-        final_labels: audited.size.labels,
+        labels: audited.size.labels,
         audited: judged.len() as u64,
         accuracy: figures.accuracy,
         teacher_first: audited.share_of(|row| row.is_first_right),
         calibration: figures.calibration,
-        epsilon: 0.0,
-        delta: 0.0,
+        epsilon,
+        delta,
         threshold: None,
         says: String::new(),
         methods: Methods::default(),
@@ -243,6 +244,7 @@ pub(crate) fn certify(
 }
 
 /// What else is known of a run when it is judged.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Known {
     /// Labels that an audit is about.
     pub(crate) labels: u64,
@@ -258,7 +260,7 @@ pub(crate) struct Known {
 /// What an audit holds under, where it is not as one would take it to be.
 pub(crate) fn doubts(audits: &Audits, audit: &DrawnAudit, known: &Known) -> Vec<String> {
     let (drawn, filled, counted) = (audit.texts.len() as u64, audit.filled(), audit.prefix().count() as u64);
-    let (looks, earlier) = (audit.draws.len(), audits.earlier().len());
+    let (looks, earlier) = (audit.draws.len(), audits.earlier());
     let drawn_from = audit.population;
     let told = [
         (filled > counted).then(|| {
@@ -311,7 +313,8 @@ pub(crate) fn doubts(audits: &Audits, audit: &DrawnAudit, known: &Known) -> Vec<
             )
         }),
         (earlier > 0).then(|| {
-            format!("{earlier} audit(s) of this run were drawn before: the best of several is no fair judge.")
+            let before = if earlier == 1 { "1 audit of this run was labelled" } else { &format!("{earlier} audits of this run were labelled") };
+            format!("{before} before: the best of several is no fair judge.")
         }),
         (!audits.damaged().is_empty()).then(|| {
             format!("{} line(s) of audit.jsonl are damaged: what they said is missing.", audits.damaged().len())

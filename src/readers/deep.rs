@@ -91,7 +91,7 @@ fn audits(view: &RunView) -> Result<FileReport> {
     read.read()?;
     report.lines = read.lines();
     read.damaged().iter().for_each(|(line, why)| report.wrong(*line, why));
-    let (audits, audit) = (read.earlier().len() + usize::from(read.current().is_some()), read.current());
+    let (audits, audit) = (read.earlier() + usize::from(read.current().is_some()), read.current());
     let filled = audit.map_or(0, |audit| audit.filled());
     report.holds = format!("{audits} audit(s), {filled} label(s) of the latest");
     report.look_at_end(view)?;

@@ -85,7 +85,10 @@ impl<S: Fn(&[&str]) -> Result<Rows>> Batches<S> {
         let texts: Vec<&str> = batch.iter().flat_map(|job| &job.texts).map(String::as_str).collect();
         let (begin, count) = (Instant::now(), texts.len());
         let said = (self.student)(&texts);
-        self.metrics.labelled(count, begin.elapsed());
+        // Those of a batch that is tried again count then.
+        if said.is_ok() || batch.len() == 1 {
+            self.metrics.labelled(count, begin.elapsed());
+        }
         match said {
             Ok(rows) => share(batch, &rows),
             // One text that nothing finite is made of must not take others with it.

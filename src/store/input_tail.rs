@@ -7,10 +7,10 @@
 use std::collections::VecDeque;
 use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, ErrorKind, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::header::Header;
+use super::local::shared_log::FileId;
 use super::local::{INPUTS, parse_input};
 use crate::domain::input::{Input, Names};
 use crate::error::{Error, Result};
@@ -40,7 +40,7 @@ pub(crate) struct InputTail {
 #[derive(Debug)]
 struct Open {
     reader: BufReader<File>,
-    inode: u64,
+    file: FileId,
     names: Names,
     /// Where the next unread line begins.
     at: u64,
@@ -114,7 +114,7 @@ impl InputTail {
             }
             Err(source) => return Err(read()(source)),
         };
-        let inode = file.metadata().map_err(read())?.ino();
+        let id = FileId::of(&file.metadata().map_err(read())?);
         let mut reader = BufReader::with_capacity(1 << 18, file);
         let Some((header, length)) = Header::read_from(&mut reader, &self.path)? else {
             return Ok(FollowInput::Waiting);
@@ -122,7 +122,7 @@ impl InputTail {
         let names = header.names()?;
         let sound = (length, 1);
         let (held, stuck_at) = (Vec::new(), None);
-        self.open = Some(Open { reader, inode, names: names.clone(), at: length, lines: 1, held, sound, stuck_at });
+        self.open = Some(Open { reader, file: id, names: names.clone(), at: length, lines: 1, held, sound, stuck_at });
         Ok(FollowInput::Begin(Box::new(header), names))
     }
 }
@@ -130,7 +130,7 @@ impl InputTail {
 impl Open {
     /// Whether the path leads to another log by now, or this one lost what was read of it.
     fn is_over(&self, about: &Metadata) -> bool {
-        about.ino() != self.inode || about.len() < self.sound.0
+        FileId::of(about) != self.file || about.len() < self.sound.0
     }
 
     /// Reads up to the next sound line, which goes into `ready` after the damaged ones before it.

@@ -42,11 +42,16 @@ pub(crate) use self::local::audit_line::{AuditLine, DrawnText};
 pub(crate) use self::local::audits::{
     AuditLabel, AuditText, Audits, DrawnAudit, FILE as AUDITS, change as change_audits, no_audit,
 };
+#[cfg(test)]
+pub(crate) use self::local::corrections::keep as keep_corrections;
+#[cfg(feature = "page")]
+pub(crate) use self::local::corrections::keep_while as keep_corrections_while;
 pub(crate) use self::local::corrections::{
     Correction, CorrectionLine, Corrections, FILE as CORRECTIONS, change as change_corrections,
-    keep as keep_corrections,
 };
 pub(crate) use self::local::forget_failures;
+#[cfg(feature = "page")]
+pub(crate) use self::local::shared_log::FileId;
 pub use self::lock::RunLock;
 pub(crate) use self::outside::outside;
 pub(crate) use self::raw::{Ended, Place, RawLogs};

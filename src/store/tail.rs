@@ -6,11 +6,11 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::local::LABELS;
+use super::local::shared_log::FileId;
 use crate::base::changes::Changes;
 use crate::domain::event::LabelEvent;
 use crate::error::{Error, Result};
@@ -67,7 +67,7 @@ pub struct Tail {
 struct Open {
     reader: BufReader<File>,
     /// Tells whether the path still leads to this log.
-    inode: u64,
+    file: FileId,
     /// Where the next unread line begins.
     at: u64,
     /// Lines before it.
@@ -132,7 +132,7 @@ impl Tail {
         let at = open.at;
         open.reader.seek(SeekFrom::Start(at)).map_err(read(&self.path))?;
         match std::fs::metadata(&self.path) {
-            Ok(metadata) if metadata.ino() != open.inode => {
+            Ok(metadata) if FileId::of(&metadata) != open.file => {
                 self.open = None;
                 Ok(Follow::NewLog)
             }
@@ -188,8 +188,8 @@ impl Tail {
     fn open_log(&mut self) -> io::Result<bool> {
         match File::open(&self.path) {
             Ok(file) => {
-                let inode = file.metadata()?.ino();
-                self.open = Some(Open { reader: BufReader::new(file), inode, at: 0, lines: 0, last: 0 });
+                let id = FileId::of(&file.metadata()?);
+                self.open = Some(Open { reader: BufReader::new(file), file: id, at: 0, lines: 0, last: 0 });
                 Ok(true)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

@@ -272,7 +272,7 @@ fn only_who_should_is_answered() {
     let looked_at = Served::with(&project, &["--listen", "127.0.0.1:0", "--read-only"]);
     let (status, body) = looked_at.correct(&looked_at.rows("")[0], "card_arrival");
     assert_eq!((status, body.contains("only shows")), (StatusCode::NOT_IMPLEMENTED, true), "{body}");
-    assert_eq!(looked_at.take_back(&json!({"position": 0})), StatusCode::NOT_IMPLEMENTED);
+    assert_eq!(looked_at.take_back(&json!({"position": 0, "id": "pool-0000"})), StatusCode::NOT_IMPLEMENTED);
     assert_eq!([&served, &looked_at].map(|page| page.get(run)["correctable"] == json!(true)), [true, false]);
     // Beyond this machine a token is needed.
     let served = Served::with(&project, &["--listen", "0.0.0.0:0", "--host", "box.example"]);

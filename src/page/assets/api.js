@@ -96,14 +96,14 @@ export function getEstimates(looked, changed, signal) {
 }
 
 /**
- * @param {{ position: number, id: string, label: string, who: string, note: string | null }} correction
+ * @param {{ position: number, id: string, text_hash: string, label: string, who: string, note: string | null }} correction
  * @returns {Promise<{ position: number, label: string }>}  once it is on disk
  */
 export function postCorrection(correction) {
   return change("POST", "/api/v1/corrections", correction);
 }
 
-/** @param {URLSearchParams} query  epsilon, delta @param {AbortSignal} [signal] @returns {Promise<AuditNow>} */
+/** @param {URLSearchParams} query  epsilon, delta, figures @param {AbortSignal} [signal] @returns {Promise<AuditNow>} */
 export function getAudit(query, signal) {
   return request(`/api/v1/audit?${query}`, signal ? { signal } : {});
 }
@@ -129,16 +129,16 @@ export function postMore(draw) {
 }
 
 /**
- * @param {{ position: number, id: string, label: string, who: string, note: string | null }} label
+ * @param {{ position: number, id: string, text_hash: string, label: string, who: string, note: string | null }} label
  * @returns {Promise<{ position: number, label: string }>}  once it is on disk
  */
 export function postAuditLabel(label) {
   return change("POST", "/api/v1/audit/labels", label);
 }
 
-/** @param {number} position @returns {Promise<{ position: number, label: null }>} */
-export function deleteAuditLabel(position) {
-  return change("DELETE", `/api/v1/audit/labels/${position}`);
+/** @param {{ position: number, id: string, text_hash: string }} row @param {string} who @returns {Promise<{ position: number, label: null }>} */
+export function deleteAuditLabel({ position, id, text_hash }, who) {
+  return change("DELETE", `/api/v1/audit/labels/${position}?${new URLSearchParams({ id, text_hash, who })}`);
 }
 
 /** @param {{ epsilon: number, delta: number, who: string }} end @returns {Promise<AuditNow>} */
@@ -151,7 +151,11 @@ export function postAuditCorrections(taking) {
   return change("POST", "/api/v1/audit/corrections", taking);
 }
 
-/** @param {number} position @returns {Promise<{ position: number, label: null }>} */
-export function deleteCorrection(position) {
-  return change("DELETE", `/api/v1/corrections/${position}`);
+/**
+ * Takes `label` back; where somebody has given the text another since, that one stands.
+ * @param {{ position: number, id: string, text_hash: string }} row @param {string} label @param {string} who
+ * @returns {Promise<{ position: number, label: null }>}
+ */
+export function deleteCorrection({ position, id, text_hash }, label, who) {
+  return change("DELETE", `/api/v1/corrections/${position}?${new URLSearchParams({ id, text_hash, label, who })}`);
 }

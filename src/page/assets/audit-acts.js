@@ -28,8 +28,11 @@ function numberForm(about) {
   const wanted = () => Math.min(about.most, Math.max(about.least, Math.round(Number(field.value)) || about.least));
   // What would be drawn stands on the button; where that is no number that can be, nothing is.
   const show = () => {
+    const isOne = field.checkValidity();
     button.textContent = about.name(wanted());
-    button.disabled = !field.checkValidity();
+    button.disabled = !isOne;
+    field.setAttribute("aria-invalid", String(!isOne));
+    put(trouble, isOne ? null : `Give a whole number from ${count(about.least)} to ${count(about.most)}.`);
   };
   field.value = String(Math.min(about.most, about.value));
   field.addEventListener("input", show);
@@ -79,7 +82,8 @@ export function drawForm(now, able, taken) {
   const none = h("p", { class: "notice" }, h("strong", {}, "No final labels yet. "), reading);
   const form = most > 0 ? (able ? start : null) : none;
   if (now.audit) {
-    const what = "Of the labels as they are now. The certificate of this audit stays in audit.jsonl.";
+    const what =
+      "Of the labels as they are now. Download the certificate of this audit first, and take its labels as corrections if they are to be: the new sample takes its place, and gives it back only where it is given up before anything of it is labelled (candist audit RUN --drop).";
     return h("section", { class: "audit-start" }, h("h2", {}, "Draw another sample"), h("p", {}, what), form);
   }
   return h(
@@ -201,6 +205,10 @@ function endButton(params, left, about) {
     });
     document.body.append(dialog);
     dialog.showModal();
+    // It is of this view.
+    const gone = () => dialog.close();
+    addEventListener("hashchange", gone);
+    dialog.addEventListener("close", () => removeEventListener("hashchange", gone));
   };
   return h("button", { type: "button", onclick: ask }, "End the audit …");
 }
@@ -255,7 +263,11 @@ function correctionsPart(audit, about) {
     "div",
     { class: "take" },
     button,
-    h("p", { class: "faint" }, `The run learns from ${count(audit.filled)} more. The certificate stays as it is.`),
+    h(
+      "p",
+      { class: "faint" },
+      `The run learns from ${count(audit.filled)} more. The certificate stays as it is, but they are no sample any more: candist audit RUN --filled prints them before.`,
+    ),
     trouble,
   );
 }

@@ -5,6 +5,7 @@ import { getAuditNext, isAbort, reason } from "./api.js";
 
 const ASKED = 20;
 const LOW = 8;
+const AGAIN_MS = 300;
 
 export class AuditQueue {
   /** @param {() => void} changed */
@@ -80,13 +81,13 @@ export class AuditQueue {
     const { signal } = this.abort;
     try {
       // What waits here is not labelled yet, and is given again.
-      const limit = String(ASKED + this.rows.length + this.skipped.length);
-      const answer = await getAuditNext(new URLSearchParams({ limit }), signal);
+      const limit = ASKED + this.rows.length + this.skipped.length;
+      const answer = await getAuditNext(new URLSearchParams({ limit: String(limit) }), signal);
       if (signal.aborted) return;
       const fresh = answer.rows.filter((row) => !this.seen.has(row.position));
       for (const row of fresh) this.seen.add(row.position);
       this.rows.push(...fresh);
-      this.isEnd = fresh.length === 0;
+      this.isEnd = fresh.length === 0 && answer.rows.length < limit;
       this.turn();
     } catch (error) {
       if (isAbort(error) || signal.aborted) return;
@@ -94,5 +95,7 @@ export class AuditQueue {
     }
     this.isAsking = false;
     this.changed();
+    // All of it was here before, and is about to be kept.
+    if (!this.isEnd && !this.error && this.rows.length === 0) setTimeout(() => void this.fill(), AGAIN_MS);
   }
 }

@@ -3,8 +3,9 @@
 
 import { card } from "./chart.js";
 import { h, put } from "./dom.js";
-import { count, counted, exact } from "./format.js";
+import { count, counted, exact, probability } from "./format.js";
 import { drawIntervals } from "./interval.js";
+import { href } from "./route.js";
 
 /** @param {(change: Record<string, string>) => void} ask */
 export function resultPanel(ask) {
@@ -34,7 +35,8 @@ export function resultPanel(ask) {
       meter,
     ),
   );
-  const root = h("section", { class: "audit-result", "aria-label": "What the audit says" }, none, figures, doubts);
+  const differing = h("section", { class: "differing", "aria-label": "Where the run has another label" });
+  const root = h("section", { class: "audit-result", "aria-label": "What the audit says" }, none, figures, doubts, differing);
   return {
     root,
     /** @param {AuditNow} now @param {URLSearchParams} params */
@@ -44,6 +46,8 @@ export function resultPanel(ask) {
       figures.hidden = found === null;
       put(doubts, ...now.doubts.map((doubt) => h("li", {}, doubt)));
       doubts.hidden = now.doubts.length === 0;
+      differing.hidden = now.differences.length === 0;
+      put(differing, h("h2", {}, "Where the run has another label"), h("ol", { class: "log" }, ...now.differences.map(difference)));
       if (!found) return;
       put(head, ...headOf(now, found));
       showPlot(plot, found);
@@ -71,6 +75,16 @@ function headOf(now, found) {
   ];
 }
 
+/** @param {Difference} one */
+function difference(one) {
+  return h(
+    "li",
+    { class: "log-entry" },
+    h("p", { class: "log-text" }, h("a", { href: href("labels", { open: String(one.position) }), dir: "auto" }, one.text)),
+    h("p", { class: "log-label" }, h("bdi", { class: "was" }, one.label), ` ${probability(one.confidence)} → `, h("bdi", {}, one.said)),
+  );
+}
+
 /** @param {string} date */
 function day(date) {
   return new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" }).format(new Date(date));
@@ -80,9 +94,9 @@ function day(date) {
 function showPlot(plot, found) {
   const { accuracy, calibration } = found;
   const { above_accuracy: above, mean } = calibration;
-  const away = `${above.estimate >= 0 ? "+" : "−"}${Math.abs(above.estimate * 100).toFixed(1)} points from the accuracy`;
+  const away = `${Math.abs(above.estimate * 100).toFixed(1)} points ${above.estimate >= 0 ? "above" : "below"} the accuracy`;
   plot.set(
-    `off by ${away.replace(" from the accuracy", "")}`,
+    `mean confidence ${away.replace(" the accuracy", "")}`,
     {
       head: ["Share", "Estimate", "From", "To"],
       rows: [
@@ -118,8 +132,11 @@ function percentField(label, set) {
   });
   field.addEventListener("change", () => {
     const share = Number((Number(field.value) / 100).toFixed(6));
-    if (share > 0 && share < 1) set(share);
-    field.setAttribute("aria-invalid", String(!(share > 0 && share < 1)));
+    const isOne = share > 0 && share < 1;
+    if (isOne) set(share);
+    field.setAttribute("aria-invalid", String(!isOne));
+    field.setCustomValidity(isOne ? "" : "More than 0 and less than 100. The sentence below is of the number before.");
+    field.reportValidity();
   });
   return {
     root: h("span", { class: "percent" }, field, "%"),

@@ -27,6 +27,8 @@ export function auditView(root, first) {
   let error = "";
   /** Which sample the queue is of. */
   let sample = "";
+  /** Whether something was said since `now`, which is of before. */
+  let isStale = false;
   /** @type {Step[]} */
   const steps = [];
   const abort = new AbortController();
@@ -37,7 +39,8 @@ export function auditView(root, first) {
   // Few: what is done with the audit as a whole stands below.
   const log = sittingList(audited, "label", (entry) => h("bdi", {}, entry.label), 4);
   const result = resultPanel((change) => go("audit", withChange(params, change), true));
-  const soFar = h("details", { class: "so-far" }, h("summary", {}, "Figures so far"));
+  // Figures that move with each label tell what the run says of the text: they are asked for where somebody wants to see them.
+  const soFar = h("details", { class: "so-far", ontoggle: () => soFar.open && void load() }, h("summary", {}, "Figures so far"));
   const acts = actsPanel({ able, taken: (answer) => take(answer), reload: () => void load() });
   const note = noteField(() => focusText());
   const search = searchField(
@@ -50,6 +53,7 @@ export function auditView(root, first) {
     { name: "Search", key: "/", act: () => openSearch(), can: () => queue.current !== null },
     { name: "Note", key: "n", act: () => openNote(), can: () => queue.current !== null },
   ]);
+  const last = h("div", { class: "blank waiting" }, h("p", {}, "Keeping the last label …"));
   const undoLast = h("div", { class: "actions" }, h("button", { type: "button", onclick: () => void back() }, "Undo the last", kbd("u")));
   const main = h("div", { class: "review-main" });
   const side = h("div", { class: "review-side audit-side" });
@@ -73,6 +77,7 @@ export function auditView(root, first) {
   const choose = (label) => {
     const row = queue.current;
     if (!row || !able) return;
+    isStale = true;
     steps.push({ row, entry: audited.add(row, label, note.value()) });
     advance(false);
   };
@@ -95,6 +100,7 @@ export function auditView(root, first) {
   const back = async () => {
     const step = steps.pop();
     if (!step) return announce("Nothing to undo");
+    isStale ||= step.entry !== null;
     queue.back(step.row);
     focusText();
     announce(step.entry ? `Taking back ${step.entry.label}` : "Back to the text that was left for later");
@@ -141,8 +147,11 @@ export function auditView(root, first) {
       else showRest(stage, queue.error, () => queue.again());
       keep(main, [stage, search.root, note.root, bar.root]);
       result.show(now, params);
-      if (now.figures) keep(soFar, [/** @type {HTMLElement} */ (soFar.firstElementChild), hint(), result.root]);
-      keep(side, now.figures ? [log.root, soFar, acts.root] : [log.root, acts.root]);
+      keep(soFar, [/** @type {HTMLElement} */ (soFar.firstElementChild), hint(), ...(now.figures ? [result.root] : [])]);
+      keep(side, audit.counted > 0 ? [log.root, soFar, acts.root] : [log.root, acts.root]);
+    } else if (able && audit.open && isStale) {
+      keep(main, [last]);
+      keep(side, [log.root]);
     } else {
       delete stage.dataset.position;
       result.show(now, params);
@@ -171,6 +180,7 @@ export function auditView(root, first) {
   /** @param {AuditNow} answer */
   const take = (answer) => {
     now = answer;
+    isStale = audited.entries.some((entry) => entry.state === "saving" || entry.state === "undoing");
     error = "";
     const audit = answer.audit;
     const drawn = audit?.open ? `${audit.seed} ${audit.draws.length}` : "";
@@ -182,7 +192,7 @@ export function auditView(root, first) {
   };
   const load = async () => {
     try {
-      take(await getAudit(asked(params), abort.signal));
+      take(await getAudit(asked(params, soFar.open || (queue.isEnd && !queue.current)), abort.signal));
     } catch (problem) {
       if (isAbort(problem)) return;
       error = reason(problem);
@@ -220,9 +230,9 @@ export function auditView(root, first) {
   };
 }
 
-/** What is asked of the server: nothing where the address says nothing. @param {URLSearchParams} params */
-function asked(params) {
-  const query = new URLSearchParams();
+/** What is asked of the server: nothing where the address says nothing. @param {URLSearchParams} params @param {boolean} withFigures */
+function asked(params, withFigures) {
+  const query = new URLSearchParams(withFigures ? { figures: "1" } : {});
   for (const name of ["epsilon", "delta"]) {
     const value = params.get(name);
     if (value) query.set(name, value);

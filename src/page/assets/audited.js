@@ -17,7 +17,7 @@ export function onAudited(listener) {
 
 /** @type {ReturnType<typeof keeper<ToAudit>>} */
 export const audited = keeper(
-  ({ row, label, note }) => postAuditLabel({ position: row.position, id: row.id, label, who: who(), note }),
-  ({ row }) => deleteAuditLabel(row.position),
+  ({ row, label, note }) => postAuditLabel({ position: row.position, id: row.id, text_hash: row.text_hash, label, who: who(), note }),
+  ({ row }) => deleteAuditLabel(row, who()),
   () => [...listeners].forEach((listener) => listener()),
 );

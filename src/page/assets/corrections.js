@@ -29,8 +29,8 @@ export function setWho(name) {
 
 /** @type {ReturnType<typeof keeper<Row>>} */
 export const corrections = keeper(
-  ({ row, label, note }) => postCorrection({ position: row.position, id: row.id, label, who: who(), note }),
-  ({ row }) => deleteCorrection(row.position),
+  ({ row, label, note }) => postCorrection({ position: row.position, id: row.id, text_hash: row.text_hash, label, who: who(), note }),
+  ({ row, label }) => deleteCorrection(row, label, who()),
   labelsChanged,
 );
 

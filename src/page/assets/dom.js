@@ -107,9 +107,30 @@ export function isControl(target) {
   return target instanceof Element && target.closest("button, a, summary, input, select, textarea") !== null;
 }
 
-/** A key and nothing with it. @param {KeyboardEvent} event */
+const KEYS = "candist.keys";
+
+/** Whether letters, digits and signs do something: whoever speaks to their computer may want them not to. */
+export function areKeysOn() {
+  try {
+    return localStorage.getItem(KEYS) !== "off";
+  } catch {
+    return true;
+  }
+}
+
+/** @param {boolean} on */
+export function setKeys(on) {
+  try {
+    localStorage.setItem(KEYS, on ? "on" : "off");
+  } catch {
+    return;
+  }
+}
+
+/** A key that does something here, and nothing with it. @param {KeyboardEvent} event */
 export function isPlain(event) {
-  return !event.ctrlKey && !event.metaKey && !event.altKey && !event.defaultPrevented;
+  const isWanted = event.key.length > 1 || areKeysOn();
+  return isWanted && !event.ctrlKey && !event.metaKey && !event.altKey && !event.defaultPrevented;
 }
 
 /** The name of a label: a long one is broken between its words, which are seldom apart. @param {string} name */

@@ -169,5 +169,9 @@ function edge(name, hint, set) {
     const value = Number(input.value);
     set(input.value === "" ? null : String(Math.max(0, Math.min(1, value))));
   });
+  // What is asked for stands there, once it was typed.
+  input.addEventListener("change", () => {
+    if (input.value !== "") input.value = String(Math.max(0, Math.min(1, Number(input.value))));
+  });
   return input;
 }

@@ -1,5 +1,6 @@
 // Labels of this sitting: what was sent, what the server says is on disk, what failed. What is kept, and where, is told by whoever makes one.
-// Invariant: an entry is `kept` only after the server answered so, and a failed one stays until it is tried again or dropped.
+// Invariants: an entry is `kept` only after the server answered so, and a failed one stays until it is tried again or dropped; what is asked of
+// one text reaches the server in the order in which it was said.
 
 import { reason } from "./api.js";
 
@@ -17,7 +18,7 @@ import { reason } from "./api.js";
  */
 
 /**
- * @template R
+ * @template {{ position: number }} R
  * @param {(entry: Entry<R>) => Promise<unknown>} keep
  * @param {(entry: Entry<R>) => Promise<unknown>} takeBack
  * @param {() => void} changed  the server has something new
@@ -27,6 +28,18 @@ export function keeper(keep, takeBack, changed) {
   const entries = [];
   /** @type {Set<(entry: Entry<R>) => void>} */
   const listeners = new Set();
+
+  /** The last that was asked of each text, until it is done. @type {Map<number, Promise<void>>} */
+  const turns = new Map();
+
+  /** Does `work` after all that was asked of the same text before. @param {Entry<R>} entry @param {() => Promise<void>} work */
+  const inTurn = (entry, work) => {
+    const { position } = entry.row;
+    const turn = (turns.get(position) ?? Promise.resolve()).then(work);
+    turns.set(position, turn);
+    void turn.finally(() => turns.get(position) === turn && turns.delete(position));
+    return turn;
+  };
 
   /** @param {Entry<R>} entry */
   const tell = (entry) => {
@@ -52,7 +65,7 @@ export function keeper(keep, takeBack, changed) {
   const send = (entry) => {
     entry.state = "saving";
     entry.error = "";
-    entry.settled = settle(entry, "kept", () => keep(entry));
+    entry.settled = inTurn(entry, () => settle(entry, "kept", () => keep(entry)));
     tell(entry);
   };
 
@@ -81,14 +94,15 @@ export function keeper(keep, takeBack, changed) {
       return entry;
     },
     /** Takes it back, once it is known whether it was kept. @param {Entry<R>} entry */
-    async undo(entry) {
-      await entry.settled;
-      if (entry.state === "failed") drop(entry);
-      if (entry.state !== "kept") return;
-      entry.state = "undoing";
-      entry.settled = settle(entry, "undone", () => takeBack(entry));
-      tell(entry);
-      await entry.settled;
+    undo(entry) {
+      entry.settled = inTurn(entry, async () => {
+        if (entry.state === "failed") drop(entry);
+        if (entry.state !== "kept") return;
+        entry.state = "undoing";
+        tell(entry);
+        await settle(entry, "undone", () => takeBack(entry));
+      });
+      return entry.settled;
     },
   };
 }

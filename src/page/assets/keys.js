@@ -1,6 +1,6 @@
 // The list of keys, as a dialog. What the keys do is in the views; a key that is not here does nothing.
 
-import { h, kbd } from "./dom.js";
+import { areKeysOn, h, kbd, setKeys } from "./dom.js";
 
 /** @type {[string, [string[], string][]][]} */
 const KEYS = [
@@ -53,10 +53,12 @@ const KEYS = [
 
 export function showKeys() {
   const close = h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Close");
+  const on = h("input", { type: "checkbox", checked: areKeysOn(), onchange: () => setKeys(on.checked) });
   const dialog = h(
     "dialog",
     { class: "keys", "aria-labelledby": "keys-title" },
     h("div", { class: "keys-head" }, h("h2", { id: "keys-title" }, "Keys"), close),
+    h("label", { class: "keys-on" }, on, "Letters, digits and signs do what stands here"),
     h(
       "div",
       { class: "keys-body" },

@@ -179,6 +179,13 @@ export function labelsView(root, first) {
       filters.focus();
     }
   };
+  /** Keys of the rows work where nothing else wants them. @param {KeyboardEvent} event */
+  const onRowKey = (event) => {
+    const isFree = event.target === document.body || (event.target instanceof HTMLElement && event.target.id === "main");
+    if (!isFree || !panel.root.hidden || document.querySelector("dialog[open]")) return;
+    grid.focus({ preventScroll: true });
+    grid.dispatchEvent(new KeyboardEvent("keydown", event));
+  };
   grid.addEventListener("keydown", (event) => {
     if (event.target !== grid || !isPlain(event)) return;
     if (event.key === "Enter") openAt();
@@ -196,6 +203,7 @@ export function labelsView(root, first) {
   });
   NARROW.addEventListener("change", fit);
   document.addEventListener("keydown", onKey);
+  document.addEventListener("keydown", onRowKey);
   table.body.rowHeight = NARROW.matches ? NARROW_ROW_PX : ROW_PX;
   update(first);
   return {
@@ -208,6 +216,7 @@ export function labelsView(root, first) {
       off.forEach((stop) => stop());
       NARROW.removeEventListener("change", fit);
       document.removeEventListener("keydown", onKey);
+      document.removeEventListener("keydown", onRowKey);
       root.classList.remove("has-panel");
     },
   };

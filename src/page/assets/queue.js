@@ -6,6 +6,7 @@ import { getReview, isAbort, reason } from "./api.js";
 
 const ASKED = 20;
 const LOW = 8;
+const AGAIN_MS = 300;
 
 export class Queue {
   /** @param {() => void} changed @param {(answer: ReviewPage) => void} told  something besides the texts */
@@ -86,6 +87,8 @@ export class Queue {
     }
     this.isAsking = false;
     this.changed();
+    // All of it was here before, and is about to be kept.
+    if (!this.isEnd && !this.error && this.rows.length === 0) setTimeout(() => void this.fill(), AGAIN_MS);
   }
 
   /** @param {ReviewPage} answer */
@@ -95,7 +98,7 @@ export class Queue {
     this.rows.push(...fresh);
     this.remaining = answer.remaining;
     this.keptThen = tally().kept;
-    this.isEnd = fresh.length === 0;
+    this.isEnd = fresh.length === 0 && answer.rows.length < ASKED;
     this.told(answer);
   }
 }

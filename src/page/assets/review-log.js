@@ -38,8 +38,20 @@ export function sittingList(kept, noun, change, most) {
         entry.state === "failed" && h("button", { type: "button", class: "link", onclick: () => kept.drop(entry) }, "Drop it"),
       ),
     );
+  let told = "";
   const show = () => {
     const failed = kept.entries.filter((entry) => entry.state === "failed");
+    // Said once: a reader of the screen reads it out whenever it is made anew.
+    const saying = `${failed.length} ${failed.at(-1)?.error}`;
+    if (saying !== told) showFailures(failed);
+    told = saying;
+    const rest = kept.entries.filter((entry) => entry.state !== "failed").slice(-most);
+    const entries = [...failed, ...rest.reverse()];
+    root.hidden = entries.length === 0;
+    put(list, ...entries.map(line));
+  };
+  /** @param {import("./keeper.js").Entry<R>[]} failed */
+  const showFailures = (failed) =>
     put(
       failures,
       failed.length > 0 &&
@@ -52,11 +64,6 @@ export function sittingList(kept, noun, change, most) {
       failed.length > 0 &&
         h("button", { type: "button", onclick: () => failed.forEach(kept.send) }, failed.length === 1 ? "Try again" : "Try all again"),
     );
-    const rest = kept.entries.filter((entry) => entry.state !== "failed").slice(-most);
-    const entries = [...failed, ...rest.reverse()];
-    root.hidden = entries.length === 0;
-    put(list, ...entries.map(line));
-  };
   show();
   return { root, stop: kept.on(show) };
 }

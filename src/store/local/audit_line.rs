@@ -33,6 +33,9 @@ pub(crate) enum AuditLine {
     Label {
         /// When.
         date: String,
+        /// That of the sample; logs of older versions do not say so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>,
         /// The text.
         #[serde(flatten)]
         text: DrawnText,
@@ -50,6 +53,9 @@ pub(crate) enum AuditLine {
     End {
         /// When.
         date: String,
+        /// That of the sample; logs of older versions do not say so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>,
         /// Who ended it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         who: Option<String>,
@@ -63,6 +69,9 @@ pub(crate) enum AuditLine {
     Drop {
         /// When.
         date: String,
+        /// That of the sample; logs of older versions do not say so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>,
         /// Who gave it up.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         who: Option<String>,
@@ -71,12 +80,28 @@ pub(crate) enum AuditLine {
     Corrected {
         /// When.
         date: String,
+        /// That of the sample; logs of older versions do not say so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>,
         /// Who took them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         who: Option<String>,
         /// How many.
         labels: u64,
     },
+}
+
+impl AuditLine {
+    /// The sample that it is of, where it says so.
+    pub(super) fn seed(&self) -> Option<u64> {
+        match self {
+            Self::Draw { seed, .. } => Some(*seed),
+            Self::Label { seed, .. }
+            | Self::End { seed, .. }
+            | Self::Drop { seed, .. }
+            | Self::Corrected { seed, .. } => *seed,
+        }
+    }
 }
 
 /// A text of a sample.

@@ -5,14 +5,13 @@
 //! lines before it make, under the lock, so a label is always of a text of the sample that holds. Nothing that labels reads it.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::audit_line::{AuditLine, DrawnText};
 use super::log::{Extent, Log, scan};
+use super::shared_log::{FileId, in_turn, look};
 use crate::base::disk::Machine;
 use crate::base::sealed;
 use crate::domain::label::{LabelId, LabelSet};
@@ -126,14 +125,20 @@ impl DrawnAudit {
 }
 
 /// The audits of a run, as the log has them by now. Reads it once, and then what is added.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Audits {
     path: PathBuf,
     labels: LabelSet,
+    /// What is read of.
+    file: Option<FileId>,
     read: Extent,
+    /// The file's length then; more than what was read of it where its last line is torn.
+    looked: u64,
     current: Option<DrawnAudit>,
-    /// Seeds of those before it.
-    earlier: Vec<u64>,
+    /// The one before it that ended last: where the sample is given up, it holds again.
+    ended: Option<DrawnAudit>,
+    /// Seeds of those before it, each with whether anything of it was labelled.
+    earlier: Vec<(u64, bool)>,
     damaged: Vec<(u64, String)>,
 }
 
@@ -141,7 +146,7 @@ impl Audits {
     /// Of the run directory `dir`, whose task has `labels`. Nothing is read yet.
     pub(crate) fn of(dir: &Path, labels: LabelSet) -> Self {
         let (read, earlier, damaged) = (Extent::default(), Vec::new(), Vec::new());
-        Self { path: dir.join(FILE), labels, read, current: None, earlier, damaged }
+        Self { path: dir.join(FILE), labels, file: None, read, looked: 0, current: None, ended: None, earlier, damaged }
     }
 
     /// Whether there is such a log in `dir`.
@@ -152,7 +157,8 @@ impl Audits {
     /// Whether there may be something new to read. Costs a look at the file's length.
     #[cfg(feature = "page")]
     pub(crate) fn has_news(&self) -> bool {
-        std::fs::metadata(&self.path).map_or(0, |file| file.len()) != self.read.bytes
+        let now = std::fs::metadata(&self.path).map(|file| (Some(FileId::of(&file)), file.len()));
+        now.unwrap_or((self.file, 0)) != (self.file, self.looked)
     }
 
     /// Reads what was added. Damaged lines are left out.
@@ -161,17 +167,15 @@ impl Audits {
     ///
     /// [`Error::RunFile`] if the log cannot be read; there need be none.
     pub(crate) fn read(&mut self) -> Result<()> {
-        let length = match std::fs::metadata(&self.path) {
-            Ok(file) => file.len(),
-            Err(error) if error.kind() == ErrorKind::NotFound => 0,
-            Err(source) => return Err(Error::run_file("read", &self.path)(source)),
-        };
+        let found = look(&self.path)?;
+        let (file, length) = (found.map(|(file, _)| file), found.map_or(0, |(_, length)| length));
         // Another file has taken its place.
-        if length < self.read.bytes {
-            (self.read, self.current) = (Extent::default(), None);
+        if length < self.read.bytes || (file != self.file && self.read.bytes > 0) {
+            (self.read, self.current, self.ended) = (Extent::default(), None, None);
             self.earlier.clear();
             self.damaged.clear();
         }
+        (self.file, self.looked) = (file, length);
         if length == self.read.bytes {
             return Ok(());
         }
@@ -193,8 +197,15 @@ impl Audits {
             return self.take_draw(more, population, texts, DrawnAudit::new(date, seed, corrections));
         }
         let audit = self.current.as_mut().ok_or("comes before a draw")?;
+        // The line that drew it is damaged.
+        if line.seed().is_some_and(|seed| seed != audit.seed) {
+            return Err("is of another sample than the one before it".to_owned());
+        }
         if matches!(line, AuditLine::Drop { .. }) && audit.is_open() {
-            self.earlier.extend(self.current.take().map(|audit| audit.seed));
+            self.set_aside();
+            self.current = self.ended.take();
+            let restored = self.current.as_ref().map(|audit| audit.seed);
+            self.earlier.retain(|(seed, _)| Some(*seed) != restored);
             return Ok(());
         }
         match (line, &mut audit.ended) {
@@ -230,9 +241,17 @@ impl Audits {
         }
         let mut audit = new;
         audit.draw(population, texts)?;
-        self.earlier.extend(self.current.take().map(|audit| audit.seed));
+        self.set_aside();
         self.current = Some(audit);
         Ok(())
+    }
+
+    fn set_aside(&mut self) {
+        let Some(audit) = self.current.take() else { return };
+        self.earlier.push((audit.seed, audit.filled() > 0));
+        if !audit.is_open() {
+            self.ended = Some(audit);
+        }
     }
 
     /// The latest audit.
@@ -245,9 +264,15 @@ impl Audits {
         self.current.as_ref().filter(|audit| audit.is_open())
     }
 
-    /// Seeds of the audits before it.
-    pub(crate) fn earlier(&self) -> &[u64] {
-        &self.earlier
+    /// Whether a sample of this seed was drawn before: its texts are known.
+    pub(crate) fn has_seed(&self, seed: u64) -> bool {
+        let current = self.current.as_ref().map(|audit| audit.seed);
+        current == Some(seed) || self.earlier.iter().any(|(earlier, _)| *earlier == seed)
+    }
+
+    /// Audits before it, of which something was labelled.
+    pub(crate) fn earlier(&self) -> usize {
+        self.earlier.iter().filter(|(_, is_labelled)| *is_labelled).count()
     }
 
     /// Lines that were read.
@@ -278,16 +303,16 @@ pub(crate) fn change<T>(
     is_first: bool,
     make: impl FnOnce(&Audits) -> Result<(Vec<AuditLine>, T)>,
 ) -> Result<T> {
-    let path = dir.join(FILE);
-    let failed = || Error::run_file("write", &path);
     if !is_first && !Audits::are_in(dir) {
         return Err(no_audit(dir));
     }
-    let lock = File::options().create(true).append(true).open(&path).map_err(failed())?;
-    // Held until the end of this function.
-    lock.lock().map_err(failed())?;
+    in_turn(&dir.join(FILE), || add(dir, labels, make))
+}
+
+/// In a turn.
+fn add<T>(dir: &Path, labels: &LabelSet, make: impl FnOnce(&Audits) -> Result<(Vec<AuditLine>, T)>) -> Result<T> {
     // Cuts off what a process left that was killed while it wrote: nobody was told that it was kept.
-    let (mut log, _) = Log::open(&Machine, &path)?;
+    let (mut log, _) = Log::open(&Machine, &dir.join(FILE))?;
     let mut audits = Audits::of(dir, labels.clone());
     audits.read()?;
     let (lines, made) = make(&audits)?;
@@ -327,7 +352,7 @@ mod tests {
 
     fn label(id: &str, label: Option<&str>) -> AuditLine {
         let (label, who) = (label.map(str::to_owned), Some("anna".to_owned()));
-        AuditLine::Label { date: "now".into(), text: text(id), label, who, note: None }
+        AuditLine::Label { date: "now".into(), seed: None, text: text(id), label, who, note: None }
     }
 
     fn add(dir: &Path, lines: Vec<AuditLine>) {
@@ -361,8 +386,14 @@ mod tests {
         assert_eq!(audits.current().unwrap().draws, [3, 5]);
         assert!(audits.open().unwrap().has(&"v".into(), TextHash::of("v")));
         assert!(!audits.open().unwrap().has(&"v".into(), TextHash::of("another")));
-        let end = AuditLine::End { date: "later".into(), who: None, certificate: Value::from(1), corrections: Some(4) };
-        let corrected = AuditLine::Corrected { date: "later".into(), who: None, labels: 2 };
+        let end = AuditLine::End {
+            date: "later".into(),
+            seed: None,
+            who: None,
+            certificate: Value::from(1),
+            corrections: Some(4),
+        };
+        let corrected = AuditLine::Corrected { date: "later".into(), seed: None, who: None, labels: 2 };
         add(dir.path(), vec![end, corrected]);
         let audits = read(dir.path());
         let ended = audits.current().unwrap().ended.clone().unwrap();
@@ -370,7 +401,7 @@ mod tests {
         assert_eq!(ended.corrections, Some(4));
         add(dir.path(), vec![draw(8, false, &["y"])]);
         let audits = read(dir.path());
-        assert_eq!((filled(&audits), audits.earlier(), audits.damaged().len()), ((0, 0, 1), [7].as_slice(), 0));
+        assert_eq!((filled(&audits), audits.earlier(), audits.damaged().len()), ((0, 0, 1), 1, 0));
     }
 
     #[test]
@@ -390,7 +421,7 @@ mod tests {
         add(dir.path(), vec![label("y", Some("b"))]);
         let audits = read(dir.path());
         assert_eq!((filled(&audits), audits.lines(), audits.damaged().len()), ((2, 2, 2), 3, 0));
-        let corrected = AuditLine::Corrected { date: "now".into(), who: None, labels: 2 };
+        let corrected = AuditLine::Corrected { date: "now".into(), seed: None, who: None, labels: 2 };
         add(dir.path(), vec![label("q", Some("a")), label("x", Some("c")), draw(1, true, &["x"]), corrected]);
         add(dir.path(), vec![draw(2, false, &["x", "x"])]);
         let audits = read(dir.path());

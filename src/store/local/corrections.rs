@@ -5,19 +5,18 @@
 //! is known by its id and the hash of its bytes, so a correction holds for that text alone, in whichever input log.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::log::{Extent, Log, scan};
+use super::shared_log::{FileId, in_turn, look};
 use crate::base::disk::Machine;
 use crate::base::sealed;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::domain::sample::{Sample, SampleId, TextHash};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The log's name.
 pub(crate) const FILE: &str = "corrections.jsonl";
@@ -89,9 +88,32 @@ impl Correction {
 ///
 /// # Errors
 ///
-/// [`Error::RunFile`]; a part of them may have been added then, whole lines all of them.
+/// [`Error::RunFile`](crate::Error::RunFile); a part of them may have been added then, whole lines all of them.
+#[cfg(test)]
 pub(crate) fn keep(dir: &Path, labels: &LabelSet, corrections: &[Correction]) -> Result<()> {
-    with_lock(dir, || append(dir, labels, corrections))
+    in_turn(&dir.join(FILE), || append(dir, labels, corrections))
+}
+
+/// As [`keep`], as long as `is_here` says that `dir` is still the run directory that is meant. Whether it was, before and after: else what was
+/// added may be in another's log.
+///
+/// # Errors
+///
+/// As [`keep`].
+#[cfg(feature = "page")]
+pub(crate) fn keep_while(
+    dir: &Path,
+    labels: &LabelSet,
+    corrections: &[Correction],
+    is_here: impl Fn() -> bool,
+) -> Result<bool> {
+    in_turn(&dir.join(FILE), || {
+        if !is_here() {
+            return Ok(false);
+        }
+        append(dir, labels, corrections)?;
+        Ok(is_here())
+    })
 }
 
 /// As [`keep`], of what `decide` makes of all that was said by then: nobody says anything in between. `corrections` are those of `dir`,
@@ -105,7 +127,7 @@ pub(crate) fn change(
     corrections: &mut Corrections,
     decide: impl FnOnce(&Corrections) -> Vec<Correction>,
 ) -> Result<Vec<SampleId>> {
-    with_lock(dir, || {
+    in_turn(&dir.join(FILE), || {
         let mut ids = corrections.read()?;
         let news = decide(corrections);
         if !news.is_empty() {
@@ -116,17 +138,7 @@ pub(crate) fn change(
     })
 }
 
-/// Does `what` while nobody else adds to the log in `dir`, which is made where there is none.
-fn with_lock<T>(dir: &Path, what: impl FnOnce() -> Result<T>) -> Result<T> {
-    let path = dir.join(FILE);
-    let failed = || Error::run_file("write", &path);
-    let lock = File::options().create(true).append(true).open(&path).map_err(failed())?;
-    // Held until the end of this function, by nobody for longer: it waits.
-    lock.lock().map_err(failed())?;
-    what()
-}
-
-/// Under the lock.
+/// In a turn.
 fn append(dir: &Path, labels: &LabelSet, corrections: &[Correction]) -> Result<()> {
     // Cuts off what a process left that was killed while it wrote: nobody was told that it was kept.
     let (mut log, _) = Log::open(&Machine, &dir.join(FILE))?;
@@ -139,6 +151,8 @@ fn append(dir: &Path, labels: &LabelSet, corrections: &[Correction]) -> Result<(
 pub(crate) struct Corrections {
     path: PathBuf,
     labels: LabelSet,
+    /// What is read of.
+    file: Option<FileId>,
     read: Extent,
     /// The file's length then; more than what was read of it where its last line is torn.
     looked: u64,
@@ -174,7 +188,7 @@ impl Corrections {
     pub(crate) fn of(dir: &Path, labels: LabelSet) -> Self {
         let (path, read, damaged) = (dir.join(FILE), Extent::default(), Vec::new());
         let (latest, others, overruled) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { path, labels, read, looked: 0, latest, others, overruled, damaged }
+        Self { path, labels, file: None, read, looked: 0, latest, others, overruled, damaged }
     }
 
     /// Whether there is such a log in `dir`.
@@ -184,7 +198,8 @@ impl Corrections {
 
     /// Whether there may be something new to read. Costs a look at the file's length.
     pub(crate) fn has_news(&self) -> bool {
-        std::fs::metadata(&self.path).map_or(0, |file| file.len()) != self.looked
+        let now = std::fs::metadata(&self.path).map(|file| (Some(FileId::of(&file)), file.len()));
+        now.unwrap_or((self.file, 0)) != (self.file, self.looked)
     }
 
     /// Reads what was added, and gives the ids that it speaks of; in the order in which they are first spoken of. Damaged lines
@@ -199,16 +214,14 @@ impl Corrections {
 
     /// The same of the first `bytes` of the log.
     pub(crate) fn read_within(&mut self, bytes: u64) -> Result<Vec<SampleId>> {
-        let length = match std::fs::metadata(&self.path) {
-            Ok(file) => file.len(),
-            Err(error) if error.kind() == ErrorKind::NotFound => 0,
-            Err(source) => return Err(Error::run_file("read", &self.path)(source)),
-        };
+        let found = look(&self.path)?;
+        let (file, length) = (found.map(|(file, _)| file), found.map_or(0, |(_, length)| length));
         // Another file has taken its place.
-        if length < self.read.bytes {
+        if length < self.read.bytes || (file != self.file && self.read.bytes > 0) {
             (self.read, self.damaged) = (Extent::default(), Vec::new());
             (self.latest, self.others, self.overruled) = (HashMap::new(), HashMap::new(), HashMap::new());
         }
+        self.file = file;
         let mut named = Vec::new();
         if length == self.read.bytes {
             self.looked = length;

@@ -28,6 +28,7 @@ mod inputs;
 mod log;
 mod mark;
 mod open;
+pub(super) mod shared_log;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -15,8 +15,9 @@ use crate::support::{Project, latest};
 const WRONG: &str = "age_limit";
 
 impl Served {
+    /// With figures, also of a part.
     fn audit(&self) -> Value {
-        self.get("/api/v1/audit")
+        self.get("/api/v1/audit?figures=1")
     }
 
     fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
@@ -75,12 +76,12 @@ fn what_was_acknowledged_of_an_audit_outlives_the_server_and_reaches_nothing_tha
     for row in &rows {
         let mut fields: Vec<&String> = row.as_object().unwrap().keys().collect();
         fields.sort();
-        assert_eq!(fields, ["choices", "cut", "id", "position", "text"]);
+        assert_eq!(fields, ["choices", "cut", "id", "position", "text", "text_hash"]);
         let choices = row["choices"].as_array().unwrap();
-        assert!((5..=9).contains(&choices.len()), "{row}");
+        assert_eq!(choices.len(), 9, "{row}");
         places[choices.iter().position(|choice| *choice == held[&text(row, "id")]).unwrap()] += 1;
     }
-    assert!(places.iter().take(5).all(|count| (1..30).contains(count)), "{places:?}");
+    assert!(places.iter().all(|count| (0..30).contains(count)), "{places:?}");
     // Killed in between, all that was acknowledged is there, and it goes on with the next text, as before.
     for (number, row) in rows.iter().enumerate() {
         let label = if number % 10 == 3 { WRONG } else { &held[&text(row, "id")] };
@@ -93,20 +94,32 @@ fn what_was_acknowledged_of_an_audit_outlives_the_server_and_reaches_nothing_tha
             assert_eq!(served.to_audit(), rows[number + 1..]);
         }
     }
-    let take_back = |row: &Value| {
-        let path = format!("/api/v1/audit/labels/{}", row["position"]);
-        served.send(served.ask(Method::DELETE, &path).header("x-candist", "1")).0
-    };
-    assert_eq!(take_back(&rows[20]), StatusCode::OK);
+    let path = format!("/api/v1/audit/labels/{}", rows[20]["position"]);
+    // Another text's place now, for somebody whose page is of the run before.
+    assert_eq!(served.deleted(&path, &rows[21]), StatusCode::CONFLICT);
+    assert_eq!(served.deleted(&path, &rows[20]), StatusCode::OK);
     let gap = served.audit();
     assert_eq!((&gap["audit"]["filled"], &gap["audit"]["counted"]), (&json!(49), &json!(20)));
     assert!(
         gap["doubts"].to_string().contains("29 texts labelled after a text that was skipped are not counted"),
         "{gap}"
     );
+    // Figures that move with each label would tell what the run says of it.
+    let unasked = served.get("/api/v1/audit");
+    assert_eq!((&unasked["figures"], &unasked["differences"]), (&Value::Null, &json!([])));
+    assert!(gap["figures"].is_object());
+    let listed = served.get(&format!("/api/v1/labels/{}", rows[0]["position"]));
+    assert_eq!(
+        (&listed["label"], &listed["confidence"], &listed["teachers"]),
+        (&Value::Null, &Value::Null, &json!([]))
+    );
+    assert!(served.rows("audited=1").iter().all(|row| row["label"] == Value::Null && row["candidates"] == json!([])));
     served.label(&rows[20], &held[&text(&rows[20], "id")]);
     let now = served.wait_for_audit(|now| now["audit"]["counted"] == json!(50));
     assert_eq!((&now["figures"]["accuracy"]["estimate"], &now["doubts"]), (&json!(0.9), &json!([])));
+    let differences = now["differences"].as_array().unwrap();
+    assert_eq!((differences.len(), &differences[0]["said"]), (5, &json!(WRONG)));
+    assert_eq!(differences[0]["label"], json!(held[&text(&rows[3], "id")]));
 
     // What the page says from its table is what the logs say.
     let certificate = served.certificate("epsilon=0.6&delta=0.1");
@@ -204,6 +217,10 @@ fn a_sample_is_not_corrected_until_its_audit_has_ended() {
     assert_eq!((&ended["audit"]["open"], &ended["figures"]["epsilon"]), (&json!(false), &json!(0.4)));
     assert!(!project.candist(&["status", "run"]).expect_exit(0).out.contains("audit open"));
     let certificate = served.certificate("epsilon=0.4&delta=0.2");
+    // It is what it was at the end, where nothing else is asked for; and what was asked for afterwards is called so.
+    assert_eq!(served.certificate(""), certificate);
+    let other = served.certificate("epsilon=0.3");
+    assert!(other["doubts"].to_string().contains("The audit ended with a threshold for at most 40%"), "{other}");
     assert_eq!(certificate["ended"], json!(true));
     let (status, said) = served.post("labels", &json!({"position": first["position"], "id": id, "label": WRONG}));
     assert_eq!((status, error(&said).contains("has ended")), (StatusCode::CONFLICT, true), "{said}");
@@ -229,7 +246,7 @@ fn a_sample_is_not_corrected_until_its_audit_has_ended() {
     let row = &served.to_audit()[0];
     served.label(row, WRONG);
     let doubts = served.audit()["doubts"].to_string();
-    assert!(doubts.contains("1 audit(s) of this run were drawn before"), "{doubts}");
+    assert!(doubts.contains("1 audit of this run was labelled before"), "{doubts}");
 }
 
 #[test]
@@ -250,12 +267,28 @@ fn a_sample_of_which_nothing_counts_is_given_up_and_in_nobodys_way() {
     project.candist(&correct).expect_exit(0);
     served.wait(|overview| overview["corrected"] == json!(1));
     assert_eq!((&served.audit()["audit"], served.rows("audited=1").len()), (&Value::Null, 0));
-    // Its seed is known, so it counts as one that was drawn before.
+    // A text of it was labelled, so it counts as one that was looked at before.
     served.posted("draw", &json!({"n": 10}));
     served.to_audit().iter().for_each(|row| served.label(row, WRONG));
-    assert!(served.audit()["doubts"].to_string().contains("1 audit(s) of this run were drawn before"));
+    assert!(served.audit()["doubts"].to_string().contains("1 audit of this run was labelled before"));
     let deep = project.candist(&["check", "--deep", "run"]).expect_exit(0).out;
     assert!(deep.contains("2 audit(s), 10 label(s) of the latest"), "{deep}");
+    // What ended is there again where the sample after it is given up; one that nobody looked at counts for nothing.
+    project.candist(&["audit", "run", "--end"]).expect_exit(0);
+    let ended = project.candist(&["audit", "run"]).expect_exit(0).out;
+    served.posted("draw", &json!({"n": 5}));
+    project.candist(&["audit", "run"]).expect_exit(2).expect_said("not labelled yet");
+    let (status, said) = served.post("draw", &json!({"n": 6}));
+    assert_eq!((status, error(&said).contains("goes on")), (StatusCode::CONFLICT, true), "{said}");
+    served.posted("draw", &json!({"n": 6, "anew": true}));
+    project.candist(&["audit", "run", "--drop"]).expect_exit(0).expect_said("is given up");
+    assert_eq!(project.candist(&["audit", "run"]).expect_exit(0).out, ended);
+    assert_eq!(served.audit()["audit"]["open"], json!(false));
+    project.candist(&["audit", "run", "--correct"]).expect_exit(0).expect_said("10 label(s) of the audit");
+    served.posted("draw", &json!({"n": 5}));
+    served.label(&served.to_audit()[0], WRONG);
+    let (status, said) = served.post("draw", &json!({"n": 6, "anew": true}));
+    assert_eq!((status, error(&said).contains("1 label(s) are given")), (StatusCode::CONFLICT, true), "{said}");
 }
 
 #[test]
@@ -353,7 +386,8 @@ fn a_label_that_is_not_final_just_now_is_judged_and_its_text_stays_in_the_sample
     assert_eq!(served.to_audit().len(), 10);
     assert_eq!(more["population"], json!(held.len()));
     // A sample that is drawn now is of all labels too.
-    let all = served.posted("draw", &json!({"n": 10_000, "anew": true}));
+    served.posted("end", &json!({}));
+    let all = served.posted("draw", &json!({"n": 10_000}));
     assert_eq!(all["audit"]["drawn"], json!(held.len()));
 }
 
@@ -363,7 +397,7 @@ fn what_people_correct_beside_an_audit_moves_none_of_its_figures() {
     let held = held(&project);
     let served = Served::start(&project);
     served.read();
-    let figures = ["accuracy", "calibration", "threshold", "steps", "final_labels", "audited"];
+    let figures = ["accuracy", "calibration", "threshold", "steps", "labels", "audited"];
     served.posted("draw", &json!({"n": 40, "seed": 5}));
     served.to_audit().iter().for_each(|row| served.label(row, &held[&text(row, "id")]));
     let before = served.certificate("epsilon=0.3&delta=0.2");
@@ -393,7 +427,7 @@ fn what_people_correct_beside_an_audit_moves_none_of_its_figures() {
     for field in ["accuracy", "calibration", "threshold"] {
         assert_eq!(now["figures"][field], after[field], "{field}");
     }
-    assert_eq!((&now["doubts"], &after["final_labels"]), (&after["doubts"], &before["final_labels"]));
+    assert_eq!((&now["doubts"], &after["labels"]), (&after["doubts"], &before["labels"]));
 }
 
 #[test]
@@ -528,10 +562,11 @@ fn what_cannot_be_audited_is_refused_and_who_only_looks_changes_nothing() {
     }
     assert_eq!((looked_at.audit()["audit"]["drawn"].as_u64(), looked_at.to_audit().len()), (Some(5), 5));
     assert_eq!(project.read("run/audit.jsonl").lines().count(), 1);
-    // Dropped for another, where that is meant.
-    served.label(&row, WRONG);
+    // Dropped for another, where that is meant and nothing is lost by it.
     let anew = served.posted("draw", &json!({"n": 6, "anew": true}));
     assert_eq!((&anew["audit"]["drawn"], &anew["audit"]["filled"]), (&json!(6), &json!(0)));
+    served.label(&served.to_audit()[2], WRONG);
+    refused("draw", json!({"n": 7, "anew": true}), StatusCode::CONFLICT, "1 label(s) are given");
     validate_all(&project);
 }
 

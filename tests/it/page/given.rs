@@ -90,6 +90,14 @@ fn what_is_given_elsewhere_is_shown_and_what_does_not_fit_is_refused() {
     let nowhere = json!({"position": 99_999, "id": "another"});
     assert_eq!(served.correct(&nowhere, LABEL).0, StatusCode::NOT_FOUND);
     assert_eq!(project.read("run/corrections.jsonl").lines().count(), 1);
+    // A text that nobody has read, under an id that somebody has; and what is taken back is what was given.
+    let unread = json!({"position": 0, "id": rows[0]["id"], "text_hash": "0".repeat(32)});
+    assert_eq!(served.correct(&unread, LABEL).0, StatusCode::CONFLICT);
+    assert_eq!(served.take_back(&unread), StatusCode::CONFLICT);
+    let undo = format!("/api/v1/corrections/2?label={}", "card_arrival");
+    assert_eq!(served.deleted(&undo, &rows[2]), StatusCode::CONFLICT);
+    assert_eq!(served.get("/api/v1/labels/2")["label"], json!(LABEL));
+    assert_eq!(served.deleted("/api/v1/corrections/2", &rows[3]), StatusCode::CONFLICT);
     // What cannot be kept is neither acknowledged nor shown.
     std::fs::remove_file(project.path("run/corrections.jsonl")).unwrap();
     std::fs::create_dir(project.path("run/corrections.jsonl")).unwrap();
@@ -97,6 +105,45 @@ fn what_is_given_elsewhere_is_shown_and_what_does_not_fit_is_refused() {
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(body.contains("corrections.jsonl"), "{body}");
     assert_eq!(served.get("/api/v1/labels/0")["corrected"], json!(false));
+}
+
+/// The lines of a log that were edited, each with a checksum that fits.
+fn sealed_anew(log: &str) -> String {
+    let seal = |line: &str| {
+        let content = &line[..line.len() - ",\"crc\":\"01234567\"}".len()];
+        format!("{content},\"crc\":\"{:08x}\"}}\n", crc32fast::hash(content.as_bytes()))
+    };
+    log.lines().map(seal).collect()
+}
+
+/// Another run in the directory's place is not corrected by somebody who reads this one.
+#[test]
+fn a_label_is_never_kept_for_a_run_that_took_the_place_of_the_one_that_was_read() {
+    let project = finished(32);
+    let served = Served::start(&project);
+    served.read();
+    let rows = served.rows("");
+    for number in 0..20 {
+        let (here, away, other) = (project.path("run"), project.path("away"), project.path("other"));
+        if number == 0 {
+            // The same ids, other texts.
+            std::fs::create_dir(&other).unwrap();
+            let inputs = project.read("run/inputs.jsonl").replace("\"text\":\"", "\"text\":\"Really: ");
+            project.write("other/inputs.jsonl", &sealed_anew(&inputs));
+        }
+        std::fs::rename(&here, &away).unwrap();
+        std::fs::rename(&other, &here).unwrap();
+        if number % 2 == 1 {
+            std::thread::sleep(Duration::from_millis(400));
+        }
+        let (status, said) = served.correct(&rows[number], LABEL);
+        assert_eq!(status, StatusCode::CONFLICT, "{said}");
+        assert!(!here.join("corrections.jsonl").exists());
+        std::fs::rename(&here, &other).unwrap();
+        std::fs::rename(&away, &here).unwrap();
+        served.wait(|overview| overview["labelled"] == json!(rows.len()));
+    }
+    assert_eq!(served.correct(&rows[0], LABEL).0, StatusCode::OK);
 }
 
 #[test]

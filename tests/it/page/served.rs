@@ -132,7 +132,8 @@ impl Served {
 
     /// Gives a text a label, as the page does. The status, and what was said.
     pub(super) fn correct(&self, row: &Value, label: &str) -> (StatusCode, String) {
-        let correction = json!({"position": row["position"], "id": row["id"], "label": label, "who": "anna"});
+        let [position, id, hash] = ["position", "id", "text_hash"].map(|field| &row[field]);
+        let correction = json!({"position": position, "id": id, "text_hash": hash, "label": label, "who": "anna"});
         let sent = self.ask(Method::POST, "/api/v1/corrections").header("x-candist", "1").json(&correction);
         let (status, _, body) = self.send(sent);
         (status, body)
@@ -140,8 +141,14 @@ impl Served {
 
     /// Takes back what was said of a text.
     pub(super) fn take_back(&self, row: &Value) -> StatusCode {
-        let path = format!("/api/v1/corrections/{}", row["position"]);
-        self.send(self.ask(Method::DELETE, &path).header("x-candist", "1")).0
+        self.deleted(&format!("/api/v1/corrections/{}", row["position"]), row)
+    }
+
+    /// Takes back what was said at `path` of the text of `row`.
+    pub(super) fn deleted(&self, path: &str, row: &Value) -> StatusCode {
+        let fields = ["id", "text_hash"].into_iter().filter_map(|field| Some((field, row[field].as_str()?)));
+        let named: Vec<_> = fields.chain([("who", "anna")]).collect();
+        self.send(self.ask(Method::DELETE, path).query(&named).header("x-candist", "1")).0
     }
 
     /// As a power cut does.
