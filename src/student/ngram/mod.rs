@@ -128,7 +128,7 @@ impl Student for Ngram {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Loss, argmax};
+    use super::super::{Loss, argmax, softmax};
     use super::*;
     use crate::config::StudentKind;
 
@@ -197,6 +197,34 @@ mod tests {
         student.train(&[Example::new(&text, 1, &[1.0, 0.0])], Loss::CrossEntropy.into(), 1.0).unwrap();
         assert!(student.logits(1, &[&text]).iter().flatten().all(|&logit| logit == 0.0));
         assert!(student.logits(0, &[&text]).iter().flatten().any(|&logit| logit != 0.0));
+    }
+
+    #[test]
+    fn copies_say_together_what_they_say_apart() {
+        let mut student = student(0.1, 0);
+        let encoded: Vec<Encoded> = TEXTS.iter().map(|(text, _)| student.encode(text)).collect();
+        let held_out = [0, 1, 1, 0];
+        let batch: Vec<Example<'_>> = (encoded.iter().zip(&TEXTS).zip(held_out))
+            .map(|((text, (_, target)), fold)| Example::new(text, fold, target))
+            .collect();
+        for _ in 0..3 {
+            student.train(&batch, Loss::CrossEntropy.into(), 1.0).unwrap();
+        }
+        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+        let pairs: Vec<(&Encoded, Fold)> = encoded.iter().zip(held_out).collect();
+        for (row, (text, fold)) in student.out_of_sample(&pairs).iter().zip(&pairs) {
+            assert!(close(row, student.logits(*fold, &[text]).iter().next().unwrap()), "{fold}");
+            assert!(!close(row, student.logits(1 - *fold, &[text]).iter().next().unwrap()), "{fold}");
+        }
+        let apart = [0, 1].map(|fold| student.logits(fold, &encoded.iter().collect::<Vec<_>>()));
+        for ((row, first), second) in
+            student.predict(&encoded.iter().collect::<Vec<_>>()).iter().zip(apart[0].iter()).zip(apart[1].iter())
+        {
+            let mean =
+                softmax(first).iter().zip(softmax(second)).map(|(a, b)| ((a + b) / 2.0).ln()).collect::<Vec<_>>();
+            assert!(close(row, &mean));
+        }
+        assert_eq!(student.logits(2, &[&encoded[0]]).iter().len(), 0, "there is no such copy");
     }
 
     #[test]
