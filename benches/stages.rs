@@ -6,7 +6,8 @@
 
 use candist::internal::{keep_answers, new_student, ngrams, open_corpus};
 use candist::{
-    Answer, AnswerKey, AnswerRecord, Config, Encoded, Example, LabelId, Loss, Sample, SampleId, Student, TextHash,
+    Answer, AnswerKey, AnswerRecord, Config, Encoded, Example, LabelId, Loss, Objective, Sample, SampleId, Student,
+    TextHash,
 };
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -56,6 +57,66 @@ fn train(bencher: Bencher<'_, '_>) {
         for batch in texts.chunks(32) {
             let batch: Vec<Example<'_>> = batch.iter().map(|text| Example::new(text, folds, &target)).collect();
             student.train(&batch, Loss::CrossEntropy.into(), 1.0).unwrap();
+        }
+    });
+}
+
+/// The same steps as the passes at the end have them: regularised towards a distribution of each text, each text held out from
+/// one copy.
+#[divan::bench]
+fn train_regularised(bencher: Bencher<'_, '_>) {
+    let mut student = student();
+    let texts = encoded(student.as_ref());
+    let labels = config().task.labels.len();
+    let folds = config().distill.folds as usize;
+    let steady = vec![1.0 / labels as f32; labels];
+    let mut target = vec![0.0; labels];
+    target[3] = 1.0;
+    bencher.counter(ItemsCount::new(texts.len() * folds)).bench_local(|| {
+        for (step, batch) in (0..).zip(texts.chunks(32)) {
+            let example =
+                |(place, text)| Example { steady: Some(&steady), ..Example::new(text, place % folds, &target) };
+            let batch: Vec<Example<'_>> = batch.iter().enumerate().map(example).collect();
+            let objective = Objective { loss: Loss::CrossEntropy, regularisation: 1.0, seed: step };
+            student.train(&batch, objective, 1.0).unwrap();
+        }
+    });
+}
+
+/// Logits of each text from the copy that did not see it, 32 encoded texts at a time: before a training step.
+#[divan::bench]
+fn out_of_sample(bencher: Bencher<'_, '_>) {
+    let student = student();
+    let texts = encoded(student.as_ref());
+    let folds = config().distill.folds as usize;
+    bencher.counter(ItemsCount::new(texts.len())).bench_local(|| {
+        for batch in texts.chunks(32) {
+            let batch: Vec<_> = batch.iter().enumerate().map(|(place, text)| (text, place % folds)).collect();
+            divan::black_box(student.out_of_sample(&batch));
+        }
+    });
+}
+
+/// Logits of one text from one copy: what a text is labelled by when it arrives.
+#[divan::bench]
+fn predict_one(bencher: Bencher<'_, '_>) {
+    let student = student();
+    let texts = encoded(student.as_ref());
+    bencher.counter(ItemsCount::new(texts.len())).bench_local(|| {
+        for text in &texts {
+            divan::black_box(student.logits(0, &[text]));
+        }
+    });
+}
+
+/// Of all copies together, 256 encoded texts at a time.
+#[divan::bench]
+fn predict_new(bencher: Bencher<'_, '_>) {
+    let student = student();
+    let texts = encoded(student.as_ref());
+    bencher.counter(ItemsCount::new(texts.len())).bench_local(|| {
+        for batch in texts.chunks(256) {
+            divan::black_box(student.predict(&batch.iter().collect::<Vec<_>>()));
         }
     });
 }

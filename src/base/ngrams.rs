@@ -39,25 +39,34 @@ pub struct Ngrams {
 /// The same on every machine. Of a very long text only the beginning counts.
 #[must_use]
 pub fn ngrams(text: &str, buckets: u32) -> Ngrams {
-    let words = words(text);
+    of_words(&words(text), buckets)
+}
+
+fn of_words(words: &[String], buckets: u32) -> Ngrams {
     let mut ids: Vec<u32> = Vec::new();
     let mut push = |bytes: &[u8], seed: u64| {
         // The remainder of a u32's number of buckets fits a u32.
         ids.push(u32::try_from(xxh3_64_with_seed(bytes, seed) % u64::from(buckets.max(1))).unwrap_or(0));
         ids.len() < MAX_NGRAMS
     };
+    // Three buffers for all words: most of them are short, and to allocate for each costs more than to hash it.
+    let (mut pair, mut marked, mut starts) = (String::new(), String::new(), Vec::new());
+    let mut before = "";
     // Word by word, so that what is cut off is the end of a text and not one kind of n-gram.
-    let mut before = String::new();
-    'words: for word in &words {
+    'words: for word in words {
         if !push(word.as_bytes(), WORD) {
             break;
         }
-        if !before.is_empty() && !push(format!("{before} {word}").as_bytes(), PAIR) {
+        pair.clear();
+        pair.extend([before, " ", word]);
+        if !before.is_empty() && !push(pair.as_bytes(), PAIR) {
             break;
         }
-        before.clone_from(word);
-        let marked = format!("<{word}>");
-        let starts: Vec<usize> = marked.char_indices().map(|(at, _)| at).chain([marked.len()]).collect();
+        before = word;
+        marked.clear();
+        marked.extend(["<", word, ">"]);
+        starts.clear();
+        starts.extend(marked.char_indices().map(|(at, _)| at).chain([marked.len()]));
         for length in CHARS {
             for window in starts.windows(length + 1) {
                 let (Some(&from), Some(&to)) = (window.first(), window.last()) else { continue };
@@ -92,7 +101,59 @@ fn weigh(mut ids: Vec<u32>) -> Ngrams {
 
 /// Words and single punctuation marks, in lower case and without accents, as BERT's basic tokenizer splits them.
 fn words(text: &str) -> Vec<String> {
-    let mut normalized = NormalizedString::from(prefix(text, MAX_BYTES));
+    let mut words = Vec::new();
+    let mut rest = prefix(text, MAX_BYTES);
+    // Nothing that is done to a character depends on what is beyond a space. So only those stretches between spaces that are
+    // not ASCII go the long way, which costs a hundred times as much a character.
+    while !rest.is_empty() {
+        let of_ascii = rest.bytes().take_while(u8::is_ascii).count();
+        let (plain, beyond) = rest.split_at_checked(of_ascii).unwrap_or((rest, ""));
+        // The word in which the first other character stands belongs to it.
+        let plain = if beyond.is_empty() { plain.len() } else { plain.rfind(is_space).map_or(0, |space| space + 1) };
+        let (plain, beyond) = rest.split_at_checked(plain).unwrap_or((rest, ""));
+        ascii_words(plain, &mut words);
+        let (other, after) = beyond.split_at_checked(end_of_other(beyond)).unwrap_or((beyond, ""));
+        if !other.is_empty() {
+            words.extend(any_words(other));
+        }
+        rest = after;
+    }
+    words
+}
+
+/// ASCII's white space as BERT has it. Vertical tabs and form feeds are control characters, and are left out.
+fn is_space(character: char) -> bool {
+    matches!(character, ' ' | '\t' | '\n' | '\r')
+}
+
+/// How far the stretches between spaces reach that have something beyond ASCII, from the beginning of `text` on: all of
+/// them together, for each call of the long way has a price of its own.
+fn end_of_other(text: &str) -> usize {
+    text.split_inclusive(is_space).take_while(|stretch| !stretch.is_ascii()).map(str::len).sum()
+}
+
+/// What [`any_words`] makes of ASCII.
+fn ascii_words(text: &str, words: &mut Vec<String>) {
+    let mut word = String::new();
+    for character in text.chars() {
+        let is_mark = character.is_ascii_punctuation();
+        if (is_mark || is_space(character)) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if is_mark {
+            words.push(character.to_string());
+        } else if !character.is_ascii_control() && character != ' ' {
+            word.push(character.to_ascii_lowercase());
+        }
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+}
+
+/// The words of any text. The library keeps for each character where it came from, which is what it costs.
+fn any_words(text: &str) -> Vec<String> {
+    let mut normalized = NormalizedString::from(text);
     let mut split = || -> tokenizers::Result<Vec<String>> {
         BertNormalizer::new(true, true, Some(true), true).normalize(&mut normalized)?;
         let mut pre_tokenized = PreTokenizedString::from(normalized.clone());
@@ -131,6 +192,36 @@ mod tests {
             prop_assert!(encoded.ids.is_sorted_by(|a, b| a < b) && encoded.ids.iter().all(|&id| id < buckets));
             let length: f32 = encoded.weights.iter().map(|w| w * w).sum();
             prop_assert!(encoded.ids.is_empty() || (length - 1.0).abs() < 1e-4);
+        }
+    }
+
+    /// Words of letters, marks, spaces, control characters, accents that stand alone, and whatever else there is.
+    fn texts() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            4 => "[a-zA-Z0-9]{1,6}",
+            2 => "[ \t\n\r]{1,2}",
+            2 => "[!-/:-@\\[-`{-~]",
+            1 => "[\x00-\x7f]{1,3}",
+            1 => "[éÀßİſ’€東😀\u{301}\u{345}\u{200b}\u{a0}\u{2028}\u{fffd}]{1,2}",
+            1 => any::<String>(),
+        ];
+        proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+        #[test]
+        fn the_short_way_reads_every_text_as_the_long_one_does(text in texts(), buckets in 1..200_000_u32) {
+            prop_assert_eq!(words(&text), any_words(&text));
+            prop_assert_eq!(ngrams(&text, buckets), of_words(&any_words(&text), buckets));
+        }
+    }
+
+    #[test]
+    fn every_character_is_read_alike_between_others() {
+        for character in (0..0x3000).filter_map(char::from_u32) {
+            let text = format!("Ab{character}cD {character} e{character}");
+            assert_eq!(words(&text), any_words(&text), "{character:?}");
         }
     }
 

@@ -30,7 +30,7 @@ use crate::domain::sample::{Position, SampleId};
 use crate::domain::status::NewLabel;
 use crate::error::{Error, Result};
 use crate::store::{AskedSample, Labelled, Store};
-use crate::student::{Encoded, Rows, Student, argmax};
+use crate::student::{Encoded, Fold, Rows, Student, argmax};
 
 /// Texts that are predicted together, where many are. It decides where boundaries of a sweep are, and with that what
 /// is repeated after a kill, but no label.
@@ -357,24 +357,11 @@ impl Distiller {
         block_on(self.store.events.latest(positions, end))
     }
 
-    /// Logits of each item from the copy that never trained on it: one row per item, in their order, C columns. Each
-    /// copy is asked once, for all items of its fold.
+    /// Logits of each item from the copy that never trained on it: one row per item, in their order, C columns.
     pub(super) fn out_of_sample(&self, items: &[&Item]) -> Rows {
         self.student.prepare(&items.iter().map(|item| &item.encoded).collect::<Vec<_>>());
-        let mut values = vec![0.0; items.len() * self.columns];
-        for fold in 0..self.config.folds as usize {
-            let places: Vec<usize> =
-                (0..).zip(items).filter(|(_, item)| item.fold == fold).map(|(place, _)| place).collect();
-            let texts: Vec<&Encoded> =
-                items.iter().filter(|item| item.fold == fold).map(|item| &item.encoded).collect();
-            let logits = self.student.logits(fold, &texts);
-            for (place, row) in places.into_iter().zip(logits.iter()) {
-                if let Some(target) = values.get_mut(place * self.columns..(place + 1) * self.columns) {
-                    target.copy_from_slice(row);
-                }
-            }
-        }
-        Rows::new(self.columns, values)
+        let texts: Vec<(&Encoded, Fold)> = items.iter().map(|item| (&item.encoded, item.fold)).collect();
+        self.student.out_of_sample(&texts)
     }
 
     /// Lets the refinery learn from the memory.

@@ -41,6 +41,11 @@ impl NewStudent {
         }
     }
 
+    /// The version of one that is configured, where it is not the first.
+    pub(crate) fn version(&self) -> Option<&'static str> {
+        if self.own.is_some() { None } else { student::version(&self.config) }
+    }
+
     /// One for `labels` labels, as new, of the run in `dir`, where an encoder keeps its vectors.
     pub(super) fn make(&self, distill: &DistillConfig, labels: usize, dir: &Path) -> Result<Box<dyn Student>> {
         match &self.own {

@@ -16,6 +16,7 @@
 //! names is left out, which is the same for every c; of a c that it names, 1 / pi_c remains.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,9 @@ use crate::domain::candidates::Opinion;
 const PRIOR_SAMPLES: f64 = 5.0;
 /// Shares of a sample below this are not counted: they add up to nothing and would fill the table.
 const LEAST_SHARE: f64 = 1e-3;
+
+/// Of more labels than that nothing is kept of what was computed: with these it is 32 MB a teacher.
+const MOST_KEPT: usize = 2048;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +45,26 @@ pub(super) struct TeacherModel {
     confused: BTreeMap<usize, BTreeMap<usize, f64>>,
     /// n(c), the sum of n(c, l) over l: C values.
     confused_from: Vec<f64>,
+    #[serde(skip)]
+    kept: Kept,
+}
+
+/// ln L of answers of one label, by that label and then by the true one, from when it was first asked for: a teacher gives the
+/// same few answers again and again. Follows from the rest, so two models that differ in it alone are the same.
+#[derive(Debug, Clone, Default)]
+struct Kept(Vec<OnceLock<Vec<f64>>>);
+
+impl Kept {
+    /// Nothing yet, for a model of `labels` labels.
+    fn new(labels: usize) -> Self {
+        Self(vec![OnceLock::new(); if labels <= MOST_KEPT { labels } else { 0 }])
+    }
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// What is added up to learn a [`TeacherModel`]. Over one round of EM; parts of samples, not whole ones.
@@ -69,6 +93,7 @@ impl TeacherModel {
             unpopularity: named.iter().map(|count| (1.0 - count / sum).max(1e-9).ln()).collect(),
             confused: BTreeMap::new(),
             confused_from: vec![0.0; labels],
+            kept: Kept::new(labels),
         }
     }
 
@@ -82,30 +107,23 @@ impl TeacherModel {
         self.ranks = prior.fit(&counts.ranks);
         self.confused = counts.confused;
         self.confused_from = counts.confused_from;
+        self.kept = Kept::new(self.confused_from.len());
     }
 
     /// Adds `weight` times ln L to `row`, by label, up to a constant. Finite, whatever the answer, as long as its
     /// weights are.
     pub(super) fn weigh(&self, opinion: &Opinion, weight: f64, row: &mut [f64]) {
-        let likelihood = self.ranks.of(opinion.labels.len());
-        let rarity = |label: usize| self.unpopularity.get(label).copied().unwrap_or_default();
         // One label: by confusions, with ranks and popularity as their prior.
         if let [answer] = opinion.labels.as_slice() {
-            let (answer, right, wrong) = (answer.index(), likelihood.listed.first(), likelihood.out.ln());
-            let popular = self.popularity.get(answer).copied().unwrap_or_default();
-            let none = BTreeMap::new();
-            let confused = self.confused.get(&answer).unwrap_or(&none);
-            for (label, (slot, from)) in row.iter_mut().zip(&self.confused_from).enumerate() {
-                let base = if label == answer {
-                    right.copied().unwrap_or_default()
-                } else {
-                    (wrong + popular - rarity(label)).exp()
-                };
-                let counted = confused.get(&label).copied().unwrap_or_default();
-                *slot += weight * ((counted + PRIOR_SAMPLES * base) / (from + PRIOR_SAMPLES)).ln();
+            let mut add = |says: &Vec<f64>| row.iter_mut().zip(says).for_each(|(slot, says)| *slot += weight * says);
+            match self.kept.0.get(answer.index()) {
+                Some(kept) => add(kept.get_or_init(|| self.confusions(answer.index()))),
+                None => add(&self.confusions(answer.index())),
             }
             return;
         }
+        let likelihood = self.ranks.of(opinion.labels.len());
+        let rarity = |label: usize| self.unpopularity.get(label).copied().unwrap_or_default();
         // Several: first as if every label were missing from the answer, then those that are in it set right.
         let size = opinion.labels.len() as f64;
         for (label, slot) in row.iter_mut().enumerate() {
@@ -117,6 +135,21 @@ impl TeacherModel {
                 *slot += weight * (listed.ln() - popularity + rarity(label) - likelihood.out.ln());
             }
         }
+    }
+
+    /// ln L of an answer that is the label `answer` alone, by the true label.
+    fn confusions(&self, answer: usize) -> Vec<f64> {
+        let likelihood = self.ranks.of(1);
+        let (right, wrong) = (likelihood.listed.first().copied().unwrap_or_default(), likelihood.out.ln());
+        let popular = self.popularity.get(answer).copied().unwrap_or_default();
+        let none = BTreeMap::new();
+        let confused = self.confused.get(&answer).unwrap_or(&none);
+        let of = |(label, (unpopular, from)): (usize, (&f64, &f64))| {
+            let base = if label == answer { right } else { (wrong + popular - unpopular).exp() };
+            let counted = confused.get(&label).copied().unwrap_or_default();
+            ((counted + PRIOR_SAMPLES * base) / (from + PRIOR_SAMPLES)).ln()
+        };
+        self.unpopularity.iter().zip(&self.confused_from).enumerate().map(of).collect()
     }
 }
 
@@ -182,6 +215,7 @@ mod tests {
         counts.add(&answers[0], &[1.0, 0.0, 0.0]);
         counts.add(&answers[1], &[0.0, 0.0, 1.0]);
         model.learn(counts, &RankLikelihood::prior());
+        assert_eq!(likelihoods(&model, &answers[0]), likelihoods(&model.clone(), &answers[0]), "the second time too");
         let l = likelihoods(&model, &answers[0]);
         let expected =
             [(1.0 + 5.0 * 0.7) / 6.0, 5.0 * 0.3 * 0.5 / (2.0 / 3.0) / 5.0, (1.0 + 5.0 * 0.3 * 0.5 / (5.0 / 6.0)) / 6.0];

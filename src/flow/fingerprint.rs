@@ -42,6 +42,7 @@ pub(crate) fn identity(plan: &Plan, teachers: &[Arc<dyn Teacher>]) -> Result<Ide
     if plan.has_own_refinery() || identity != format!("{} 1", refinery.name()) {
         labelling.push(format!("refinery:{identity}"));
     }
+    labelling.extend(plan.student().version().map(|version| format!("student:{version}")));
     // One hash of both, as the first format had it: by it an older directory is known to be of the same settings.
     let before: Vec<String> = std::iter::once(student).chain(asking.iter().cloned()).collect();
     let names =

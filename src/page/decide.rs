@@ -69,7 +69,8 @@ pub(super) fn decide(app: &App, position: u32, new: NewCorrection) -> Result<(),
     let is_here = || inputs.is_at(&app.shared.dir.join(INPUTS));
     let (id, who, note) = (SampleId(id), new.who, new.note);
     let correction = Correction { id, text_hash, label, who, note, file: false };
-    if !app.desk.keep(&labels, correction, is_here).map_err(failed)? {
+    // Before the log is made, too: it would be another run's.
+    if !is_here() || !app.desk.keep(&labels, correction, is_here).map_err(failed)? {
         return Err(conflict("the run directory has other files than those that are shown: load the page again"));
     }
     app.shared.give(inputs, position, label);

@@ -15,7 +15,7 @@ mod ngram;
 mod prediction;
 mod predictor;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -151,6 +151,28 @@ pub trait Student: Send {
 
     /// Logits of `texts` from the copy `fold`: one row per text, C columns.
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows;
+
+    /// Logits of each text from the copy named with it: one row per text, C columns. As [`Student::logits`] of each copy, which
+    /// is what it does unless a student can do it at once.
+    fn out_of_sample(&self, texts: &[(&Encoded, Fold)]) -> Rows {
+        let folds: BTreeSet<Fold> = texts.iter().map(|(_, fold)| *fold).collect();
+        let mut rows = vec![Vec::new(); texts.len()];
+        let mut columns = 1;
+        for fold in folds {
+            let (places, own): (Vec<usize>, Vec<&Encoded>) =
+                texts.iter().enumerate().filter(|(_, (_, of))| *of == fold).map(|(at, (text, _))| (at, *text)).unzip();
+            let logits = self.logits(fold, &own);
+            columns = logits.columns;
+            for (place, row) in places.into_iter().zip(logits.iter()) {
+                if let Some(own) = rows.get_mut(place) {
+                    *own = row.to_vec();
+                }
+            }
+        }
+        // Whoever says nothing of a text has no preference.
+        rows.iter_mut().for_each(|row| row.resize(columns, 0.0));
+        Rows::new(columns, rows.concat())
+    }
 
     /// Logits of new texts, which no copy has seen, from all copies together: one row per text, C columns.
     fn predict(&self, texts: &[&Encoded]) -> Rows;
@@ -296,6 +318,16 @@ pub(crate) fn identity(config: &StudentConfig) -> Result<String> {
     encoder.model = std::path::PathBuf::new();
     encoder.vectors = None;
     Ok(format!("{} {content}", serde_json::to_string(&config).unwrap_or_default()))
+}
+
+/// The version of a configured student that says the same otherwise than before, in the last bits or beyond: labels of a run
+/// are then written anew. None for the first, which went without saying.
+pub(crate) fn version(config: &StudentConfig) -> Option<&'static str> {
+    match &config.kind {
+        // Since copies are computed side by side.
+        StudentKind::Ngram(_) => Some("ngram 2"),
+        StudentKind::Encoder(_) => None,
+    }
 }
 
 #[cfg(test)]

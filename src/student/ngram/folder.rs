@@ -8,8 +8,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::model::{Alone, Model};
-use super::{Ngram, encode, mean_of_copies};
+use super::alone::Alone;
+use super::model::Model;
+use super::{Ngram, encode};
 use crate::config::{MOST_WEIGHTS, NgramConfig};
 use crate::error::{Error, Result};
 use crate::student::checkpoint::{Loaded, Saved};
@@ -41,7 +42,7 @@ pub(in crate::student) struct ExportedNgram {
     buckets: u32,
     /// C, the number of names in `id2label`.
     labels: usize,
-    copies: Vec<Alone>,
+    copies: Alone,
 }
 
 impl Ngram {
@@ -58,12 +59,12 @@ impl Ngram {
             id2label: labels.iter().enumerate().map(|(id, name)| (id.to_string(), name.clone())).collect(),
             dimension: self.ngram.dimension,
             buckets: self.ngram.buckets,
-            copies: self.copies.len(),
+            copies: self.copies,
             temperature,
         };
         let mut saved = Saved::new();
-        for (number, copy) in self.copies.iter().enumerate() {
-            copy.save_weights(&format!("copy.{number}"), &mut saved);
+        for number in 0..self.copies {
+            self.model.save_weights(number, &format!("copy.{number}"), &mut saved);
         }
         saved.write(&folder.join("model.safetensors"), HashMap::new())?;
         let path = folder.join("config.json");
@@ -113,13 +114,11 @@ impl ExportedNgram {
         };
         let loaded = Loaded::read(&model).map_err(of_the_model)?;
         let ngram = NgramConfig { dimension: config.dimension, buckets: config.buckets };
-        let mut copies = Vec::new();
+        let mut copies = Model::new(&ngram, 0, count, config.copies);
         for number in 0..config.copies {
-            let mut copy = Model::new(&ngram, 0, count, number);
-            copy.load_weights(&format!("copy.{number}"), &loaded).map_err(of_the_model)?;
-            copies.push(Alone::new(copy));
+            copies.load_weights(number, &format!("copy.{number}"), &loaded).map_err(of_the_model)?;
         }
-        let exported = Self { buckets: config.buckets, labels: count, copies };
+        let exported = Self { buckets: config.buckets, labels: count, copies: Alone::new(copies) };
         // Finite weights may still be so large that what is made of them is not.
         if !exported.logits(&[PROBE]).is_finite() {
             let message = "what it makes of a text is not finite: the file is damaged; export it again".to_owned();
@@ -135,7 +134,7 @@ impl ExportedNgram {
         for chunk in texts.chunks(CHUNK) {
             let encoded: Vec<Encoded> = chunk.iter().map(|text| encode(text, self.buckets)).collect();
             let encoded: Vec<&Encoded> = encoded.iter().collect();
-            values.extend(mean_of_copies(&self.copies, &encoded, self.labels, Alone::logits).iter().flatten());
+            values.extend(self.copies.predict(&encoded));
         }
         Rows::new(self.labels, values)
     }

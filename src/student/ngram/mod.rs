@@ -1,12 +1,16 @@
 //! The `ngram` student: hashed word and character n-grams, their weighted sum as the text's embedding, a linear head.
 //!
-//! `base::ngrams` turns a text into ids and weights; `rows` makes a step's texts from the examples; `model` is one copy with its
-//! optimizer; this file keeps the copies.
+//! `base::ngrams` turns a text into ids and weights; `rows` makes a step's texts from the examples; `model` is all copies side
+//! by side with their optimizer, computed on `bags` of n-grams; `kept` is what of them goes into files, `folder` the export,
+//! and `alone` the copies of one, in use.
 //!
 //! It reads whatever characters a text has and needs no model from elsewhere. Memory: for each copy the table
 //! (buckets x dimension, 4 bytes a value) and its sums (4 bytes a bucket).
 
+mod alone;
+mod bags;
 mod folder;
+mod kept;
 mod model;
 mod rows;
 
@@ -18,7 +22,7 @@ pub(super) use self::folder::ExportedNgram;
 use self::model::Model;
 use super::checkpoint::{Loaded, Saved};
 use super::finite::Skips;
-use super::{Compute, Encoded, Example, Fold, Objective, Rows, Step, Student, softmax};
+use super::{Compute, Encoded, Example, Fold, Objective, Rows, Step, Student};
 use crate::base::ngrams::{Ngrams, ngrams};
 use crate::config::{NgramConfig, StudentConfig};
 use crate::error::Result;
@@ -30,8 +34,8 @@ pub(super) struct Ngram {
     ngram: NgramConfig,
     /// C.
     labels: usize,
-    /// By fold.
-    copies: Vec<Model>,
+    copies: usize,
+    model: Model,
     skips: Skips,
 }
 
@@ -45,8 +49,9 @@ impl Ngram {
         labels: usize,
     ) -> Self {
         compute.begin();
-        let copies = (0..folds).map(|fold| Model::new(ngram, config.seed, labels, fold)).collect();
-        Self { compute, config: config.clone(), ngram: ngram.clone(), labels, copies, skips: Skips::default() }
+        let model = Model::new(ngram, config.seed, labels, folds);
+        let (config, ngram) = (config.clone(), ngram.clone());
+        Self { compute, config, ngram, labels, copies: folds, model, skips: Skips::default() }
     }
 }
 
@@ -62,39 +67,28 @@ impl Student for Ngram {
     }
 
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows {
+        self.out_of_sample(&texts.iter().map(|text| (*text, fold)).collect::<Vec<_>>())
+    }
+
+    fn out_of_sample(&self, texts: &[(&Encoded, Fold)]) -> Rows {
         self.compute.begin();
-        // A fold that there is none of gives no rows.
-        let values = match self.copies.get(fold) {
-            Some(copy) if !texts.is_empty() => copy.logits(texts),
-            _ => Vec::new(),
-        };
+        // A copy that there is none of says nothing of any text.
+        let known = texts.iter().all(|(_, fold)| *fold < self.copies);
+        let values = if known && !texts.is_empty() { self.model.logits(texts) } else { Vec::new() };
         Rows::new(self.labels, values)
     }
 
     fn predict(&self, texts: &[&Encoded]) -> Rows {
         self.compute.begin();
-        mean_of_copies(&self.copies, texts, self.labels, Model::logits)
+        let values = if texts.is_empty() { Vec::new() } else { self.model.predict(texts) };
+        Rows::new(self.labels, values)
     }
 
     fn train(&mut self, batch: &[Example<'_>], objective: Objective, rate: f64) -> Result<Step> {
-        if batch.is_empty() {
-            return Ok(Step::Taken);
-        }
         self.compute.begin();
-        // The texts to regularise with are made once, and the same for all copies: a copy leaves out those it must
-        // not see.
         let rows = rows::Rows::new(batch, objective);
-        // What all copies have in common is made once.
-        let batch = rows.batch(self.labels);
-        let mut taken = true;
-        for (fold, copy) in self.copies.iter_mut().enumerate() {
-            // A copy from which all of the batch is held out takes no step: it would change nothing, and cost as much
-            // as any.
-            let shares = rows.shares(fold);
-            if shares.iter().any(|&share| share > 0.0) {
-                taken &= copy.train(&batch, &shares, objective.loss, rate * self.config.learning_rate);
-            }
-        }
+        let Some(batch) = rows.batch(self.copies, self.labels) else { return Ok(Step::Taken) };
+        let taken = self.model.train(&batch, objective.loss, rate * self.config.learning_rate);
         self.skips.count(taken, self.config.learning_rate)
     }
 
@@ -104,17 +98,14 @@ impl Student for Ngram {
 
     fn reset(&mut self) {
         self.compute.begin();
-        // One after the other: two of all copies would take twice the memory.
-        for (fold, copy) in self.copies.iter_mut().enumerate() {
-            *copy = Model::new(&self.ngram, self.config.seed, self.labels, fold);
-        }
+        self.model.reset(self.config.seed);
     }
 
     fn save(&self, path: &Path, notes: HashMap<String, String>) -> Result<()> {
         self.compute.begin();
         let mut saved = Saved::new();
-        for (fold, copy) in self.copies.iter().enumerate() {
-            copy.save(&format!("fold.{fold}"), &mut saved);
+        for fold in 0..self.copies {
+            self.model.save(fold, &format!("fold.{fold}"), &mut saved);
         }
         saved.write(path, notes)
     }
@@ -123,8 +114,8 @@ impl Student for Ngram {
         self.compute.begin();
         // An error within leaves some copies loaded: the caller makes the student anew.
         let loaded = Loaded::read(path)?;
-        for (fold, copy) in self.copies.iter_mut().enumerate() {
-            copy.load(&format!("fold.{fold}"), &loaded)?;
+        for fold in 0..self.copies {
+            self.model.load(fold, &format!("fold.{fold}"), &loaded)?;
         }
         Ok(loaded.notes)
     }
@@ -135,30 +126,9 @@ impl Student for Ngram {
     }
 }
 
-/// The logarithm of the mean of the copies' probabilities. (Their weights have no mean: each head began elsewhere.) No
-/// number where a copy's logits are none. Rows of log-probabilities, texts x labels; the smallest is that of the
-/// smallest normal f32, so a label that all copies find impossible is still finite. `logits` are a copy's.
-fn mean_of_copies<C>(
-    copies: &[C],
-    texts: &[&Encoded],
-    labels: usize,
-    logits: impl Fn(&C, &[&Encoded]) -> Vec<f32>,
-) -> Rows {
-    let mut mean = vec![0.0; texts.len() * labels];
-    if !texts.is_empty() {
-        for copy in copies {
-            let logits = logits(copy, texts);
-            for (row, logits) in mean.chunks_exact_mut(labels).zip(logits.chunks_exact(labels)) {
-                row.iter_mut().zip(softmax(logits)).for_each(|(sum, p)| *sum += p / copies.len() as f32);
-            }
-        }
-    }
-    Rows::new(labels, mean.into_iter().map(|p| if p.is_nan() { p } else { p.max(f32::MIN_POSITIVE).ln() }).collect())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Loss, argmax};
+    use super::super::{Loss, argmax, softmax};
     use super::*;
     use crate::config::StudentKind;
 
@@ -227,6 +197,34 @@ mod tests {
         student.train(&[Example::new(&text, 1, &[1.0, 0.0])], Loss::CrossEntropy.into(), 1.0).unwrap();
         assert!(student.logits(1, &[&text]).iter().flatten().all(|&logit| logit == 0.0));
         assert!(student.logits(0, &[&text]).iter().flatten().any(|&logit| logit != 0.0));
+    }
+
+    #[test]
+    fn copies_say_together_what_they_say_apart() {
+        let mut student = student(0.1, 0);
+        let encoded: Vec<Encoded> = TEXTS.iter().map(|(text, _)| student.encode(text)).collect();
+        let held_out = [0, 1, 1, 0];
+        let batch: Vec<Example<'_>> = (encoded.iter().zip(&TEXTS).zip(held_out))
+            .map(|((text, (_, target)), fold)| Example::new(text, fold, target))
+            .collect();
+        for _ in 0..3 {
+            student.train(&batch, Loss::CrossEntropy.into(), 1.0).unwrap();
+        }
+        let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+        let pairs: Vec<(&Encoded, Fold)> = encoded.iter().zip(held_out).collect();
+        for (row, (text, fold)) in student.out_of_sample(&pairs).iter().zip(&pairs) {
+            assert!(close(row, student.logits(*fold, &[text]).iter().next().unwrap()), "{fold}");
+            assert!(!close(row, student.logits(1 - *fold, &[text]).iter().next().unwrap()), "{fold}");
+        }
+        let apart = [0, 1].map(|fold| student.logits(fold, &encoded.iter().collect::<Vec<_>>()));
+        for ((row, first), second) in
+            student.predict(&encoded.iter().collect::<Vec<_>>()).iter().zip(apart[0].iter()).zip(apart[1].iter())
+        {
+            let mean =
+                softmax(first).iter().zip(softmax(second)).map(|(a, b)| ((a + b) / 2.0).ln()).collect::<Vec<_>>();
+            assert!(close(row, &mean));
+        }
+        assert_eq!(student.logits(2, &[&encoded[0]]).iter().len(), 0, "there is no such copy");
     }
 
     #[test]
@@ -299,7 +297,7 @@ mod tests {
             assert!(error.contains("student.safetensors: fold.") && error.contains("not finite"), "{error}");
         }
         std::fs::write(&path, &good).unwrap();
-        student.copies[1].spoil();
+        student.model.spoil(1);
         for refused in [student.save(&path, HashMap::new()), student.export(dir.path(), &["a".into(), "b".into()], 1.0)]
         {
             let error = refused.unwrap_err().to_string();

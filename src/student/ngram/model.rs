@@ -1,10 +1,10 @@
-//! One copy of the `ngram` student, and its optimizer: Adagrad, one accumulator a row of the table.
+//! All copies of the `ngram` student side by side, and their optimizer: Adagrad, one accumulator a copy's row of the table.
 //!
-//! logits = (sum_f w_f E[f]) H + b. The gradient is written out by hand: only the rows of the batch are touched, so a
-//! step costs the same whatever the number of buckets. E starts at zero and H at random: an untrained row, and so an
+//! logits = (sum_f w_f E[f]) H + b, for each copy. The gradient is written out by hand: only the rows of the batch are touched,
+//! so a step costs the same whatever the number of buckets. E starts at zero and H at random: an untrained row, and so an
 //! unseen n-gram, says nothing, and a checkpoint needs only the rows that were trained.
 //!
-//! With p = softmax(logits), the target q, a text's share s, and X the sums of the batch, texts x dimension:
+//! With p = softmax(logits), the target q, a text's share s for the copy, and X the sums of the batch, texts x dimension:
 //! ```text
 //! e = s (p - q)        dH = X^T e        db = sum of e over texts        dX = e H^T
 //! dE[f] = sum over texts of w_f dX
@@ -13,225 +13,183 @@
 //! Adagrad for a row of the table: its accumulator grows by the mean of the squares of the row's gradient, so one
 //! number a row stands in for as many as the dimension has. The state is then hardly larger than the table. Always on
 //! the processor.
+//!
+//! What a step costs most is waiting for rows of the table, which are anywhere in it. So the rows that an n-gram has in all
+//! copies lie together, and are read and written at once. No copy's numbers take part in another's: a text that is held out
+//! from a copy has share 0 there, so a gradient of 0, by which Adagrad changes neither weight nor accumulator.
 
 use rand::Rng;
 use tch::{Device, Kind, Tensor};
 
+use super::bags::{Bags, Mixes, int};
 use crate::base::random::rng;
 use crate::config::NgramConfig;
-use crate::error::Result;
-use crate::student::checkpoint::{Loaded, Saved};
 use crate::student::finite::is_finite;
-use crate::student::{Encoded, Loss};
+use crate::student::{Encoded, Fold, Loss};
 
 /// Keeps Adagrad's division away from zero. Without it, a value that never had a gradient would become 0 / 0.
 const EPSILON: f64 = 1e-10;
 
-/// Tensors are f32. The table is changed in place; head and bias, which are small, are replaced after each step.
+/// Tensors are f32 and contiguous. Table and its sums are changed in place; the others, which are small, are replaced after
+/// each step.
 pub(super) struct Model {
-    /// E, buckets x dimension.
-    table: Tensor,
-    /// Sum over steps of each row's mean squared gradient, buckets.
-    table_sums: Tensor,
-    /// H, dimension x labels.
-    head: Tensor,
+    pub(super) copies: i64,
+    pub(super) dimension: i64,
+    /// E, buckets x (copies x dimension).
+    pub(super) table: Tensor,
+    /// Sum over steps of each row's mean squared gradient, buckets x copies.
+    pub(super) table_sums: Tensor,
+    /// H, copies x dimension x labels.
+    pub(super) head: Tensor,
     /// Sum over steps of each value's squared gradient, as large as H.
-    head_sums: Tensor,
-    /// b, labels.
-    bias: Tensor,
+    pub(super) head_sums: Tensor,
+    /// b, copies x 1 x labels.
+    pub(super) bias: Tensor,
     /// The same for b.
-    bias_sums: Tensor,
+    pub(super) bias_sums: Tensor,
 }
 
-/// A batch of texts as tensors: the n-grams of all texts one after the other. As libtorch's `embedding_bag` wants it; a
-/// text without n-grams is an empty bag, whose sum is zero.
-struct Bags {
-    /// Rows of the table.
-    ids: Vec<i64>,
-    weights: Vec<f32>,
-    /// Which text each n-gram belongs to.
-    text: Vec<i64>,
-    /// Where each text's n-grams begin.
-    offsets: Vec<i64>,
-}
-
-impl Bags {
-    fn new<'a>(texts: impl Iterator<Item = &'a Encoded>) -> Self {
-        let (mut ids, mut weights, mut offsets, mut owner) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (number, text) in (0_i64..).zip(texts) {
-            offsets.push(i64::try_from(ids.len()).unwrap_or(i64::MAX));
-            owner.extend(std::iter::repeat_n(number, text.ids.len()));
-            ids.extend(text.ids.iter().map(|&id| i64::from(id)));
-            weights.extend_from_slice(&text.weights);
-        }
-        Self { ids, weights, text: owner, offsets }
-    }
-}
-
-/// Weighted sums of rows of a table, one for each bag: a product with a sparse matrix, which is never made.
-struct Sums {
-    /// Rows, bag after bag.
-    rows: Tensor,
-    weights: Tensor,
-    /// Where each bag begins.
-    offsets: Tensor,
-}
-
-impl Sums {
-    fn new(rows: &[i64], weights: &[f32], offsets: &[i64]) -> Self {
-        Self {
-            rows: Tensor::from_slice(rows),
-            weights: Tensor::from_slice(weights),
-            offsets: Tensor::from_slice(offsets),
-        }
-    }
-
-    /// Bags x columns of `table`.
-    fn of(&self, table: &Tensor) -> Tensor {
-        const SUM: i64 = 0;
-        let (sums, _, _, _) =
-            Tensor::embedding_bag(table, &self.rows, &self.offsets, false, SUM, false, Some(&self.weights), false);
-        sums
-    }
-}
-
-/// A copy that only predicts, and says of each text the same, to the last bit, in whatever company. The last bits of a product of
-/// matrices depend on their shape and place in memory, so the product with the head is made here, number by number. Each
-/// bag's sum is made by itself anyhow.
-pub(super) struct Alone {
-    model: Model,
-    /// H, row after row.
-    head: Vec<f32>,
-    bias: Vec<f32>,
-}
-
-impl Alone {
-    /// Of a copy with its weights.
-    pub(super) fn new(model: Model) -> Self {
-        let (head, bias) = (values(&model.head), values(&model.bias));
-        Self { model, head, bias }
-    }
-
-    /// As [`Model::logits`].
-    pub(super) fn logits(&self, texts: &[&Encoded]) -> Vec<f32> {
-        let _guard = tch::no_grad_guard();
-        let bags = Bags::new(texts.iter().copied());
-        let sums = values(&Sums::new(&bags.ids, &bags.weights, &bags.offsets).of(&self.model.table));
-        let (columns, dimension) = (self.bias.len().max(1), (sums.len() / texts.len().max(1)).max(1));
-        let mut logits = self.bias.repeat(texts.len());
-        for (row, sum) in logits.chunks_exact_mut(columns).zip(sums.chunks_exact(dimension)) {
-            for (value, weights) in sum.iter().zip(self.head.chunks_exact(columns)) {
-                row.iter_mut().zip(weights).for_each(|(logit, weight)| *logit += value * weight);
-            }
-        }
-        logits
-    }
-}
-
-/// A batch to train on, the same for all copies.
-///
-/// An n-gram that is in several texts has one row here, so its gradient is complete when its step is taken.
+/// A batch to train on.
 pub(super) struct Batch {
-    /// The distinct n-grams. Ascending.
-    rows: Tensor,
-    /// From the rows of the distinct n-grams to each text's sum.
-    forward: Sums,
-    /// From the gradients of the texts to those of the distinct n-grams: the same sums the other way round.
-    backward: Sums,
+    /// What the texts are made of.
+    pub(super) bags: Bags,
+    /// What of them is in which text. Without it each text is the bag of its number.
+    pub(super) mixes: Option<Mixes>,
     /// Texts x labels.
-    targets: Tensor,
-}
-
-impl Batch {
-    /// Texts with their targets, `labels` values each. Sorting the n-grams is what it costs.
-    pub(super) fn new(batch: &[(&Encoded, &[f32])], labels: usize) -> Self {
-        let Bags { ids, weights, text, offsets } = Bags::new(batch.iter().map(|(text, _)| *text));
-        // The n-grams in the order of their ids; where a new id comes, a new row begins.
-        let mut order: Vec<(i64, usize)> = ids.into_iter().zip(0..).collect();
-        order.sort_unstable();
-        // `local` leads from each n-gram, in the order of the texts, to its row in `rows`; `starts` says where in the
-        // sorted order each row's occurrences begin.
-        let (mut rows, mut starts, mut local) = (Vec::new(), Vec::new(), vec![0; order.len()]);
-        let (mut text_by_row, mut weight_by_row) = (Vec::new(), Vec::new());
-        for (place, &(id, at)) in (0_i64..).zip(&order) {
-            if rows.last() != Some(&id) {
-                rows.push(id);
-                starts.push(place);
-            }
-            if let (Some(local), Some(&text), Some(&weight)) = (local.get_mut(at), text.get(at), weights.get(at)) {
-                *local = i64::try_from(rows.len() - 1).unwrap_or(i64::MAX);
-                text_by_row.push(text);
-                weight_by_row.push(weight);
-            }
-        }
-        let targets: Vec<f32> = batch.iter().flat_map(|(_, target)| target.iter().copied()).collect();
-        Self {
-            rows: Tensor::from_slice(&rows),
-            forward: Sums::new(&local, &weights, &offsets),
-            backward: Sums::new(&text_by_row, &weight_by_row, &starts),
-            targets: Tensor::from_slice(&targets).view([-1, i64::try_from(labels).unwrap_or(i64::MAX)]),
-        }
-    }
+    pub(super) targets: Tensor,
+    /// What each text counts for each copy, copies x texts x 1.
+    pub(super) shares: Tensor,
 }
 
 impl Model {
-    /// Untrained. Each copy has a head of its own, drawn by seed and fold; tables and biases are zero.
-    pub(super) fn new(config: &NgramConfig, seed: u64, labels: usize, fold: usize) -> Self {
-        let (buckets, dimension) = (i64::from(config.buckets), i64::from(config.dimension));
-        let columns = i64::try_from(labels).unwrap_or(i64::MAX);
+    /// Untrained copies. Each has a head of its own, drawn by seed and fold; tables and biases are zero.
+    pub(super) fn new(config: &NgramConfig, seed: u64, labels: usize, copies: usize) -> Self {
         let zeros = |size: &[i64]| Tensor::zeros(size, (Kind::Float, Device::Cpu));
-        // Uniform with variance 1 / dimension.
-        let bound = (3.0 / f64::from(config.dimension)).sqrt() as f32;
-        let mut rng = rng(seed, "head", &[fold as u64]);
-        let head: Vec<f32> =
-            (0..labels * config.dimension as usize).map(|_| rng.random_range(-bound..=bound)).collect();
-        Self {
-            table: zeros(&[buckets, dimension]),
-            table_sums: zeros(&[buckets]),
-            head: Tensor::from_slice(&head).view([dimension, columns]),
-            head_sums: zeros(&[dimension, columns]),
-            bias: zeros(&[columns]),
-            bias_sums: zeros(&[columns]),
+        let (buckets, dimension) = (i64::from(config.buckets), i64::from(config.dimension));
+        let (copies, labels) = (int(copies), int(labels));
+        let mut model = Self {
+            copies,
+            dimension,
+            table: zeros(&[buckets, copies * dimension]),
+            table_sums: zeros(&[buckets, copies]),
+            head: zeros(&[copies, dimension, labels]),
+            head_sums: zeros(&[copies, dimension, labels]),
+            bias: zeros(&[copies, 1, labels]),
+            bias_sums: zeros(&[copies, 1, labels]),
+        };
+        model.draw_heads(seed);
+        model
+    }
+
+    /// As new. In place: a second table beside the first would take twice the memory.
+    pub(super) fn reset(&mut self, seed: u64) {
+        for tensor in [&mut self.table, &mut self.table_sums, &mut self.head_sums, &mut self.bias, &mut self.bias_sums]
+        {
+            let _ = tensor.zero_();
         }
+        self.draw_heads(seed);
     }
 
-    /// Row-major, texts x labels. Not checked for being finite.
-    pub(super) fn logits(&self, texts: &[&Encoded]) -> Vec<f32> {
+    /// Uniform with variance 1 / dimension.
+    fn draw_heads(&mut self, seed: u64) {
+        let bound = (3.0 / self.dimension as f64).sqrt() as f32;
+        let mut values: Vec<f32> = Vec::with_capacity(self.head.numel());
+        for fold in 0..self.copies.unsigned_abs() {
+            let mut rng = rng(seed, "head", &[fold]);
+            let count = self.dimension * self.labels();
+            values.extend((0..count).map(|_| rng.random_range(-bound..=bound)));
+        }
+        self.head = Tensor::from_slice(&values).view([self.copies, self.dimension, self.labels()]);
+    }
+
+    /// C.
+    pub(super) fn labels(&self) -> i64 {
+        self.bias.size().last().copied().unwrap_or(0)
+    }
+
+    /// The table with the rows of the copies one after the other, (buckets x copies) x dimension: the same memory.
+    fn rows(&self) -> Tensor {
+        self.table.view([-1, self.dimension])
+    }
+
+    /// Logits of each text from the copy named with it, which must be there. Row-major, texts x labels. Not checked for being
+    /// finite.
+    pub(super) fn logits(&self, texts: &[(&Encoded, Fold)]) -> Vec<f32> {
         let _guard = tch::no_grad_guard();
-        let bags = Bags::new(texts.iter().copied());
-        let sums = Sums::new(&bags.ids, &bags.weights, &bags.offsets).of(&self.table);
-        values(&(sums.matmul(&self.head) + &self.bias))
+        let copies = usize::try_from(self.copies).unwrap_or(0);
+        let sums = Bags::of_copies(texts.iter().copied(), copies).sums(&self.rows());
+        let fold = |place: usize| texts.get(place).map(|(_, fold)| *fold);
+        if let Some(first) = fold(0)
+            && texts.iter().all(|(_, fold)| *fold == first)
+        {
+            return values(&self.bias.get(int(first)).addmm(&sums, &self.head.get(int(first))));
+        }
+        // Each text's sum at the place of its copy and zeros at those of the others, against all heads one above the other.
+        let folds: Vec<i64> = texts.iter().map(|(_, fold)| int(*fold)).collect();
+        let places: Vec<i64> = (0..).zip(&folds).map(|(text, fold)| text * self.copies + fold).collect();
+        let spread = Tensor::zeros([int(texts.len()) * self.copies, self.dimension], (Kind::Float, Device::Cpu))
+            .index_copy(0, &Tensor::from_slice(&places), &sums)
+            .view([-1, self.copies * self.dimension]);
+        let bias = self.bias.squeeze_dim(1).index_select(0, &Tensor::from_slice(&folds));
+        values(&bias.addmm(&spread, &self.head.view([-1, self.labels()])))
     }
 
-    /// One Adagrad step on the sum over texts of `share` times the loss of softmax(logits) and the target. Whether it
-    /// was taken: not if a gradient is not finite, and then nothing is changed.
+    /// X, sums of texts, as copies x texts x dimension; `sums` are texts x (copies x dimension).
+    fn by_copy(&self, sums: &Tensor) -> Tensor {
+        sums.view([-1, self.copies, self.dimension]).transpose(0, 1)
+    }
+
+    /// Probabilities, copies x texts x labels; `texts` by copy.
+    fn probabilities(&self, texts: &Tensor) -> Tensor {
+        self.bias.baddbmm(texts, &self.head, 1, 1).softmax(-1, Kind::Float)
+    }
+
+    /// The logarithm of the mean of the copies' probabilities. (Their weights have no mean: each head began elsewhere.) No
+    /// number where a copy's logits are none. Row-major, texts x labels; the smallest is that of the smallest normal f32, so
+    /// a label that all copies find impossible is still finite.
+    pub(super) fn predict(&self, texts: &[&Encoded]) -> Vec<f32> {
+        let _guard = tch::no_grad_guard();
+        let sums = Bags::new(texts.iter().copied()).sums(&self.table);
+        let mean = self.probabilities(&self.by_copy(&sums)).mean_dim([0].as_slice(), false, Kind::Float);
+        values(&mean.clamp_min(f64::from(f32::MIN_POSITIVE)).log())
+    }
+
+    /// One Adagrad step of every copy on the sum over texts of `shares` times the loss of softmax(logits) and the target.
+    /// Whether it was taken: not if a gradient of any copy is not finite, and then nothing is changed.
     ///
-    /// Everything is computed aside first and put in place at the end. Costs texts x dimension x labels, and the rows
-    /// of the batch.
-    pub(super) fn train(&mut self, batch: &Batch, share: &[f32], loss: Loss, learning_rate: f64) -> bool {
+    /// Everything is computed aside first and put in place at the end. Costs copies x texts x dimension x labels, and the
+    /// rows of the batch.
+    pub(super) fn train(&mut self, batch: &Batch, loss: Loss, learning_rate: f64) -> bool {
         let _guard = tch::no_grad_guard();
-        let Batch { rows, forward, backward, targets } = batch;
-
-        // From here on the rows of the batch stand in for the table.
-        let table = self.table.index_select(0, rows);
-        let texts = forward.of(&table);
-        let predicted = (texts.matmul(&self.head) + &self.bias).softmax(-1, Kind::Float);
-
-        let targets = match loss {
-            Loss::CrossEntropy => targets.shallow_clone(),
-            Loss::Candidates => within(&predicted, targets),
+        let bags = batch.bags.sums(&self.table);
+        let texts = match &batch.mixes {
+            Some(mixes) => self.by_copy(&mixes.texts(&bags)),
+            None => self.by_copy(&bags),
+        };
+        let predicted = self.probabilities(&texts);
+        let error = match loss {
+            Loss::CrossEntropy => predicted - &batch.targets,
+            Loss::Candidates => &predicted - within(&predicted, &batch.targets),
         };
         // A text that has no share has no error, and so no part in any gradient.
-        let error = (predicted - targets) * Tensor::from_slice(share).unsqueeze(1);
-        let head_gradient = texts.tr().matmul(&error);
-        let bias_gradient = error.sum_dim_intlist([0].as_slice(), false, Kind::Float);
-        let text_gradient = error.matmul(&self.head.tr());
-        let table_gradient = backward.of(&text_gradient);
+        let error = error * &batch.shares;
 
+        let head_gradient = texts.transpose(1, 2).bmm(&error);
+        let bias_gradient = error.sum_dim_intlist([1].as_slice(), true, Kind::Float);
+        let gradient =
+            error.bmm(&self.head.transpose(1, 2)).transpose(0, 1).reshape([-1, self.copies * self.dimension]);
+        let gradient = match &batch.mixes {
+            Some(mixes) => mixes.bags(&gradient),
+            None => gradient,
+        };
+        let (rows, turned) = batch.bags.turned();
+        let rows = Tensor::from_slice(&rows);
         // Of the rows of the batch only. All others have no gradient, and Adagrad leaves them as they are.
-        let squares = table_gradient.square().mean_dim([1].as_slice(), false, Kind::Float);
-        let sums = self.table_sums.index_select(0, rows) + squares;
-        let table = table - table_gradient / (sums.sqrt() + EPSILON).unsqueeze(1) * learning_rate;
+        let table_gradient = turned.sums(&gradient);
+        let mut by_copy = table_gradient.view([-1, self.copies, self.dimension]);
+        // The root of the mean square of each row.
+        let sizes = by_copy.norm_scalaropt_dim(2.0, [2].as_slice(), false) / (self.dimension as f64).sqrt();
+        let sums = self.table_sums.index_select(0, &rows).addcmul(&sizes, &sizes);
         let (head, head_sums) = descend(&self.head, &self.head_sums, &head_gradient, learning_rate);
         let (bias, bias_sums) = descend(&self.bias, &self.bias_sums, &bias_gradient, learning_rate);
         // The sums hold the square of every gradient, and what is subtracted is bounded: by the learning rate, in the
@@ -240,98 +198,25 @@ impl Model {
         if ![&sums, &head_sums, &bias_sums].into_iter().all(is_finite) {
             return false;
         }
-        // `rows` has each row once, so no copy is written over another.
-        let _ = self.table.index_copy_(0, rows, &table);
-        let _ = self.table_sums.index_copy_(0, rows, &sums);
+        // `rows` has each row once, so each is changed once.
+        let mut steps = sums.sqrt();
+        let _ = steps.g_add_scalar_(EPSILON).reciprocal_().g_mul_scalar_(-learning_rate);
+        let _ = by_copy.g_mul_(&steps.unsqueeze(2));
+        let _ = self.table.index_add_(0, &rows, &table_gradient);
+        let _ = self.table_sums.index_copy_(0, &rows, &sums);
         (self.head, self.head_sums, self.bias, self.bias_sums) = (head, head_sums, bias, bias_sums);
         true
     }
 
-    /// As after a bit flipped in memory.
+    /// A copy as after a bit flipped in memory.
     #[cfg(test)]
-    pub(super) fn spoil(&mut self) {
-        let _ = self.bias.fill_(f64::NAN);
-    }
-
-    /// Adds what predicts to a folder, under `name`: the trained rows and their numbers, head, and bias. No
-    /// optimizer.
-    pub(super) fn save_weights(&self, name: &str, saved: &mut Saved) {
-        // A row whose sum is zero had no gradient yet, and is zero itself. (But for gradients below 4e-23, whose
-        // squares underflow.)
-        let rows = self.table_sums.nonzero().view([-1]);
-        saved.add(&format!("{name}.table.rows"), &rows);
-        saved.add(&format!("{name}.table.weight"), &self.table.index_select(0, &rows));
-        saved.add(&format!("{name}.head.weight"), &self.head);
-        saved.add(&format!("{name}.bias.weight"), &self.bias);
-    }
-
-    /// Takes what [`Model::save_weights`] wrote. Sums stay as they are: such a model predicts only.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Checkpoint`](crate::error::Error::Checkpoint) for a tensor that is missing, of another shape, or not
-    /// finite.
-    pub(super) fn load_weights(&mut self, name: &str, loaded: &Loaded) -> Result<()> {
-        let (buckets, dimension) = self.table.size2().unwrap_or((0, 0));
-        let rows = loaded.rows(&format!("{name}.table.rows"), buckets)?;
-        let count = i64::try_from(rows.numel()).unwrap_or(i64::MAX);
-        let weight = loaded.floats(&format!("{name}.table.weight"), &[count, dimension])?;
-        self.head = loaded.floats(&format!("{name}.head.weight"), &self.head.size())?;
-        self.bias = loaded.floats(&format!("{name}.bias.weight"), &self.bias.size())?;
-        let _ = self.table.zero_().index_copy_(0, &rows, &weight);
-        Ok(())
-    }
-
-    /// Adds this copy's tensors to a checkpoint, under `name`.
-    pub(super) fn save(&self, name: &str, saved: &mut Saved) {
-        let rows = self.table_sums.nonzero().view([-1]);
-        saved.add(&format!("{name}.table.rows"), &rows);
-        saved.add(&format!("{name}.table.weight"), &self.table.index_select(0, &rows));
-        saved.add(&format!("{name}.table.sums"), &self.table_sums.index_select(0, &rows));
-        for (part, tensor) in self.dense() {
-            saved.add(&format!("{name}.{part}"), tensor);
-        }
-    }
-
-    /// What is kept whole, by name, in the order in which it is taken up again.
-    fn dense(&self) -> [(&'static str, &Tensor); 4] {
-        [
-            ("head.weight", &self.head),
-            ("head.sums", &self.head_sums),
-            ("bias.weight", &self.bias),
-            ("bias.sums", &self.bias_sums),
-        ]
-    }
-
-    /// Takes this copy's tensors from a checkpoint. All of them are checked before the first is put in place.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Checkpoint`](crate::error::Error::Checkpoint) for a tensor that is missing, of another shape, or not
-    /// finite.
-    pub(super) fn load(&mut self, name: &str, loaded: &Loaded) -> Result<()> {
-        let (buckets, dimension) = self.table.size2().unwrap_or((0, 0));
-        let rows = loaded.rows(&format!("{name}.table.rows"), buckets)?;
-        let count = i64::try_from(rows.numel()).unwrap_or(i64::MAX);
-        let weight = loaded.floats(&format!("{name}.table.weight"), &[count, dimension])?;
-        let sums = loaded.floats(&format!("{name}.table.sums"), &[count])?;
-        let mut dense = Vec::new();
-        for (part, tensor) in self.dense() {
-            dense.push(loaded.floats(&format!("{name}.{part}"), &tensor.size())?);
-        }
-        let _ = self.table.zero_().index_copy_(0, &rows, &weight);
-        let _ = self.table_sums.zero_().index_copy_(0, &rows, &sums);
-        for (own, loaded) in
-            [&mut self.head, &mut self.head_sums, &mut self.bias, &mut self.bias_sums].into_iter().zip(dense)
-        {
-            *own = loaded;
-        }
-        Ok(())
+    pub(super) fn spoil(&mut self, fold: Fold) {
+        let _ = self.bias.get(int(fold)).fill_(f64::NAN);
     }
 }
 
 /// The values of a tensor, row after row.
-fn values(tensor: &Tensor) -> Vec<f32> {
+pub(super) fn values(tensor: &Tensor) -> Vec<f32> {
     let mut values = vec![0.0; tensor.numel()];
     tensor.copy_data(&mut values, tensor.numel());
     values
@@ -348,71 +233,80 @@ fn within(predicted: &Tensor, candidates: &Tensor) -> Tensor {
 
 /// Adagrad (Duchi et al. 2011) on a dense tensor: weight and sums after the step.
 fn descend(weight: &Tensor, sums: &Tensor, gradient: &Tensor, learning_rate: f64) -> (Tensor, Tensor) {
-    let sums = sums + gradient.square();
-    (weight - gradient / (sums.sqrt() + EPSILON) * learning_rate, sums)
+    let sums = sums.addcmul(gradient, gradient);
+    let mut roots = sums.sqrt();
+    let weight = weight.addcdiv(&(gradient * -learning_rate), &roots.g_add_scalar_(EPSILON));
+    (weight, sums)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The hand-written step against libtorch's own gradient of the same loss.
+    const COPIES: usize = 3;
+
+    /// The hand-written step of every copy against libtorch's own gradient of the same loss.
     #[test]
     fn the_gradient_is_the_gradient() {
-        let mut model = Model::new(&NgramConfig { dimension: 3, buckets: 16 }, 7, 2, 0);
-        let texts = [
+        let mut model = Model::new(&NgramConfig { dimension: 3, buckets: 16 }, 7, 2, COPIES);
+        let bags = Bags::new(&[
             Encoded { ids: vec![1, 4, 9], weights: vec![0.5, 0.7, 0.5], ..Encoded::default() },
             Encoded { ids: vec![4], weights: vec![1.0], ..Encoded::default() },
             Encoded::default(),
-        ];
-        let targets = [[0.9_f32, 0.1], [0.2, 0.8], [0.5, 0.5]];
-        let batch: Vec<(&Encoded, &[f32])> =
-            texts.iter().zip(&targets).map(|(text, target)| (text, target.as_slice())).collect();
+        ]);
+        let batch = |targets: [[f32; 2]; 3], mixes: Option<Mixes>| Batch {
+            bags: bags.clone(),
+            mixes,
+            targets: Tensor::from_slice(&targets.concat()).view([3, 2]),
+            shares: Tensor::from_slice(&[0.5_f32, 0.3, 0.2, 0.0, 0.4, 0.6, 0.7, 0.2, 0.0]).view([3, 3, 1]),
+        };
+        let distributions = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]];
         // Away from zero, so that every gradient is there.
-        assert!(model.train(&Batch::new(&batch, 2), &[1.0 / 3.0; 3], Loss::CrossEntropy, 0.1));
-
-        for loss in [Loss::CrossEntropy, Loss::Candidates] {
-            let targets = match loss {
-                Loss::CrossEntropy => targets,
-                Loss::Candidates => [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]],
-            };
-            check_step(&mut model, &texts, &targets, loss);
+        assert!(model.train(&batch(distributions, None), Loss::CrossEntropy, 0.1));
+        let mix = || Some(Mixes::new([[(0, 1.0)].as_slice(), &[(0, 0.3), (1, 0.7)], &[(1, 1.1), (2, 1.0)]], 3));
+        for (loss, targets) in
+            [(Loss::CrossEntropy, distributions), (Loss::Candidates, [[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])]
+        {
+            check_step(&mut model, &batch(targets, None), loss);
+            check_step(&mut model, &batch(targets, mix()), loss);
         }
     }
 
-    fn check_step(model: &mut Model, texts: &[Encoded], targets: &[[f32; 2]; 3], loss: Loss) {
-        let bags = Bags::new(texts.iter());
-        let (table, head, bias) = (model.table.copy(), model.head.copy(), model.bias.copy());
-        let [table, head, bias] = [table, head, bias].map(|tensor| tensor.set_requires_grad(true));
-        let logits = Sums::new(&bags.ids, &bags.weights, &bags.offsets).of(&table).matmul(&head) + &bias;
-        let target = Tensor::from_slice(&targets.concat()).view([3, 2]);
-        let log_p = logits.log_softmax(-1, Kind::Float);
-        let mean: Tensor = match loss {
-            Loss::CrossEntropy => -(log_p * &target).sum(Kind::Float) / 3.0,
-            Loss::Candidates => {
-                -(log_p.exp() * &target).sum_dim_intlist([-1].as_slice(), false, Kind::Float).log().sum(Kind::Float)
-                    / 3.0
+    fn check_step(model: &mut Model, batch: &Batch, loss: Loss) {
+        let parts = |model: &Model, fold: usize| {
+            let (copy, dimension) = (int(fold), model.dimension);
+            let table = model.table.narrow(1, copy * dimension, dimension).copy();
+            let sums = model.table_sums.narrow(1, copy, 1).copy();
+            let (head, bias) = (model.head.get(copy).copy(), model.bias.get(copy).copy());
+            [(table, sums), (head, model.head_sums.get(copy).copy()), (bias, model.bias_sums.get(copy).copy())]
+        };
+        let before: Vec<_> = (0..COPIES).map(|fold| parts(model, fold)).collect();
+        assert!(model.train(batch, loss, 0.05));
+        for (fold, before) in before.into_iter().enumerate() {
+            let own = before.each_ref().map(|(weight, _)| weight.copy().set_requires_grad(true));
+            let [table, head, bias] = &own;
+            let sums = batch.bags.sums(table);
+            let texts = batch.mixes.as_ref().map_or_else(|| sums.shallow_clone(), |mixes| mixes.texts(&sums));
+            let log_p = (texts.matmul(head) + bias).log_softmax(-1, Kind::Float);
+            let each = match loss {
+                Loss::CrossEntropy => -(log_p * &batch.targets).sum_dim_intlist([-1].as_slice(), false, Kind::Float),
+                Loss::Candidates => {
+                    -(log_p.exp() * &batch.targets).sum_dim_intlist([-1].as_slice(), false, Kind::Float).log()
+                }
+            };
+            (each * batch.shares.get(int(fold)).squeeze()).sum(Kind::Float).backward();
+            for ((own, (weight, sums)), (after, sums_after)) in own.iter().zip(&before).zip(parts(model, fold)) {
+                let squares = own.grad().square();
+                // The table has one sum a row.
+                let of_row = sums.size() != weight.size();
+                let squares = if of_row { squares.mean_dim([1].as_slice(), true, Kind::Float) } else { squares };
+                let sums = sums + squares;
+                let expected = weight - own.grad() / (sums.sqrt() + EPSILON) * 0.05;
+                for (after, expected) in [(after, expected), (sums_after, sums)] {
+                    let difference = (after - expected).abs().max().double_value(&[]);
+                    assert!(difference < 1e-6, "{loss:?}, copy {fold}: {difference}");
+                }
             }
-        };
-        mean.backward();
-
-        let expected = |own: &Tensor, sums: &Tensor, gradient: Tensor, by_row: bool| {
-            let squares =
-                if by_row { gradient.square().mean_dim([1].as_slice(), true, Kind::Float) } else { gradient.square() };
-            let sums = if by_row { sums.unsqueeze(1) } else { sums.shallow_clone() } + squares;
-            own - gradient / (sums.sqrt() + EPSILON) * 0.05
-        };
-        let expected = [
-            expected(&model.table, &model.table_sums, table.grad(), true),
-            expected(&model.head, &model.head_sums, head.grad(), false),
-            expected(&model.bias, &model.bias_sums, bias.grad(), false),
-        ];
-        let batch: Vec<(&Encoded, &[f32])> =
-            texts.iter().zip(targets).map(|(text, target)| (text, target.as_slice())).collect();
-        assert!(model.train(&Batch::new(&batch, 2), &[1.0 / 3.0; 3], loss, 0.05));
-        for (own, expected) in [&model.table, &model.head, &model.bias].into_iter().zip(&expected) {
-            let difference = (own - expected).abs().max().double_value(&[]);
-            assert!(difference < 1e-6, "{loss:?}: {difference}");
         }
     }
 }

@@ -2,11 +2,16 @@
 //!
 //! The step minimises loss + regularisation x (perturbed + mixed), each a mean over its own rows that the copy may
 //! see. All three go through the same softmax, so they are one batch, and a row's share says how much it counts.
+//!
+//! A text that is perturbed or mixed is a sum of texts that are there. So each example is cut in two bags, the n-grams that
+//! its perturbed text keeps and those that it drops, and all rows are made of these: every n-gram is looked up once.
 
 use std::borrow::Cow;
 
 use rand::Rng;
+use tch::Tensor;
 
+use super::bags::{Bags, Mixes, int};
 use super::model::Batch;
 use crate::base::random::rng;
 use crate::student::{Encoded, Example, Fold, Objective, mixing_weight};
@@ -16,8 +21,9 @@ const DROPPED: f32 = 0.1;
 
 /// One text of a step.
 struct Row<'a> {
+    /// The bags that it is the sum of, each so much.
+    parts: Vec<(u32, f32)>,
     /// Borrowed from the example, or made for the step.
-    text: Cow<'a, Encoded>,
     target: Cow<'a, [f32]>,
     /// The copy that must not see it, as the example's; of two mixed texts it is the same.
     held_out: Fold,
@@ -37,7 +43,10 @@ enum Term {
 
 /// See the module.
 pub(super) struct Rows<'a> {
+    bags: Bags,
     rows: Vec<Row<'a>>,
+    /// Whether each row is the bag of its number.
+    plain: bool,
     /// The weight of each of the last two terms.
     regularisation: f32,
 }
@@ -45,43 +54,87 @@ pub(super) struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// Draws come from the objective's seed, in the order of the batch, and are the same for all copies.
     pub(super) fn new(batch: &[Example<'a>], objective: Objective) -> Self {
-        let rng = &mut rng(objective.seed, "regularise", &[]);
-        let row = |example: &Example<'a>| {
-            let target = Cow::Borrowed(example.target?);
-            Some(Row { text: Cow::Borrowed(example.text), target, held_out: example.held_out, term: Term::Loss })
-        };
-        let mut rows: Vec<Row<'a>> = batch.iter().filter_map(row).collect();
-        if objective.regularisation > 0.0 {
-            let steady: Vec<(&Example<'a>, &'a [f32])> =
-                batch.iter().filter_map(|example| Some((example, example.steady?))).collect();
-            for (place, (example, target)) in steady.iter().enumerate() {
-                let held_out = example.held_out;
-                let text = Cow::Owned(perturbed(example.text, rng));
-                rows.push(Row { text, target: Cow::Borrowed(*target), held_out, term: Term::Perturbed });
-                // The search goes round once. A text that is alone in its fold is not mixed. With the next text of the
-                // same fold, so that what is held out from a copy stays so.
-                let others = steady.iter().cycle().skip(place + 1).take(steady.len() - 1);
-                if let Some((other, also)) = others.into_iter().find(|(other, _)| other.held_out == held_out) {
-                    let weight = mixing_weight(rng);
-                    let mixed = target.iter().zip(*also).map(|(a, b)| weight * a + (1.0 - weight) * b).collect();
-                    let text = Cow::Owned(mix(example.text, other.text, weight));
-                    rows.push(Row { text, target: Cow::Owned(mixed), held_out, term: Term::Mixed });
-                }
-            }
+        let plain = objective.regularisation <= 0.0;
+        let mut made =
+            Self { bags: Bags::default(), rows: Vec::new(), plain, regularisation: objective.regularisation };
+        if plain {
+            made.plain(batch);
+        } else {
+            made.regularised(batch, &mut rng(objective.seed, "regularise", &[]));
         }
-        Self { rows, regularisation: objective.regularisation }
+        made
     }
 
-    /// As tensors, what all copies have in common.
-    pub(super) fn batch(&self, labels: usize) -> Batch {
-        let rows: Vec<(&Encoded, &[f32])> =
-            self.rows.iter().map(|row| (row.text.as_ref(), row.target.as_ref())).collect();
-        Batch::new(&rows, labels)
+    /// A bag and a row for each example with a target.
+    fn plain(&mut self, batch: &[Example<'a>]) {
+        for (bag, (example, target)) in (0..).zip(batch.iter().filter_map(|example| Some((example, example.target?)))) {
+            self.bags.push(ngrams(example.text));
+            self.push(Term::Loss, example, vec![(bag, 1.0)], Cow::Borrowed(target));
+        }
+    }
+
+    /// Two bags for each example, and the rows of all terms.
+    fn regularised(&mut self, batch: &[Example<'a>], rng: &mut impl Rng) {
+        let bags = |place: usize| [2 * place, 2 * place + 1].map(|bag| u32::try_from(bag).unwrap_or(u32::MAX));
+        for (place, example) in batch.iter().enumerate() {
+            let parts = bags(place).map(|bag| (bag, 1.0)).to_vec();
+            if let Some(target) = example.target {
+                self.push(Term::Loss, example, parts, Cow::Borrowed(target));
+            }
+        }
+        for (place, example) in batch.iter().enumerate() {
+            let [kept, dropped] = bags(place);
+            let Some(target) = example.steady else {
+                self.bags.push(ngrams(example.text));
+                self.bags.push([]);
+                continue;
+            };
+            let (keeps, drops): (Vec<_>, Vec<_>) = ngrams(example.text).partition(|_| rng.random::<f32>() >= DROPPED);
+            self.bags.push(keeps);
+            self.bags.push(drops);
+            // The others are larger by as much, so that the mean over draws is the text itself.
+            self.push(Term::Perturbed, example, vec![(kept, 1.0 / (1.0 - DROPPED))], Cow::Borrowed(target));
+            // The search goes round once. A text that is alone in its fold is not mixed. With the next text of the
+            // same fold, so that what is held out from a copy stays so.
+            let others = (0..batch.len()).cycle().skip(place + 1).take(batch.len() - 1);
+            let mut others = others.filter_map(|at| batch.get(at).map(|other| (at, other)));
+            if let Some((at, also)) = others
+                .find(|(_, other)| other.held_out == example.held_out && other.steady.is_some())
+                .and_then(|(at, other)| Some((at, other.steady?)))
+            {
+                let weight = mixing_weight(rng);
+                let mixed = target.iter().zip(also).map(|(a, b)| weight * a + (1.0 - weight) * b).collect();
+                let parts = [kept, dropped].map(|bag| (bag, weight)).into_iter();
+                let parts = parts.chain(bags(at).map(|bag| (bag, 1.0 - weight))).collect();
+                self.push(Term::Mixed, example, parts, Cow::Owned(mixed));
+            }
+        }
+    }
+
+    fn push(&mut self, term: Term, example: &Example<'a>, parts: Vec<(u32, f32)>, target: Cow<'a, [f32]>) {
+        self.rows.push(Row { parts, target, held_out: example.held_out, term });
+    }
+
+    /// As tensors, for `copies` copies and `labels` labels. None where no copy would learn from it: no step then.
+    pub(super) fn batch(self, copies: usize, labels: usize) -> Option<Batch> {
+        let shares: Vec<f32> = (0..copies).flat_map(|fold| self.shares(fold)).collect();
+        if shares.iter().all(|&share| share == 0.0) {
+            return None;
+        }
+        let parts = self.rows.iter().map(|row| row.parts.as_slice());
+        let mixes = (!self.plain).then(|| Mixes::new(parts, self.bags.len()));
+        let targets: Vec<f32> = self.rows.iter().flat_map(|row| row.target.iter().copied()).collect();
+        Some(Batch {
+            bags: self.bags,
+            mixes,
+            targets: Tensor::from_slice(&targets).view([-1, int(labels)]),
+            shares: Tensor::from_slice(&shares).view([int(copies), -1, 1]),
+        })
     }
 
     /// What each row counts for the copy `fold`: nothing if it is held out, and else its part in the mean of its
     /// term. In the order of the rows; a term's shares sum to its weight, or to 0 where the copy sees none of it.
-    pub(super) fn shares(&self, fold: Fold) -> Vec<f32> {
+    fn shares(&self, fold: Fold) -> Vec<f32> {
         let seen = |row: &&Row<'_>| row.held_out != fold;
         let share = |term: Term| {
             let count = self.rows.iter().filter(seen).filter(|row| row.term == term).count();
@@ -99,22 +152,9 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Some n-grams left out, and the others larger by as much, so that the mean over draws is the text itself.
-fn perturbed(text: &Encoded, rng: &mut impl Rng) -> Encoded {
-    let kept = text.ids.iter().zip(&text.weights).filter(|_| rng.random::<f32>() >= DROPPED);
-    let (ids, weights) = kept.map(|(&id, &weight)| (id, weight / (1.0 - DROPPED))).unzip();
-    Encoded { ids, weights, ..Encoded::default() }
-}
-
-/// The text whose embedding is `weight` times that of `a` and the rest that of `b`. An n-gram of both is there twice,
-/// which sums do not mind.
-fn mix(a: &Encoded, b: &Encoded, weight: f32) -> Encoded {
-    let scaled = |text: &Encoded, by: f32| text.weights.iter().map(move |weight| by * weight).collect::<Vec<_>>();
-    Encoded {
-        ids: a.ids.iter().chain(&b.ids).copied().collect(),
-        weights: [scaled(a, weight), scaled(b, 1.0 - weight)].concat(),
-        ..Encoded::default()
-    }
+/// A text's n-grams, each with its weight.
+fn ngrams(text: &Encoded) -> impl Iterator<Item = (u32, f32)> {
+    text.ids.iter().copied().zip(text.weights.iter().copied())
 }
 
 #[cfg(test)]
@@ -157,13 +197,41 @@ mod tests {
         }
     }
 
+    /// Each row as the n-grams that it is the sum of, by id and weight.
+    fn texts(rows: &Rows<'_>, ids: u32) -> Vec<Vec<f32>> {
+        let columns = Tensor::eye(i64::from(ids), (tch::Kind::Float, tch::Device::Cpu));
+        let bags = rows.bags.sums(&columns);
+        let texts = Mixes::new(rows.rows.iter().map(|row| row.parts.as_slice()), rows.bags.len()).texts(&bags);
+        let values: Vec<f32> = texts.view([-1]).try_into().unwrap();
+        values.chunks(ids as usize).map(<[f32]>::to_vec).collect()
+    }
+
     #[test]
-    fn a_mixed_text_by_hand() {
-        let mixed = mix(&text(0), &text(10), 0.75);
-        assert_eq!((mixed.ids, mixed.weights), (vec![0, 1, 10, 11], vec![0.375, 0.1875, 0.125, 0.0625]));
-        let mut rng = rng(0, "perturbed", &[]);
-        let long = Encoded { ids: (0..1000).collect(), weights: vec![1.0; 1000], ..Encoded::default() };
-        let left = perturbed(&long, &mut rng);
-        assert!((850..950).contains(&left.ids.len()) && left.weights.iter().all(|&weight| weight == 1.0 / 0.9));
+    fn perturbed_and_mixed_texts_are_made_of_the_texts_themselves() {
+        let long =
+            |from: u32| Encoded { ids: (from..from + 1000).collect(), weights: vec![0.5; 1000], ..Encoded::default() };
+        let (a, b) = (long(0), long(500));
+        let [first, second] = [[1.0, 0.0], [0.0, 1.0]];
+        let batch = [(&a, &first), (&b, &second)]
+            .map(|(text, steady)| Example { steady: Some(&steady[..]), ..Example::new(text, 3, &steady[..]) });
+        let rows = Rows::new(&batch, Objective { loss: Loss::CrossEntropy, regularisation: 1.0, seed: 4 });
+        let texts = texts(&rows, 1500);
+        let of = |term: Term| rows.rows.iter().zip(&texts).filter(move |(row, _)| row.term == term);
+        for ((_, text), (from, to)) in of(Term::Loss).zip([(0, 1000), (500, 1500)]) {
+            assert!((0..).zip(text).all(|(id, &weight)| weight == if (from..to).contains(&id) { 0.5 } else { 0.0 }));
+        }
+        for (_, text) in of(Term::Perturbed) {
+            let kept: Vec<f32> = text.iter().copied().filter(|&weight| weight != 0.0).collect();
+            assert!((850..950).contains(&kept.len()) && kept.iter().all(|&weight| weight == 0.5 / 0.9));
+        }
+        for (row, text) in of(Term::Mixed) {
+            let [of_a, of_b] = [row.target[0], row.target[1]];
+            assert!(of_a > 0.0 && of_b > 0.0 && (of_a + of_b - 1.0).abs() < 1e-6);
+            assert_eq!(
+                [text[0], text[750], text[1499]].map(|weight| (weight * 1e5).round()),
+                [(of_a * 0.5e5).round(), 0.5e5, (of_b * 0.5e5).round()]
+            );
+        }
+        assert_eq!([Term::Loss, Term::Perturbed, Term::Mixed].map(|term| of(term).count()), [2, 2, 2]);
     }
 }
