@@ -417,7 +417,12 @@ mod tests {
             let audits = read(dir.path());
             assert_eq!((audits.current().unwrap().seed, filled(&audits)), (7, (1, 1, 2)));
         }
-        // The next writer cuts it off.
+        // The next writer keeps one that is all there but for its line feed, and cuts off any other.
+        let add_after = |end: usize| {
+            std::fs::write(&path, &longer[..end]).unwrap();
+            change(dir.path(), &labels(), true, |now| Ok((vec![], now.current().map(|audit| audit.seed)))).unwrap()
+        };
+        assert_eq!((add_after(longer.len() - 1), add_after(longer.len() - 2)), (Some(9), Some(7)));
         add(dir.path(), vec![label("y", Some("b"))]);
         let audits = read(dir.path());
         assert_eq!((filled(&audits), audits.lines(), audits.damaged().len()), ((2, 2, 2), 3, 0));
