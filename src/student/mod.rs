@@ -11,6 +11,7 @@ mod device;
 mod encoder;
 mod finite;
 mod folder;
+mod frozen;
 mod ngram;
 mod prediction;
 mod predictor;
@@ -24,6 +25,7 @@ use rand::Rng;
 pub(crate) use compute::Compute;
 pub use device::missing_cuda;
 pub use finite::Step;
+pub use frozen::Frozen;
 pub use prediction::Prediction;
 pub use predictor::Predictor;
 
@@ -41,8 +43,8 @@ pub struct Encoded {
     /// One weight per feature; none for tokens.
     pub weights: Vec<f32>,
     /// What the parts of a student that are never trained make of it, once that was computed. Filled by whoever needs
-    /// it first; kept with the text as long as it is remembered.
-    pub frozen: OnceLock<Vec<f32>>,
+    /// it first.
+    pub frozen: OnceLock<Frozen>,
 }
 
 /// Rows of numbers, all of one length: logits or probabilities, one row per text, one column per label.

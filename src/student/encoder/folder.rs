@@ -21,6 +21,7 @@ use super::trunk::{Trunk, together};
 use super::weights::{Named, Weights};
 use super::{Encoder, PROBE, size};
 use crate::error::{Error, Result};
+use crate::student::frozen::Room;
 use crate::student::{Encoded, Rows};
 
 /// What candist adds to `config.json`; Python reads over it.
@@ -146,7 +147,9 @@ impl Exported {
         layers.extend(layers::top(&architecture, &weights, architecture.classifier_pooling())?);
         let layers = layers.iter().map(|layer| layer.map(&there)).collect();
         let head = Head::read(&architecture, &weights, size(labels.len()))?.map(&there);
-        let trunk = Trunk { embeddings: embeddings.map(&there), layers, device, vectors: None };
+        // Nothing is kept of a text.
+        let (reads, room) = (Reads::First, Room::new(0));
+        let trunk = Trunk { embeddings: embeddings.map(&there), layers, device, reads, room, vectors: None };
         let exported = Self { tokens, trunk, head, labels, temperature };
         if !exported.logits(&[PROBE], exported.labels.len()).is_finite() {
             return Err(super::not_finite(folder));

@@ -47,6 +47,7 @@ use self::vectors::Vectors;
 use self::weights::Weights;
 use super::checkpoint::{Loaded, Saved};
 use super::finite::Skips;
+use super::frozen::Room;
 use super::{Compute, Encoded, Example, Fold, Objective, Rows, Step, Student, mixing_weight};
 use crate::base::random::rng;
 use crate::config::{EncoderConfig, Precision, StudentConfig};
@@ -55,8 +56,8 @@ use crate::error::{Error, Result};
 pub(super) use folder::Exported;
 
 /// Goes into the identity: another number when the same settings come to learn otherwise. 2: dropout of our own
-/// numbers.
-const METHOD: u32 = 2;
+/// numbers. 3: frozen layers in tiles, also where others are trained.
+const METHOD: u32 = 3;
 /// A text of which every model makes finite numbers, or is of no use.
 const PROBE: &str = "A probe: a few words, 12.5.";
 /// In a checkpoint's notes: training steps done, and the hash of `model.safetensors`.
@@ -103,7 +104,8 @@ pub(super) fn identity(config: &EncoderConfig) -> Result<String> {
     let opened = Opened::open(config)?;
     let mut layers = layers::read(&opened.architecture, &opened.weights)?;
     layers.extend(layers::top(&opened.architecture, &opened.weights, Pooling::First)?);
-    let trunk = Trunk { embeddings: opened.embeddings, layers, device: Device::Cpu, vectors: None };
+    let (device, reads, room) = (Device::Cpu, Reads::First, Room::new(0));
+    let trunk = Trunk { embeddings: opened.embeddings, layers, device, reads, room, vectors: None };
     let probe = Encoded { ids: opened.tokens.encode(PROBE), ..Encoded::default() };
     if !super::finite::is_finite(&trunk.forward(&[&probe], Reads::First).x) {
         return Err(not_finite(&config.model));
@@ -191,7 +193,7 @@ impl Encoder {
             architecture.pooling,
             trunk::TILES
         );
-        // With a trained layer there is no fixed vector to keep.
+        // Of every token that would be too much to keep on disk.
         let folder = encoder.vectors.as_deref().or(dir).filter(|_| !is_trained);
         let hidden = usize::try_from(architecture.hidden).unwrap_or(0);
         let vectors = folder.and_then(|folder| Vectors::open(folder, &vectors_of, hidden));
@@ -201,6 +203,8 @@ impl Encoder {
                 embeddings: embeddings.map(&frozen),
                 layers: layers.iter().map(|layer| layer.map(&frozen).computed_in(kind)).collect(),
                 device,
+                reads: if is_trained { Reads::All } else { Reads::First },
+                room: Room::new(trunk::ROOM),
                 vectors,
             },
             trunk_hash,
@@ -220,32 +224,22 @@ impl Encoder {
     /// Whether it makes finite numbers of a text, on its device and at its precision.
     fn is_sound(&self) -> bool {
         let _guard = tch::no_grad_guard();
-        let below = self.trunk.forward(&[&self.encode(PROBE)], self.reads());
+        let below = self.trunk.forward(&[&self.encode(PROBE)], self.trunk.reads);
         super::finite::is_finite(&self.origin.forward(&below, &Noise::Off))
-    }
-
-    /// What the copies read of the trunk.
-    fn reads(&self) -> Reads {
-        if self.reads_first_alone() { Reads::First } else { Reads::All }
-    }
-
-    /// Whether the first token's vector is all that the copies read of a text.
-    fn reads_first_alone(&self) -> bool {
-        self.origin.layers.is_empty()
     }
 
     /// What the copies get of `texts`, each text in one of the inputs, with the places in `texts`. Computed once for
     /// all copies.
     fn inputs(&self, texts: &[&Encoded]) -> Vec<(Vec<usize>, Packed)> {
-        if self.reads_first_alone() {
-            return vec![((0..texts.len()).collect(), self.trunk.first_tokens(texts))];
+        if self.trunk.reads == Reads::First {
+            return vec![((0..texts.len()).collect(), self.trunk.read(texts))];
         }
-        let forward = |places: Vec<usize>| {
+        let read = |places: Vec<usize>| {
             let texts: Vec<&Encoded> = places.iter().filter_map(|&place| texts.get(place).copied()).collect();
-            let input = self.trunk.forward(&texts, Reads::All);
+            let input = self.trunk.read(&texts);
             (places, input)
         };
-        together(texts, self.trunk.device).into_iter().map(forward).collect()
+        together(texts, self.trunk.device).into_iter().map(read).collect()
     }
 
     /// What a copy trains on of texts that go through the layers together. Partners are drawn among them, which the
@@ -303,9 +297,7 @@ impl Student for Encoder {
 
     fn prepare(&self, texts: &[&Encoded]) {
         self.compute.begin();
-        if self.reads_first_alone() {
-            self.trunk.compute(texts);
-        }
+        self.trunk.prepare(texts);
     }
 
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows {

@@ -115,8 +115,9 @@ fn it_computes_what_python_computes() {
 #[test]
 fn what_becomes_of_a_text_does_not_depend_on_the_texts_beside_it() {
     let large = std::env::var_os("CANDIST_ENCODER").map(PathBuf::from);
-    for folder in FAMILIES.map(fixture).into_iter().chain(large) {
-        let student = student_of(&config(folder, 0), 0.0, 0);
+    let folders = FAMILIES.map(fixture).into_iter().chain(large);
+    for (folder, layers) in folders.flat_map(|folder| [(folder.clone(), 0), (folder, 1)]) {
+        let student = student_of(&config(folder, layers), 0.0, 0);
         let pool = include_str!("../../../examples/banking77/pool.jsonl");
         let texts: Vec<String> = pool.lines().take(100).map(str::to_owned).collect();
         let beside: Vec<Encoded> = texts.iter().map(|text| student.encode(text)).collect();
@@ -124,9 +125,38 @@ fn what_becomes_of_a_text_does_not_depend_on_the_texts_beside_it() {
         for (text, beside) in texts.iter().zip(&beside) {
             let alone = student.encode(text);
             student.inputs(&[&alone]);
-            assert_eq!(alone.frozen.get(), beside.frozen.get(), "{text}");
+            assert!(alone.frozen.get().is_some() && alone.frozen.get() == beside.frozen.get(), "{text}");
         }
     }
+}
+
+/// Room for what frozen layers make of texts decides how long it takes, and no bit of what is learned.
+#[test]
+fn without_room_for_tokens_the_same_is_learned() {
+    let learned = |room: usize| {
+        let mut student = student_of(&config(fixture("bert"), 1), 1e-2, 0);
+        student.trunk.room = Room::new(room);
+        let texts: Vec<Encoded> = TEXTS.iter().map(|(text, _)| student.encode(text)).collect();
+        for _ in 0..3 {
+            let batch: Vec<Example<'_>> = texts
+                .iter()
+                .zip(&TEXTS)
+                .zip(HELD_OUT)
+                .map(|((text, (_, target)), fold)| Example::new(text, fold, target))
+                .collect();
+            student.train(&batch, Loss::CrossEntropy.into(), 1.0).unwrap();
+        }
+        let kept = texts.iter().filter(|text| text.frozen.get().is_some()).count();
+        let logits = student.logits(0, &texts.iter().collect::<Vec<_>>());
+        (kept, logits)
+    };
+    let ((all, with), (none, without)) = (learned(1 << 20), learned(0));
+    assert_eq!((all, none), (TEXTS.len(), 0));
+    assert_eq!(with, without);
+    // A part of them.
+    let (some, between) = learned(600);
+    assert!(some > 0 && some < TEXTS.len(), "{some}");
+    assert_eq!(with, between);
 }
 
 #[test]
@@ -418,8 +448,7 @@ fn lower_precision_changes_little() {
     // Of layers that are not.
     let (student, lower) = (student_of(&config(fixture("bert"), 0), 0.0, 0), lower(0, 0.0));
     let text = student.encode(TEXTS[0].0);
-    let (exact, near) =
-        (student.trunk.first_tokens(&[&text]).x, lower.trunk.first_tokens(&[&student.encode(TEXTS[0].0)]).x);
+    let (exact, near) = (student.trunk.read(&[&text]).x, lower.trunk.read(&[&student.encode(TEXTS[0].0)]).x);
     let distance = (&exact - near).norm().double_value(&[]) / exact.norm().double_value(&[]);
     assert!(distance > 0.0 && distance < 0.05, "{distance}");
 }

@@ -1,8 +1,11 @@
 //! What is never trained of an encoder, and shared by all copies: embeddings and lower layers.
 //!
 //! Where the copies read first tokens alone, what it makes of a text is one vector that never changes. It is computed
-//! once, kept with the text, and on disk (`vectors`). Otherwise the trunk is gone through at every step, once for all
-//! copies.
+//! once, kept with the text, and on disk (`vectors`). Otherwise it is a vector for each token: kept with the text as long as there is room,
+//! and else computed at every step, once for all copies. On a card, which computes faster than it is sent to, always that.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use tch::{Device, Kind, Tensor};
 
@@ -13,6 +16,7 @@ use super::packed::Packed;
 use super::size;
 use super::vectors::Vectors;
 use crate::student::Encoded;
+use crate::student::frozen::{Frozen, Room};
 
 /// Tokens that go through the layers together: on a processor what its caches hold, on a card what keeps it busy.
 const TOGETHER: usize = 1 << 10;
@@ -25,11 +29,18 @@ const SHORT: usize = 64;
 /// What a vector's last bits depend on here; goes into the name of the file of vectors.
 pub(super) const TILES: [usize; 3] = [TILE, LARGE_TILE, SHORT];
 
+/// Values that are kept of texts whose tokens are all read: 1 GiB.
+pub(super) const ROOM: usize = 1 << 28;
+
 /// What is not trained: embeddings and lower layers.
 pub(super) struct Trunk {
     pub(super) embeddings: Embeddings,
     pub(super) layers: Vec<Layer>,
     pub(super) device: Device,
+    /// What the layers above read of it.
+    pub(super) reads: Reads,
+    /// For what is kept where that is every token.
+    pub(super) room: Room,
     /// What was computed of texts before.
     pub(super) vectors: Option<Vectors>,
 }
@@ -51,45 +62,89 @@ impl Trunk {
         packed
     }
 
-    /// Computes the first token's vectors of those texts that have none yet: the trunk does not change. Looks in the
-    /// file first, and keeps there what it computed.
-    pub(super) fn compute(&self, texts: &[&Encoded]) {
-        let known = |text: &Encoded| {
-            if text.frozen.get().is_none()
-                && let Some(values) = self.vectors.as_ref().and_then(|vectors| vectors.get(text))
-            {
-                let _ = text.frozen.set(values);
-            }
-            text.frozen.get().is_some()
-        };
-        let unknown: Vec<&Encoded> = texts.iter().copied().filter(|text| !known(text)).collect();
+    /// What the layers above read of `texts`: rows of each text, one after the other. Computed where it is not known: the trunk does not
+    /// change. Looks with the text and in the file first, and keeps there what it computed.
+    fn values<'a>(&self, texts: &[&'a Encoded]) -> Vec<Cow<'a, [f32]>> {
+        let unknown: Vec<&Encoded> = texts.iter().copied().filter(|text| !self.is_known(text)).collect();
+        // What there is no room for. The same text may be there twice.
+        let mut passing: HashMap<*const Encoded, Vec<f32>> = HashMap::new();
         // Fills a tile up: texts of one token, whose vectors are thrown away. Texts do not see each other, so which
         // token it is does not matter.
         let word = Encoded { ids: vec![0], ..Encoded::default() };
         for (places, filler) in tiles(&unknown) {
             let texts: Vec<&Encoded> = places.iter().filter_map(|&place| unknown.get(place).copied()).collect();
             let tile: Vec<&Encoded> = texts.iter().copied().chain(std::iter::repeat_n(&word, filler)).collect();
-            let first = self.forward(&tile, Reads::First).x.to_device(Device::Cpu).contiguous();
-            for (row, text) in texts.iter().enumerate() {
-                let row = first.get(size(row));
-                let mut values = vec![0.0; row.numel()];
-                row.copy_data(&mut values, row.numel());
-                // The same text may be there twice.
-                let _ = text.frozen.set(values);
+            let all = self.forward(&tile, self.reads).x.to_device(Device::Cpu).contiguous();
+            let mut row = 0;
+            for text in &texts {
+                let rows = self.rows(text);
+                let own = all.narrow(0, row, rows);
+                row += rows;
+                let mut values = vec![0.0; own.numel()];
+                own.copy_data(&mut values, own.numel());
+                if let Some(values) = self.keep(text, values) {
+                    passing.insert(std::ptr::from_ref(*text), values);
+                }
             }
             if let Some(vectors) = &self.vectors {
-                let computed = texts.iter().filter_map(|&text| Some((text, text.frozen.get()?.as_slice())));
+                let computed = texts.iter().filter_map(|&text| Some((text, text.frozen.get()?.values())));
                 vectors.keep(&computed.collect::<Vec<_>>());
             }
         }
+        let of = |text: &&'a Encoded| match text.frozen.get() {
+            Some(kept) => Cow::Borrowed(kept.values()),
+            None => Cow::Owned(passing.get(&std::ptr::from_ref(*text)).cloned().unwrap_or_default()),
+        };
+        texts.iter().map(of).collect()
     }
 
-    /// The first token's vectors, computed once a text: texts x hidden, each as a text of one token.
-    pub(super) fn first_tokens(&self, texts: &[&Encoded]) -> Packed {
-        self.compute(texts);
-        let values: Vec<f32> = texts.iter().filter_map(|text| text.frozen.get()).flatten().copied().collect();
-        let x = Tensor::from_slice(&values).view([size(texts.len()), -1]);
-        Packed::new(x.to_device(self.device), texts.iter().map(|_| 1))
+    fn is_known(&self, text: &Encoded) -> bool {
+        if text.frozen.get().is_none()
+            && let Some(values) = self.vectors.as_ref().and_then(|vectors| vectors.get(text))
+        {
+            let _ = text.frozen.set(Frozen::new(values));
+        }
+        text.frozen.get().is_some()
+    }
+
+    /// Keeps the values with the text; gives them back where there is no room.
+    fn keep(&self, text: &Encoded, values: Vec<f32>) -> Option<Vec<f32>> {
+        let kept = match self.reads {
+            Reads::First => Frozen::new(values),
+            Reads::All => match Frozen::within(&self.room, values) {
+                Ok(kept) => kept,
+                Err(values) => return Some(values),
+            },
+        };
+        let _ = text.frozen.set(kept);
+        None
+    }
+
+    /// Rows that are read of a text.
+    fn rows(&self, text: &Encoded) -> i64 {
+        if self.reads == Reads::First { 1 } else { size(text.ids.len()) }
+    }
+
+    /// Computes what is read of many texts, where it is kept: fuller tiles than those of a few at a time.
+    pub(super) fn prepare(&self, texts: &[&Encoded]) {
+        if self.reads == Reads::First || (self.is_kept() && self.room.is_left()) {
+            drop(self.values(texts));
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        self.reads == Reads::First || self.device == Device::Cpu
+    }
+
+    /// What the layers above read of `texts`.
+    pub(super) fn read(&self, texts: &[&Encoded]) -> Packed {
+        if !self.is_kept() {
+            return self.forward(texts, self.reads);
+        }
+        let values = self.values(texts).concat();
+        let rows: i64 = texts.iter().map(|text| self.rows(text)).sum();
+        let x = Tensor::from_slice(&values).view([rows, -1]);
+        Packed::new(x.to_device(self.device), texts.iter().map(|text| self.rows(text)))
     }
 }
 
