@@ -21,9 +21,9 @@ fn project(stride: usize) -> Project {
     project
 }
 
-/// A request that keeps the student busy for some tenths of a second, or more.
+/// A request that keeps the student busy for some tenths of a second, or more: accents are read slowly.
 fn heavy(texts: usize) -> String {
-    let long = "some words of a very long text ".repeat(2000);
+    let long = "sömé wörds öf à véry löng téxt ".repeat(2000);
     json!({"texts": (0..texts).map(|number| format!("{number} {long}")).collect::<Vec<_>>()}).to_string()
 }
 
