@@ -180,8 +180,8 @@ pub trait Student: Send {
     fn predict(&self, texts: &[&Encoded]) -> Rows;
 
     /// One training step of every copy, at `rate` times the learning rate, each on those examples in `batch` that are not held
-    /// out from it. A copy whose loss or gradient is not finite does not take it: [`Step::Skipped`]. After too many of those in
-    /// a row, [`Error::NotFinite`](crate::Error::NotFinite).
+    /// out from it. A copy whose loss or gradient is not finite does not take it, and the others need not: [`Step::Skipped`].
+    /// After too many of those in a row, [`Error::NotFinite`](crate::Error::NotFinite).
     ///
     /// An empty batch is no step. How long it takes may depend on the batch, what it does only on batch, objective,
     /// rate, and the steps before.

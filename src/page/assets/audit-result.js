@@ -2,7 +2,7 @@
 // It shows the server's figures; what is asked of them is told to the caller. No requests.
 
 import { card } from "./chart.js";
-import { h, put } from "./dom.js";
+import { h, put, say } from "./dom.js";
 import { count, counted, exact, probability } from "./format.js";
 import { drawIntervals } from "./interval.js";
 import { href } from "./route.js";
@@ -43,6 +43,7 @@ export function resultPanel(ask) {
     show(now, params) {
       const found = now.figures;
       none.hidden = found !== null;
+      say(none, now.audit?.counted ? "Figures come when all is labelled." : "No label counts yet.");
       figures.hidden = found === null;
       put(doubts, ...now.doubts.map((doubt) => h("li", {}, doubt)));
       doubts.hidden = now.doubts.length === 0;

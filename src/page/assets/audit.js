@@ -192,7 +192,7 @@ export function auditView(root, first) {
   };
   const load = async () => {
     try {
-      take(await getAudit(asked(params, soFar.open || (queue.isEnd && !queue.current)), abort.signal));
+      take(await getAudit(asked(params, !able || soFar.open || (queue.isEnd && !queue.current)), abort.signal));
     } catch (problem) {
       if (isAbort(problem)) return;
       error = reason(problem);
