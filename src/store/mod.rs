@@ -39,9 +39,7 @@ pub(crate) use self::local::KnownSample;
 pub(crate) use self::local::LocalStore;
 pub use self::local::OPENING_THREAD;
 pub(crate) use self::local::audit_line::{AuditLine, DrawnText};
-pub(crate) use self::local::audits::{
-    AuditLabel, AuditText, Audits, DrawnAudit, FILE as AUDITS, change as change_audits, no_audit,
-};
+pub(crate) use self::local::audits::{Audits, FILE as AUDITS, change as change_audits, no_audit};
 #[cfg(test)]
 pub(crate) use self::local::corrections::keep as keep_corrections;
 #[cfg(feature = "page")]
@@ -49,6 +47,7 @@ pub(crate) use self::local::corrections::keep_while as keep_corrections_while;
 pub(crate) use self::local::corrections::{
     Correction, CorrectionLine, Corrections, FILE as CORRECTIONS, change as change_corrections,
 };
+pub(crate) use self::local::drawn_audit::{AuditLabel, AuditText, DrawnAudit};
 pub(crate) use self::local::forget_failures;
 #[cfg(feature = "page")]
 pub(crate) use self::local::shared_log::FileId;

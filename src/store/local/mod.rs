@@ -17,6 +17,7 @@ pub(super) mod audit_line;
 pub(super) mod audits;
 mod codec;
 pub(super) mod corrections;
+pub(super) mod drawn_audit;
 mod event_records;
 mod events;
 mod failures;
