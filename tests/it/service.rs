@@ -189,6 +189,8 @@ fn who_is_slow_or_breaks_off_is_in_nobody_s_way() {
     let mut patient = service.client();
     patient.send(PREDICT, &[JSON], busy.as_bytes(), busy.len());
     service.wait_for("candist_service_queue_texts", 40.0);
+    // It begins some milliseconds later, with all that has come by then.
+    std::thread::sleep(Duration::from_millis(100));
     let gone: Vec<Client> = (0..8)
         .map(|_| {
             let mut client = service.client();
