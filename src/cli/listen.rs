@@ -15,7 +15,7 @@ use super::serve::descriptions;
 
 /// How often it looks whether there is a run by now, and whether people decided something.
 const LOOK: Duration = Duration::from_millis(250);
-/// When it is tried again to learn from what was decided.
+/// When it is tried again to learn from what was decided, where another run has the directory.
 const AGAIN: Duration = Duration::from_secs(15);
 /// How long the page waits for files that it can read before it says so.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,8 +54,7 @@ pub(super) async fn learn(run: impl Fn() -> RunBuilder, dir: &Path, mut stopped:
     // It reads the input log.
     let Ok(mut desk) = tokio::task::spawn_blocking(move || Desk::of(&at)).await else { return };
     tracing::info!("the page stays until Ctrl-C; what is corrected there is learned from");
-    // Why it could not be, the last time.
-    let mut told = String::new();
+    let mut is_told = false;
     loop {
         tokio::select! {
             biased;
@@ -64,18 +63,24 @@ pub(super) async fn learn(run: impl Fn() -> RunBuilder, dir: &Path, mut stopped:
         }
         match until(run(), stopped.clone()).await {
             Ok(outcome) => {
+                is_told = false;
                 tracing::info!("learned from what was corrected: {} label events", HumanCount(outcome.new_events));
             }
             Err(Error::Interrupted) => return,
-            Err(error) => {
-                let why = with_causes(&error);
-                if why != told {
-                    tracing::warn!("what was corrected is kept, but not learned from yet: {why}");
+            // Another run has the directory: it ends some time. What else went wrong is not tried again by itself, for that might cost.
+            Err(Error::Busy { .. }) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(
+                        "what was corrected is kept, and learned from when the other run of this directory has ended"
+                    );
                 }
-                told = why;
                 desk.again();
-                tokio::time::sleep(AGAIN).await;
+                tokio::select! {
+                    _ = stopped.wait_for(|&stopped| stopped) => return,
+                    () = tokio::time::sleep(AGAIN) => {}
+                }
             }
+            Err(error) => tracing::warn!("what was corrected is kept, but not learned from: {}", with_causes(&error)),
         }
     }
 }

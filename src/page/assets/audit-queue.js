@@ -96,6 +96,6 @@ export class AuditQueue {
     this.isAsking = false;
     this.changed();
     // All of it was here before, and is about to be kept.
-    if (!this.isEnd && !this.error && this.rows.length === 0) setTimeout(() => void this.fill(), AGAIN_MS);
+    if (!this.isEnd && !this.error && this.rows.length === 0) setTimeout(() => signal.aborted || void this.fill(), AGAIN_MS);
   }
 }

@@ -88,7 +88,7 @@ export class Queue {
     this.isAsking = false;
     this.changed();
     // All of it was here before, and is about to be kept.
-    if (!this.isEnd && !this.error && this.rows.length === 0) setTimeout(() => void this.fill(), AGAIN_MS);
+    if (!this.isEnd && !this.error && this.rows.length === 0) setTimeout(() => signal.aborted || void this.fill(), AGAIN_MS);
   }
 
   /** @param {ReviewPage} answer */
