@@ -63,8 +63,9 @@ impl Served {
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
     }
 
-    /// All rows of a list, page by page.
+    /// All rows of a list, page by page, once the logs were read.
     pub(super) fn rows(&self, query: &str) -> Vec<Value> {
+        self.read();
         let (mut rows, mut total) = (Vec::new(), 1);
         while (rows.len() as u64) < total {
             let page = self.get(&format!("/api/v1/labels?{query}&limit=37&offset={}", rows.len()));
