@@ -68,8 +68,14 @@ fn main() {
         let kind = StudentKind::Encoder(encoder(device));
         StudentConfig { kind, learning_rate: 1e-5, seed: 0, threads }
     };
-    let distill =
-        DistillConfig { refinery: RefineryKind::Single, folds: 1, block: BATCH, replay: 0, memory: 1, max_passes: 0 };
+    let distill = DistillConfig {
+        refinery: RefineryKind::Single,
+        folds: 1,
+        block: BATCH,
+        replay: 0,
+        memory: 1,
+        max_passes: Some(0),
+    };
     let mut student = new_student(&config(&device), &distill, LABELS, None).unwrap();
     let pool = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/banking77/pool.jsonl")).unwrap();
     let texts: Vec<Encoded> = pool

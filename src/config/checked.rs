@@ -213,8 +213,8 @@ pub struct DistillConfig {
     pub replay: u32,
     /// Samples in the replay memory; the passes at the end go over these.
     pub memory: usize,
-    /// Passes at the end, at most.
-    pub max_passes: u32,
+    /// Passes at the end, at most; none for as many as the memory's size asks for.
+    pub max_passes: Option<u32>,
 }
 
 /// The run.
@@ -402,7 +402,7 @@ fn distill(raw: &RawDistill, problems: &mut Problems) -> Option<DistillConfig> {
         block: set::BLOCK.of("distill.block", raw.block, problems) as usize,
         replay: set::REPLAY.of("distill.replay", raw.replay, problems),
         memory: set::MEMORY.of("distill.memory", raw.memory, problems) as usize,
-        max_passes: raw.max_passes.unwrap_or(set::MAX_PASSES),
+        max_passes: raw.max_passes,
         refinery: refinery?,
     })
 }

@@ -47,7 +47,7 @@ impl Config {
     ///
     /// ```
     /// let mut config = candist::Config::new("mood", ["good", "bad", "neither"], "runs/mood")?;
-    /// config.distill.max_passes = 8;
+    /// config.distill.max_passes = Some(8);
     /// # Ok::<(), candist::Error>(())
     /// ```
     pub fn new<L: Into<String>>(

@@ -142,7 +142,6 @@ pub(super) const FOLDS: Bounds<u32> = bounds(8, 2, 32);
 pub(super) const BLOCK: Bounds<u32> = bounds(32, 1, 65_536);
 pub(super) const REPLAY: Bounds<u32> = bounds(1, 0, 1024);
 pub(super) const MEMORY: Bounds<u32> = bounds(50_000, 1, u32::MAX);
-pub(super) const MAX_PASSES: u32 = 16;
 
 // The run.
 /// Four times the requests in flight where nothing is said.

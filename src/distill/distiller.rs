@@ -90,6 +90,8 @@ pub(super) struct Distiller {
     remembers: bool,
     /// The next events, read and prepared together. Not part of the state: they are read again.
     pub(super) ahead: VecDeque<Next>,
+    /// What the student says of the next samples of `ahead`, where it was asked of them together.
+    pub(super) foreseen: VecDeque<Vec<f32>>,
     /// New samples since the last training step, those that have candidates.
     pub(super) block: Vec<Arc<Item>>,
     /// Events that the store was not given yet, the last `outbox.len()` before the state's offset.
@@ -108,6 +110,18 @@ pub(super) enum Next {
     Corrected(Arc<Item>),
     /// The corpus ended.
     End,
+}
+
+impl Next {
+    /// The sample that is to be labelled, if anybody but the student says something of it.
+    pub(super) fn evidence(&self) -> Option<&Item> {
+        match self {
+            Next::Arrival(item) | Next::Again(item) | Next::Corrected(item) => {
+                item.candidates.is_evidence().then_some(item.as_ref())
+            }
+            Next::End => None,
+        }
+    }
 }
 
 impl Distiller {
@@ -153,6 +167,7 @@ impl Distiller {
             memory: Vec::new(),
             remembers: false,
             ahead: VecDeque::new(),
+            foreseen: VecDeque::new(),
             block: Vec::new(),
             outbox: Vec::new(),
             newest: VecDeque::new(),
@@ -262,10 +277,9 @@ impl Distiller {
         self.progress.events.set(self.state.offset);
         self.progress.doubt_calibration(self.refinery.calibration_doubt().as_deref());
         self.progress.steps.set(self.state.step);
-        self.progress.pass.set(match self.state.work {
-            Work::Pass { pass, .. } => u64::from(pass) + 1,
-            _ => 0,
-        });
+        let Work::Pass { pass, .. } = self.state.work else { return self.progress.pass.set(0) };
+        self.progress.pass.set(u64::from(pass) + 1);
+        self.progress.passes.set(u64::from(self.passes()));
     }
 
     /// Labels a sample from a row of logits that are out of sample; `previous` is its event before.

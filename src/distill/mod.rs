@@ -1,7 +1,7 @@
 //! Distillation: from candidates and student to one label per text.
 //!
-//! `refinery` is the trait; its kinds are `posterior` (ours, with `teacher_model`, `ranks`, `calibration`, `trust` and
-//! `sureness`), `candist`, `renormalise`, `cc`, `uniform` and `single`. `memory` is what is replayed. `distiller` holds what is learned and how far it
+//! `refinery` is the trait; its kinds are `posterior` (ours, with `teacher_model`, `ranks`, `calibration`, `word`, `trust`,
+//! `voices` and `sureness`, from what `seen` has of the evidence), `candist`, `renormalise`, `cc`, `uniform` and `single`. `memory` is what is replayed. `distiller` holds what is learned and how far it
 //! came; `stream`, `sweep` and `settle` are what it does, `checkpoints` what it keeps. `thread` runs it, following the input log.
 
 mod calibration;
@@ -18,6 +18,7 @@ mod posterior;
 mod ranks;
 mod refinery;
 mod renormalise;
+mod seen;
 mod settle;
 mod single;
 mod staged;
@@ -31,6 +32,11 @@ mod thread;
 mod trust;
 mod uniform;
 mod voices;
+mod word;
+
+/// Of how the distiller makes labels of what student and refinery say: another one where it comes to make others. It is part of a
+/// run's fingerprint.
+pub(crate) const VERSION: u32 = 2;
 
 pub(crate) use checkpoints::certified;
 pub(crate) use checkpoints::{TrainedStudent, load_student};

@@ -1,10 +1,26 @@
 //! What two teachers say first of the texts that both answered: how often they agree, and how often by chance.
 
-use super::refinery::Evidence;
 use crate::domain::candidates::CandidateSet;
 use crate::domain::label::LabelId;
 
+/// All pairs of teachers.
+pub(super) struct Pairs(Vec<Pair>);
+
+impl Pairs {
+    /// One pass over the samples a pair.
+    pub(super) fn new(teachers: usize, labels: usize, samples: &[&CandidateSet]) -> Self {
+        let pairs = (0..teachers).flat_map(|other| (0..other).map(move |one| [one, other]));
+        Self(pairs.map(|pair| Pair::of(pair, labels, samples)).collect())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Pair> {
+        self.0.iter()
+    }
+}
+
 pub(super) struct Pair {
+    /// The teachers, by number.
+    pub(super) of: [usize; 2],
     /// The texts that both answered.
     pub(super) count: u64,
     agreed: u64,
@@ -13,11 +29,10 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// One pass over the evidence.
-    pub(super) fn of(one: usize, other: usize, labels: usize, evidence: &Evidence<'_>) -> Self {
-        let mut pair = Self { count: 0, agreed: 0, named: [vec![0; labels], vec![0; labels]] };
-        for (candidates, _) in evidence.iter() {
-            let [Some(first), Some(second)] = [one, other].map(|teacher| first_of(candidates, teacher)) else {
+    fn of(of: [usize; 2], labels: usize, samples: &[&CandidateSet]) -> Self {
+        let mut pair = Self { of, count: 0, agreed: 0, named: [vec![0; labels], vec![0; labels]] };
+        for candidates in samples {
+            let [Some(first), Some(second)] = of.map(|teacher| first_of(candidates, teacher)) else {
                 continue;
             };
             pair.count += 1;

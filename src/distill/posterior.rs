@@ -39,12 +39,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::calibration::Calibration;
+use super::pairs::Pairs;
 use super::ranks::RankLikelihood;
 use super::refinery::{Evidence, Refinery, nothing, sharpened, usable};
-use super::sureness::{Sureness, accuracy_alone, agreement};
+use super::seen::{Sample, Seen};
+use super::sureness::{Sureness, accuracy_alone};
 use super::teacher_model::{TeacherCounts, TeacherModel};
 use super::trust::{self, Explained};
 use super::voices::voices;
+use super::word::Word;
 use crate::domain::candidates::{CandidateSet, Opinion};
 
 /// Shares hardly move after that many. A fixed number, and no bound on the change: so the work does not depend on
@@ -58,6 +61,8 @@ const MOST_OUT: f64 = 0.9;
 const SHARPNESS_SAMPLES: usize = 2048;
 /// Finds the sharpness to 2^-12.
 const BISECTIONS: usize = 12;
+/// ln of what is next to nothing beside 1, 1e-10.
+const FAINT: f64 = -23.0;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Posterior {
@@ -97,35 +102,16 @@ impl Posterior {
         word.map_or_else(|| Cow::Owned(RankLikelihood::prior()), Cow::Borrowed)
     }
 
-    /// ln L_0, by label.
-    fn at_its_word(&self, candidates: &CandidateSet) -> Vec<f64> {
-        let labels = self.calibration.labels();
-        if candidates.is_empty() {
-            return vec![0.0; labels];
-        }
-        let mut row = vec![0.0; labels];
-        let weight = |opinion: &Opinion| self.weights.get(usize::from(opinion.teacher)).copied().unwrap_or(1.0);
-        let all: f64 = candidates.opinions().iter().map(weight).sum();
-        for opinion in candidates.opinions() {
-            // Where nobody else answered, the weakest is heard.
-            let voice = if all > 0.0 { weight(opinion) / all } else { 1.0 / candidates.opinions().len() as f64 };
-            let rho = self.word_of(opinion.teacher).of(opinion.labels.len());
-            // However seldom a teacher seems right, what it names first is likelier than what it does not name.
-            let most = rho.listed.first().map_or(1.0, |first| first / 2.0);
-            // Above 0, since its logarithm is taken. With all labels listed, nobody reads what the others have.
-            let others = rho.each_of(labels.saturating_sub(opinion.labels.len())).min(most).max(1e-12);
-            row.iter_mut().for_each(|slot| *slot += voice * others);
-            for (label, rho) in opinion.labels.iter().zip(&rho.listed) {
-                row.get_mut(label.index()).into_iter().for_each(|slot| *slot += voice * (rho - others));
-            }
-        }
-        row.iter_mut().for_each(|slot| *slot = slot.max(1e-12).ln());
-        row
+    /// L_0.
+    fn word(&self, candidates: &CandidateSet) -> Word {
+        let weight = |teacher: u16| self.weights.get(usize::from(teacher)).copied().unwrap_or(1.0);
+        let rho = |opinion: &Opinion| self.word_of(opinion.teacher).of(opinion.labels.len());
+        Word::of(candidates, self.calibration.labels(), weight, rho)
     }
 
     /// The number of teachers, counted from 0, of which some may have said nothing.
-    fn teachers(evidence: &Evidence<'_>) -> u16 {
-        let said = evidence.candidates.iter().flat_map(|candidates| candidates.opinions());
+    fn teachers(seen: &Seen<'_>) -> u16 {
+        let said = seen.candidates().iter().flat_map(|candidates| candidates.opinions());
         said.map(|opinion| opinion.teacher + 1).max().unwrap_or(0)
     }
 
@@ -135,68 +121,54 @@ impl Posterior {
         if is_one { (2.0 * self.trust).min(1.0).powi(2).max(self.trust) } else { self.trust }
     }
 
-    /// ln of the student's part and L_0's, by label and up to a constant; what EM leaves alone. Without candidates,
-    /// the student's alone.
-    fn ground(&self, candidates: &CandidateSet, logits: &[f32], trust: f64) -> Vec<f64> {
-        let student = self.calibration.probabilities(logits);
-        if candidates.is_empty() {
-            return student.iter().map(|p| p.ln()).collect();
+    /// ln of the posterior into `row`, by label and up to a constant, from ln p~ and ln L_0. Without candidates, the student's
+    /// alone.
+    fn weigh(&self, sample: Sample<'_>, word: &Word, trust: f64, row: &mut Vec<f64>) {
+        row.clear();
+        if sample.candidates.is_empty() {
+            row.extend_from_slice(sample.student);
+            return;
         }
+        row.extend(sample.student.iter().map(|ln| trust * ln));
         // Before anything is learned of the teachers, their ranking is all there is.
-        let word = if self.teachers.is_empty() { 1.0 } else { 1.0 - trust };
-        let ranking = self.at_its_word(candidates);
-        student.iter().zip(ranking).map(|(p, l)| trust * p.ln() + word * l).collect()
-    }
-
-    /// ln of the posterior from its ground, up to a constant: what each teacher's model says is added with the weight
-    /// `trust`.
-    fn weighed(&self, candidates: &CandidateSet, mut row: Vec<f64>, trust: f64) -> Vec<f64> {
-        for opinion in candidates.opinions() {
+        word.weigh(if self.teachers.is_empty() { 1.0 } else { 1.0 - trust }, row);
+        for opinion in sample.candidates.opinions() {
             if let Some(model) = self.teachers.get(usize::from(opinion.teacher)) {
-                model.weigh(opinion, trust, &mut row);
+                model.weigh(opinion, trust, row);
             }
         }
+    }
+
+    /// The same from logits, with the trust that is to be had in them.
+    fn of(&self, candidates: &CandidateSet, logits: &[f32], trust: f64) -> Vec<f64> {
+        let student: Vec<f64> = self.calibration.logarithms(logits).collect();
+        let mut row = Vec::with_capacity(student.len());
+        self.weigh(Sample { candidates, student: &student }, &self.word(candidates), trust, &mut row);
         row
-    }
-
-    /// ln of the posterior that a label is taken from, up to a constant.
-    fn of(&self, candidates: &CandidateSet, logits: &[f32]) -> Vec<f64> {
-        let trust = self.of_label(candidates);
-        self.weighed(candidates, self.ground(candidates, logits, trust), trust)
-    }
-
-    /// The posterior that the student is trained towards and teachers are learned by: C probabilities.
-    /// A label that a person gave is certain: teachers are learned by it.
-    fn careful(&self, candidates: &CandidateSet, ground: Vec<f64>) -> Vec<f64> {
-        if let Some(given) = candidates.given() {
-            return (0..ground.len()).map(|label| f64::from(u8::from(label == given.index()))).collect();
-        }
-        sharpened(&self.weighed(candidates, ground, self.trust), 1.0)
     }
 
     /// L_t by EM, from the beginning: what was learned before does not count, so the same memory gives the same
     /// models, whenever they were fitted last.
     ///
-    /// Costs rounds x samples x labels x teachers. The ground is computed once, but for the first round.
-    fn learn_teachers(&mut self, evidence: &Evidence<'_>) {
+    /// Costs rounds x samples x labels x teachers.
+    fn learn_teachers(&mut self, teachers: u16, seen: &Seen<'_>) {
         let labels = self.calibration.labels();
-        let said = || evidence.candidates.iter().flat_map(|candidates| candidates.opinions());
+        let said = || seen.candidates().iter().flat_map(|candidates| candidates.opinions());
         // The model of one that said nothing here knows only the prior.
-        let teachers = Self::teachers(evidence);
         let of = |teacher: u16| move |opinion: &&Opinion| opinion.teacher == teacher;
         let new = |teacher| TeacherModel::new(said().filter(of(teacher)), &self.word_of(teacher), labels);
         let mut learned: Vec<TeacherModel> = (0..teachers).map(new).collect();
         // In the first round shares come of student and ranking alone; an old model would bring its old shares back
         // in.
         self.teachers.clear();
-        let mut ground: Vec<Vec<f64>> =
-            evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits, self.trust)).collect();
-        for round in 0..EM_ROUNDS {
+        let words: Vec<Word> = seen.candidates().iter().map(|candidates| self.word(candidates)).collect();
+        let mut shares = Vec::with_capacity(labels);
+        for _ in 0..EM_ROUNDS {
             let mut counts: Vec<TeacherCounts> = learned.iter().map(|_| TeacherCounts::new(labels)).collect();
-            for ((candidates, _), ground) in evidence.iter().zip(&ground) {
+            for (sample, word) in seen.iter().zip(&words) {
                 // E-step: not sharpened, for the sharpness is of confidences alone.
-                let shares = self.careful(candidates, ground.clone());
-                for opinion in candidates.opinions() {
+                self.share(sample, word, &mut shares);
+                for opinion in sample.candidates.opinions() {
                     counts.get_mut(usize::from(opinion.teacher)).into_iter().for_each(|c| c.add(opinion, &shares));
                 }
             }
@@ -204,38 +176,48 @@ impl Posterior {
             for ((teacher, model), counts) in (0..).zip(&mut learned).zip(counts) {
                 model.learn(counts, &self.word_of(teacher));
             }
+            // From the second round on there is more than the teachers' ranking.
             self.teachers.clone_from(&learned);
-            if round == 0 {
-                // From now on there is more than the teachers' ranking.
-                ground =
-                    evidence.iter().map(|(candidates, logits)| self.ground(candidates, logits, self.trust)).collect();
-            }
         }
     }
 
+    /// The posterior that teachers are learned by, into `shares`: C probabilities, those that are next to nothing 0. A label
+    /// that a person gave is certain.
+    fn share(&self, sample: Sample<'_>, word: &Word, shares: &mut Vec<f64>) {
+        if let Some(given) = sample.candidates.given() {
+            shares.clear();
+            shares.extend((0..sample.student.len()).map(|label| f64::from(u8::from(label == given.index()))));
+            return;
+        }
+        self.weigh(sample, word, self.trust, shares);
+        let top = shares.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        shares.iter_mut().for_each(|ln| *ln = power(*ln - top));
+        let sum: f64 = shares.iter().sum();
+        shares.iter_mut().for_each(|p| *p /= sum);
+    }
+
     /// Trust, voices and teachers, by what is explained of each teacher. Gives the voices.
-    fn learn(&mut self, explained: &[Explained], evidence: &Evidence<'_>) -> Vec<f64> {
+    fn learn(&mut self, explained: &[Explained], pairs: &Pairs, seen: &Seen<'_>) -> Vec<f64> {
         let shares: Vec<f64> = explained.iter().map(|explained| explained.share).collect();
         self.trust = shares.iter().copied().fold(0.0, f64::max);
         let out = |explained: &Explained| (1.0 - accuracy_alone(explained.named)).clamp(LEAST_OUT, MOST_OUT);
         self.at_its_word = explained.iter().map(|explained| RankLikelihood::with_out(out(explained))).collect();
-        let voices = self.hear(&shares, evidence);
-        self.learn_teachers(evidence);
+        let voices = voices(&shares, pairs);
+        self.hear(&voices, seen);
+        self.learn_teachers(u16::try_from(explained.len()).unwrap_or(u16::MAX), seen);
         voices
     }
 
-    /// Hears each teacher by its voice, of as sure a word. Gives the voices.
-    fn hear(&mut self, explained: &[f64], evidence: &Evidence<'_>) -> Vec<f64> {
-        let voices = voices(self.calibration.labels(), explained, evidence);
+    /// Hears each teacher by its voice, of as sure a word.
+    fn hear(&mut self, voices: &[f64], seen: &Seen<'_>) {
         self.weights =
-            voices.iter().zip(0..).map(|(voice, teacher)| voice / self.first_at_its_word(teacher, evidence)).collect();
-        voices
+            voices.iter().zip(0..).map(|(voice, teacher)| voice / self.first_at_its_word(teacher, seen)).collect();
     }
 
     /// The mean of what a teacher's ranking, at its word, gives to the label that it names first. Above 0.
-    fn first_at_its_word(&self, teacher: u16, evidence: &Evidence<'_>) -> f64 {
+    fn first_at_its_word(&self, teacher: u16, seen: &Seen<'_>) -> f64 {
         let word = self.word_of(teacher);
-        let said = evidence.iter().flat_map(|(candidates, _)| candidates.opinions());
+        let said = seen.candidates().iter().flat_map(|candidates| candidates.opinions());
         let firsts = said
             .filter(|opinion| opinion.teacher == teacher)
             .filter_map(|opinion| word.of(opinion.labels.len()).listed.first().copied());
@@ -245,21 +227,26 @@ impl Posterior {
 
     /// How sure labels may be: the sharpness, by bisection, for the mean largest probability rises with the power. 1 where
     /// even that is not sure enough, or nothing is known.
-    fn be_as_sure_as_is_known(&mut self, voices: &[f64], evidence: &Evidence<'_>) {
-        let stride = evidence.candidates.len().div_ceil(SHARPNESS_SAMPLES).max(1);
-        let some = || evidence.iter().step_by(stride);
-        // Of a text that no teacher named a label for, nothing is said that the student could agree with.
-        let answered = some().filter(|(candidates, _)| !candidates.is_empty());
-        let said = answered.map(|(candidates, logits)| (argmax_of(&self.at_its_word(candidates)), logits));
-        let Some(agreed) = agreement(&self.calibration, said) else {
+    fn be_as_sure_as_is_known(&mut self, voices: &[f64], pairs: &Pairs, seen: &Seen<'_>) {
+        let stride = seen.len().div_ceil(SHARPNESS_SAMPLES).max(1);
+        let (mut rows, mut agreed) = (Vec::new(), 0.0);
+        for sample in seen.iter().step_by(stride) {
+            let word = self.word(sample.candidates);
+            agreed += word.first().map_or(0.0, |label| sample.probability(label));
+            let mut row = Vec::with_capacity(sample.student.len());
+            self.weigh(sample, &word, self.of_label(sample.candidates), &mut row);
+            let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            row.iter_mut().for_each(|ln| *ln -= top);
+            rows.push(row);
+        }
+        if rows.is_empty() {
             (self.sharpness, self.doubt) = (1.0, None);
             return;
-        };
-        let sureness = Sureness::new(self.calibration.labels(), agreed, voices, evidence);
-        let rows: Vec<Vec<f64>> = some().map(|(candidates, logits)| self.of(candidates, logits)).collect();
+        }
+        let sureness = Sureness::new(self.calibration.labels(), agreed / rows.len() as f64, voices, pairs);
         let sure = |sharpness: f64| {
-            let top = |row: &Vec<f64>| sharpened(row, sharpness).into_iter().fold(0.0, f64::max);
-            rows.iter().map(top).sum::<f64>() / rows.len() as f64
+            let largest = |row: &Vec<f64>| 1.0 / row.iter().map(|ln| power(ln * sharpness)).sum::<f64>();
+            rows.iter().map(largest).sum::<f64>() / rows.len() as f64
         };
         let (mut low, mut high) = (0.0, 1.0);
         for _ in 0..BISECTIONS {
@@ -271,10 +258,9 @@ impl Posterior {
     }
 }
 
-/// The place of the largest value, the first of equals.
-fn argmax_of(row: &[f64]) -> Option<usize> {
-    let best = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    row.iter().position(|value| *value >= best)
+/// e^ln, or 0 where that is next to nothing beside 1: most labels are, and an exponential is what costs here.
+fn power(ln: f64) -> f64 {
+    if ln < FAINT { 0.0 } else { ln.exp() }
 }
 
 /// The student trains in f32.
@@ -288,14 +274,19 @@ impl Refinery for Posterior {
     }
 
     fn identity(&self) -> String {
-        "posterior 4".to_owned()
+        "posterior 5".to_owned()
     }
 
     fn target(&self, candidates: &CandidateSet, logits: Option<&[f32]>) -> Option<Vec<f32>> {
-        Some(match logits {
-            Some(logits) => narrow(self.careful(candidates, self.ground(candidates, usable(logits)?, self.trust))),
-            None => narrow(sharpened(&self.at_its_word(candidates), 1.0)),
-        })
+        let row = match logits {
+            Some(logits) => self.of(candidates, usable(logits)?, self.trust),
+            None => {
+                let mut row = vec![0.0; self.calibration.labels()];
+                self.word(candidates).weigh(1.0, &mut row);
+                row
+            }
+        };
+        Some(narrow(sharpened(&row, 1.0)))
     }
 
     fn steady(&self, candidates: &CandidateSet, logits: &[f32]) -> Option<Vec<f32>> {
@@ -306,7 +297,7 @@ impl Refinery for Posterior {
         let Some(logits) = usable(logits) else { return nothing(logits) };
         // Without candidates it is the student's, which has its own temperature.
         let sharpness = if candidates.is_empty() { 1.0 } else { self.sharpness };
-        narrow(sharpened(&self.of(candidates, logits), sharpness))
+        narrow(sharpened(&self.of(candidates, logits, self.of_label(candidates)), sharpness))
     }
 
     fn temperature(&self) -> f64 {
@@ -315,17 +306,18 @@ impl Refinery for Posterior {
 
     fn refit(&mut self, evidence: &Evidence<'_>) {
         self.calibration = Calibration::fit(evidence, &RankLikelihood::prior(), self.calibration.labels());
-        let teachers = Self::teachers(evidence);
-        let explained: Vec<Explained> =
-            (0..teachers).map(|teacher| trust::by_student(&self.calibration, teacher, evidence)).collect();
-        let mut voices = self.learn(&explained, evidence);
+        let seen = Seen::new(&self.calibration, evidence);
+        let teachers = Self::teachers(&seen);
+        let pairs = Pairs::new(usize::from(teachers), self.calibration.labels(), seen.candidates());
+        let explained: Vec<Explained> = (0..teachers).map(|teacher| trust::by_student(teacher, &seen)).collect();
+        let mut voices = self.learn(&explained, &pairs, &seen);
         if teachers > 1 {
-            let of = |teacher| trust::by_the_rest(&self.calibration, &self.teachers, teacher, evidence);
+            let of = |teacher| trust::by_the_rest(&self.teachers, teacher, &seen);
             let explained: Vec<Explained> =
                 explained.into_iter().zip((0..teachers).map(of)).map(|(own, rest)| own.or(rest)).collect();
-            voices = self.learn(&explained, evidence);
+            voices = self.learn(&explained, &pairs, &seen);
         }
-        self.be_as_sure_as_is_known(&voices, evidence);
+        self.be_as_sure_as_is_known(&voices, &pairs, &seen);
     }
 
     fn calibration_doubt(&self) -> Option<Cow<'_, str>> {
@@ -354,6 +346,7 @@ mod tests {
     use super::super::refinery::tests::{set, sets};
     use super::*;
     use crate::base::random::rng;
+    use crate::domain::label::LabelId;
     use crate::student::{Rows, argmax};
 
     /// `count` samples of each of two labels, on which the student says the label with logits of `sure`, and two teachers
@@ -469,7 +462,7 @@ mod tests {
         assert!((0.3..0.5).contains(&out), "{out}");
         // What it names stays the likeliest by its word alone, however seldom it seems right.
         posterior.at_its_word = vec![RankLikelihood::with_out(MOST_OUT)];
-        assert!((0..2).all(|i| argmax_of(&posterior.at_its_word(&candidates[i])) == Some(i)));
+        assert!((0..2_u16).zip(&candidates).all(|(i, said)| posterior.word(said).first() == Some(LabelId(i))));
     }
 
     /// 600 samples of 3 labels, on which the student says the label with some noise and each teacher is right with its own
@@ -534,11 +527,12 @@ mod tests {
         let evidence = Evidence { candidates: candidates.iter().collect(), logits: Rows::new(6, vec![0.0; 960]) };
         let mut posterior = Posterior::new(6);
         let odds = |posterior: &Posterior| {
-            let row = posterior.at_its_word(&said(4));
-            (row[5] - row[0]).exp()
+            let mut row = vec![0.0; 6];
+            posterior.word(&said(4)).weigh(1.0, &mut row);
+            f64::exp(row[5] - row[0])
         };
         assert!(odds(&posterior) > 1.7, "at first the shorter answer counts for more: {}", odds(&posterior));
-        assert_eq!(posterior.hear(&[0.5, 0.6], &evidence), [1.0, 1.0]);
+        posterior.hear(&[1.0, 1.0], &Seen::new(&Calibration::new(6), &evidence));
         // Heard alike, but for the crumbs that go to labels not named.
         assert!((odds(&posterior) - 1.0).abs() < 0.1, "{}", odds(&posterior));
     }

@@ -326,7 +326,7 @@ pub(super) mod tests {
         let names: Vec<&str> = all.iter().map(|refinery| refinery.name()).collect();
         assert_eq!(names, ["posterior", "candist", "renormalise", "cc", "uniform", "single"]);
         for (refinery, name) in all.iter().zip(names) {
-            let version = if name == "posterior" { 4 } else { 1 };
+            let version = if name == "posterior" { 5 } else { 1 };
             assert_eq!(refinery.identity(), format!("{name} {version}"), "a version goes with the name");
         }
     }

@@ -3,6 +3,9 @@
 //! A pass trains on every remembered sample once, in an order of its own. Between passes the refinery is fitted and
 //! the memory labelled; what that costs is a prediction of each remembered text. "For now": a corpus that grows goes
 //! on from here, and ends again.
+//!
+//! How many passes there are at most, and what each of them is for, follows from the size of the memory: what a student needs is
+//! steps, and a large memory has more of them in a pass (see "How many passes" in `experiments.md`).
 
 use rand::seq::SliceRandom;
 
@@ -17,11 +20,16 @@ use crate::student::argmax;
 
 /// Labels have settled when at most one in so many changes in a pass. In a memory of fewer, none may change.
 const SETTLED: usize = 1000;
-/// Passes of a new student in which the teacher alone sets the targets: a student that knows little must not teach
-/// itself.
-const WARM_UP: u32 = 3;
-/// Passes before labels can have settled: a new student that knows little changes none, and must not stop for that.
-const LEAST_PASSES: u32 = 8;
+/// Texts that all passes together are to train on. As many as sixteen passes over the quickstart's corpus have.
+const VISITS: usize = 50_000;
+/// Passes over however large a memory, and however small.
+const LEAST_PASSES: u32 = 6;
+const MOST_PASSES: u32 = 16;
+/// The share of the passes in which the teacher alone sets a new student's targets: one that knows little must not teach itself.
+const WARM_UP: f64 = 3.0 / 16.0;
+/// The share after which a refinery that regularises does so in full. Before that in proportion: a student that knows little is
+/// not to be held to what it says.
+const FULL_REGULARISATION: f64 = 10.0 / 16.0;
 
 impl Distiller {
     /// The corpus ended.
@@ -53,12 +61,13 @@ impl Distiller {
     /// Fits and looks whether labels have settled; else enters pass number `pass`, from 0. Also ends the passes at
     /// the most that are allowed.
     fn begin_pass(&mut self, pass: u32) -> Result<()> {
-        if pass >= self.config.max_passes {
+        if pass >= self.passes() {
             return self.begin_sweep(true);
         }
         self.refit()?;
         let labels = self.memory_labels()?;
-        if pass >= LEAST_PASSES && changes(&labels, &self.state.pass_labels) * SETTLED <= labels.len() {
+        // In the first half a new student that knows little changes none, and must not stop for that.
+        if pass >= self.passes().div_ceil(2) && changes(&labels, &self.state.pass_labels) * SETTLED <= labels.len() {
             return self.begin_sweep(true);
         }
         // They are part of the state: a resumed pass must be compared with what this one began with.
@@ -67,25 +76,41 @@ impl Distiller {
         self.boundary()
     }
 
-    /// The rest of a pass over the memory, in an order of its own. The steps get smaller from pass to pass, so that
-    /// labels settle. The order depends on the number of samples and of the pass alone, so the rest of an interrupted
-    /// pass is known.
+    /// The rest of a pass over the memory, in an order of its own. The order depends on the number of samples and of the pass
+    /// alone, so the rest of an interrupted pass is known.
     ///
-    /// With at most `max_passes` of them, the share of the learning rate falls in a straight line from 1 towards 0,
-    /// and is never 0.
+    /// The steps get smaller, so that labels settle: the share of the learning rate falls in a straight line from 1 towards 0
+    /// at the end of the last pass that is allowed.
     pub(super) fn go_on_passing(&mut self) -> Result<()> {
         let Work::Pass { pass, batch: first } = self.state.work else { return Ok(()) };
         self.progress.set_phase(Phase::Settling);
         let mut order = self.memory.clone();
         order.shuffle(&mut rng(self.seed, "pass", &[self.state.samples, u64::from(pass)]));
-        let rate = 1.0 - f64::from(pass) / f64::from(self.config.max_passes);
         for (number, batch) in (0..).zip(order.chunks(self.config.block)).skip(usize::try_from(first).unwrap_or(0)) {
+            let done = self.passed();
             self.state.step += 1;
-            self.train(batch, rate, pass < WARM_UP)?;
+            self.train(batch, 1.0 - done, done < WARM_UP)?;
             self.state.work = Work::Pass { pass, batch: number + 1 };
             self.boundary()?;
         }
         self.begin_pass(pass + 1)
+    }
+
+    /// Passes over the memory as it is, at most.
+    pub(super) fn passes(&self) -> u32 {
+        self.config.max_passes.unwrap_or_else(|| passes(self.memory.len()))
+    }
+
+    /// The share of all steps of the passes that is behind: 0 outside of them, below 1 before the last is done.
+    fn passed(&self) -> f64 {
+        let Work::Pass { pass, batch } = self.state.work else { return 0.0 };
+        let of_pass = self.memory.len().div_ceil(self.config.block).max(1);
+        (f64::from(pass) + batch as f64 / of_pass as f64) / f64::from(self.passes().max(1))
+    }
+
+    /// How much the student is regularised, 0 to 1; 0 in the stream.
+    pub(super) fn regularisation(&self) -> f32 {
+        (self.passed() / FULL_REGULARISATION).min(1.0) as f32
     }
 
     /// The likeliest label of each remembered sample, by slot, out of sample. Samples without candidates count too:
@@ -118,7 +143,22 @@ impl Distiller {
     }
 }
 
+/// Passes over a memory of `samples`, at most, where nobody says how many.
+fn passes(samples: usize) -> u32 {
+    u32::try_from(VISITS.div_ceil(samples.max(1))).unwrap_or(u32::MAX).clamp(LEAST_PASSES, MOST_PASSES)
+}
+
 /// Places that differ; those that only one of them has count as changed.
 fn changes(labels: &[LabelId], before: &[LabelId]) -> usize {
     labels.iter().zip(before).filter(|(now, before)| now != before).count() + labels.len().abs_diff(before.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_memory_is_passed_over_less_often() {
+        assert_eq!([0, 1, 3080, 4000, 8000, 50_000].map(passes), [16, 16, 16, 13, 7, 6]);
+    }
 }

@@ -9,12 +9,11 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use rand::Rng;
 
-use super::checkpoints::Work;
 use super::distiller::{Distiller, Next, next_of};
 use super::memory::{self, Item};
 use crate::base::random::rng;
 use crate::error::Result;
-use crate::student::{Encoded, Example, Objective, Rows};
+use crate::student::{Encoded, Example, Fold, Objective, Rows};
 
 /// Events that are read ahead, at most. How many are read together changes no label, only the price: an encoder is
 /// faster on many texts at once.
@@ -22,9 +21,6 @@ const AHEAD: u64 = 128;
 /// The first sweep comes after so many blocks, the next after twice as many, and so on: all sweeps together then cost
 /// at most two of the last one, whatever the length of the stream.
 const FIRST_SWEEP_BLOCKS: u64 = 8;
-/// The pass from which on a refinery that regularises does so in full. Before that in proportion: a student that
-/// knows little is not to be held to what it says.
-const FULL_REGULARISATION: f32 = 10.0;
 
 impl Distiller {
     /// Takes in the next event, one of those before `end`.
@@ -85,9 +81,9 @@ impl Distiller {
     /// for nobody knows anything of it but the student; the last sweep does. It takes its place in the memory all the
     /// same, whose places follow from the number of arrivals alone.
     fn arrive(&mut self, item: Arc<Item>) -> Result<()> {
-        if !item.candidates.is_empty() {
+        if item.candidates.is_evidence() {
             self.state.has_candidates = true;
-            let logits = self.student.logits(item.fold, &[&item.encoded]);
+            let logits = self.foresee(&item);
             self.label_first(&item, &logits, None)?;
             self.block.push(Arc::clone(&item));
         }
@@ -116,7 +112,7 @@ impl Distiller {
             self.flush()?;
             block_on(self.store.events.settle())?;
             let previous = self.latest(item.position..item.position + 1, self.state.offset)?.pop().flatten();
-            let logits = self.student.logits(item.fold, &[&item.encoded]);
+            let logits = self.foresee(&item);
             self.label_first(&item, &logits, previous)?;
             self.block.push(Arc::clone(&item));
         }
@@ -131,17 +127,30 @@ impl Distiller {
         Ok(())
     }
 
-    /// From the only row of `logits`. Never final: the corpus goes on.
+    /// What the student says of the next sample, out of sample. The student stays as it is until the block is full, so it is asked
+    /// of what is read of the block together, if it says the same then.
+    fn foresee(&mut self, item: &Item) -> Vec<f32> {
+        if let Some(logits) = self.foreseen.pop_front() {
+            return logits;
+        }
+        let block = self.config.block as u64;
+        let left = if self.student.is_steady_in_company() { block - self.state.taken % block - 1 } else { 0 };
+        let next = self.ahead.iter().take_while(|next| !matches!(next, Next::End));
+        let next = next.take(usize::try_from(left).unwrap_or(0)).filter_map(Next::evidence);
+        let items: Vec<&Item> = std::iter::once(item).chain(next).collect();
+        let texts: Vec<(&Encoded, Fold)> = items.iter().map(|item| (&item.encoded, item.fold)).collect();
+        self.foreseen = self.student.out_of_sample(&texts).iter().map(<[f32]>::to_vec).collect();
+        self.foreseen.pop_front().unwrap_or_default()
+    }
+
+    /// From a row of logits; of none there is no label. Never final: the corpus goes on.
     fn label_first(
         &mut self,
         item: &Item,
-        logits: &Rows,
+        logits: &[f32],
         previous: Option<(u64, crate::domain::event::StoredEvent)>,
     ) -> Result<()> {
-        match logits.iter().next() {
-            Some(row) => self.label(item, row, previous, false),
-            None => Ok(()),
-        }
+        if logits.is_empty() { Ok(()) } else { self.label(item, logits, previous, false) }
     }
 
     /// One training step on the new samples, and one on each replayed batch.
@@ -150,6 +159,8 @@ impl Distiller {
     /// forgets what a sorted corpus had at its beginning.
     pub(super) fn learn(&mut self) -> Result<()> {
         let block = std::mem::take(&mut self.block);
+        // None is left of a block that is full; what was foreseen is not of the student that comes of it.
+        self.foreseen.clear();
         self.state.step += 1;
         // Before the first sweep the refinery has not learned yet how far to trust the student.
         let warm_up = self.state.taken < FIRST_SWEEP_BLOCKS * self.config.block as u64;
@@ -207,13 +218,5 @@ impl Distiller {
             seed: rng(self.seed, "objective", &[self.state.step]).random(),
         };
         self.student.train(&examples, objective, rate).map(drop)
-    }
-
-    /// Grows from pass to pass; in the stream it is 0.
-    fn regularisation(&self) -> f32 {
-        match self.state.work {
-            Work::Pass { pass, .. } => (pass as f32 / FULL_REGULARISATION).min(1.0),
-            _ => 0.0,
-        }
     }
 }

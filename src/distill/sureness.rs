@@ -17,9 +17,7 @@
 //! what the student sees, as with a teacher that stands on the student's own encoder. Nothing in the answers tells one case
 //! from the other, which is said: [`Sureness::doubt`].
 
-use super::calibration::Calibration;
-use super::pairs::Pair;
-use super::refinery::Evidence;
+use super::pairs::Pairs;
 
 /// What the second teacher's voice must be for the teachers' agreement to tell how good they are.
 const HEARD: f64 = 0.5;
@@ -44,13 +42,13 @@ pub(super) struct Sureness {
 
 impl Sureness {
     /// `with_student` is `a` of the module; `voices` are by teacher, 0 to 1.
-    pub(super) fn new(labels: usize, with_student: f64, voices: &[f64], evidence: &Evidence<'_>) -> Self {
+    pub(super) fn new(labels: usize, with_student: f64, voices: &[f64], pairs: &Pairs) -> Self {
         let mut sorted = voices.to_vec();
         sorted.sort_by(|a, b| b.total_cmp(a));
         Self {
             teachers: voices.len(),
             with_student,
-            among_teachers: among(labels, voices, evidence),
+            among_teachers: among(labels, voices, pairs),
             second: sorted.get(1).copied().unwrap_or_default(),
         }
     }
@@ -106,18 +104,16 @@ struct Among {
 }
 
 /// None where no two teachers are heard.
-fn among(labels: usize, voices: &[f64], evidence: &Evidence<'_>) -> Option<Among> {
+fn among(labels: usize, voices: &[f64], pairs: &Pairs) -> Option<Among> {
     let (mut agreed, mut by_chance, mut wrong_alike, mut all) = (0.0, 0.0, 0.0, 0.0);
-    for (other, second) in voices.iter().enumerate() {
-        for (one, first) in voices.iter().enumerate().take(other) {
-            let pair = Pair::of(one, other, labels, evidence);
-            let weight = first * second * pair.count as f64;
-            agreed += weight * pair.agreed();
-            by_chance += weight * pair.by_chance();
-            // q of the module.
-            wrong_alike += weight * (pair.by_chance() * labels as f64 / (labels as f64 - 1.0).max(1.0)).min(1.0);
-            all += weight;
-        }
+    for pair in pairs.iter() {
+        let [first, second] = pair.of.map(|teacher| voices.get(teacher).copied().unwrap_or_default());
+        let weight = first * second * pair.count as f64;
+        agreed += weight * pair.agreed();
+        by_chance += weight * pair.by_chance();
+        // q of the module.
+        wrong_alike += weight * (pair.by_chance() * labels as f64 / (labels as f64 - 1.0).max(1.0)).min(1.0);
+        all += weight;
     }
     (all > 0.0).then(|| Among {
         right: apart(agreed / all, wrong_alike / all),
@@ -125,25 +121,11 @@ fn among(labels: usize, voices: &[f64], evidence: &Evidence<'_>) -> Option<Among
     })
 }
 
-/// `a` of the module: the mean probability of `said`, one label or none a sample.
-pub(super) fn agreement<'a>(
-    calibration: &Calibration,
-    said: impl Iterator<Item = (Option<usize>, &'a [f32])>,
-) -> Option<f64> {
-    let (mut sum, mut count) = (0.0, 0_u64);
-    for (label, logits) in said {
-        sum += label.and_then(|label| calibration.probabilities(logits).get(label).copied()).unwrap_or_default();
-        count += 1;
-    }
-    (count > 0).then(|| sum / count as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::refinery::tests::sets;
     use super::*;
     use crate::domain::candidates::CandidateSet;
-    use crate::student::Rows;
 
     /// Of 100 samples of three labels, alike often, those on which two teachers say the same; a third always says label 2.
     fn sureness(agreeing: u16, with_student: f64, voices: &[f64]) -> Sureness {
@@ -156,8 +138,8 @@ mod tests {
             sets(&said.iter().take(voices.len()).map(std::slice::from_ref).collect::<Vec<_>>())
         };
         let said: Vec<CandidateSet> = (0..100).map(set).collect();
-        let evidence = Evidence { candidates: said.iter().collect(), logits: Rows::new(3, vec![0.0; 300]) };
-        Sureness::new(3, with_student, voices, &evidence)
+        let pairs = Pairs::new(voices.len(), 3, &said.iter().collect::<Vec<_>>());
+        Sureness::new(3, with_student, voices, &pairs)
     }
 
     #[test]
@@ -186,8 +168,7 @@ mod tests {
         // Nine of ten times label 0, each by itself: 0.82 of the samples. Of two labels, that is 0.9 at most.
         let said: Vec<CandidateSet> =
             (0..100).map(|i| sets(&[&[u16::from(i % 10 == 0)], &[u16::from(i / 10 == 0)]])).collect();
-        let evidence = Evidence { candidates: said.iter().collect(), logits: Rows::new(2, vec![0.0; 200]) };
-        let found = among(2, &[1.0, 1.0], &evidence).unwrap();
+        let found = among(2, &[1.0, 1.0], &Pairs::new(2, 2, &said.iter().collect::<Vec<_>>())).unwrap();
         assert!((found.right - 0.9).abs() < 1e-9 && found.beyond_chance.abs() < 1e-9, "{found:?}");
     }
 

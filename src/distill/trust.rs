@@ -13,15 +13,14 @@
 //! The same sources tell how often a teacher is right, by the probability that they give to what it names: see
 //! [`Explained::named`] and `sureness.rs`.
 
-use super::calibration::Calibration;
-use super::refinery::{Evidence, sharpened};
+use super::seen::{Sample, Seen};
 use super::teacher_model::TeacherModel;
-use crate::domain::candidates::CandidateSet;
 use crate::domain::label::LabelId;
 
 /// Of the product of student and other teachers, which is too sure: powers, and shares of the first labels' own distribution
 /// mixed in. The best is taken.
 const POWERS: [f64; 6] = [0.1, 0.2, 0.3, 0.5, 0.7, 1.0];
+const FIRST_POWER: f64 = POWERS[0];
 const MIXES: [f64; 5] = [0.01, 0.03, 0.1, 0.2, 0.4];
 
 /// What is known of a teacher without it.
@@ -41,14 +40,13 @@ impl Explained {
 }
 
 /// What the student explains of a teacher. One pass over the evidence.
-pub(super) fn by_student(calibration: &Calibration, teacher: u16, evidence: &Evidence<'_>) -> Explained {
-    let answers: Vec<Answer<'_>> = answers(teacher, evidence).collect();
-    let marginal = Marginal::new(&answers, calibration.labels());
+pub(super) fn by_student(teacher: u16, seen: &Seen<'_>) -> Explained {
+    let answers: Vec<Answer<'_>> = answers(teacher, seen).collect();
+    let marginal = Marginal::new(&answers, seen.labels());
     let (mut surprised, mut named) = (0.0, 0.0);
-    for answer in &answers {
-        let p = calibration.probabilities(answer.logits);
-        surprised += surprise(at(&p, answer.first));
-        named += answer.named(&p);
+    for Answer { first, labels, sample } in &answers {
+        surprised += surprise(sample.probability(*first));
+        named += labels.iter().map(|label| sample.probability(*label)).sum::<f64>();
     }
     Explained { share: marginal.explained(surprised), named: named / answers.len().max(1) as f64 }
 }
@@ -57,65 +55,93 @@ pub(super) fn by_student(calibration: &Calibration, teacher: u16, evidence: &Evi
 ///
 /// The powers and shares are chosen on the samples they are judged by: with thirty choices and thousands of samples
 /// that flatters little.
-pub(super) fn by_the_rest(
-    calibration: &Calibration,
-    teachers: &[TeacherModel],
-    teacher: u16,
-    evidence: &Evidence<'_>,
-) -> Explained {
-    let answers: Vec<Answer<'_>> = answers(teacher, evidence).collect();
-    let rows: Vec<Vec<f64>> = answers.iter().map(|answer| rest(calibration, teachers, teacher, answer)).collect();
-    let marginal = Marginal::new(&answers, calibration.labels());
-    let mut best = (f64::INFINITY, 1.0, 0.0);
-    for power in POWERS {
-        let of = |(answer, row): (&Answer<'_>, &Vec<f64>)| at(&sharpened(row, power), answer.first);
-        let p: Vec<f64> = answers.iter().zip(&rows).map(of).collect();
-        for mix in MIXES {
-            let mixed = p.iter().zip(&answers).map(|(p, a)| (1.0 - mix) * p + mix * at(&marginal.p, a.first));
-            let surprised: f64 = mixed.map(surprise).sum();
-            if surprised < best.0 {
-                best = (surprised, power, mix);
+pub(super) fn by_the_rest(teachers: &[TeacherModel], teacher: u16, seen: &Seen<'_>) -> Explained {
+    let answers: Vec<Answer<'_>> = answers(teacher, seen).collect();
+    let marginal = Marginal::new(&answers, seen.labels());
+    let (mut surprised, mut named) = ([[0.0; MIXES.len()]; POWERS.len()], [0.0; POWERS.len()]);
+    let mut row = Vec::new();
+    for answer in &answers {
+        rest(teachers, teacher, answer, &mut row);
+        let (sharpened, at_random) = (Sharpened::new(&mut row), at(&marginal.p, answer.first));
+        for (sums, p) in surprised.iter_mut().zip(sharpened.of(answer.first)) {
+            for (sum, mix) in sums.iter_mut().zip(MIXES) {
+                *sum += surprise((1.0 - mix) * p + mix * at_random);
+            }
+        }
+        for label in answer.labels {
+            named.iter_mut().zip(sharpened.of(*label)).for_each(|(sum, p)| *sum += p);
+        }
+    }
+    let named_at_random: f64 = answers.iter().flat_map(|a| a.labels).map(|label| at(&marginal.p, *label)).sum();
+    let mut best = (f64::INFINITY, 0.0);
+    for (surprised, named) in surprised.iter().zip(named) {
+        for (surprised, mix) in surprised.iter().zip(MIXES) {
+            if *surprised < best.0 {
+                best = (*surprised, (1.0 - mix) * named + mix * named_at_random);
             }
         }
     }
-    let (surprised, power, mix) = best;
-    let named = answers
-        .iter()
-        .zip(&rows)
-        .map(|(answer, row)| (1.0 - mix) * answer.named(&sharpened(row, power)) + mix * answer.named(&marginal.p));
-    Explained { share: marginal.explained(surprised), named: named.sum::<f64>() / answers.len().max(1) as f64 }
+    let (surprised, named) = best;
+    Explained { share: marginal.explained(surprised), named: named / answers.len().max(1) as f64 }
 }
 
 /// ln of what student and other teachers say together of the labels of a text, up to a constant.
-fn rest(calibration: &Calibration, teachers: &[TeacherModel], teacher: u16, answer: &Answer<'_>) -> Vec<f64> {
-    let mut row: Vec<f64> = calibration.probabilities(answer.logits).iter().map(|p| p.ln()).collect();
-    for opinion in answer.candidates.opinions().iter().filter(|opinion| opinion.teacher != teacher) {
+fn rest(teachers: &[TeacherModel], teacher: u16, answer: &Answer<'_>, row: &mut Vec<f64>) {
+    row.clear();
+    row.extend_from_slice(answer.sample.student);
+    for opinion in answer.sample.candidates.opinions().iter().filter(|opinion| opinion.teacher != teacher) {
         if let Some(model) = teachers.get(usize::from(opinion.teacher)) {
-            model.weigh(opinion, 1.0, &mut row);
+            model.weigh(opinion, 1.0, row);
         }
     }
-    row
+}
+
+/// A distribution to each of [`POWERS`].
+struct Sharpened<'a> {
+    /// To the first power, but for the sum.
+    row: &'a [f64],
+    sums: [f64; POWERS.len()],
+}
+
+impl<'a> Sharpened<'a> {
+    /// Of that whose logarithms are `row`, up to a constant. One exponential a label: the powers are multiples of the first.
+    fn new(row: &'a mut [f64]) -> Self {
+        let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let mut sums = [0.0; POWERS.len()];
+        for slot in row.iter_mut() {
+            *slot = ((*slot - top) * FIRST_POWER).exp();
+            sums.iter_mut().zip(Self::powers(*slot)).for_each(|(sum, p)| *sum += p);
+        }
+        Self { row, sums }
+    }
+
+    /// p^0.1 to p^0.1, 0.2, 0.3, 0.5, 0.7 and 1.
+    fn powers(p: f64) -> [f64; POWERS.len()] {
+        let p2 = p * p;
+        let p3 = p2 * p;
+        let p5 = p3 * p2;
+        [p, p2, p3, p5, p5 * p2, p5 * p5]
+    }
+
+    /// The probability of a label, to each power.
+    fn of(&self, label: LabelId) -> [f64; POWERS.len()] {
+        let mut p = Self::powers(at(self.row, label));
+        p.iter_mut().zip(self.sums).for_each(|(p, sum)| *p /= sum);
+        p
+    }
 }
 
 /// An answer of a teacher that names a label, and what else there is of its text.
 struct Answer<'a> {
     first: LabelId,
     labels: &'a [LabelId],
-    candidates: &'a CandidateSet,
-    logits: &'a [f32],
+    sample: Sample<'a>,
 }
 
-impl Answer<'_> {
-    /// The probability of all labels that it names together.
-    fn named(&self, p: &[f64]) -> f64 {
-        self.labels.iter().map(|label| at(p, *label)).sum()
-    }
-}
-
-fn answers<'a>(teacher: u16, evidence: &'a Evidence<'_>) -> impl Iterator<Item = Answer<'a>> {
-    evidence.iter().filter_map(move |(candidates, logits)| {
-        let labels = &candidates.opinions().iter().find(|opinion| opinion.teacher == teacher)?.labels;
-        Some(Answer { first: *labels.first()?, labels, candidates, logits })
+fn answers<'a>(teacher: u16, seen: &'a Seen<'_>) -> impl Iterator<Item = Answer<'a>> {
+    seen.iter().filter_map(move |sample| {
+        let labels = &sample.candidates.opinions().iter().find(|opinion| opinion.teacher == teacher)?.labels;
+        Some(Answer { first: *labels.first()?, labels, sample })
     })
 }
 
@@ -155,10 +181,12 @@ impl Marginal {
 
 #[cfg(test)]
 mod tests {
+    use super::super::calibration::Calibration;
     use super::super::ranks::RankLikelihood;
+    use super::super::refinery::Evidence;
     use super::super::refinery::tests::{set, sets};
     use super::*;
-    use crate::domain::candidates::Opinion;
+    use crate::domain::candidates::{CandidateSet, Opinion};
     use crate::student::Rows;
 
     #[test]
@@ -171,11 +199,12 @@ mod tests {
             logits: Rows::new(3, logits.concat()),
         };
         let calibration = Calibration::plain(3);
-        let good = by_student(&calibration, 0, &evidence([[sure, 0.0, -99.0], [0.0, sure, -99.0]]));
+        let by = |logits| by_student(0, &Seen::new(&calibration, &evidence(logits)));
+        let good = by([[sure, 0.0, -99.0], [0.0, sure, -99.0]]);
         assert!((good.share - (1.0 - (4.0_f64 / 3.0).ln() / 2.0_f64.ln())).abs() < 1e-6, "{good:?}");
         // Three quarters of each: label 2, which the first answer names too, is next to impossible.
         assert!((good.named - 0.75).abs() < 1e-6, "{good:?}");
-        let bad = by_student(&calibration, 0, &evidence([[0.0, sure, -99.0], [sure, 0.0, -99.0]]));
+        let bad = by([[0.0, sure, -99.0], [sure, 0.0, -99.0]]);
         assert!(bad.share == 0.0 && (bad.named - 0.25).abs() < 1e-6, "{bad:?}");
     }
 
@@ -188,9 +217,10 @@ mod tests {
             TeacherModel::new(said().filter(move |o: &&Opinion| o.teacher == teacher), &RankLikelihood::prior(), 3)
         };
         let calibration = Calibration::plain(3);
-        let student = by_student(&calibration, 0, &evidence);
+        let seen = Seen::new(&calibration, &evidence);
+        let student = by_student(0, &seen);
         assert!(student.share < 1e-6 && (student.named - 1.0 / 3.0).abs() < 1e-6, "{student:?}");
-        by_the_rest(&calibration, &[of(0), of(1)], 0, &evidence)
+        by_the_rest(&[of(0), of(1)], 0, &seen)
     }
 
     #[test]
@@ -198,5 +228,19 @@ mod tests {
         let (same, unrelated) = (explained(|i| i % 3), explained(|i| i / 3 % 3));
         assert!(same.share > 0.5 && unrelated.share < 0.05, "{same:?} {unrelated:?}");
         assert!(same.named > 0.8 && unrelated.named < 0.4, "{same:?} {unrelated:?}");
+    }
+
+    #[test]
+    fn all_powers_at_once_are_each_by_itself() {
+        let ln = [-0.5, -3.0, -20.0, -1.0];
+        let mut row = ln.to_vec();
+        let found = Sharpened::new(&mut row);
+        for (place, power) in POWERS.iter().enumerate() {
+            let alone = super::super::refinery::sharpened(&ln, *power);
+            for (label, alone) in (0..).zip(&alone) {
+                let p = found.of(LabelId(label))[place];
+                assert!((p / alone - 1.0).abs() < 1e-12, "{label} to {power}: {p} {alone}");
+            }
+        }
     }
 }

@@ -13,35 +13,30 @@
 //! and labels fell by 20 points). So of two teachers both are heard fully: what they agree on they agree on alike, and nothing but the
 //! student tells them apart. Of three, two that agree are heard, whatever the student has learned.
 
-use super::pairs::Pair;
-use super::refinery::Evidence;
+use super::pairs::Pairs;
 
 /// Kappas below count as none, and so do those of fewer texts: that much agreement is chance.
 const SLIGHT: f64 = 0.1;
 const FEW: u64 = 50;
 
 /// By teacher, 0 to 1; at least one of them is 1. `explained` is e_t, by teacher.
-pub(super) fn voices(labels: usize, explained: &[f64], evidence: &Evidence<'_>) -> Vec<f64> {
+pub(super) fn voices(explained: &[f64], pairs: &Pairs) -> Vec<f64> {
     if explained.len() <= 2 {
         return vec![1.0; explained.len()];
     }
-    let (borne_out, explained) =
-        (shares_of_most(&kappas(labels, explained.len(), evidence)), shares_of_most(explained));
+    let (borne_out, explained) = (shares_of_most(&kappas(explained.len(), pairs)), shares_of_most(explained));
     let heard: Vec<f64> = borne_out.iter().zip(&explained).map(|(k, e)| (2.0 * k.max(*e)).min(1.0)).collect();
     // Nothing is known of anybody: all are heard alike.
     if heard.iter().all(|voice| *voice <= 0.0) { vec![1.0; heard.len()] } else { heard }
 }
 
 /// k_t, by teacher.
-fn kappas(labels: usize, teachers: usize, evidence: &Evidence<'_>) -> Vec<f64> {
+fn kappas(teachers: usize, pairs: &Pairs) -> Vec<f64> {
     let mut most = vec![0.0_f64; teachers];
-    for other in 0..teachers {
-        for one in 0..other {
-            let pair = Pair::of(one, other, labels, evidence);
-            let kappa = if pair.count < FEW { 0.0 } else { pair.kappa() };
-            for teacher in [one, other] {
-                most.get_mut(teacher).into_iter().for_each(|slot| *slot = slot.max(kappa));
-            }
+    for pair in pairs.iter() {
+        let kappa = if pair.count < FEW { 0.0 } else { pair.kappa() };
+        for teacher in pair.of {
+            most.get_mut(teacher).into_iter().for_each(|slot| *slot = slot.max(kappa));
         }
     }
     most.iter().map(|kappa| if *kappa < SLIGHT { 0.0 } else { *kappa }).collect()
@@ -58,14 +53,13 @@ mod tests {
     use super::super::refinery::tests::sets;
     use super::*;
     use crate::domain::candidates::CandidateSet;
-    use crate::student::Rows;
 
     /// The voices of teachers that say `said` of 120 texts of four labels.
     fn of(explained: &[f64], said: impl Fn(u16) -> Vec<u16>) -> Vec<f64> {
         let set = |i| sets(&said(i).iter().map(std::slice::from_ref).collect::<Vec<_>>());
         let candidates: Vec<CandidateSet> = (0..120).map(set).collect();
-        let evidence = Evidence { candidates: candidates.iter().collect(), logits: Rows::new(4, vec![0.0; 480]) };
-        voices(4, explained, &evidence)
+        let samples: Vec<&CandidateSet> = candidates.iter().collect();
+        voices(explained, &Pairs::new(explained.len(), 4, &samples))
     }
 
     #[test]
@@ -90,15 +84,16 @@ mod tests {
         let pair = |said: fn(u16) -> [u16; 2]| {
             let candidates: Vec<CandidateSet> =
                 (0..100).map(|i| sets(&said(i).iter().map(std::slice::from_ref).collect::<Vec<_>>())).collect();
-            let evidence = Evidence { candidates: candidates.iter().collect(), logits: Rows::new(2, vec![0.0; 200]) };
-            Pair::of(0, 1, 2, &evidence)
+            let pairs = Pairs::new(2, 2, &candidates.iter().collect::<Vec<_>>());
+            let pair = pairs.iter().next().unwrap();
+            [pair.agreed(), pair.kappa()]
         };
         // Nine of ten times label 0, each by itself.
-        let apart = pair(|i| [u16::from(i % 10 == 0), u16::from(i / 10 == 0)]);
-        assert!((apart.agreed() - 0.82).abs() < 1e-9 && apart.kappa().abs() < 1e-9);
-        let same = pair(|i| [u16::from(i % 10 == 0); 2]);
-        assert!((same.kappa() - 1.0).abs() < 1e-9);
+        let [agreed, kappa] = pair(|i| [u16::from(i % 10 == 0), u16::from(i / 10 == 0)]);
+        assert!((agreed - 0.82).abs() < 1e-9 && kappa.abs() < 1e-9);
+        let [_, same] = pair(|i| [u16::from(i % 10 == 0); 2]);
+        assert!((same - 1.0).abs() < 1e-9);
         // The same label always: nothing to know.
-        assert_eq!(pair(|_| [0, 0]).kappa(), 0.0);
+        assert_eq!(pair(|_| [0, 0])[1], 0.0);
     }
 }

@@ -84,7 +84,7 @@ pub(crate) const NEWEST: usize = 3;
 pub(crate) struct About {
     /// Names of the task's labels, in their order.
     pub(crate) labels: Vec<String>,
-    /// Passes over the memory at the corpus' end, at most.
+    /// Passes over the memory at the corpus' end, at most, as configured; 0 where the memory's size says it.
     pub(crate) max_passes: u32,
     /// What it may cost.
     pub(crate) max_cost: Option<Decimal>,
@@ -139,6 +139,8 @@ pub struct Progress {
     pub steps: Counter,
     /// Pass over the memory that is under way, from 1; 0 before.
     pub pass: Counter,
+    /// Passes that there are at most, over the memory as it is; 0 before.
+    pub passes: Counter,
     /// What answers cost so far, by this and earlier processes, in billionths.
     pub billionths: Counter,
     /// Of that, by earlier processes.
@@ -277,7 +279,10 @@ impl Progress {
             events: self.events.get(),
             steps: self.steps.get(),
             pass: self.pass.get(),
-            max_passes: about.map_or(0, |about| u64::from(about.max_passes)),
+            max_passes: match self.passes.get() {
+                0 => about.map_or(0, |about| u64::from(about.max_passes)),
+                passes => passes,
+            },
             elapsed_s: shown.began.map_or(0.0, |began| tenths(began.elapsed())),
             newest: shown.newest.iter().rev().map(|(newest, label)| named(newest, *label, about)).collect(),
             calibration_doubt: shown.calibration_doubt.clone(),

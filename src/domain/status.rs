@@ -78,7 +78,7 @@ pub struct Status {
     pub steps: u64,
     #[serde(default)]
     pub pass: u64,
-    /// Passes over the memory at the corpus' end, at most.
+    /// Passes over the memory at the corpus' end, at most; 0 before it is known.
     #[serde(default)]
     pub max_passes: u64,
     /// Seconds since this process began.

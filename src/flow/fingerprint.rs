@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::plan::Plan;
 use crate::base::panic::in_stage;
 use crate::config::Combine;
+use crate::distill;
 use crate::domain::event::By;
 use crate::domain::input::Names;
 use crate::domain::sample::{short_hash, to_hex};
@@ -42,6 +43,7 @@ pub(crate) fn identity(plan: &Plan, teachers: &[Arc<dyn Teacher>]) -> Result<Ide
     if plan.has_own_refinery() || identity != format!("{} 1", refinery.name()) {
         labelling.push(format!("refinery:{identity}"));
     }
+    labelling.push(format!("distiller:{}", distill::VERSION));
     labelling.extend(plan.student().version().map(|version| format!("student:{version}")));
     // One hash of both, as the first format had it: by it an older directory is known to be of the same settings.
     let before: Vec<String> = std::iter::once(student).chain(asking.iter().cloned()).collect();

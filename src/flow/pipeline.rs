@@ -164,7 +164,7 @@ async fn run_once(
 fn about(config: &Config) -> About {
     About {
         labels: config.task.labels.iter().map(|label| label.name.clone()).collect(),
-        max_passes: config.distill.max_passes,
+        max_passes: config.distill.max_passes.unwrap_or(0),
         max_cost: config.run.max_cost,
     }
 }

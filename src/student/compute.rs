@@ -108,7 +108,7 @@ mod tests {
             block: TEXTS,
             replay: 0,
             memory: TEXTS,
-            max_passes: 0,
+            max_passes: Some(0),
         };
         new_on(Arc::new(Compute::of(&config).unwrap()), &config, &distill, LABELS, None).unwrap()
     }

@@ -151,6 +151,13 @@ pub trait Student: Send {
     /// later. What is said of a text must not depend on whether, or with which others, it was prepared.
     fn prepare(&self, _texts: &[&Encoded]) {}
 
+    /// Whether what is said of a text is the same, to the last bit, whichever texts are asked of with it. Texts that arrive one
+    /// after the other are then asked of together, which is cheaper; else a resumed run, which meets them in other company,
+    /// could come to other labels.
+    fn is_steady_in_company(&self) -> bool {
+        false
+    }
+
     /// Logits of `texts` from the copy `fold`: one row per text, C columns.
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows;
 
@@ -327,7 +334,7 @@ pub(crate) fn identity(config: &StudentConfig) -> Result<String> {
 pub(crate) fn version(config: &StudentConfig) -> Option<&'static str> {
     match &config.kind {
         // Since copies are computed side by side.
-        StudentKind::Ngram(_) => Some("ngram 2"),
+        StudentKind::Ngram(_) => Some("ngram 3"),
         StudentKind::Encoder(_) => None,
     }
 }

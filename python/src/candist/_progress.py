@@ -59,7 +59,8 @@ def describe(progress: Mapping[str, Any]) -> str:
     if done is not None and total:
         parts.append(f"{100 * min(done, total) / total:.0f}%")
     if progress.get("phase") == "settling":
-        parts.append(f"settling, pass {progress.get('pass', 0)} of at most {progress.get('max_passes', 0)}")
+        number, most = _number(progress, "pass"), _number(progress, "max_passes")
+        parts.append(f"settling, pass {number:.0f} of at most {most:.0f}" if number and most else "settling")
     elif (rate := _number(progress, "texts_per_s")) is not None:
         parts.append(f"{rate:.1f}/s")
         if (left := _number(progress, "left_s")) is not None:

@@ -136,7 +136,7 @@ export function progressPanel() {
     ];
     stats.failed.set(count(failed), rest.filter(Boolean).join(", "));
     stats.student.set(alive && status ? behindLine(status) : "", status ? counted(status.steps, "step") : "");
-    stats.pass.set(alive && status && status.pass > 0 ? `pass ${status.pass}` : "", status ? `of ${status.max_passes} at most` : "");
+    stats.pass.set(alive && status && status.pass > 0 ? `pass ${status.pass}` : "", status?.max_passes ? `of ${status.max_passes} at most` : "");
     stats.events.set(count(status?.events ?? overview?.events ?? 0), overview?.final ? `${counted(overview.final, "label")} final` : "");
     stats.corrected.set(count(overview?.corrected ?? 0), "by people");
   };
@@ -162,7 +162,9 @@ function paceLine(live, part) {
     const took = status && status.elapsed_s > 0 ? `last worked for ${duration(status.elapsed_s)}` : "";
     return [share, phaseName(status, false), took].filter(Boolean).join(" · ");
   }
-  const pass = status && status.phase === "settling" ? `settling, pass ${status.pass} of ${status.max_passes} at most` : "";
+  const isPassing = status && status.pass > 0;
+  const pass =
+    status?.phase !== "settling" ? "" : isPassing ? `settling, pass ${status.pass} of ${status.max_passes} at most` : "settling the labels";
   const left = status?.total && speed && status.phase === "annotating" ? (status.total - status.done) / speed : null;
   const eta =
     left !== null && left > 0 ? `${duration(left)} left, done about ${clock(new Date((at ?? new Date()).getTime() + left * 1000))}` : "";

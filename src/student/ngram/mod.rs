@@ -1,8 +1,8 @@
 //! The `ngram` student: hashed word and character n-grams, their weighted sum as the text's embedding, a linear head.
 //!
 //! `base::ngrams` turns a text into ids and weights; `rows` makes a step's texts from the examples; `model` is all copies side
-//! by side with their optimizer, computed on `bags` of n-grams; `kept` is what of them goes into files, `folder` the export,
-//! and `alone` the copies of one, in use.
+//! by side with their optimizer, computed on `bags` of n-grams; `heads` are the copies' heads where a text is predicted by itself;
+//! `kept` is what of them goes into files, `folder` the export, and `alone` the copies of one, in use.
 //!
 //! It reads whatever characters a text has and needs no model from elsewhere. Memory: for each copy the table
 //! (buckets x dimension, 4 bytes a value) and its sums (4 bytes a bucket).
@@ -10,15 +10,17 @@
 mod alone;
 mod bags;
 mod folder;
+mod heads;
 mod kept;
 mod model;
 mod rows;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub(super) use self::folder::ExportedNgram;
+use self::heads::Heads;
 use self::model::Model;
 use super::checkpoint::{Loaded, Saved};
 use super::finite::Skips;
@@ -36,6 +38,8 @@ pub(super) struct Ngram {
     labels: usize,
     copies: usize,
     model: Model,
+    /// Those of the model, from when they were first asked for until they change.
+    heads: OnceLock<Heads>,
     skips: Skips,
 }
 
@@ -51,7 +55,7 @@ impl Ngram {
         compute.begin();
         let model = Model::new(ngram, config.seed, labels, folds);
         let (config, ngram) = (config.clone(), ngram.clone());
-        Self { compute, config, ngram, labels, copies: folds, model, skips: Skips::default() }
+        Self { compute, config, ngram, labels, copies: folds, model, heads: OnceLock::new(), skips: Skips::default() }
     }
 }
 
@@ -66,6 +70,10 @@ impl Student for Ngram {
         encode(text, self.ngram.buckets)
     }
 
+    fn is_steady_in_company(&self) -> bool {
+        true
+    }
+
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows {
         self.out_of_sample(&texts.iter().map(|text| (*text, fold)).collect::<Vec<_>>())
     }
@@ -73,9 +81,16 @@ impl Student for Ngram {
     fn out_of_sample(&self, texts: &[(&Encoded, Fold)]) -> Rows {
         self.compute.begin();
         // A copy that there is none of says nothing of any text.
-        let known = texts.iter().all(|(_, fold)| *fold < self.copies);
-        let values = if known && !texts.is_empty() { self.model.logits(texts) } else { Vec::new() };
-        Rows::new(self.labels, values)
+        if texts.is_empty() || texts.iter().any(|(_, fold)| *fold >= self.copies) {
+            return Rows::new(self.labels, Vec::new());
+        }
+        let heads = self.heads.get_or_init(|| Heads::of(&self.model));
+        let sums = self.model.sums(texts);
+        let mut logits = Vec::with_capacity(texts.len() * self.labels);
+        for ((_, fold), sum) in texts.iter().zip(heads.sums(&sums)) {
+            heads.push_logits(*fold, sum, &mut logits);
+        }
+        Rows::new(self.labels, logits)
     }
 
     fn predict(&self, texts: &[&Encoded]) -> Rows {
@@ -88,6 +103,7 @@ impl Student for Ngram {
         self.compute.begin();
         let rows = rows::Rows::new(batch, objective);
         let Some(batch) = rows.batch(self.copies, self.labels) else { return Ok(Step::Taken) };
+        self.heads.take();
         let taken = self.model.train(&batch, objective.loss, rate * self.config.learning_rate);
         self.skips.count(taken, self.config.learning_rate)
     }
@@ -98,6 +114,7 @@ impl Student for Ngram {
 
     fn reset(&mut self) {
         self.compute.begin();
+        self.heads.take();
         self.model.reset(self.config.seed);
     }
 
@@ -113,6 +130,7 @@ impl Student for Ngram {
     fn load(&mut self, path: &Path) -> Result<HashMap<String, String>> {
         self.compute.begin();
         // An error within leaves some copies loaded: the caller makes the student anew.
+        self.heads.take();
         let loaded = Loaded::read(path)?;
         for fold in 0..self.copies {
             self.model.load(fold, &format!("fold.{fold}"), &loaded)?;
@@ -225,6 +243,19 @@ mod tests {
             assert!(close(row, &mean));
         }
         assert_eq!(student.logits(2, &[&encoded[0]]).iter().len(), 0, "there is no such copy");
+    }
+
+    #[test]
+    fn what_is_said_of_a_text_is_the_same_in_whatever_company() {
+        let mut student = student(0.1, 0);
+        fit(&mut student, 5);
+        let encoded: Vec<Encoded> = TEXTS.iter().map(|(text, _)| student.encode(text)).collect();
+        let pairs: Vec<(&Encoded, Fold)> = encoded.iter().cycle().take(50).zip([0, 1, 1].into_iter().cycle()).collect();
+        let together = student.out_of_sample(&pairs);
+        for (row, (text, fold)) in together.iter().zip(&pairs) {
+            assert_eq!(row, student.logits(*fold, &[text]).iter().next().unwrap());
+        }
+        assert_eq!((together.iter().len(), student.is_steady_in_company()), (50, true));
     }
 
     #[test]

@@ -112,26 +112,11 @@ impl Model {
         self.table.view([-1, self.dimension])
     }
 
-    /// Logits of each text from the copy named with it, which must be there. Row-major, texts x labels. Not checked for being
-    /// finite.
-    pub(super) fn logits(&self, texts: &[(&Encoded, Fold)]) -> Vec<f32> {
+    /// The sum of each text in the copy named with it, which must be there. Row-major, texts x dimension.
+    pub(super) fn sums(&self, texts: &[(&Encoded, Fold)]) -> Vec<f32> {
         let _guard = tch::no_grad_guard();
         let copies = usize::try_from(self.copies).unwrap_or(0);
-        let sums = Bags::of_copies(texts.iter().copied(), copies).sums(&self.rows());
-        let fold = |place: usize| texts.get(place).map(|(_, fold)| *fold);
-        if let Some(first) = fold(0)
-            && texts.iter().all(|(_, fold)| *fold == first)
-        {
-            return values(&self.bias.get(int(first)).addmm(&sums, &self.head.get(int(first))));
-        }
-        // Each text's sum at the place of its copy and zeros at those of the others, against all heads one above the other.
-        let folds: Vec<i64> = texts.iter().map(|(_, fold)| int(*fold)).collect();
-        let places: Vec<i64> = (0..).zip(&folds).map(|(text, fold)| text * self.copies + fold).collect();
-        let spread = Tensor::zeros([int(texts.len()) * self.copies, self.dimension], (Kind::Float, Device::Cpu))
-            .index_copy(0, &Tensor::from_slice(&places), &sums)
-            .view([-1, self.copies * self.dimension]);
-        let bias = self.bias.squeeze_dim(1).index_select(0, &Tensor::from_slice(&folds));
-        values(&bias.addmm(&spread, &self.head.view([-1, self.labels()])))
+        values(&Bags::of_copies(texts.iter().copied(), copies).sums(&self.rows()))
     }
 
     /// X, sums of texts, as copies x texts x dimension; `sums` are texts x (copies x dimension).

@@ -16,7 +16,7 @@ pub(super) fn config(dir: &Path) -> Config {
     config.student.kind = StudentKind::Ngram(NgramConfig { dimension: 8, buckets: 4096 });
     config.distill.folds = 2;
     config.distill.block = 8;
-    config.distill.max_passes = 4;
+    config.distill.max_passes = Some(4);
     config.run.checkpoint_every = Duration::ZERO;
     config
 }

@@ -128,7 +128,7 @@ async fn in_a_training_step_of_the_stream_and_in_a_pass() {
     stops_soon(&run).await;
 
     let mut settings = config(folder.path());
-    settings.distill.max_passes = 1_000_000;
+    settings.distill.max_passes = Some(1_000_000);
     let run = Run::builder(settings).corpus(|| Ok(Texts::new(4_000))).teacher(Painter::new()).start();
     until("a pass", || run.progress().pass.get() > 0).await;
     stops_soon(&run).await;
