@@ -231,7 +231,7 @@ pub(crate) struct RawDistill {
     /// Samples kept in memory for replay and for the passes at the end.
     #[schemars(range(min = set::MEMORY.min, max = set::MEMORY.max), extend("default" = set::MEMORY.default))]
     pub memory: Option<u32>,
-    /// Passes over the memory at the end, at most; they stop when fewer than 0.1% of its labels change. Default: as many as train on
+    /// Passes over the memory at the end, at most; they stop when fewer than 0.1% of its labels change, but not in the first passes. Default: as many as train on
     /// 50,000 samples in all, which are 16 for 3,000 samples in the memory, but never more than 16 or fewer than 6.
     #[schemars(example = 8)]
     pub max_passes: Option<u32>,

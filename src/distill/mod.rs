@@ -1,6 +1,6 @@
 //! Distillation: from candidates and student to one label per text.
 //!
-//! `refinery` is the trait; its kinds are `posterior` (ours, with `teacher_model`, `ranks`, `calibration`, `word`, `trust`,
+//! `refinery` is the trait; its kinds are `posterior` (ours, with `teacher_model`, `ranks`, `calibration`, `rankings`, `trust`,
 //! `voices` and `sureness`, from what `seen` has of the evidence), `candist`, `renormalise`, `cc`, `uniform` and `single`. `memory` is what is replayed. `distiller` holds what is learned and how far it
 //! came; `stream`, `sweep` and `settle` are what it does, `checkpoints` what it keeps. `thread` runs it, following the input log.
 
@@ -15,6 +15,7 @@ mod new_student;
 mod others;
 mod pairs;
 mod posterior;
+mod rankings;
 mod ranks;
 mod refinery;
 mod renormalise;
@@ -32,7 +33,6 @@ mod thread;
 mod trust;
 mod uniform;
 mod voices;
-mod word;
 
 /// Of how the distiller makes labels of what student and refinery say: another one where it comes to make others. It is part of a
 /// run's fingerprint.

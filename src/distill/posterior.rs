@@ -40,6 +40,7 @@ use serde_json::Value;
 
 use super::calibration::Calibration;
 use super::pairs::Pairs;
+use super::rankings::Rankings;
 use super::ranks::RankLikelihood;
 use super::refinery::{Evidence, Refinery, nothing, sharpened, usable};
 use super::seen::{Sample, Seen};
@@ -47,7 +48,6 @@ use super::sureness::{Sureness, accuracy_alone};
 use super::teacher_model::{TeacherCounts, TeacherModel};
 use super::trust::{self, Explained};
 use super::voices::voices;
-use super::word::Word;
 use crate::domain::candidates::{CandidateSet, Opinion};
 
 /// Shares hardly move after that many. A fixed number, and no bound on the change: so the work does not depend on
@@ -97,16 +97,16 @@ impl Posterior {
     }
 
     /// rho of a teacher's rankings at their word.
-    fn word_of(&self, teacher: u16) -> Cow<'_, RankLikelihood> {
-        let word = self.at_its_word.get(usize::from(teacher));
-        word.map_or_else(|| Cow::Owned(RankLikelihood::prior()), Cow::Borrowed)
+    fn rho_of(&self, teacher: u16) -> Cow<'_, RankLikelihood> {
+        let rho = self.at_its_word.get(usize::from(teacher));
+        rho.map_or_else(|| Cow::Owned(RankLikelihood::prior()), Cow::Borrowed)
     }
 
     /// L_0.
-    fn word(&self, candidates: &CandidateSet) -> Word {
+    fn rankings(&self, candidates: &CandidateSet) -> Rankings {
         let weight = |teacher: u16| self.weights.get(usize::from(teacher)).copied().unwrap_or(1.0);
-        let rho = |opinion: &Opinion| self.word_of(opinion.teacher).of(opinion.labels.len());
-        Word::of(candidates, self.calibration.labels(), weight, rho)
+        let rho = |opinion: &Opinion| self.rho_of(opinion.teacher).of(opinion.labels.len());
+        Rankings::of(candidates, self.calibration.labels(), weight, rho)
     }
 
     /// The number of teachers, counted from 0, of which some may have said nothing.
@@ -123,15 +123,15 @@ impl Posterior {
 
     /// ln of the posterior into `row`, by label and up to a constant, from ln p~ and ln L_0. Without candidates, the student's
     /// alone.
-    fn weigh(&self, sample: Sample<'_>, word: &Word, trust: f64, row: &mut Vec<f64>) {
+    fn weigh(&self, sample: Sample<'_>, rankings: &Rankings, trust: f64, row: &mut Vec<f64>) {
         row.clear();
         if sample.candidates.is_empty() {
-            row.extend_from_slice(sample.student);
+            row.extend_from_slice(sample.ln_student);
             return;
         }
-        row.extend(sample.student.iter().map(|ln| trust * ln));
+        row.extend(sample.ln_student.iter().map(|ln| trust * ln));
         // Before anything is learned of the teachers, their ranking is all there is.
-        word.weigh(if self.teachers.is_empty() { 1.0 } else { 1.0 - trust }, row);
+        rankings.weigh(if self.teachers.is_empty() { 1.0 } else { 1.0 - trust }, row);
         for opinion in sample.candidates.opinions() {
             if let Some(model) = self.teachers.get(usize::from(opinion.teacher)) {
                 model.weigh(opinion, trust, row);
@@ -143,7 +143,7 @@ impl Posterior {
     fn of(&self, candidates: &CandidateSet, logits: &[f32], trust: f64) -> Vec<f64> {
         let student: Vec<f64> = self.calibration.logarithms(logits).collect();
         let mut row = Vec::with_capacity(student.len());
-        self.weigh(Sample { candidates, student: &student }, &self.word(candidates), trust, &mut row);
+        self.weigh(Sample { candidates, ln_student: &student }, &self.rankings(candidates), trust, &mut row);
         row
     }
 
@@ -156,25 +156,25 @@ impl Posterior {
         let said = || seen.candidates().iter().flat_map(|candidates| candidates.opinions());
         // The model of one that said nothing here knows only the prior.
         let of = |teacher: u16| move |opinion: &&Opinion| opinion.teacher == teacher;
-        let new = |teacher| TeacherModel::new(said().filter(of(teacher)), &self.word_of(teacher), labels);
+        let new = |teacher| TeacherModel::new(said().filter(of(teacher)), &self.rho_of(teacher), labels);
         let mut learned: Vec<TeacherModel> = (0..teachers).map(new).collect();
         // In the first round shares come of student and ranking alone; an old model would bring its old shares back
         // in.
         self.teachers.clear();
-        let words: Vec<Word> = seen.candidates().iter().map(|candidates| self.word(candidates)).collect();
+        let all: Vec<Rankings> = seen.candidates().iter().map(|candidates| self.rankings(candidates)).collect();
         let mut shares = Vec::with_capacity(labels);
         for _ in 0..EM_ROUNDS {
             let mut counts: Vec<TeacherCounts> = learned.iter().map(|_| TeacherCounts::new(labels)).collect();
-            for (sample, word) in seen.iter().zip(&words) {
+            for (sample, rankings) in seen.iter().zip(&all) {
                 // E-step: not sharpened, for the sharpness is of confidences alone.
-                self.share(sample, word, &mut shares);
+                self.share(sample, rankings, &mut shares);
                 for opinion in sample.candidates.opinions() {
                     counts.get_mut(usize::from(opinion.teacher)).into_iter().for_each(|c| c.add(opinion, &shares));
                 }
             }
             // M-step: each teacher by its own counts.
             for ((teacher, model), counts) in (0..).zip(&mut learned).zip(counts) {
-                model.learn(counts, &self.word_of(teacher));
+                model.learn(counts, &self.rho_of(teacher));
             }
             // From the second round on there is more than the teachers' ranking.
             self.teachers.clone_from(&learned);
@@ -183,15 +183,15 @@ impl Posterior {
 
     /// The posterior that teachers are learned by, into `shares`: C probabilities, those that are next to nothing 0. A label
     /// that a person gave is certain.
-    fn share(&self, sample: Sample<'_>, word: &Word, shares: &mut Vec<f64>) {
+    fn share(&self, sample: Sample<'_>, rankings: &Rankings, shares: &mut Vec<f64>) {
         if let Some(given) = sample.candidates.given() {
             shares.clear();
-            shares.extend((0..sample.student.len()).map(|label| f64::from(u8::from(label == given.index()))));
+            shares.extend((0..sample.ln_student.len()).map(|label| f64::from(u8::from(label == given.index()))));
             return;
         }
-        self.weigh(sample, word, self.trust, shares);
+        self.weigh(sample, rankings, self.trust, shares);
         let top = shares.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        shares.iter_mut().for_each(|ln| *ln = power(*ln - top));
+        shares.iter_mut().for_each(|ln| *ln = exp_or_nothing(*ln - top));
         let sum: f64 = shares.iter().sum();
         shares.iter_mut().for_each(|p| *p /= sum);
     }
@@ -216,11 +216,11 @@ impl Posterior {
 
     /// The mean of what a teacher's ranking, at its word, gives to the label that it names first. Above 0.
     fn first_at_its_word(&self, teacher: u16, seen: &Seen<'_>) -> f64 {
-        let word = self.word_of(teacher);
+        let rho = self.rho_of(teacher);
         let said = seen.candidates().iter().flat_map(|candidates| candidates.opinions());
         let firsts = said
             .filter(|opinion| opinion.teacher == teacher)
-            .filter_map(|opinion| word.of(opinion.labels.len()).listed.first().copied());
+            .filter_map(|opinion| rho.of(opinion.labels.len()).listed.first().copied());
         let (sum, count) = firsts.fold((0.0, 0_u64), |(sum, count), first| (sum + first, count + 1));
         if count > 0 { sum / count as f64 } else { 1.0 }
     }
@@ -231,10 +231,10 @@ impl Posterior {
         let stride = seen.len().div_ceil(SHARPNESS_SAMPLES).max(1);
         let (mut rows, mut agreed) = (Vec::new(), 0.0);
         for sample in seen.iter().step_by(stride) {
-            let word = self.word(sample.candidates);
-            agreed += word.first().map_or(0.0, |label| sample.probability(label));
-            let mut row = Vec::with_capacity(sample.student.len());
-            self.weigh(sample, &word, self.of_label(sample.candidates), &mut row);
+            let rankings = self.rankings(sample.candidates);
+            agreed += rankings.first().map_or(0.0, |label| sample.probability(label));
+            let mut row = Vec::with_capacity(sample.ln_student.len());
+            self.weigh(sample, &rankings, self.of_label(sample.candidates), &mut row);
             let top = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             row.iter_mut().for_each(|ln| *ln -= top);
             rows.push(row);
@@ -245,7 +245,7 @@ impl Posterior {
         }
         let sureness = Sureness::new(self.calibration.labels(), agreed / rows.len() as f64, voices, pairs);
         let sure = |sharpness: f64| {
-            let largest = |row: &Vec<f64>| 1.0 / row.iter().map(|ln| power(ln * sharpness)).sum::<f64>();
+            let largest = |row: &Vec<f64>| 1.0 / row.iter().map(|ln| exp_or_nothing(ln * sharpness)).sum::<f64>();
             rows.iter().map(largest).sum::<f64>() / rows.len() as f64
         };
         let (mut low, mut high) = (0.0, 1.0);
@@ -259,7 +259,7 @@ impl Posterior {
 }
 
 /// e^ln, or 0 where that is next to nothing beside 1: most labels are, and an exponential is what costs here.
-fn power(ln: f64) -> f64 {
+fn exp_or_nothing(ln: f64) -> f64 {
     if ln < FAINT { 0.0 } else { ln.exp() }
 }
 
@@ -282,7 +282,7 @@ impl Refinery for Posterior {
             Some(logits) => self.of(candidates, usable(logits)?, self.trust),
             None => {
                 let mut row = vec![0.0; self.calibration.labels()];
-                self.word(candidates).weigh(1.0, &mut row);
+                self.rankings(candidates).weigh(1.0, &mut row);
                 row
             }
         };
@@ -462,7 +462,7 @@ mod tests {
         assert!((0.3..0.5).contains(&out), "{out}");
         // What it names stays the likeliest by its word alone, however seldom it seems right.
         posterior.at_its_word = vec![RankLikelihood::with_out(MOST_OUT)];
-        assert!((0..2_u16).zip(&candidates).all(|(i, said)| posterior.word(said).first() == Some(LabelId(i))));
+        assert!((0..2_u16).zip(&candidates).all(|(i, said)| posterior.rankings(said).first() == Some(LabelId(i))));
     }
 
     /// 600 samples of 3 labels, on which the student says the label with some noise and each teacher is right with its own
@@ -528,7 +528,7 @@ mod tests {
         let mut posterior = Posterior::new(6);
         let odds = |posterior: &Posterior| {
             let mut row = vec![0.0; 6];
-            posterior.word(&said(4)).weigh(1.0, &mut row);
+            posterior.rankings(&said(4)).weigh(1.0, &mut row);
             f64::exp(row[5] - row[0])
         };
         assert!(odds(&posterior) > 1.7, "at first the shorter answer counts for more: {}", odds(&posterior));

@@ -12,7 +12,7 @@ pub(super) struct Seen<'a> {
     labels: usize,
     candidates: Vec<&'a CandidateSet>,
     /// ln p~, C values a sample.
-    student: Vec<f64>,
+    ln_student: Vec<f64>,
 }
 
 /// One sample.
@@ -20,15 +20,15 @@ pub(super) struct Seen<'a> {
 pub(super) struct Sample<'a> {
     pub(super) candidates: &'a CandidateSet,
     /// ln p~, by label: C values.
-    pub(super) student: &'a [f64],
+    pub(super) ln_student: &'a [f64],
 }
 
 impl<'a> Seen<'a> {
     pub(super) fn new(calibration: &Calibration, evidence: &'a Evidence<'_>) -> Self {
-        let mut seen = Self { labels: calibration.labels(), candidates: Vec::new(), student: Vec::new() };
+        let mut seen = Self { labels: calibration.labels(), candidates: Vec::new(), ln_student: Vec::new() };
         for (candidates, logits) in evidence.iter() {
             seen.candidates.push(candidates);
-            seen.student.extend(calibration.logarithms(logits));
+            seen.ln_student.extend(calibration.logarithms(logits));
         }
         seen
     }
@@ -43,8 +43,8 @@ impl<'a> Seen<'a> {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Sample<'_>> {
-        let rows = self.candidates.iter().zip(self.student.chunks_exact(self.labels.max(1)));
-        rows.map(|(candidates, student)| Sample { candidates, student })
+        let rows = self.candidates.iter().zip(self.ln_student.chunks_exact(self.labels.max(1)));
+        rows.map(|(candidates, ln_student)| Sample { candidates, ln_student })
     }
 
     pub(super) fn candidates(&self) -> &[&'a CandidateSet] {
@@ -55,6 +55,6 @@ impl<'a> Seen<'a> {
 impl Sample<'_> {
     /// p~ of a label; 0 of one that the row does not have.
     pub(super) fn probability(&self, label: LabelId) -> f64 {
-        self.student.get(label.index()).map_or(0.0, |ln| ln.exp())
+        self.ln_student.get(label.index()).map_or(0.0, |ln| ln.exp())
     }
 }

@@ -25,7 +25,7 @@ const VISITS: usize = 50_000;
 /// Passes over however large a memory, and however small.
 const LEAST_PASSES: u32 = 6;
 const MOST_PASSES: u32 = 16;
-/// The share of the passes in which the teacher alone sets a new student's targets: one that knows little must not teach itself.
+/// The share of the passes in which the teacher alone sets the targets: a student that knows little must not teach itself.
 const WARM_UP: f64 = 3.0 / 16.0;
 /// The share after which a refinery that regularises does so in full. Before that in proportion: a student that knows little is
 /// not to be held to what it says.
@@ -66,8 +66,9 @@ impl Distiller {
         }
         self.refit()?;
         let labels = self.memory_labels()?;
-        // In the first half a new student that knows little changes none, and must not stop for that.
-        if pass >= self.passes().div_ceil(2) && changes(&labels, &self.state.pass_labels) * SETTLED <= labels.len() {
+        if pass >= least_passes(self.remembered())
+            && changes(&labels, &self.state.pass_labels) * SETTLED <= labels.len()
+        {
             return self.begin_sweep(true);
         }
         // They are part of the state: a resumed pass must be compared with what this one began with.
@@ -98,13 +99,18 @@ impl Distiller {
 
     /// Passes over the memory as it is, at most.
     pub(super) fn passes(&self) -> u32 {
-        self.config.max_passes.unwrap_or_else(|| passes(self.memory.len()))
+        self.config.max_passes.unwrap_or_else(|| passes(self.remembered()))
+    }
+
+    /// Samples in the memory. Asked of the state, for after a restart the memory is filled only when there is work.
+    fn remembered(&self) -> usize {
+        usize::try_from(self.state.samples).unwrap_or(usize::MAX).min(self.config.memory)
     }
 
     /// The share of all steps of the passes that is behind: 0 outside of them, below 1 before the last is done.
     fn passed(&self) -> f64 {
         let Work::Pass { pass, batch } = self.state.work else { return 0.0 };
-        let of_pass = self.memory.len().div_ceil(self.config.block).max(1);
+        let of_pass = self.remembered().div_ceil(self.config.block).max(1);
         (f64::from(pass) + batch as f64 / of_pass as f64) / f64::from(self.passes().max(1))
     }
 
@@ -148,6 +154,12 @@ fn passes(samples: usize) -> u32 {
     u32::try_from(VISITS.div_ceil(samples.max(1))).unwrap_or(u32::MAX).clamp(LEAST_PASSES, MOST_PASSES)
 }
 
+/// Passes before labels can have settled: a student that knows little changes none, and must not stop for that.
+fn least_passes(samples: usize) -> u32 {
+    let half = u32::try_from((VISITS / 2).div_ceil(samples.max(1))).unwrap_or(u32::MAX);
+    half.clamp(LEAST_PASSES / 2, MOST_PASSES / 2)
+}
+
 /// Places that differ; those that only one of them has count as changed.
 fn changes(labels: &[LabelId], before: &[LabelId]) -> usize {
     labels.iter().zip(before).filter(|(now, before)| now != before).count() + labels.len().abs_diff(before.len())
@@ -160,5 +172,6 @@ mod tests {
     #[test]
     fn a_large_memory_is_passed_over_less_often() {
         assert_eq!([0, 1, 3080, 4000, 8000, 50_000].map(passes), [16, 16, 16, 13, 7, 6]);
+        assert_eq!([0, 1, 3080, 4000, 8000, 50_000].map(least_passes), [8, 8, 8, 7, 4, 3]);
     }
 }

@@ -143,7 +143,7 @@ impl Distiller {
         self.foreseen.pop_front().unwrap_or_default()
     }
 
-    /// From a row of logits; of none there is no label. Never final: the corpus goes on.
+    /// From a row of logits. Never final: the corpus goes on.
     fn label_first(
         &mut self,
         item: &Item,

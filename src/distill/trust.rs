@@ -88,7 +88,7 @@ pub(super) fn by_the_rest(teachers: &[TeacherModel], teacher: u16, seen: &Seen<'
 /// ln of what student and other teachers say together of the labels of a text, up to a constant.
 fn rest(teachers: &[TeacherModel], teacher: u16, answer: &Answer<'_>, row: &mut Vec<f64>) {
     row.clear();
-    row.extend_from_slice(answer.sample.student);
+    row.extend_from_slice(answer.sample.ln_student);
     for opinion in answer.sample.candidates.opinions().iter().filter(|opinion| opinion.teacher != teacher) {
         if let Some(model) = teachers.get(usize::from(opinion.teacher)) {
             model.weigh(opinion, 1.0, row);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::plan::Plan;
 use crate::base::panic::in_stage;
-use crate::config::Combine;
+use crate::config::{Combine, DistillConfig};
 use crate::distill;
 use crate::domain::event::By;
 use crate::domain::input::Names;
@@ -16,6 +16,9 @@ use crate::domain::sample::{short_hash, to_hex};
 use crate::error::Result;
 use crate::store::Identity;
 use crate::teacher::Teacher;
+
+/// Passes at the end, at most, by default, when the first format was written.
+const FORMAT_1_PASSES: u32 = 16;
 
 /// Hexadecimal; no two lists of parts are taken for each other.
 fn hash(parts: &[String]) -> String {
@@ -36,8 +39,12 @@ pub(crate) fn identity(plan: &Plan, teachers: &[Arc<dyn Teacher>]) -> Result<Ide
     }
     // A struct of names and numbers: serialising it cannot fail.
     let student = plan.student().identity()? + &serde_json::to_string(&config.distill).unwrap_or_default();
+    // The first format had a number of passes where none is said now.
+    let passes = config.distill.max_passes.or(Some(FORMAT_1_PASSES));
+    let distill = DistillConfig { max_passes: passes, ..config.distill.clone() };
+    let student_before = plan.student().identity()? + &serde_json::to_string(&distill).unwrap_or_default();
     let refinery = plan.refinery()(config.task.labels.len());
-    let mut labelling = vec![student.clone()];
+    let mut labelling = vec![student];
     let identity = refinery.identity();
     // That of a configured one is in the settings of the distillation; its first version went without saying.
     if plan.has_own_refinery() || identity != format!("{} 1", refinery.name()) {
@@ -46,7 +53,7 @@ pub(crate) fn identity(plan: &Plan, teachers: &[Arc<dyn Teacher>]) -> Result<Ide
     labelling.push(format!("distiller:{}", distill::VERSION));
     labelling.extend(plan.student().version().map(|version| format!("student:{version}")));
     // One hash of both, as the first format had it: by it an older directory is known to be of the same settings.
-    let before: Vec<String> = std::iter::once(student).chain(asking.iter().cloned()).collect();
+    let before: Vec<String> = std::iter::once(student_before).chain(asking.iter().cloned()).collect();
     let names =
         Names { labels: config.task.labels.clone(), teachers: of_teachers(|teacher| teacher.name().to_owned()) };
     Ok(Identity {

@@ -14,7 +14,7 @@ use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
 use crate::readers::confusion::{Details, Pairs};
 use crate::readers::gold::{GoldLabels, GoldRows};
-use crate::readers::latest::latest_labels;
+use crate::readers::latest::{latest, no_labels};
 use crate::readers::statistics::Calibration;
 use crate::store::{RunDir, RunView};
 use crate::student::{argmax, softmax};
@@ -80,15 +80,15 @@ pub struct HeldOut {
 pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation> {
     let view = RunDir::view(dir)?;
     let labels = view.labels().clone();
-    // All events that hold are held in memory, by id: gold comes in any order.
-    let latest = latest_labels(dir)?;
+    // What holds of each text is in memory, for gold comes in any order.
+    let held = held(dir, &labels)?;
     let mut counts = Counts::default();
     let texts = if matches!(options.gold.rows, GoldRows::Corpus(_)) { texts(&view)? } else { HashMap::new() };
     options.gold.read(&labels, |id, text, label| {
         // A label is of the text that was labelled, whatever has its id by now.
-        let is_of = |text: &str| texts.get(id).is_some_and(|labelled| *labelled == TextHash::of(text));
-        let event = latest.get(id).filter(|_| text.is_none_or(is_of));
-        counts.add(label, event, &labels);
+        let id = TextHash::of(id);
+        let is_of = |text: &str| texts.get(&id).is_some_and(|labelled| *labelled == TextHash::of(text));
+        counts.add(label, held.get(&id).filter(|_| text.is_none_or(is_of)));
     })?;
     // Shares of nothing would be printed as 0: told what is wrong instead.
     if counts.labelled == 0 {
@@ -104,13 +104,37 @@ pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation
     Ok(Evaluation { held_out, details, ..counts.evaluation() })
 }
 
-/// The text of each id that arrived.
-fn texts(view: &RunView) -> Result<HashMap<String, TextHash>> {
+/// What a run says of a text, as far as it is judged: of a corpus of millions, whole events would take gigabytes.
+struct Held {
+    /// Always there, as long as the log is of this task.
+    label: Option<LabelId>,
+    confidence: f64,
+    candidates: Box<[LabelId]>,
+}
+
+impl Held {
+    fn of(event: &LabelEvent, labels: &LabelSet) -> Self {
+        let candidates = event.candidates.iter().filter_map(|name| labels.resolve(name)).collect();
+        Self { label: labels.resolve(&event.label), confidence: event.confidence, candidates }
+    }
+}
+
+/// What holds now, by the hash of the text's id.
+fn held(dir: &Path, labels: &LabelSet) -> Result<HashMap<TextHash, Held>> {
+    let mut held = HashMap::new();
+    latest(dir, |event, _| -> Result<()> {
+        held.insert(TextHash::of(&event.id), Held::of(event, labels));
+        Ok(())
+    })?;
+    if held.is_empty() { Err(no_labels(dir)) } else { Ok(held) }
+}
+
+/// The text of each id that arrived, both by their hashes.
+fn texts(view: &RunView) -> Result<HashMap<TextHash, TextHash>> {
     let mut texts = HashMap::new();
     view.inputs(|input| {
         if let Input::Arrive { sample, .. } = input {
-            let hash = TextHash::of(&sample.text);
-            texts.insert(sample.id.0, hash);
+            texts.insert(TextHash::of(&sample.id.0), TextHash::of(&sample.text));
         }
         Ok(())
     })?;
@@ -135,22 +159,19 @@ struct Counts {
 }
 
 impl Counts {
-    /// Judges one text: `label` is the right one, `event` what the run says now. Names are compared, since the log has
-    /// names; gold was resolved, so that an alias in it counts as its label.
-    fn add(&mut self, label: LabelId, event: Option<&LabelEvent>, labels: &LabelSet) {
-        let gold = labels.name(label);
+    /// Judges one text: `gold` is its right label, `held` what the run says now.
+    fn add(&mut self, gold: LabelId, held: Option<&Held>) {
         self.gold += 1;
-        let Some(event) = event else { return };
+        let Some(held) = held else { return };
         self.labelled += 1;
-        self.first += usize::from(event.candidates.first().is_some_and(|first| first == gold));
-        self.covered += usize::from(event.candidates.iter().any(|candidate| candidate == gold));
-        self.with_candidates += usize::from(!event.candidates.is_empty());
-        self.candidates += event.candidates.len();
-        self.right += usize::from(event.label == gold);
-        self.calibration.add(event.confidence, event.label == gold);
-        // Always, as long as the log is of this task.
-        if let Some(given) = labels.resolve(&event.label) {
-            self.pairs.add(label, given);
+        self.first += usize::from(held.candidates.first() == Some(&gold));
+        self.covered += usize::from(held.candidates.contains(&gold));
+        self.with_candidates += usize::from(!held.candidates.is_empty());
+        self.candidates += held.candidates.len();
+        self.right += usize::from(held.label == Some(gold));
+        self.calibration.add(held.confidence, held.label == Some(gold));
+        if let Some(label) = held.label {
+            self.pairs.add(gold, label);
         }
     }
 
@@ -240,7 +261,9 @@ mod tests {
         let label = |name: &str| Label { name: name.into(), description: None, aliases: Vec::new() };
         let labels = LabelSet::new(["a", "b", "c"].map(label).into()).unwrap();
         let mut counts = Counts::default();
-        let mut add = |event: Option<LabelEvent>| counts.add(LabelId(0), event.as_ref(), &labels);
+        let mut add = |event: Option<LabelEvent>| {
+            counts.add(LabelId(0), event.map(|event| Held::of(&event, &labels)).as_ref());
+        };
         add(Some(event("a", &["a"])));
         add(Some(event("a", &["b", "a"])));
         add(Some(event("b", &["b", "c"])));

@@ -47,16 +47,6 @@ pub fn latest<E: From<Error>>(dir: &Path, mut each: impl FnMut(&LabelEvent, &str
     Ok(())
 }
 
-/// The events that hold now, by id; an error where there are none.
-pub(super) fn latest_labels(dir: &Path) -> Result<HashMap<String, LabelEvent>> {
-    let mut labels = HashMap::new();
-    latest(dir, |event, _| -> Result<()> {
-        labels.insert(event.id.clone(), event.clone());
-        Ok(())
-    })?;
-    if labels.is_empty() { Err(no_labels(dir)) } else { Ok(labels) }
-}
-
 /// That the run in `dir` has no labels, and what to do.
 #[must_use]
 pub fn no_labels(dir: &Path) -> Error {
@@ -113,7 +103,6 @@ mod tests {
         })
         .unwrap();
         assert_eq!(offsets, [3, 4, 5]);
-        assert!(latest_labels(&dir.path().join("none")).unwrap_err().to_string().contains("has no labels yet"));
     }
 
     #[test]

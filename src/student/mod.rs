@@ -151,7 +151,7 @@ pub trait Student: Send {
     /// later. What is said of a text must not depend on whether, or with which others, it was prepared.
     fn prepare(&self, _texts: &[&Encoded]) {}
 
-    /// Whether what is said of a text is the same, to the last bit, whichever texts are asked of with it. Texts that arrive one
+    /// Whether `logits` and `out_of_sample` say the same of a text, to the last bit, whichever texts are asked of with it. Texts that arrive one
     /// after the other are then asked of together, which is cheaper; else a resumed run, which meets them in other company,
     /// could come to other labels.
     fn is_steady_in_company(&self) -> bool {

@@ -292,7 +292,7 @@ const REST: &str = "\
 # block = 32                       # new texts a training step
 # replay = 1                       # batches of earlier texts with each of these
 # memory = 50000                   # texts that are remembered for replay and for the passes at the end
-# max_passes = 8                   # passes over the memory at the end, at most; else 6 to 16, by its size
+# max_passes = 8                   # passes over the memory at the end, at most (default: 6 to 16, by its size)
 ";
 
 #[cfg(test)]

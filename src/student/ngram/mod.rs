@@ -269,11 +269,16 @@ mod tests {
         // What it had learned itself must be gone after loading.
         let other = loaded.encode("something else entirely");
         loaded.train(&[Example::new(&other, 1, &[0.0, 1.0])], Loss::CrossEntropy.into(), 1.0).unwrap();
+        // Also what it was asked for before.
+        assert_ne!(all_logits(&loaded, 0), all_logits(&kept, 0));
         assert_eq!(loaded.load(&path).unwrap().get("step").unwrap(), "4");
+        assert_eq!(all_logits(&loaded, 0), all_logits(&kept, 0));
         fit(&mut kept, 4);
         fit(&mut loaded, 4);
         assert_eq!((all_logits(&kept, 0), all_logits(&kept, 1)), (all_logits(&loaded, 0), all_logits(&loaded, 1)));
         assert_eq!(kept.logits(0, &[&other]), loaded.logits(0, &[&other]));
+        loaded.reset();
+        assert_eq!(all_logits(&loaded, 1), all_logits(&student(0.1, 1), 1));
     }
 
     /// All that a checkpoint would hold.

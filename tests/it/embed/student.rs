@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use candist::config::RefineryKind;
 use candist::{Encoded, Error, Example, Fold, Objective, Result, Rows, Run, RunBuilder, Step, Student, export_student};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
@@ -14,11 +17,15 @@ const WORDS: usize = 64;
 struct Counting {
     labels: usize,
     copies: Vec<Vec<f32>>,
+    /// Whether it lets itself be asked of texts together as they arrive; it says the same of them.
+    together: bool,
+    /// How often it was asked of one text alone.
+    alone: Arc<AtomicUsize>,
 }
 
 impl Counting {
     fn new(labels: usize, copies: usize) -> Self {
-        Self { labels, copies: vec![vec![0.0; labels * WORDS]; copies] }
+        Self { labels, copies: vec![vec![0.0; labels * WORDS]; copies], together: false, alone: Arc::default() }
     }
 
     fn row(&self, copy: &[f32], text: &Encoded) -> Vec<f32> {
@@ -33,8 +40,17 @@ impl Student for Counting {
         Encoded { ids: text.split(' ').map(word).collect(), ..Encoded::default() }
     }
 
+    fn is_steady_in_company(&self) -> bool {
+        self.together
+    }
+
     fn logits(&self, fold: Fold, texts: &[&Encoded]) -> Rows {
         Rows::new(self.labels, texts.iter().flat_map(|text| self.row(&self.copies[fold], text)).collect())
+    }
+
+    fn out_of_sample(&self, texts: &[(&Encoded, Fold)]) -> Rows {
+        self.alone.fetch_add(usize::from(texts.len() == 1), Ordering::SeqCst);
+        Rows::new(self.labels, texts.iter().flat_map(|(text, fold)| self.row(&self.copies[*fold], text)).collect())
     }
 
     fn predict(&self, texts: &[&Encoded]) -> Rows {
@@ -58,7 +74,7 @@ impl Student for Counting {
     }
 
     fn reset(&mut self) {
-        *self = Self::new(self.labels, self.copies.len());
+        self.copies.iter_mut().flatten().for_each(|count| *count = 0.0);
     }
 
     fn save(&self, path: &Path, notes: HashMap<String, String>) -> Result<()> {
@@ -109,4 +125,44 @@ async fn it_is_trained_kept_and_told_apart() {
     assert_eq!(run_of(folder.path(), "counting 1").start().join().await.unwrap().new_events, 0);
     // Another one labels anew, from the same answers.
     assert!(run_of(folder.path(), "counting 2").start().join().await.unwrap().new_events > 1000);
+}
+
+#[tokio::test]
+async fn texts_that_are_asked_of_together_get_the_labels_that_they_get_one_by_one() {
+    // Gives the labels, and how often it was asked of a text alone when all of them were made anew from the logs.
+    let labelled = async |together: bool, stops: bool| {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |texts: u64, alone: &Arc<AtomicUsize>| {
+            let alone = Arc::clone(alone);
+            let mut config = config(folder.path());
+            // Its word alone tells two candidates apart.
+            (config.distill.block, config.distill.refinery) = (16, RefineryKind::Renormalise);
+            let new = move |labels, copies| {
+                Ok(Counting { together, alone: Arc::clone(&alone), ..Counting::new(labels, copies) })
+            };
+            let run = Run::builder(config).corpus(move || Ok(Texts::new(texts)));
+            run.teacher(Painter::new()).student("counting 1", new).start()
+        };
+        let (before, anew) = (Arc::default(), Arc::default());
+        if stops {
+            // Within a block; the next run goes on from there.
+            let first = run(90, &before);
+            super::parts::until("a label", || first.progress().events.get() > 40).await;
+            first.stop();
+            let _ = first.join().await;
+        }
+        // The corpus ends within a block, and grows.
+        run(90, &before).join().await.unwrap();
+        run(500, &before).join().await.unwrap();
+        let there = labels(folder.path());
+        std::fs::remove_file(folder.path().join("labels.jsonl")).unwrap();
+        ["checkpoints", "store"].iter().for_each(|cache| std::fs::remove_dir_all(folder.path().join(cache)).unwrap());
+        run(500, &anew).join().await.unwrap();
+        assert!(there == labels(folder.path()));
+        (there, anew.load(Ordering::SeqCst))
+    };
+    let (one_by_one, alone) = labelled(false, false).await;
+    let (together, company) = labelled(true, false).await;
+    assert!(one_by_one == together && one_by_one == labelled(true, true).await.0);
+    assert!(alone >= 500 && company < 50, "{alone} {company}");
 }

@@ -9,14 +9,14 @@ const LEAST: f64 = 1e-12;
 
 /// ln L_0: of the labels that answers name, each, and of all others alike.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Word {
+pub(super) struct Rankings {
     /// The labels that answers name, each once, in the order in which they come there.
     pub(super) named: Vec<(LabelId, f64)>,
     /// Of each other label.
     pub(super) others: f64,
 }
 
-impl Word {
+impl Rankings {
     /// The mean of what the rankings give to the labels, each weighed by what `weight` says of who gave it; and each with the
     /// likelihoods that `rho` gives to its ranks. Without candidates, nothing: 0 for all.
     pub(super) fn of(
@@ -63,7 +63,7 @@ impl Word {
         }
     }
 
-    /// The label that is likeliest by it, the first of equals by number; none where no answer names one.
+    /// Of the labels that answers name the likeliest by it, the first of equals by number.
     pub(super) fn first(&self) -> Option<LabelId> {
         let most = self.named.iter().map(|(_, ln)| *ln).fold(f64::NEG_INFINITY, f64::max);
         self.named.iter().filter(|(_, ln)| *ln >= most).map(|(label, _)| *label).min()
@@ -78,9 +78,9 @@ mod tests {
 
     fn of(said: &[&[u16]], labels: usize, weight: impl Fn(u16) -> f64) -> Vec<f64> {
         let prior = RankLikelihood::prior();
-        let word = Word::of(&sets(said), labels, weight, |opinion| prior.of(opinion.labels.len()));
-        let mut row = vec![word.others; labels];
-        word.weigh(1.0, &mut row);
+        let rankings = Rankings::of(&sets(said), labels, weight, |opinion| prior.of(opinion.labels.len()));
+        let mut row = vec![rankings.others; labels];
+        rankings.weigh(1.0, &mut row);
         row.into_iter().map(f64::exp).collect()
     }
 
@@ -104,7 +104,7 @@ mod tests {
     fn the_first_label_is_the_likeliest_and_of_equals_the_first_by_number() {
         let first = |said: &[&[u16]]| {
             let prior = RankLikelihood::prior();
-            Word::of(&sets(said), 5, |_| 1.0, |opinion| prior.of(opinion.labels.len())).first()
+            Rankings::of(&sets(said), 5, |_| 1.0, |opinion| prior.of(opinion.labels.len())).first()
         };
         assert_eq!(first(&[&[3, 1], &[1], &[4]]), Some(LabelId(1)));
         assert_eq!(first(&[&[4], &[2]]), Some(LabelId(2)));
