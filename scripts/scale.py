@@ -109,7 +109,7 @@ COLOURS = {"default": "#3b6fb6", "small": "#c05f2b"}
 
 def plot(founds):
     """Four panels side by side, both axes logarithmic."""
-    wide, high, left, top = 240, 150, 46, 30
+    wide, high, left, top = 232, 150, 54, 30
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {4 * (wide + left) + 20} {high + 90}" font-family="sans-serif" font-size="11" fill="#777">'
     ]

@@ -136,7 +136,10 @@ export function progressPanel() {
     ];
     stats.failed.set(count(failed), rest.filter(Boolean).join(", "));
     stats.student.set(alive && status ? behindLine(status) : "", status ? counted(status.steps, "step") : "");
-    stats.pass.set(alive && status && status.pass > 0 ? `pass ${status.pass}` : "", status?.max_passes ? `of ${status.max_passes} at most` : "");
+    stats.pass.set(
+      alive && status && status.pass > 0 ? `pass ${status.pass}` : "",
+      status?.max_passes ? `of ${status.max_passes} at most` : "",
+    );
     stats.events.set(count(status?.events ?? overview?.events ?? 0), overview?.final ? `${counted(overview.final, "label")} final` : "");
     stats.corrected.set(count(overview?.corrected ?? 0), "by people");
   };
