@@ -66,7 +66,7 @@ impl Distiller {
         }
         self.refit()?;
         let labels = self.memory_labels()?;
-        if pass >= least_passes(self.remembered())
+        if pass >= least_passes(self.remembered(), self.passes())
             && changes(&labels, &self.state.pass_labels) * SETTLED <= labels.len()
         {
             return self.begin_sweep(true);
@@ -154,10 +154,12 @@ fn passes(samples: usize) -> u32 {
     u32::try_from(VISITS.div_ceil(samples.max(1))).unwrap_or(u32::MAX).clamp(LEAST_PASSES, MOST_PASSES)
 }
 
-/// Passes before labels can have settled: a student that knows little changes none, and must not stop for that.
-fn least_passes(samples: usize) -> u32 {
+/// Passes before labels can have settled, of `most`: a student that knows little changes none, and must not stop for that, nor one
+/// that was taught by the teacher alone so far.
+fn least_passes(samples: usize, most: u32) -> u32 {
     let half = u32::try_from((VISITS / 2).div_ceil(samples.max(1))).unwrap_or(u32::MAX);
-    half.clamp(LEAST_PASSES / 2, MOST_PASSES / 2)
+    let warm_up = (WARM_UP * f64::from(most)).ceil() as u32;
+    half.clamp(LEAST_PASSES / 2, MOST_PASSES / 2).max(warm_up)
 }
 
 /// Places that differ; those that only one of them has count as changed.
@@ -172,6 +174,8 @@ mod tests {
     #[test]
     fn a_large_memory_is_passed_over_less_often() {
         assert_eq!([0, 1, 3080, 4000, 8000, 50_000].map(passes), [16, 16, 16, 13, 7, 6]);
-        assert_eq!([0, 1, 3080, 4000, 8000, 50_000].map(least_passes), [8, 8, 8, 7, 4, 3]);
+        let least = [0, 1, 3080, 4000, 8000, 50_000].map(|samples| least_passes(samples, passes(samples)));
+        assert_eq!(least, [8, 8, 8, 7, 4, 3]);
+        assert_eq!(least_passes(3080, 100), 19);
     }
 }
