@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::label::{LabelId, LabelSet};
 use super::sample::{Position, SampleId};
 
+/// A label is doubtful below this confidence: all others together are then likelier than it is.
+pub const DOUBTFUL: f64 = 0.5;
+
 /// Where a label comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -7,10 +7,9 @@ use serde::Serialize;
 
 use crate::domain::sample::TextHash;
 use crate::error::Result;
-use crate::store::{Follow, Tail};
+use crate::store::{Follow, LabelTally, RunDir, Tail};
 
-/// A label is doubtful below this confidence: all others together are then likelier than it is.
-pub const DOUBTFUL: f64 = 0.5;
+pub use crate::domain::event::DOUBTFUL;
 
 /// How many texts have which label.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -23,12 +22,27 @@ pub struct Distribution {
     pub labels: Vec<(String, u64)>,
 }
 
-/// Counts the labels that hold now in the label log of `dir`; none where there is no log. Some 30 bytes a text are kept for it.
+impl Distribution {
+    /// Of these labels, in any order.
+    fn of(doubtful: u64, mut labels: Vec<(String, u64)>) -> Self {
+        labels.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Self { texts: labels.iter().map(|(_, texts)| texts).sum(), doubtful, labels }
+    }
+}
+
+/// Counts the labels that hold now in the label log of `dir`; none where there is no log.
+///
+/// Where the log is as a run left it when it closed it, the run's own count is taken. Else the log is read, and some 30 bytes a
+/// text are kept for it.
 ///
 /// # Errors
 ///
 /// [`Error::Labels`](crate::Error::Labels) and [`Error::LabelLine`](crate::Error::LabelLine) if the log cannot be read.
 pub fn distribution(dir: &Path) -> Result<Distribution> {
+    let tally = RunDir::view(dir).ok().and_then(|view| view.label_tally());
+    if let Some(LabelTally { doubtful, texts, .. }) = tally {
+        return Ok(Distribution::of(doubtful, texts.into_iter().collect()));
+    }
     let mut tail = Tail::new(dir);
     let mut names: HashMap<String, u32> = HashMap::new();
     // Of each text, by the hash of its id, its label's number and whether it is doubtful.
@@ -47,10 +61,8 @@ pub fn distribution(dir: &Path) -> Result<Distribution> {
     let mut counts: HashMap<u32, u64> = HashMap::new();
     held.values().for_each(|(label, _)| *counts.entry(*label).or_default() += 1);
     let count = |(name, number)| Some((name, *counts.get(&number)?));
-    let mut labels: Vec<(String, u64)> = names.into_iter().filter_map(count).collect();
-    labels.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let doubtful = held.values().filter(|(_, is_doubtful)| *is_doubtful).count() as u64;
-    Ok(Distribution { texts: held.len() as u64, doubtful, labels })
+    Ok(Distribution::of(doubtful, names.into_iter().filter_map(count).collect()))
 }
 
 #[cfg(test)]

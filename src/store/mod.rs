@@ -36,6 +36,7 @@ pub(crate) use self::input_tail::{FollowInput, InputTail};
 #[cfg(feature = "page")]
 pub(crate) use self::local::INPUTS;
 pub(crate) use self::local::KnownSample;
+pub(crate) use self::local::LabelTally;
 pub(crate) use self::local::LocalStore;
 pub use self::local::OPENING_THREAD;
 pub(crate) use self::local::audit_line::{AuditLine, DrawnText};

@@ -9,8 +9,13 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
+use memchr::memmem::Finder;
+
 use super::header::{Header, label_set};
-use super::local::{ANSWERS, Extent, FAILURES, INPUTS, LABELS, changed_label_lines, damaged_input, parse_input, scan};
+use super::local::{
+    ANSWERS, Extent, FAILURES, INPUTS, LABELS, LabelTally, Tally, changed_label_lines, damaged_input, parse_input,
+    scan, tally,
+};
 use super::manifest::{Found, Manifest};
 use super::run_dir::same_task;
 use super::{Failure, FailureKind, Totals, answer_line};
@@ -117,13 +122,22 @@ impl RunView {
         super::lock::is_held(&self.dir)
     }
 
-    /// How many label events there are, and whether the last one is final. Counts line feeds; only the last line is
-    /// parsed.
+    /// What holds in the label log, by the word that a run left when it closed the logs; `None` where it left none, or they
+    /// changed since, and the log is to be read.
+    pub(crate) fn label_tally(&self) -> Option<LabelTally> {
+        tally(&self.dir).map(|tally| tally.labels)
+    }
+
+    /// How many label events there are, and whether the last one is final. Where the last run's word on that does not
+    /// hold any more, line feeds are counted, and only the last line is parsed.
     ///
     /// # Errors
     ///
     /// [`Error::RunFile`] if the log cannot be read; there need be none.
     pub fn label_events(&self) -> Result<(u64, bool)> {
+        if let Some(labels) = self.label_tally() {
+            return Ok((labels.events, labels.is_final));
+        }
         let path = self.dir.join(LABELS);
         let mut file = match std::fs::File::open(&path) {
             Ok(file) => std::io::BufReader::with_capacity(1 << 18, file),
@@ -159,7 +173,17 @@ impl RunView {
     }
 
     /// The same of the events in the first `bytes` of the log.
-    pub(crate) fn inputs_within(&self, bytes: u64, mut each: impl FnMut(Input) -> Result<()>) -> Result<()> {
+    pub(crate) fn inputs_within(&self, bytes: u64, each: impl FnMut(Input) -> Result<()>) -> Result<()> {
+        self.inputs_where(bytes, |_| true, each)
+    }
+
+    /// The same of the events whose lines `wanted` takes, which costs less than parsing them. All lines are checked.
+    fn inputs_where(
+        &self,
+        bytes: u64,
+        wanted: impl Fn(&[u8]) -> bool,
+        mut each: impl FnMut(Input) -> Result<()>,
+    ) -> Result<()> {
         if !self.has_inputs {
             return Err(Error::Unconverted { path: self.dir.clone() });
         }
@@ -170,6 +194,9 @@ impl RunView {
             }
             let number = scanned.number - 1;
             let line = scanned.line.ok_or_else(|| damaged_input(&path, number, UNLIKE_CHECKSUM))?;
+            if !wanted(line) {
+                return Ok(());
+            }
             each(parse_input(line, &self.names).map_err(|why| damaged_input(&path, number, &why))?)
         })
     }
@@ -233,13 +260,18 @@ impl RunView {
         Ok(changed_label_lines(&self.dir)?.map(|numbers| numbers.into_iter().map(|number| number + 1).collect()))
     }
 
-    /// Counts what is in the logs, all of which is read for it.
+    /// Counts what is in the logs. All of them are read for it, but where they are as a run left them when it closed them: it
+    /// left its sums with them.
     ///
     /// # Errors
     ///
     /// [`Error::RunFile`] if a log cannot be read, [`Error::InputLog`] if the input log is damaged, [`Error::Unconverted`] for a
     /// run directory of an older version.
     pub fn counts(&self) -> Result<ViewCounts> {
+        if let Some(tally) = tally(&self.dir) {
+            let Tally { answers, totals, samples, failed, ended, .. } = tally;
+            return Ok(ViewCounts { answers, totals, damaged: 0, samples, failed, ended });
+        }
         let mut counts = ViewCounts::default();
         let mut failed: BTreeMap<Position, ()> = BTreeMap::new();
         counts.damaged = self.answers(|record| {
@@ -267,7 +299,12 @@ impl RunView {
     pub fn failures(&self) -> Result<Vec<Failure>> {
         let mut failed: BTreeMap<Position, Failure> = BTreeMap::new();
         let mut ids: BTreeMap<Position, SampleId> = BTreeMap::new();
-        self.inputs(|input| {
+        if tally(&self.dir).is_some_and(|tally| tally.failed == 0) {
+            return self.noted();
+        }
+        let tells = TellsOfFailures::new();
+        let of_failures = |line: &[u8]| tells.looks_so(line);
+        self.inputs_where(u64::MAX, of_failures, |input| {
             if let Input::Arrive { position, sample, outcome } = &input
                 && outcome.names_nothing()
             {
@@ -298,6 +335,21 @@ impl RunView {
         let lines = file.split(b'\n').collect::<std::io::Result<Vec<_>>>().map_err(Error::run_file("read", &path))?;
         // What a live run is just writing, or a crash tore, is left out.
         Ok(lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+}
+
+/// Tells lines of the input log that may be of a failure, without parsing them: most are not.
+struct TellsOfFailures([Finder<'static>; 3]);
+
+impl TellsOfFailures {
+    /// A teacher that named nothing, nobody who was asked, and new answers, which may end a failure. As the log's writer writes
+    /// them; in a text, quotes have a backslash before them.
+    fn new() -> Self {
+        Self([r#""labels":[]"#, r#""asked":[]"#, r#""event":"answers""#].map(Finder::new))
+    }
+
+    fn looks_so(&self, line: &[u8]) -> bool {
+        self.0.iter().any(|finder| finder.find(line).is_some())
     }
 }
 

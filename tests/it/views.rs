@@ -163,3 +163,38 @@ fn a_run_directory_on_a_read_only_disk_can_be_looked_at() {
     }
     ended.expect_exit(0);
 }
+
+/// A run leaves its sums when it closes the logs. Who believes them must see what reading the logs would show.
+#[test]
+fn what_a_run_leaves_word_of_is_what_its_logs_hold() {
+    let project = Project::new(32);
+    let pool = project.read("pool.jsonl");
+    let look = || {
+        ["status run", "status run --json", "failures run"].map(|verb| {
+            let looked = project.candist(&verb.split(' ').collect::<Vec<_>>());
+            (looked.exit, looked.out, looked.err)
+        })
+    };
+    let steps: [&dyn Fn(); 3] = [
+        &|| {},
+        &|| {
+            project
+                .write("pool.jsonl", &(pool.clone() + "nonsense\n{\"id\": \"new\", \"text\": \"where is my card\"}\n"))
+        },
+        &|| drop(project.candist(&["correct", "run", "--set", "pool-0000", "card_arrival"]).expect_exit(0)),
+    ];
+    let mut shown = Vec::new();
+    for step in steps {
+        step();
+        project.candist(&["run", "config.toml"]).expect_exit(0);
+        let mark = project.read("run/store/clean.json");
+        assert!(mark.contains("\"tally\":{"), "{mark}");
+        let believed = look();
+        std::fs::remove_file(project.path("run/store/clean.json")).unwrap();
+        assert_eq!(believed, look());
+        shown.push(believed);
+    }
+    // Each step is to be seen in it, or nothing was compared.
+    shown.dedup();
+    assert_eq!(shown.len(), steps.len());
+}

@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::event_records::{EventAt, first_changed, head, open_records, slot};
-use super::flat::{Flat, FlatReader};
+use super::flat::{Flat, FlatReader, read_records};
 use super::log::{check_in_place, cut_torn_line};
+use super::tally::{LabelCount, LabelTally};
 use crate::base::disk::{Disk, DiskFile, Machine, Reading, reading};
 use crate::base::durable::open_append;
 use crate::base::failpoint::reach;
@@ -275,6 +276,19 @@ impl<D: Disk> EventsLog<D> {
 
     pub(super) fn len(&self) -> u64 {
         self.known.lines
+    }
+
+    /// What holds in it, by one pass over the records; `None` where they cannot all be read, which the next opening mends.
+    pub(super) fn tally(&self) -> Option<LabelTally> {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        let mut count = LabelCount::default();
+        let add = |offset, record: &EventAt| {
+            let place = usize::try_from(record.event.position).ok().and_then(|place| latest.get(place));
+            count.add(record, place.copied() == head(offset).ok());
+            true
+        };
+        let read = read_records(self.flat.file(), add).ok()?;
+        (read == self.known.lines).then(|| count.named(&self.names.labels))
     }
 
     /// The log's first `lines` lines, of which there are as many. From the records alone, at one read.

@@ -30,6 +30,7 @@ mod log;
 mod mark;
 mod open;
 pub(super) mod shared_log;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -51,7 +52,10 @@ pub(crate) use self::index::KnownSample;
 pub(crate) use self::inputs::FILE as INPUTS;
 pub(super) use self::inputs::{damaged_input, parse_input};
 pub(super) use self::log::{Extent, scan};
+pub(super) use self::mark::tally;
 pub use self::open::OPENING_THREAD;
+pub(crate) use self::tally::LabelTally;
+pub(super) use self::tally::Tally;
 pub(super) use self::{answers::FILE as ANSWERS, events::FILE as LABELS};
 
 use self::answers::AnswersReader;

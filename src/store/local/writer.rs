@@ -19,6 +19,7 @@ use super::failures::Failures;
 use super::index::{Applied, Index};
 use super::inputs::InputsLog;
 use super::mark::Mark;
+use super::tally::Tally;
 use crate::base::failpoint::pass;
 use crate::domain::answer::AnswerRecord;
 use crate::domain::input::NewInput;
@@ -204,7 +205,9 @@ impl Writer {
         self.events.close()?;
         self.events.sync()?;
         pass("before-mark")?;
-        Mark::leave(&self.dir)?;
+        let labels = self.events.tally();
+        let tally = labels.and_then(|labels| Tally::of(&self.applied, &self.inputs.reader().counts(), labels));
+        Mark::leave(&self.dir, tally)?;
         pass("after-close")
     }
 }
