@@ -52,7 +52,7 @@ docs: $(MDBOOK) ## build the book of docs/ into target/book
 reference: setup ## write anew what is made from the program: schemas/, and the book's pages of keys and verbs
 	CANDIST_BLESS=1 $(CARGO) test --locked --test it -- schemas::the_schemas_are
 	CANDIST_BLESS=1 $(CARGO) test --locked --test it -- reference::the_reference_of_keys
-	CANDIST_BLESS=1 $(CARGO) test --locked --bins -- the_reference_of_verbs
+	CANDIST_BLESS=1 $(CARGO) test --locked --lib -- the_reference_of_verbs
 
 check-python: setup ## tables of labels in pandas, polars, DuckDB, datasets and labelling tools; the Python package in a clean environment
 	@scripts/check-tables.sh

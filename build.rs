@@ -30,10 +30,43 @@ fn list_assets() {
     }
 }
 
+/// What the linker is told of `candist`, which calls nothing of libtorch (`src/cli/engine.rs`) and is not to load it.
+///
+/// The linker leaves out what nothing calls, and then libraries that nothing needs. Two things keep libtorch all the same: the
+/// initialisers of its C interface, which would run whether anything of that is called or not; and templates that libtorch has
+/// too, which the program would offer it. Operators new and delete (`_Zn*`, `_Zd*`), which the allocator brings, are none of
+/// these.
+const WITHOUT_LIBTORCH: [(&str, &str, &str); 2] = [
+    ("-T", "initialisers.ld", "SECTIONS { /DISCARD/ : { *torch_api*.o(.init_array) } }\nINSERT AFTER .text;\n"),
+    ("--version-script", "symbols.map", "{ local: _ZN*; _ZT*; _ZS*; _ZG*; };\n"),
+];
+
+/// Has `candist` linked without libtorch, where that was tried. Elsewhere it loads libtorch and works the same.
+fn leave_libtorch_out() {
+    let is = |key: &str, value: &str| std::env::var(key).is_ok_and(|found| found == value);
+    if !(is("CARGO_CFG_TARGET_OS", "linux")
+        && is("CARGO_CFG_TARGET_ARCH", "x86_64")
+        && is("CARGO_CFG_TARGET_ENV", "gnu"))
+    {
+        return;
+    }
+    let out = std::env::var_os("OUT_DIR").map(PathBuf::from).unwrap_or_default();
+    for (flag, name, content) in WITHOUT_LIBTORCH {
+        let path = out.join(name);
+        match std::fs::write(&path, content) {
+            Ok(()) => println!("cargo:rustc-link-arg-bin=candist=-Wl,{flag},{}", path.display()),
+            Err(error) => {
+                println!("cargo:warning=candist will load libtorch: cannot write {}: {error}", path.display())
+            }
+        }
+    }
+}
+
 fn main() {
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     println!("cargo:rerun-if-changed=build.rs");
     list_assets();
+    leave_libtorch_out();
     // Set by torch-sys, which is why it is a direct dependency.
     let Some(dir) = std::env::var_os("DEP_TCH_LIBTORCH_LIB") else {
         return;

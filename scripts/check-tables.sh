@@ -22,7 +22,7 @@ fi
 
 candist=${CANDIST:-}
 if [ -z "$candist" ]; then
-  cargo build --locked --bin candist
+  cargo build --locked --bins
   candist=$PWD/target/debug/candist
 fi
 

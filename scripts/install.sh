@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Puts the program, the libraries it needs, completions and man pages under a prefix, or takes them away.
+# Puts both programs, the libraries it needs, completions and man pages under a prefix, or takes them away.
 #
 #   scripts/install.sh install|uninstall
 #
 # PREFIX (default /usr/local) is where it will be used, DESTDIR (default nothing) what goes before that, for packages. The
-# program is target/release/candist, which `make install` builds, unless PROGRAM names another.
+# program is target/release/candist, which `make install` builds, unless PROGRAM names another; candist-engine is beside it.
 #
 # libtorch is copied to PREFIX/lib/candist, and found there first: the installed program does not need the folder that it
 # was built with.
@@ -27,22 +27,24 @@ clear_manual() { rm -f "$manual"/candist.1 "$manual"/candist-*.1; }
 
 case ${1:-} in
   install)
-    [ -x "$program" ] || fail "$program is not there: make build"
+    for one in "$program" "$program-engine"; do [ -x "$one" ] || fail "$one is not there: make build"; done
     # Into new files, moved into place: a program that runs just now keeps its own.
     install -d "$root/bin" "$libraries"
     # What every Linux has is not copied, and what the build found is.
     of_the_system='^(linux-vdso|ld-linux.*|libc|libm|libdl|libpthread|librt|libutil|libgcc_s|libstdc\+\+)\.so'
-    needed=$(env -u LD_LIBRARY_PATH -u LD_PRELOAD ldd "$program")
-    ! grep 'not found' <<<"$needed" >&2 || fail "$program does not find all its libraries"
+    needed=$(env -u LD_LIBRARY_PATH -u LD_PRELOAD ldd "$program-engine")
+    ! grep 'not found' <<<"$needed" >&2 || fail "$program-engine does not find all its libraries"
     sed -n 's/^\s*\(\S\+\) => \(\/\S*\) .*/\1 \2/p' <<<"$needed" | while read -r name path; do
       [[ $name =~ $of_the_system ]] && continue
       install -m 644 "$path" "$libraries/.$name.new"
       mv -f "$libraries/.$name.new" "$libraries/$name"
     done
-    install -m 755 "$program" "$root/bin/.candist.new"
-    mv -f "$root/bin/.candist.new" "$root/bin/candist"
+    for name in candist-engine candist; do
+      install -m 755 "${program%candist}$name" "$root/bin/.$name.new"
+      mv -f "$root/bin/.$name.new" "$root/bin/$name"
+    done
     installed=$root/bin/candist
-    found=$(env -u LD_LIBRARY_PATH -u LD_PRELOAD ldd "$installed" | sed -n 's/^\s*libtorch_cpu.so => \(\S*\) .*/\1/p')
+    found=$(env -u LD_LIBRARY_PATH -u LD_PRELOAD ldd "$installed-engine" | sed -n 's/^\s*libtorch_cpu.so => \(\S*\) .*/\1/p')
     [ "$(realpath "$found")" = "$(realpath "$libraries/libtorch_cpu.so")" ] ||
       fail "the installed program takes libtorch from $found, not from $libraries"
     install -d "$(dirname "$bash_completion")" "$(dirname "$zsh_completion")" "$(dirname "$fish_completion")" "$manual"
@@ -51,10 +53,10 @@ case ${1:-} in
     "$installed" completions fish >"$fish_completion"
     clear_manual
     "$installed" man "$manual"
-    say "$("$installed" --version) is in $root: bin/candist, lib/candist, completions, man pages"
+    say "$("$installed" --version) is in $root: bin/candist, bin/candist-engine, lib/candist, completions, man pages"
     ;;
   uninstall)
-    rm -f "$root/bin/candist" "$bash_completion" "$zsh_completion" "$fish_completion"
+    rm -f "$root/bin/candist" "$root/bin/candist-engine" "$bash_completion" "$zsh_completion" "$fish_completion"
     rm -rf "$libraries"
     clear_manual
     say "candist is gone from $root"

@@ -39,8 +39,15 @@
 //!
 //! ARCHITECTURE.md draws how it works inside.
 
+// The command line speaks of the library as any other program does.
+#[cfg(feature = "cli")]
+extern crate self as candist;
+
 mod audit;
 mod base;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 pub mod config;
 mod corpus;
 mod distill;

@@ -1,4 +1,4 @@
-//! The command line: one verb a file. Data goes to stdout, everything else to stderr.
+//! The command line of both programs, see `engine`: one verb a file. Data goes to stdout, everything else to stderr.
 
 #[cfg(feature = "page")]
 mod access;
@@ -16,6 +16,7 @@ mod check;
 mod completion;
 mod completions;
 mod correct;
+mod engine;
 mod eval;
 mod examples;
 mod exit;
@@ -54,19 +55,45 @@ mod width;
 
 use std::io;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use candist::internal::can_start;
 use clap::{Parser, Subcommand};
 use rust_decimal::Decimal;
 
-pub(crate) use exit::{Exit, report};
-pub(crate) use messages::{Manner, start_messages};
-pub(crate) use voice::Voice;
+use exit::{Exit, report};
+use messages::{Manner, start_messages};
+use voice::Voice;
+
+/// The program `candist`: it does what needs no student, and becomes `candist-engine` for the rest.
+#[must_use]
+pub fn candist() -> ExitCode {
+    main(|_, _, _| Err(engine::become_engine()))
+}
+
+/// The program `candist-engine`: it does everything.
+#[must_use]
+pub fn candist_engine() -> ExitCode {
+    main(engine::run_verb)
+}
+
+/// Does the verbs that need a student.
+type Others = fn(Command, &Voice, bool) -> Result<Exit>;
+
+/// Parses, runs one verb, and gives its exit code. Errors come up to here and are told once.
+fn main(others: Others) -> ExitCode {
+    // Only a test's build has any.
+    let _failpoints = fail::has_failpoints().then(fail::FailScenario::setup);
+    let cli = Cli::parse();
+    let voice = start_messages(cli.manner());
+    run(cli, &voice, others).unwrap_or_else(|error| report(&error)).into()
+}
 
 /// Annotates a text corpus with an LLM's candidate labels and distils them into one label per text.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, after_help = examples::EXIT_CODES)]
-pub(crate) struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Say nothing but warnings and errors.
@@ -76,7 +103,7 @@ pub(crate) struct Cli {
 
 impl Cli {
     /// How messages are to be told.
-    pub(crate) fn manner(&self) -> Manner {
+    fn manner(&self) -> Manner {
         Manner { quiet: self.quiet, json: matches!(&self.command, Command::Run(args) if args.json) }
     }
 }
@@ -155,7 +182,7 @@ fn share(text: &str) -> Result<f64, String> {
 const STAGE_THREADS: u32 = 16;
 
 /// Runs the verb.
-pub(crate) fn run(cli: Cli, voice: &Voice) -> Result<Exit> {
+fn run(cli: Cli, voice: &Voice, others: Others) -> Result<Exit> {
     // Asked before anything waits for a thread: see `can_start`. Who only checks a configuration should be told about
     // that first.
     let needs_none =
@@ -165,27 +192,20 @@ pub(crate) fn run(cli: Cli, voice: &Voice) -> Result<Exit> {
         can_start(processors + STAGE_THREADS)?;
     }
     caller::stop_with_caller();
-    // `run` has exit codes of its own; of what prints, a reader that has gone away is no failure.
     let done = match cli.command {
-        Command::Run(args) => return run::run(&args, voice, cli.quiet),
-        Command::Predict(args) => return unless_read_enough(predict::run(&args)),
-        Command::Check(args) => return unless_read_enough(check::run(&args)),
-        Command::Init(args) => return unless_read_enough(init::run(&args)),
         Command::Correct(args) => correct::run(&args),
         Command::Audit(args) => audit::run(&args),
-        Command::Export(args) => export::run(&args),
-        Command::Plan(args) => plan::run(&args),
         Command::Report(args) => report::run(&args),
-        Command::Batch(command) => batch::run(command),
         Command::Failures(args) => failures::run(&args),
         Command::Tail(args) => tail::run(&args),
         Command::Status(args) => status::run(&args),
         #[cfg(feature = "page")]
         Command::Serve(args) => serve::run(&args),
-        Command::Eval(args) => eval::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => completions::write_pages(&args),
+        // What trains or asks a student, or looks at one.
+        command => return others(command, voice, cli.quiet),
     };
     unless_read_enough(done.map(|()| Exit::Complete))
 }

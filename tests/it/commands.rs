@@ -69,6 +69,36 @@ fn what_prints_prints_json() {
     assert_eq!(Some(labelled), status["texts"].as_u64());
 }
 
+/// Loading libtorch takes longer than all else that `candist --help` does. Linked by rust-lld, as on Linux on x86-64.
+#[test]
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+fn what_needs_no_student_loads_no_libtorch() {
+    let needed = |program: &str| {
+        let listed = Command::new("ldd").arg(program).output().unwrap();
+        String::from_utf8(listed.stdout).unwrap().contains("libtorch_cpu.so")
+    };
+    assert!(!needed(env!("CARGO_BIN_EXE_candist")));
+    assert!(needed(env!("CARGO_BIN_EXE_candist-engine")));
+}
+
+#[test]
+fn without_its_engine_candist_says_what_is_missing_and_does_the_rest() {
+    let project = complete();
+    // A folder of its own: what candist is copied to, and not linked.
+    let alone = project.path("candist");
+    std::fs::copy(env!("CARGO_BIN_EXE_candist"), &alone).unwrap();
+    let candist =
+        |args: &[&str]| Finished::of(Command::new(&alone).args(args).current_dir(project.path("")).output().unwrap());
+    for verb in [&["run", "config.toml"][..], &["check", "config.toml"], &["predict", "--student", "x"]] {
+        let told = candist(verb).expect_exit(1).expect_said("candist-engine");
+        assert!(told.err.contains("belongs beside it") && !told.err.contains("panicked"), "{}", told.err);
+    }
+    candist(&["status", "run"]).expect_exit(0);
+    // The engine goes by the name of candist.
+    let help = project.candist(&["predict"]).expect_exit(2).err;
+    assert!(help.contains("Usage: candist predict"), "{help}");
+}
+
 #[test]
 fn a_slip_is_told_what_was_meant() {
     let project = Project::new(64);
