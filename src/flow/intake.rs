@@ -26,7 +26,7 @@ use crate::domain::answer::{AnswerKey, AnswerRecord};
 use crate::domain::progress::Progress;
 use crate::domain::sample::{Position, Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
-use crate::store::{Failure, FailureKind, KnownSample, RunLock, Store};
+use crate::store::{Failure, FailureKind, KnownSample, RowKey, RunLock, Store};
 use crate::teacher::Teacher;
 
 /// Questions that wait to be asked, at most.
@@ -233,8 +233,12 @@ impl Intake {
         }
         // What is on its way is looked up before what is stored: it may get from there to here in between, never back.
         held.claims.extend(samples.iter().filter_map(|(.., sample)| window.ids.get(&sample.id)));
-        let ids: Vec<SampleId> = samples.iter().map(|(.., sample)| sample.id.clone()).collect();
-        let known = block_on(self.store.inputs.known(&ids))?;
+        let key = |(_, text_hash, sample): &(String, TextHash, Sample)| RowKey {
+            id: sample.id.clone(),
+            text_hash: *text_hash,
+        };
+        let rows: Vec<RowKey> = samples.iter().map(key).collect();
+        let known = block_on(self.store.inputs.known_rows(&rows))?;
         for ((place, hash, sample), known) in samples.into_iter().zip(known) {
             if self.halt.is_halted() {
                 return Ok(false);

@@ -66,7 +66,7 @@ use crate::domain::candidates::CandidateSet;
 use crate::domain::event::{LabelEvent, StoredEvent};
 use crate::domain::input::{Input, NewInput};
 use crate::domain::label::LabelId;
-use crate::domain::sample::{Position, Sample, SampleId};
+use crate::domain::sample::{Position, Sample, SampleId, TextHash};
 use crate::error::Result;
 
 /// What was paid for. Reads may block on the disk where they are called; see `local`.
@@ -80,6 +80,19 @@ pub(crate) trait Answers: Send + Sync {
     fn keep(&self, records: Vec<AnswerRecord>) -> BoxFuture<'_, Result<()>>;
 }
 
+/// A row of the corpus: its id and, by hash, its text.
+#[derive(Debug, Clone)]
+pub(crate) struct RowKey {
+    pub id: SampleId,
+    pub text_hash: TextHash,
+}
+
+impl RowKey {
+    pub(crate) fn of(sample: &Sample) -> Self {
+        Self { id: sample.id.clone(), text_hash: TextHash::of(&sample.text) }
+    }
+}
+
 /// Inputs that are appended together, at most, before the next wait for them: what a power cut may tear.
 pub(crate) const APPENDED_TOGETHER: usize = 256;
 
@@ -87,6 +100,10 @@ pub(crate) const APPENDED_TOGETHER: usize = 256;
 pub(crate) trait Inputs: Send + Sync {
     /// What is known of each of `ids`.
     fn known<'a>(&'a self, ids: &'a [SampleId]) -> BoxFuture<'a, Result<Vec<Option<KnownSample>>>>;
+
+    /// The same of rows that one reader of the corpus gives, a part after the other. Rows that come in the order in which they
+    /// arrived before cost least.
+    fn known_rows<'a>(&'a self, rows: &'a [RowKey]) -> BoxFuture<'a, Result<Vec<Option<KnownSample>>>>;
 
     /// Appends events, in order, [`APPENDED_TOGETHER`] at most. They are on disk when this returns the counts of then.
     fn append(&self, inputs: Vec<NewInput>) -> BoxFuture<'_, Result<InputCounts>>;

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use super::flat::{Fields, Record};
+use super::in_order::RowMark;
 use super::log::Span;
 use crate::domain::sample::Position;
 use crate::store::InputCounts;
@@ -28,17 +29,20 @@ pub(super) struct InputAt {
     /// The sample's; at an end, the number of samples.
     pub(super) position: u64,
     pub(super) kind: Kind,
+    /// Of an arrival, which row it was; zeros of all others.
+    pub(super) row: RowMark,
 }
 
 impl Record for InputAt {
-    // offset: u64, length: u32, position: u64, kind: u8; numbers are little-endian.
-    const SIZE: usize = 8 + 4 + 8 + 1;
+    // offset: u64, length: u32, position: u64, kind: u8, row: 16 bytes; numbers are little-endian.
+    const SIZE: usize = 8 + 4 + 8 + 1 + 16;
 
     fn write(&self, bytes: &mut Vec<u8>) {
         bytes.extend_from_slice(&self.span.offset.to_le_bytes());
         bytes.extend_from_slice(&self.span.len.to_le_bytes());
         bytes.extend_from_slice(&self.position.to_le_bytes());
         bytes.push(self.kind as u8);
+        bytes.extend_from_slice(&self.row);
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -53,7 +57,7 @@ impl Record for InputAt {
             // No kind of ours, whatever the checksum says: the file is taken to end before this record.
             _ => return None,
         };
-        Some(Self { span, position, kind })
+        Some(Self { span, position, kind, row: fields.take()? })
     }
 }
 

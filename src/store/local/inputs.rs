@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::flat::{Flat, FlatReader};
+use super::in_order::RowMark;
 use super::index::{Applied, Index, KnownSample};
 use super::input_records::{InputAt, Kind, Shared, last_before};
 use super::log::{Extent, Log, LogReader, Span};
@@ -18,9 +19,9 @@ use crate::base::sealed;
 use crate::domain::candidates::CandidateSet;
 use crate::domain::input::{Input, InputLine, Names, NewInput};
 use crate::domain::label::LabelId;
-use crate::domain::sample::{Position, Sample, TextHash};
+use crate::domain::sample::Position;
 use crate::error::{Error, Result};
-use crate::store::{APPENDED_TOGETHER, AskedSample, InputCounts};
+use crate::store::{APPENDED_TOGETHER, AskedSample, InputCounts, RowKey};
 
 /// The log's name.
 pub(crate) const FILE: &str = "inputs.jsonl";
@@ -70,6 +71,18 @@ impl<D: Disk> InputsReader<D> {
     /// A line that was whole when the log was opened may have been damaged since: it is checked at every read.
     fn parse(&self, line: &[u8], number: u64) -> Result<Input> {
         parse_input(line, &self.names).map_err(|why| damaged_input(self.log.path(), number, &why))
+    }
+
+    /// What tells the rows apart that arrived from `first` on, so many of them at most.
+    pub(super) fn marks(&self, first: Position, most: usize) -> Result<Vec<RowMark>> {
+        let (from, to) = {
+            let shared = self.shared();
+            let end = shared.counts.samples.min(first.saturating_add(most as u64));
+            let Some(last) = end.checked_sub(1).filter(|last| *last >= first) else { return Ok(Vec::new()) };
+            (shared.others.arrival(first), shared.others.arrival(last))
+        };
+        let places = self.flat.range(from, usize::try_from(to + 1 - from).unwrap_or(0))?;
+        Ok(places.into_iter().filter(|at| at.kind == Kind::Arrive).map(|at| at.row).collect())
     }
 
     /// The samples at `positions`, which have arrived, with the answers and labels given that they had when the events before
@@ -309,11 +322,14 @@ impl<D: Disk> InputsLog<D> {
                 NewInput::End => (Kind::End, position),
             };
             applied.failed = failed_after_new(applied.failed, input);
+            let mut row = RowMark::default();
             if let NewInput::Arrive(sample, _) = input {
-                applied.samples += u64::from(put_sample(&self.index, position, sample)?);
+                let key = RowKey::of(sample);
+                row = key.mark();
+                applied.samples += u64::from(put_sample(&self.index, position, &key)?);
                 position += 1;
             }
-            places.push(InputAt { span, position: at, kind });
+            places.push(InputAt { span, position: at, kind, row });
         }
         applied.inputs = self.log.extent();
         self.flat.append(&places)?;
@@ -333,14 +349,14 @@ impl<D: Disk> InputsLog<D> {
 fn index_input(index: &Index, input: &Input, applied: &mut Applied) -> Result<()> {
     applied.failed = failed_after(applied.failed, input);
     if let Input::Arrive { position, sample, .. } = input {
-        applied.samples += u64::from(put_sample(index, *position, sample)?);
+        applied.samples += u64::from(put_sample(index, *position, &RowKey::of(sample))?);
     }
     Ok(())
 }
 
 /// Whether the sample counts as new. The hash lets intake tell an id that comes again with another text.
-fn put_sample(index: &Index, position: Position, sample: &Sample) -> Result<bool> {
-    index.put_sample(&sample.id, &KnownSample { position, text_hash: TextHash::of(&sample.text) })
+fn put_sample(index: &Index, position: Position, row: &RowKey) -> Result<bool> {
+    index.put_sample(&row.id, &KnownSample { position, text_hash: row.text_hash })
 }
 
 /// Samples without candidates after `input`. New answers are written only for such samples, and only if they name a label.
@@ -370,7 +386,11 @@ fn place(input: &Input, span: Span) -> InputAt {
         Input::Correct { position, .. } => (Kind::Correct, *position),
         Input::End { samples } => (Kind::End, *samples),
     };
-    InputAt { span, position, kind }
+    let row = match input {
+        Input::Arrive { sample, .. } => RowKey::of(sample).mark(),
+        _ => RowMark::default(),
+    };
+    InputAt { span, position, kind, row }
 }
 
 /// The records speak of another file: they are made anew.

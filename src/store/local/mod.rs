@@ -23,6 +23,7 @@ mod events;
 mod failures;
 mod flat;
 pub(super) mod format1;
+mod in_order;
 mod index;
 mod input_records;
 mod inputs;
@@ -61,12 +62,13 @@ pub(super) use self::{answers::FILE as ANSWERS, events::FILE as LABELS};
 use self::answers::AnswersReader;
 use self::events::EventsReader;
 use self::failures::Failures as FailuresFile;
+use self::in_order::InOrder;
 use self::index::Index;
 use self::inputs::InputsReader;
 use self::open::{Opened, Wanted};
 use self::writer::{Command, QUEUE, Writer};
 use super::{
-    Answers, AskedSample, Digest, Events, Failure, InputCounts, Inputs, Labelled, Notes, RunLock, Store, Totals,
+    Answers, AskedSample, Digest, Events, Failure, InputCounts, Inputs, Labelled, Notes, RowKey, RunLock, Store, Totals,
 };
 use crate::domain::answer::{AnswerKey, AnswerRecord};
 use crate::domain::event::{By, StoredEvent};
@@ -147,6 +149,7 @@ impl LocalStore {
             index: index.clone(),
             answers: answers.reader(),
             inputs: inputs.reader(),
+            in_order: InOrder::default(),
             events: events.reader(),
             written: seen,
             labels_ended: Arc::clone(&labels_ended),
@@ -191,6 +194,7 @@ struct Handle {
     index: Index,
     answers: AnswersReader,
     inputs: InputsReader,
+    in_order: InOrder,
     events: EventsReader,
     written: watch::Receiver<u64>,
     /// Set when the label log can be written no more.
@@ -222,6 +226,10 @@ impl Answers for Handle {
 impl Inputs for Handle {
     fn known<'a>(&'a self, ids: &'a [SampleId]) -> BoxFuture<'a, Result<Vec<Option<KnownSample>>>> {
         ready(ids.iter().map(|id| self.index.known(id)).collect()).boxed()
+    }
+
+    fn known_rows<'a>(&'a self, rows: &'a [RowKey]) -> BoxFuture<'a, Result<Vec<Option<KnownSample>>>> {
+        ready(self.in_order.known(rows, &self.inputs, &self.index)).boxed()
     }
 
     fn append(&self, inputs: Vec<NewInput>) -> BoxFuture<'_, Result<InputCounts>> {

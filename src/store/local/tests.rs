@@ -9,6 +9,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
+use super::in_order::InOrder;
 use super::index::Index;
 use super::mark::AsLeft;
 use super::open::{Opened, Wanted, open_logs};
@@ -25,7 +26,7 @@ use crate::domain::input::{InputLine, Names, NewInput, Outcome};
 use crate::domain::label::{Label, LabelId, LabelSet};
 use crate::domain::sample::{Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
-use crate::store::{Digest, Labelled, answer_line};
+use crate::store::{Digest, Labelled, RowKey, answer_line};
 
 const DIR: &str = "/run";
 /// Of eight inputs, one is the corpus' end, one brings new answers and one a person's label.
@@ -325,4 +326,47 @@ fn setting_a_damaged_answer_aside_survives_a_power_cut_at_every_step() {
         }
         assert!(!world.content(&disk, "answers.damaged.jsonl").is_empty(), "{steps} {seed}");
     }
+}
+
+#[test]
+fn rows_are_known_in_whatever_order_they_come() {
+    let (world, disk) = (World::new(), SimulatedDisk::new(1));
+    replace_file_on(&disk, &Path::new(DIR).join(INPUTS), world.lines_of_inputs(400).as_bytes()).unwrap();
+    let opened = world.open(&disk, None).unwrap();
+    let reader = opened.inputs.reader();
+    let all: Vec<RowKey> = (0..400)
+        .filter_map(|number| match input(number) {
+            NewInput::Arrive(sample, _) => Some(RowKey::of(&sample)),
+            _ => None,
+        })
+        .collect();
+    for seed in 0..40 {
+        let mut rng = rng(seed, "rows", &[]);
+        // A corpus of which parts changed places, were left out, came twice, or have another text or id.
+        let mut rows: Vec<RowKey> = Vec::new();
+        while rows.len() < 300 {
+            let (from, len) = (rng.random_range(0..all.len()), rng.random_range(1..60));
+            rows.extend(all.iter().skip(from).take(len).cloned());
+            match rng.random_range(0..3) {
+                0 => rows.push(RowKey { id: SampleId(format!("new {}", rows.len())), text_hash: TextHash([1; 16]) }),
+                1 => rows.push(RowKey { text_hash: TextHash([2; 16]), ..all[from].clone() }),
+                _ => {}
+            }
+        }
+        let in_order = InOrder::default();
+        for part in rows.chunks(rng.random_range(1..50)) {
+            let expected: Vec<_> = part.iter().map(|row| world.index.known(&row.id).unwrap()).collect();
+            assert_eq!(in_order.known(part, &reader, &world.index).unwrap(), expected);
+        }
+    }
+    // In order, nothing is looked up in the index.
+    world.index.clear();
+    let (in_order, mut position) = (InOrder::default(), 0);
+    for part in all.chunks(7) {
+        for known in in_order.known(part, &reader, &world.index).unwrap() {
+            assert_eq!(known.map(|known| known.position), Some(position));
+            position += 1;
+        }
+    }
+    assert_eq!(position, samples_of(400));
 }
