@@ -12,10 +12,11 @@ pub use crate::base::threads::can_start;
 pub use crate::config::goes_unencrypted;
 pub use crate::corpus::labelled::{LabelColumn, LabelColumns, labels_of};
 pub use crate::corpus::{Settings, count as count_rows, lacks, open as open_corpus, read, read_file};
+pub use crate::parts::{Copied, local_folder};
 pub use crate::readers::glimpse::{Choice, Column, Glimpse, distinct_values, glimpse};
 pub use crate::readers::latest::no_labels;
 pub use crate::store::{OPENING_THREAD, RunLock};
-pub use crate::student::new as new_student;
+pub use crate::student::{CHUNK, Crew, new as new_student};
 pub use crate::teacher::ledger::Ledger;
 pub use crate::teacher::{Requests, Size, open_all as open_teachers};
 

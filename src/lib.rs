@@ -33,6 +33,7 @@
 //! | know before what a run asks and costs | [`plan`], [`check`] |
 //! | label without an LLM | [`export_student`], [`Predictor`] |
 //! | ask by a provider's batch files | [`batch`] |
+//! | label many texts, in parts, on several machines | [`predict_parts`] |
 //! | label for other programs, over HTTP | [`StudentService`] |
 //! | show a run in a browser | [`PageServer`] |
 //! | tell of a run in one file | [`report`], [`write_report`] |
@@ -58,8 +59,10 @@ mod flow;
 mod http;
 #[doc(hidden)]
 pub mod internal;
+mod objects;
 #[cfg(feature = "page")]
 mod page;
+mod parts;
 mod readers;
 #[cfg(feature = "page")]
 mod service;
@@ -94,6 +97,9 @@ pub use flow::batch;
 pub use flow::correct::{Corrected, NewCorrection, correct};
 #[cfg(feature = "page")]
 pub use page::{PageAddress, PageOptions, PageServer};
+pub use parts::{
+    Manifest, PartFormat, PartRecord, PartsOptions, PartsSummary, Share as PartShare, Told, predict_parts,
+};
 pub use readers::audit::{Audit, AuditOptions, Share, TestStep, Threshold, ToLabel, audit, draw};
 pub use readers::audited::{AuditedSets, Calibrated, Moved};
 pub use readers::certificate::{AuditCertificate, LogFacts, Methods, SampleFacts};

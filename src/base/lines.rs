@@ -33,6 +33,8 @@ pub(crate) struct Lines<R> {
     max_bytes: usize,
     /// Of the last line given; lines that are too long count.
     number: u64,
+    /// The line before which a byte order mark may stand, if any.
+    marked: u64,
     /// The last line given. Kept, for a buffer for each line would cost as much as reading it.
     bytes: Vec<u8>,
 }
@@ -40,7 +42,12 @@ pub(crate) struct Lines<R> {
 impl<R: BufRead> Lines<R> {
     /// Reads lines from `input`.
     pub(crate) fn new(input: R, max_bytes: usize) -> Self {
-        Self { input, max_bytes, number: 0, bytes: Vec::new() }
+        Self { input, max_bytes, number: 0, marked: 1, bytes: Vec::new() }
+    }
+
+    /// Reads lines that do not begin what they are of, from `input`. They are numbered from 1 all the same.
+    pub(crate) fn within(input: R, max_bytes: usize) -> Self {
+        Self { marked: 0, ..Self::new(input, max_bytes) }
     }
 
     /// The number of the line that was given last.
@@ -53,7 +60,7 @@ impl<R: BufRead> Lines<R> {
         let bytes = &mut self.bytes;
         bytes.clear();
         // Two more than the most: the line feed, and one to tell "just fits" from "too long". A byte order mark on top.
-        let mark = if self.number == 0 { MARK.len() as u64 } else { 0 };
+        let mark = if self.number + 1 == self.marked { MARK.len() as u64 } else { 0 };
         let limit = self.max_bytes as u64 + 2 + mark;
         if (&mut self.input).take(limit).read_until(b'\n', bytes)? == 0 {
             return Ok(None);
@@ -69,7 +76,7 @@ impl<R: BufRead> Lines<R> {
             bytes.pop();
         }
         let mut line = bytes.as_slice();
-        if self.number == 1 {
+        if self.number == self.marked {
             line = line.strip_prefix(MARK).unwrap_or(line);
         }
         Ok(Some((self.number, if line.len() > self.max_bytes { Raw::TooLong } else { Raw::Bytes(line) })))

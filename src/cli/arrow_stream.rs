@@ -36,8 +36,6 @@ pub(super) struct Columns<'a> {
     pub(super) id: &'a str,
 }
 
-/// Texts that are labelled together: a bound on memory, whatever the size of a batch.
-const CHUNK: usize = 256;
 /// What every message of a stream begins with. Anything else is told apart before it is taken for the length of something.
 const BEGINS: [u8; 4] = [0xff; 4];
 
@@ -50,7 +48,8 @@ pub(super) fn open(path: Option<&Path>) -> Result<(Box<dyn Read>, PathBuf)> {
     Ok((Box::new(BufReader::new(File::open(path).map_err(unread)?)), path.to_owned()))
 }
 
-/// Answers every batch of `input`, which messages call `name`, on `out`. Returns how many rows had nothing to label.
+/// Answers every batch of `input`, which messages call `name`, on `out`. Returns how many rows had nothing to label. `label` is
+/// given up to `window` texts at once: a bound on memory, whatever the size of a batch.
 ///
 /// The schema is written before anything is read: who waits for it knows that the student is there.
 ///
@@ -62,6 +61,7 @@ pub(super) fn answer<'a>(
     name: &Path,
     out: impl Write,
     columns: &Columns<'_>,
+    window: usize,
     mut label: impl FnMut(&[&str]) -> Result<Vec<Said<'a>>>,
 ) -> Result<u64> {
     let schema = Arc::new(schema());
@@ -73,7 +73,7 @@ pub(super) fn answer<'a>(
     columns.check(&texts.schema()).map_err(wrong)?;
     let (mut rows, mut unread) = (0, 0);
     while let Some(batch) = decoded(|| texts.next().transpose()).map_err(|error| unreadable(name, error, rows))? {
-        let (answer, without) = answer_batch(&batch, columns, &schema, &mut label)?;
+        let (answer, without) = answer_batch(&batch, columns, &schema, window, &mut label)?;
         rows += batch.num_rows() as u64;
         unread += without;
         answers.write(&answer).map_err(unwritten)?;
@@ -152,6 +152,7 @@ fn answer_batch<'a>(
     batch: &RecordBatch,
     columns: &Columns<'_>,
     schema: &Arc<Schema>,
+    window: usize,
     label: &mut impl FnMut(&[&str]) -> Result<Vec<Said<'a>>>,
 ) -> Result<(RecordBatch, u64)> {
     let texts = batch.column_by_name(columns.text).and_then(|column| Words::new(column));
@@ -169,7 +170,7 @@ fn answer_batch<'a>(
         .collect();
     let found: Vec<&str> = rows.iter().flatten().map(|(_, text)| *text).collect();
     let mut said = Vec::with_capacity(found.len());
-    for chunk in found.chunks(CHUNK) {
+    for chunk in found.chunks(window) {
         said.extend(label(chunk)?);
     }
     let mut said = said.into_iter();
@@ -263,6 +264,7 @@ mod tests {
     };
     use proptest::prelude::*;
 
+    const CHUNK: usize = 256;
     const COLUMNS: Columns<'_> = Columns { text: "text", id: "id" };
 
     fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
@@ -293,7 +295,7 @@ mod tests {
 
     fn answered(input: &[u8]) -> Result<(Vec<RecordBatch>, u64)> {
         let mut out = Vec::new();
-        let unread = answer(input, Path::new("standard input"), &mut out, &COLUMNS, first_words)?;
+        let unread = answer(input, Path::new("standard input"), &mut out, &COLUMNS, CHUNK, first_words)?;
         Ok((StreamReader::try_new(out.as_slice(), None)?.collect::<Result<_, _>>()?, unread))
     }
 
@@ -355,7 +357,7 @@ mod tests {
         let input = stream(&sizes.map(of));
         let longest = Cell::new(0);
         let mut out = Vec::new();
-        answer(input.as_slice(), Path::new("-"), &mut out, &COLUMNS, |texts| {
+        answer(input.as_slice(), Path::new("-"), &mut out, &COLUMNS, CHUNK, |texts| {
             longest.set(longest.get().max(texts.len()));
             first_words(texts)
         })

@@ -79,6 +79,7 @@ pub(super) const FAILURES: &str = "Examples:
 pub(super) const PREDICT: &str = "Examples:
   candist predict --student my-student new.jsonl
   candist predict --student my-student --lines --min-confidence 0.8 < texts.txt
+  candist predict --student my-student --input 's3://corpus/2026/*.parquet' --output s3://labels --part 3/8
   candist predict --student my-student --serve   # answers what is posted to 127.0.0.1:8089/v1/predict";
 
 pub(super) const BATCH: &str = "Examples:

@@ -19,11 +19,17 @@ pub(super) struct Folded {
 impl Folded {
     /// Line `line` cannot be used for this reason.
     pub(super) fn add(&mut self, line: u64, reason: String) {
+        self.add_of("", line, reason);
+    }
+
+    /// As [`Folded::add`], of the file that is called `of`.
+    pub(super) fn add_of(&mut self, of: &str, line: u64, reason: String) {
         self.count += 1;
         if let Some((_, more)) = self.said.get_mut(&reason) {
             *more += 1;
         } else if self.said.len() < SAID {
-            tracing::warn!("line {line} {reason}");
+            let of = if of.is_empty() { String::new() } else { format!("{of}: ") };
+            tracing::warn!("{of}line {line} {reason}");
             self.said.insert(reason, (line, 0));
         }
     }

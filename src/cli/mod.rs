@@ -33,6 +33,7 @@ mod pace;
 mod place;
 mod plan;
 mod predict;
+mod predict_parts;
 #[cfg(feature = "page")]
 mod predict_serve;
 mod preview;

@@ -1,15 +1,13 @@
 //! `candist predict`: an exported student, texts in, one JSON line out for each that could be read, in their order.
-//! Nothing is held but a chunk of texts, so it works in a pipe without an end. Or Arrow batches in and out, or requests over HTTP.
+//! Nothing is held but some chunks of texts, so it works in a pipe without an end. Or Arrow batches in and out, or requests over HTTP.
 
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-#[cfg(any(feature = "page", feature = "parquet"))]
-use candist::Error;
 use candist::config::{CorpusConfig, CorpusFormat, DeviceChoice, TextFrom, delimiter, encoding, pattern};
-use candist::internal::{Settings, read, read_file};
-use candist::{Corpus, Prediction, Predictor, Row};
+use candist::internal::{CHUNK, Crew, Settings, local_folder, read, read_file};
+use candist::{Corpus, Error, Prediction, Predictor, Row, Sample};
 use clap::Args;
 use indicatif::HumanCount;
 
@@ -19,14 +17,15 @@ use super::arrow_stream::{self, Columns, Said};
 use super::confidence;
 use super::exit::Exit;
 use super::folded::Folded;
+use super::predict_parts::{self, Labelling, PartsArgs};
 #[cfg(feature = "page")]
 use super::predict_serve::{self, ServiceArgs};
 
 #[derive(Debug, Args)]
 pub(super) struct PredictArgs {
-    /// The folder of the student.
+    /// The folder of the student, or its URI.
     #[arg(long, value_name = "DIR")]
-    student: PathBuf,
+    student: String,
     /// The texts: JSONL, JSON, CSV, TSV, Parquet or plain lines, also compressed; without it, or with -, standard input.
     input: Option<PathBuf>,
     /// What the input is: jsonl, json, csv, tsv, lines or parquet; else what its name or its beginning says. With arrow,
@@ -66,9 +65,12 @@ pub(super) struct PredictArgs {
     /// Where an encoder computes: cpu, cuda, cuda:NUMBER or auto.
     #[arg(long, default_value = "cpu")]
     device: DeviceChoice,
-    /// Threads of libtorch.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=256))]
-    threads: u32,
+    /// Threads that compute [default: as many as there are processors for an ngram student, whose labels are the same with any
+    /// number; 2 for an encoder].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]
+    threads: Option<u32>,
+    #[command(flatten)]
+    parts: PartsArgs,
     #[cfg(feature = "page")]
     #[command(flatten)]
     service: ServiceArgs,
@@ -84,8 +86,6 @@ enum Format {
     Arrow,
 }
 
-/// Texts that are predicted together. Where texts come slowly, in a pipe, the first waits for the last of its chunk.
-const CHUNK: usize = 256;
 /// Longer lines are not read: a bound on memory, whatever comes in.
 const MAX_LINE_BYTES: usize = 16 << 20;
 /// What a message tells the user to change: options here, not keys of a configuration.
@@ -99,53 +99,30 @@ const SETTINGS: Settings = Settings {
     line_numbers: true,
 };
 pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
-    start_again_to_compute(args.device, args.threads);
+    start_again_to_compute(args.device, args.threads.unwrap_or(2));
     #[cfg(feature = "page")]
     if let Some(option) = args.service.without_service() {
         let message = "is for --serve alone: leave it out, or add --serve".to_owned();
         return Err(Error::Unfit { path: PathBuf::from(option), message }.into());
     }
-    let predictor = Predictor::open(&args.student, args.device, args.threads)?;
+    if let Some(error) = args.parts.without_parts() {
+        return Err(error.into());
+    }
+    if let (Some(input), Some(output)) = (&args.parts.input, &args.parts.output) {
+        return label_parts(args, [input.clone(), output.clone()]);
+    }
+    let (student, _copied) = local_folder(&args.student)?;
+    let predictor = Predictor::open(&student, args.device, args.threads)?;
     #[cfg(feature = "page")]
     if let Some(listen) = args.service.serve {
-        return predict_serve::run(&args.service, listen, predictor, &args.student, args.min_confidence);
+        return predict_serve::run(&args.service, listen, predictor, &student, args.min_confidence);
     }
+    let crew = Crew::of(predictor);
     #[cfg(feature = "parquet")]
     if args.format == Some(Format::Arrow) {
-        return answer_batches(args, &predictor);
+        return answer_batches(args, crew);
     }
-    let mut input = open(args)?;
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    let (mut rows, mut unread) = (Vec::new(), Folded::default());
-    loop {
-        // What came before an error is labelled: it cannot be had again from a pipe.
-        let (next, failed) = input.next_row().map_or_else(|error| (None, Some(error)), |next| (next, None));
-        let ended = next.is_none();
-        match next {
-            Some(Row { sample: Ok(sample), .. }) => rows.push(sample),
-            Some(Row { line, sample: Err(reason) }) => unread.add(line, reason),
-            None => {}
-        }
-        if rows.len() == CHUNK || ended {
-            let texts: Vec<&str> = rows.iter().map(|sample| sample.text.as_str()).collect();
-            for (sample, p) in rows.iter().zip(predictor.probabilities(&texts)?.iter()) {
-                serde_json::to_writer(
-                    &mut out,
-                    &Prediction::new(&sample.id.0, p, predictor.labels(), args.min_confidence),
-                )?;
-                out.write_all(b"\n")?;
-            }
-            // Whoever reads along gets what there is.
-            out.flush()?;
-            rows.clear();
-        }
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        if ended {
-            break;
-        }
-    }
+    let unread = print_labels(open(args)?.as_mut(), crew, args.min_confidence)?;
     if unread.count() > 0 {
         let more = unread.more();
         tracing::warn!("{} line(s) could not be read: they have no label{more}", HumanCount(unread.count()));
@@ -153,9 +130,49 @@ pub(super) fn run(args: &PredictArgs) -> Result<Exit> {
     Ok(if args.strict && unread.count() > 0 { Exit::Failed } else { Exit::Complete })
 }
 
+/// Prints a line for each row of `input` that can be read; gives the others.
+fn print_labels(input: &mut dyn Corpus, mut crew: Crew, min_confidence: f64) -> Result<Folded> {
+    let (mut out, labels) = (std::io::stdout(), crew.labels());
+    let (mut unread, mut failed, mut gone) = (Folded::default(), None, Ok(()));
+    let next = || {
+        let mut rows = Vec::with_capacity(CHUNK);
+        while rows.len() < CHUNK && failed.is_none() {
+            match input.next_row() {
+                Ok(Some(Row { sample: Ok(sample), .. })) => rows.push(sample),
+                Ok(Some(Row { line, sample: Err(reason) })) => unread.add(line, reason),
+                Ok(None) => break,
+                // What came before an error is labelled: it cannot be had again from a pipe.
+                Err(error) => failed = Some(error),
+            }
+        }
+        Ok(Some(rows).filter(|rows| !rows.is_empty()))
+    };
+    let say = |predictor: &Predictor, rows: Vec<Sample>| {
+        let texts: Vec<&str> = rows.iter().map(|sample| sample.text.as_str()).collect();
+        let mut lines = Vec::new();
+        for (sample, p) in rows.iter().zip(predictor.probabilities(&texts)?.iter()) {
+            let said = Prediction::new(&sample.id.0, p, &labels, min_confidence);
+            // Nothing of it can fail: these are strings and a number that is finite.
+            serde_json::to_writer(&mut lines, &said).unwrap_or_default();
+            lines.push(b'\n');
+        }
+        Ok(lines)
+    };
+    // Whoever reads along gets what there is.
+    let print = |lines: Vec<u8>| {
+        gone = out.write_all(&lines).and_then(|()| out.flush());
+        gone.as_ref().map_or(Err(Error::Interrupted), |()| Ok(()))
+    };
+    let labelled = crew.label(next, say, print);
+    // A reader that went away is told as that.
+    gone?;
+    labelled?;
+    failed.map_or(Ok(unread), |error| Err(error.into()))
+}
+
 /// The same by Arrow IPC streams.
 #[cfg(feature = "parquet")]
-fn answer_batches(args: &PredictArgs, predictor: &Predictor) -> Result<Exit> {
+fn answer_batches(args: &PredictArgs, mut crew: Crew) -> Result<Exit> {
     let given = [
         ("--text", args.text.is_some()),
         ("--delimiter", args.delimiter.is_some()),
@@ -169,13 +186,13 @@ fn answer_batches(args: &PredictArgs, predictor: &Predictor) -> Result<Exit> {
     let (input, name) = arrow_stream::open(args.input.as_deref())?;
     let columns = Columns { text: &args.text_field, id: &args.id_field };
     let out = BufWriter::new(std::io::stdout().lock());
-    let unread = arrow_stream::answer(input, &name, out, &columns, |texts| {
+    let (labels, window) = (crew.labels(), crew.window());
+    let unread = arrow_stream::answer(input, &name, out, &columns, window, |texts| {
         let said = |p: &[f32]| {
-            let Prediction { label, confidence, candidates, .. } =
-                Prediction::new("", p, predictor.labels(), args.min_confidence);
+            let Prediction { label, confidence, candidates, .. } = Prediction::new("", p, &labels, args.min_confidence);
             Said { label, confidence, candidates }
         };
-        Ok(predictor.probabilities(texts)?.iter().map(said).collect())
+        Ok(crew.probabilities(texts)?.iter().map(said).collect())
     })?;
     if unread > 0 {
         tracing::warn!("{} row(s) had no text: they have no label, and their error says why", HumanCount(unread));
@@ -199,15 +216,40 @@ fn format(name: &str) -> Result<Format, String> {
     })
 }
 
+/// Labels of objects, in parts.
+fn label_parts(args: &PredictArgs, places: [String; 2]) -> Result<Exit> {
+    #[cfg(feature = "parquet")]
+    if args.format == Some(Format::Arrow) {
+        return Err(predict_parts::misplaced("--format arrow").into());
+    }
+    let labelling = Labelling {
+        student: args.student.clone(),
+        device: args.device,
+        threads: args.threads,
+        min_confidence: args.min_confidence,
+        strict: args.strict,
+    };
+    predict_parts::run(&args.parts, places, config(args), SETTINGS, &labelling)
+}
+
 /// The texts, from a file or from standard input, which can be read once only; that is enough here.
 fn open(args: &PredictArgs) -> Result<Box<dyn Corpus>> {
+    let config = config(args);
+    Ok(match args.input.as_deref().filter(|path| *path != Path::new("-")) {
+        Some(path) => read_file(path, &config, SETTINGS)?,
+        None => read(Box::new(BufReader::new(std::io::stdin())), Path::new("standard input"), &config, SETTINGS)?,
+    })
+}
+
+/// How rows are read.
+fn config(args: &PredictArgs) -> CorpusConfig {
     let lines = (args.lines || args.pattern.is_some()).then_some(CorpusFormat::Lines);
     let named = args.format.and_then(|format| match format {
         Format::Rows(format) => Some(format),
         #[cfg(feature = "parquet")]
         Format::Arrow => None,
     });
-    let config = CorpusConfig {
+    CorpusConfig {
         format: named.or(lines),
         text: args.text.clone().map_or_else(|| TextFrom::Field(args.text_field.clone()), TextFrom::Template),
         id_field: args.id_field.clone(),
@@ -216,9 +258,5 @@ fn open(args: &PredictArgs) -> Result<Box<dyn Corpus>> {
         pattern: args.pattern.clone(),
         max_line_bytes: MAX_LINE_BYTES,
         ..CorpusConfig::of(Vec::new())
-    };
-    Ok(match args.input.as_deref().filter(|path| *path != Path::new("-")) {
-        Some(path) => read_file(path, &config, SETTINGS)?,
-        None => read(Box::new(BufReader::new(std::io::stdin())), Path::new("standard input"), &config, SETTINGS)?,
-    })
+    }
 }

@@ -29,7 +29,7 @@ pub(super) struct ServiceArgs {
         default_missing_value = "127.0.0.1:8089",
         value_parser = address,
         conflicts_with_all = [
-            "input", "format", "lines", "text_field", "text", "delimiter", "encoding", "pattern", "id_field", "strict",
+            "input", "parts_input", "output", "format", "lines", "text_field", "text", "delimiter", "encoding", "pattern", "id_field", "strict",
         ],
     )]
     pub(super) serve: Option<SocketAddr>,

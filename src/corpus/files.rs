@@ -61,7 +61,7 @@ fn kept(config: &CorpusConfig) -> Result<Vec<PathBuf>> {
 }
 
 /// The files that `path` matches; itself where it is there, or is no pattern.
-fn matches(path: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn matches(path: &Path) -> Result<Vec<PathBuf>> {
     // What is there by that name is meant, whatever signs the name has; so are the folders on the way to a pattern.
     let there = path.ancestors().find(|folder| folder.symlink_metadata().is_ok());
     let rest = there.and_then(|there| path.strip_prefix(there).ok()).unwrap_or(path);

@@ -30,13 +30,18 @@ pub(super) struct Text {
     pub(super) kind: Option<Kind>,
     /// What its rows are not where their bytes are wrong.
     pub(super) encoding: &'static str,
+    /// Whether its bytes are those of the input: neither packed nor of another encoding.
+    pub(super) is_plain: bool,
+    /// Bytes of the mark before it.
+    pub(super) mark: u64,
 }
 
 impl Text {
     /// The text in `input`, decompressed and decoded. Only its beginning is read.
     pub(super) fn of(input: Input, encoding: Option<&'static Encoding>) -> io::Result<Self> {
         let mut packed = Headed::of(input);
-        let mut text = match Packing::of(&packed.head) {
+        let packing = Packing::of(&packed.head);
+        let mut text = match packing {
             Some(packing) => Headed::of(unpacked(packed, packing)?),
             None => std::mem::take(&mut packed),
         };
@@ -45,13 +50,14 @@ impl Text {
         if encoding == UTF_8 {
             text.consume(mark);
             let head = text.head.get(mark..).unwrap_or_default().to_vec();
-            return Ok(Self { input: Box::new(text), head, kind, encoding: encoding.name() });
+            let (is_plain, mark) = (packing.is_none(), mark as u64);
+            return Ok(Self { input: Box::new(text), head, kind, encoding: encoding.name(), is_plain, mark });
         }
         // Its decoder passes over the mark.
         let decoded = Headed::of(Box::new(Decoded::of(Box::new(text), encoding.new_decoder())));
         let head = decoded.head.clone();
         let kind = Kind::of(&head);
-        Ok(Self { input: Box::new(decoded), head, kind, encoding: encoding.name() })
+        Ok(Self { input: Box::new(decoded), head, kind, encoding: encoding.name(), is_plain: false, mark: 0 })
     }
 }
 

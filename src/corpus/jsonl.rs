@@ -28,6 +28,11 @@ impl Jsonl {
     pub(super) fn read(input: Input, path: PathBuf, wanted: Wanted, limits: Limits) -> Self {
         Self { lines: Lines::new(input, limits.max_bytes), path, wanted, limits, last: String::new() }
     }
+
+    /// As [`Jsonl::read`], of lines that do not begin their file: its mark is not looked for.
+    pub(super) fn within(input: Input, path: PathBuf, wanted: Wanted, limits: Limits) -> Self {
+        Self { lines: Lines::within(input, limits.max_bytes), path, wanted, limits, last: String::new() }
+    }
 }
 
 /// The line as text; `None` for a blank one.

@@ -2,7 +2,7 @@
 //!
 //! From the outside in: `files` (which ones, one after the other) or `stdin`; `sound` (a look at the first rows); `rows` (which
 //! format, and what reads it); `input` (decompressed and decoded); the formats, each a `Reader` of [`Record`]s; and `text`, what
-//! of a record is text and id. A row that cannot be used is a value, not an error; a file that begins with such rows alone is
+//! of a record is text and id. `pieces` are what a large file is cut into, where many read it. A row that cannot be used is a value, not an error; a file that begins with such rows alone is
 //! an error, which says what the file is instead.
 
 mod cells;
@@ -17,6 +17,7 @@ pub(crate) mod labelled;
 mod lines;
 #[cfg(feature = "parquet")]
 mod parquet;
+pub(crate) mod pieces;
 mod record;
 mod rows;
 mod samples;
@@ -39,7 +40,7 @@ use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use files::{files, would_match};
+pub(crate) use files::{files, matches, would_match};
 pub(crate) use id::id_of;
 pub(crate) use record::{Fields, Record, Records};
 pub use samples::Samples;
@@ -220,7 +221,7 @@ pub fn read(
     settings: Settings,
 ) -> Result<Box<dyn Corpus>> {
     let sample_of = maker(config, settings)?;
-    let opened = rows::read(input, path, false, config, settings, &sample_of.wanted())?;
+    let opened = rows::read(input, path, None, config, settings, &sample_of.wanted())?;
     Ok(Box::new(opened.sound(path, sample_of)))
 }
 

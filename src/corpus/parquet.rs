@@ -2,6 +2,7 @@
 //! says which cannot.
 
 use std::fs::File;
+use std::io::{self, BufReader};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -9,15 +10,18 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
+use parquet::file::reader::{ChunkReader, Length};
 
 use super::record::{Fields, Reader, Record, Wanted};
-use super::scratch::unpacked_file;
+use super::scratch::unpacked_source;
 use super::values::value;
 use crate::base::panic::message;
+use crate::base::ranged::{Ranged, Span};
 use crate::error::{Error, Result};
 
 /// Bytes of a batch, about; and its rows, at most.
@@ -26,7 +30,7 @@ const BATCH_ROWS: u64 = 1024;
 
 /// See the module.
 pub(super) struct Parquet {
-    file: File,
+    source: Source,
     metadata: ArrowReaderMetadata,
     /// The wanted columns: their places among all, and their names in the order in which batches have them.
     projection: Vec<usize>,
@@ -37,6 +41,8 @@ pub(super) struct Parquet {
     group: usize,
     first: usize,
     next: usize,
+    /// The row group before which it ends.
+    end: usize,
     reader: Option<ParquetRecordBatchReader>,
     /// What was read, and how many rows of it were given.
     batch: Option<RecordBatch>,
@@ -45,13 +51,73 @@ pub(super) struct Parquet {
 
 /// The rows of a file, by what it says of itself.
 pub(super) fn count(path: &Path) -> Result<u64> {
-    let (_, metadata) = load(path)?;
+    let file = File::open(path).map_err(|source| unread(path, source))?;
+    let (_, metadata) = load(Arc::new(file), path)?;
     Ok(metadata.metadata().file_metadata().num_rows().unsigned_abs())
 }
 
-fn load(path: &Path) -> Result<(File, ArrowReaderMetadata)> {
-    let file = unpacked_file(path).map_err(|source| Error::Input { what: "corpus", path: path.to_owned(), source })?;
-    let load = |options| guarded(|| ArrowReaderMetadata::load(&file, options).map_err(|error| error.to_string()));
+/// Row groups one after the other, of `bytes` bytes at least but for the last: each from a row group up to another.
+pub(super) fn groups(source: Arc<dyn Ranged>, path: &Path, bytes: u64) -> Result<Vec<Range<usize>>> {
+    let (_, metadata) = load(source, path)?;
+    let (mut pieces, mut from, mut held) = (Vec::new(), 0, 0);
+    let groups = metadata.metadata().row_groups();
+    for (group, next) in groups.iter().zip(1..) {
+        held += group.compressed_size().unsigned_abs();
+        if held >= bytes || next == groups.len() {
+            pieces.push(from..next);
+            (from, held) = (next, 0);
+        }
+    }
+    Ok(pieces)
+}
+
+fn unread(path: &Path, source: io::Error) -> Error {
+    Error::Input { what: "corpus", path: path.to_owned(), source }
+}
+
+/// What a file's reader reads from.
+#[derive(Clone)]
+struct Source {
+    ranged: Arc<dyn Ranged>,
+    size: u64,
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl ChunkReader for Source {
+    type T = BufReader<Span>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(Span::buffered(&self.ranged, start, self.size))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        // No more than there is: a damaged file may say anything.
+        let room = usize::try_from(self.size.saturating_sub(start)).unwrap_or(usize::MAX).min(length);
+        let mut bytes = vec![0; room];
+        let mut read = 0;
+        while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            match self.ranged.read_at(start + read as u64, rest)? {
+                0 => break,
+                more => read += more,
+            }
+        }
+        if read < length {
+            return Err(parquet::errors::ParquetError::EOF(format!("it ends {} bytes early", length - read)));
+        }
+        Ok(bytes.into())
+    }
+}
+
+fn load(source: Arc<dyn Ranged>, path: &Path) -> Result<(Source, ArrowReaderMetadata)> {
+    let source = unpacked_source(source)
+        .and_then(|ranged| Ok(Source { size: ranged.size()?, ranged }))
+        .map_err(|source| unread(path, source))?;
+    let load = |options| guarded(|| ArrowReaderMetadata::load(&source, options).map_err(|error| error.to_string()));
     let metadata = load(ArrowReaderOptions::new()).and_then(|metadata| {
         // Text is shown where it stands, and not copied: one text that is there a thousand times is there once.
         let schema = Arc::new(viewed(metadata.schema()));
@@ -61,7 +127,7 @@ fn load(path: &Path) -> Result<(File, ArrowReaderMetadata)> {
         path: path.to_owned(),
         message: format!("is no Parquet file that can be read: {why}"),
     })?;
-    Ok((file, metadata))
+    Ok((source, metadata))
 }
 
 /// The schema with its columns of text as views.
@@ -87,14 +153,22 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 }
 
 impl Parquet {
-    /// Opens the file at `path`. Rows whose text is longer than allowed are bad ones, with `too_long` as the reason.
-    pub(super) fn open(path: &Path, wanted: &Wanted, max_bytes: usize, too_long: String) -> Result<Self> {
-        let (file, metadata) = load(path)?;
+    /// Opens what is in `source`, which is called `path`. Rows whose text is longer than allowed are bad ones, with `too_long` as
+    /// the reason.
+    pub(super) fn open(
+        source: Arc<dyn Ranged>,
+        path: &Path,
+        wanted: &Wanted,
+        max_bytes: usize,
+        too_long: String,
+    ) -> Result<Self> {
+        let (source, metadata) = load(source, path)?;
         let columns = metadata.schema().fields().iter().enumerate();
         let (projection, names) =
             columns.filter_map(|(place, field)| Some((place, wanted.name(field.name())?))).unzip();
         Ok(Self {
-            file,
+            source,
+            end: metadata.metadata().num_row_groups(),
             metadata,
             projection,
             names,
@@ -109,9 +183,17 @@ impl Parquet {
         })
     }
 
+    /// Only these row groups; places stay those in the file.
+    pub(super) fn only(mut self, groups: Range<usize>) -> Self {
+        let before = self.metadata.metadata().row_groups().iter().take(groups.start);
+        self.first = before.map(|group| usize::try_from(group.num_rows()).unwrap_or(0)).sum();
+        (self.group, self.end) = (groups.start, groups.end);
+        self
+    }
+
     /// Rows of the group that is read; `None` after the last.
     fn rows(&self) -> Option<usize> {
-        let group = self.metadata.metadata().row_groups().get(self.group)?;
+        let group = self.metadata.metadata().row_groups().get(self.group).filter(|_| self.group < self.end)?;
         Some(usize::try_from(group.num_rows()).unwrap_or(0))
     }
 
@@ -130,8 +212,8 @@ impl Parquet {
     fn reader(&self, rows: Range<usize>, batch: usize) -> Result<ParquetRecordBatchReader, String> {
         let total = self.rows().unwrap_or(0);
         guarded(|| {
-            let file = self.file.try_clone().map_err(|error| error.to_string())?;
-            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+            let builder =
+                ParquetRecordBatchReaderBuilder::new_with_metadata(self.source.clone(), self.metadata.clone());
             let mask = ProjectionMask::roots(builder.parquet_schema(), self.projection.iter().copied());
             let all = rows == (0..total);
             let mut builder = builder.with_row_groups(vec![self.group]).with_projection(mask).with_batch_size(batch);

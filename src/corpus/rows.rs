@@ -15,6 +15,7 @@ use super::sound::{Look, Sound};
 use super::stream::Stream;
 use super::table::{Table, delimiter_of};
 use super::{Corpus, Row, SampleOf, Settings, file};
+use crate::base::ranged::Ranged;
 use crate::config::{CorpusConfig, CorpusFormat, TextFrom};
 use crate::error::{Error, Result};
 
@@ -47,13 +48,33 @@ impl Limits {
 /// A file, open: what reads it, and what it looks like.
 pub(super) struct Opened {
     pub(super) reader: Box<dyn Reader>,
+    /// Where it can be cut, so that each piece can be read by itself.
+    pub(super) cuts: Cuts,
     /// What it is, where it does not look like what reads it.
     advice: Option<String>,
     /// Whether places are lines of the file.
     has_lines: bool,
 }
 
+/// Where a file can be cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cuts {
+    /// Nowhere that could be known without reading what is before.
+    Nowhere,
+    /// Between lines.
+    Lines,
+    /// Between the lines of a table without quotes, whose first line ends the header. The header begins behind a mark of so many bytes.
+    Records { delimiter: Option<u8>, mark: u64 },
+    /// Between row groups.
+    Groups,
+}
+
 impl Opened {
+    /// Its samples as they come: those of a piece that does not begin the file.
+    pub(super) fn within(reader: Box<dyn Reader>, sample_of: Arc<SampleOf>) -> Box<dyn Corpus> {
+        Box::new(Rows { reader, sample_of })
+    }
+
     /// Its samples, by way of a look at the first ones.
     pub(super) fn sound(self, path: &Path, sample_of: Arc<SampleOf>) -> Sound {
         let lacks = self.reader.header().and_then(|header| sample_of.lacks(&header));
@@ -70,14 +91,18 @@ impl Opened {
 pub(super) fn open(path: &Path, config: &CorpusConfig, settings: Settings, wanted: &Wanted) -> Result<Opened> {
     let is_pipe = settings.once && file::is_pipe(path);
     let file = if is_pipe { file::open_any(path, settings.what)? } else { file::open(path, settings.what)? };
-    read(Box::new(BufReader::with_capacity(BUFFER, file)), path, !is_pipe, config, settings, wanted)
+    let source: Option<Arc<dyn Ranged>> = match (is_pipe, file.try_clone()) {
+        (false, Ok(file)) => Some(Arc::new(file)),
+        _ => None,
+    };
+    read(Box::new(BufReader::with_capacity(BUFFER, file)), path, source, config, settings, wanted)
 }
 
-/// Reads `input`, which is called `path`; `is_file` where it is the file of that name, and may be read in any order.
+/// Reads `input`, which is called `path`; `source` is the same, where it can be read in any order.
 pub(super) fn read(
     input: Input,
     path: &Path,
-    is_file: bool,
+    source: Option<Arc<dyn Ranged>>,
     config: &CorpusConfig,
     settings: Settings,
     wanted: &Wanted,
@@ -116,8 +141,12 @@ pub(super) fn read(
         format => kind.format() != Some(format),
     };
     let advice = text.kind.as_ref().filter(is_other).map(|kind| kind.advice(path, text_field, settings.format));
+    let mut cuts = Cuts::Nowhere;
     let reader: Box<dyn Reader> = match format {
-        CorpusFormat::Jsonl => Box::new(Jsonl::read(text.input, own, wanted, limits)),
+        CorpusFormat::Jsonl => {
+            cuts = Cuts::Lines;
+            Box::new(Jsonl::read(text.input, own, wanted, limits))
+        }
         CorpusFormat::Json => Box::new(Stream::read(text.input, own, wanted, limits)),
         CorpusFormat::Csv | CorpusFormat::Tsv => {
             let delimiter = match (config.delimiter, format) {
@@ -125,15 +154,19 @@ pub(super) fn read(
                 (None, CorpusFormat::Tsv) => Some(b'\t'),
                 (None, _) => delimiter_of(&text.head),
             };
+            cuts = Cuts::Records { delimiter, mark: text.mark };
             Box::new(Table::read(text.input, own, &wanted, limits, delimiter)?)
         }
         CorpusFormat::Lines => Box::new(plain(text.input, own, wanted, limits, config, settings)?),
-        CorpusFormat::Parquet if is_file => parquet(path, &wanted, limits)?,
         CorpusFormat::Parquet => {
-            return Err(unfit("is Parquet, which is not read from a pipe: write it to a file".into()));
+            let message = "is Parquet, which is not read from a pipe: write it to a file";
+            let source = source.ok_or_else(|| unfit(message.to_owned()))?;
+            cuts = Cuts::Groups;
+            parquet(source, path, &wanted, limits)?
         }
     };
-    Ok(Opened { reader, advice, has_lines: !matches!(format, CorpusFormat::Json | CorpusFormat::Parquet) })
+    let cuts = if text.is_plain { cuts } else { Cuts::Nowhere };
+    Ok(Opened { reader, cuts, advice, has_lines: !matches!(format, CorpusFormat::Json | CorpusFormat::Parquet) })
 }
 
 /// What looks like plain text is a table where its first line has the columns that were named, and lines where none were.
@@ -159,13 +192,13 @@ fn lines_or_table(
 
 /// The reader of a Parquet file.
 #[cfg(feature = "parquet")]
-fn parquet(path: &Path, wanted: &Wanted, limits: Limits) -> Result<Box<dyn Reader>> {
-    Ok(Box::new(super::parquet::Parquet::open(path, wanted, limits.max_bytes, limits.too_long)?))
+fn parquet(source: Arc<dyn Ranged>, path: &Path, wanted: &Wanted, limits: Limits) -> Result<Box<dyn Reader>> {
+    Ok(Box::new(super::parquet::Parquet::open(source, path, wanted, limits.max_bytes, limits.too_long)?))
 }
 
 /// What is said instead of reading one.
 #[cfg(not(feature = "parquet"))]
-fn parquet(path: &Path, _: &Wanted, _: Limits) -> Result<Box<dyn Reader>> {
+fn parquet(_: Arc<dyn Ranged>, path: &Path, _: &Wanted, _: Limits) -> Result<Box<dyn Reader>> {
     let message =
         "is a Parquet file, and this candist was built without it: build it with `--features parquet`".to_owned();
     Err(Error::Unfit { path: path.to_owned(), message })

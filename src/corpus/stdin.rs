@@ -291,7 +291,7 @@ impl Pieces {
             return Ok(true);
         }
         let input = Box::new(so_far.chain(tee));
-        let opened = rows::read(input, &whole, false, &self.kept(), self.settings, &self.sample_of.wanted());
+        let opened = rows::read(input, &whole, None, &self.kept(), self.settings, &self.sample_of.wanted());
         self.open = Some(opened.map_err(|error| self.why(error))?.sound(&whole, Arc::clone(&self.sample_of)));
         self.piece = whole;
         Ok(true)

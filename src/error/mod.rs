@@ -46,6 +46,25 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// An object store does not answer, or not as it should.
+    #[error("cannot {action} {object}: {message}. See that the store can be reached; the same command goes on")]
+    Object {
+        /// What was tried.
+        action: &'static str,
+        /// Which object.
+        object: String,
+        /// What the store said.
+        message: String,
+    },
+    /// A part of labels holds something else than was computed.
+    #[error(
+        "{object} holds other bytes than were computed here: another machine type or build may have written it, or it was \
+         changed. Move its folder away, and run the same command again on machines of one type"
+    )]
+    OtherPart {
+        /// The part.
+        object: String,
+    },
     /// A line of an input file is unusable, and leaving it out would change the result.
     #[error("{}:{line}: {message}", path.display())]
     InputLine {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::metrics::Metrics;
 use super::queue::{Job, Queue};
 use crate::error::{Error, Result, with_causes};
-use crate::student::{Predictor, Rows};
+use crate::student::{Crew, Predictor, Rows};
 
 /// Texts at which a batch is full. It has fewer than twice as many, for jobs are not cut.
 pub(super) const BATCH: usize = 256;
@@ -28,8 +28,9 @@ pub(super) fn start(
 ) -> Result<JoinHandle<()>> {
     // It must not be what keeps the queue.
     let queue = Arc::downgrade(queue);
+    let mut crew = Crew::of(predictor);
     let work = move || {
-        let student = |texts: &[&str]| predictor.probabilities(texts);
+        let student = |texts: &[&str]| crew.probabilities(texts);
         Batches { student, queue, wait, metrics }.work(&jobs);
     };
     let thread = std::thread::Builder::new().name("candist-student".to_owned());
@@ -45,8 +46,8 @@ struct Batches<S> {
     metrics: Arc<Metrics>,
 }
 
-impl<S: Fn(&[&str]) -> Result<Rows>> Batches<S> {
-    fn work(&self, jobs: &Receiver<Job>) {
+impl<S: FnMut(&[&str]) -> Result<Rows>> Batches<S> {
+    fn work(&mut self, jobs: &Receiver<Job>) {
         while let Ok(first) = jobs.recv() {
             let batch = self.gather(first, jobs);
             self.label(batch);
@@ -71,7 +72,7 @@ impl<S: Fn(&[&str]) -> Result<Rows>> Batches<S> {
         batch
     }
 
-    fn label(&self, mut batch: Vec<Job>) {
+    fn label(&mut self, mut batch: Vec<Job>) {
         batch.retain(|job| {
             let is_waited_for = !job.answer.is_closed();
             if !is_waited_for {
@@ -131,7 +132,7 @@ mod tests {
     }
 
     /// One batch of what waits by now.
-    async fn batch(batches: &Batches<impl Fn(&[&str]) -> Result<Rows>>, jobs: &Receiver<Job>) -> usize {
+    async fn batch(batches: &mut Batches<impl FnMut(&[&str]) -> Result<Rows>>, jobs: &Receiver<Job>) -> usize {
         tokio::task::yield_now().await;
         let batch = batches.gather(jobs.recv().unwrap(), jobs);
         let texts = batch.iter().map(|job| job.texts.len()).sum();
@@ -149,9 +150,9 @@ mod tests {
     #[tokio::test]
     async fn texts_of_several_requests_are_labelled_together_and_each_gets_its_own() {
         let (queue, jobs) = Queue::new(1000);
-        let batches = batches(&queue);
+        let mut batches = batches(&queue);
         let [a, b, c] = [&["a", "bb"][..], &["ccc"], &[]].map(|texts| asked(&queue, texts));
-        assert_eq!(batch(&batches, &jobs).await, 3);
+        assert_eq!(batch(&mut batches, &jobs).await, 3);
         assert_eq!(a.await.unwrap(), Ok(vec![1.0, 2.0]));
         assert_eq!(b.await.unwrap(), Ok(vec![3.0]));
         assert_eq!(c.await.unwrap(), Ok(vec![]));
@@ -162,7 +163,7 @@ mod tests {
     #[tokio::test]
     async fn a_large_request_leaves_room_for_others_and_who_is_gone_costs_nothing() {
         let (queue, jobs) = Queue::new(3000);
-        let batches = batches(&queue);
+        let mut batches = batches(&queue);
         let large = vec!["x"; 5 * BATCH];
         let large = asked(&queue, &large);
         tokio::task::yield_now().await;
@@ -174,13 +175,13 @@ mod tests {
         assert_eq!(queue.waiting(), 5 * BATCH + 2);
         let mut sizes = Vec::new();
         while !small.is_finished() {
-            sizes.push(batch(&batches, &jobs).await);
+            sizes.push(batch(&mut batches, &jobs).await);
             tokio::task::yield_now().await;
         }
         assert_eq!((sizes.as_slice(), small.await.unwrap()), (&[BATCH, BATCH, 2 + BATCH][..], Ok(vec![2.0])));
         assert_eq!(batches.metrics.dropped(), 1);
         while !large.is_finished() {
-            batch(&batches, &jobs).await;
+            batch(&mut batches, &jobs).await;
             tokio::task::yield_now().await;
         }
         assert_eq!(large.await.unwrap(), Ok(vec![1.0; 5 * BATCH]));
@@ -189,9 +190,9 @@ mod tests {
     #[tokio::test]
     async fn a_text_that_nothing_is_made_of_fails_its_own_request_alone() {
         let (queue, jobs) = Queue::new(10);
-        let batches = batches(&queue);
+        let mut batches = batches(&queue);
         let [good, bad] = [&["a"][..], &["b", "NaN"]].map(|texts| asked(&queue, texts));
-        assert_eq!(batch(&batches, &jobs).await, 3);
+        assert_eq!(batch(&mut batches, &jobs).await, 3);
         assert_eq!(good.await.unwrap(), Ok(vec![1.0]));
         assert!(matches!(bad.await.unwrap(), Err(Unsaid::Failed(why)) if why.contains("NaN")));
         drop(jobs);
@@ -201,13 +202,13 @@ mod tests {
     #[tokio::test]
     async fn more_is_waited_for_only_while_somebody_is_about_to_ask() {
         let (queue, jobs) = Queue::new(10);
-        let batches = batches(&queue);
+        let mut batches = batches(&queue);
         let wait = |expecting: bool| {
             let arriving = expecting.then(|| queue.arrive());
             drop(asked(&queue, &["a"]));
             arriving
         };
-        let took = |arriving: Option<super::super::queue::Arriving>| {
+        let mut took = |arriving: Option<super::super::queue::Arriving>| {
             let begin = Instant::now();
             batches.label(batches.gather(jobs.recv().unwrap(), &jobs));
             drop(arriving);

@@ -6,6 +6,7 @@
 
 mod checkpoint;
 mod compute;
+mod crew;
 mod device;
 #[cfg(feature = "encoder")]
 mod encoder;
@@ -23,6 +24,7 @@ use std::sync::{Arc, OnceLock};
 use rand::Rng;
 
 pub(crate) use compute::Compute;
+pub use crew::{CHUNK, Crew};
 pub use device::missing_cuda;
 pub use finite::Step;
 pub use frozen::Frozen;
@@ -68,6 +70,10 @@ impl Rows {
     #[must_use]
     pub fn is_finite(&self) -> bool {
         self.values.iter().all(|value| value.is_finite())
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
+        self.values.chunks_exact_mut(self.columns)
     }
 
     /// The rows.
@@ -240,11 +246,17 @@ fn mixing_weight(rng: &mut impl Rng) -> f32 {
 /// none, or the largest is infinite.
 #[must_use]
 pub fn softmax(logits: &[f32]) -> Vec<f32> {
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut row: Vec<f32> = logits.iter().map(|logit| (logit - top).exp()).collect();
+    let mut row = logits.to_vec();
+    softmax_in_place(&mut row);
+    row
+}
+
+/// As [`softmax`], where the logits are.
+fn softmax_in_place(row: &mut [f32]) {
+    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    row.iter_mut().for_each(|logit| *logit = (*logit - top).exp());
     let sum: f32 = row.iter().sum();
     row.iter_mut().for_each(|p| *p /= sum);
-    row
 }
 
 /// The column with the largest value, the first of equals. What is no number is passed over; `None` if nothing is left.

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 pub struct Predictor {
     folder: PathBuf,
     compute: Compute,
+    /// That may compute at once: libtorch's, or twins of this one.
+    threads: u32,
     kind: Kind,
     labels: Vec<String>,
     /// What logits are divided by; a normal number above 0, checked when the folder was read.
@@ -30,6 +32,9 @@ enum Kind {
     Encoder(Box<Exported>),
 }
 
+/// libtorch's threads where nothing is said: with more of them the last bits of what an encoder says are others.
+const THREADS: u32 = 2;
+
 /// The part of `config.json` that tells the kinds apart.
 #[derive(Deserialize)]
 struct Which {
@@ -39,29 +44,51 @@ struct Which {
 impl Predictor {
     /// Opens what `candist export` wrote, or a classifier from Hugging Face of a family that candist knows. Refused by name:
     /// what is no regular file, a weight that is not finite, a model that makes nothing finite of a text. `threads` are
-    /// libtorch's.
+    /// those of libtorch for an encoder, 2 where nothing is said, and how many texts an `ngram` student labels at once, as
+    /// many as there are processors: its labels are the same bytes with any number.
     ///
     /// # Errors
     ///
     /// [`Error::Model`] for a folder that is no student's or damaged, [`Error::Device`] where `on` is not there.
-    pub fn open(folder: &Path, on: DeviceChoice, threads: u32) -> Result<Self> {
+    pub fn open(folder: &Path, on: DeviceChoice, threads: impl Into<Option<u32>>) -> Result<Self> {
         let is_there = |file: &str| folder.join(file).exists();
         if !is_there("config.json") || !is_there("model.safetensors") {
             let advice = "`candist export RUN --student DIR` makes one";
             let message = format!("is no folder of a student (config.json and model.safetensors): {advice}");
             return Err(wrong(folder, message));
         }
-        let compute = Compute::new(on, threads, 0)?;
-        compute.begin();
         let (path, config) = read(folder, "config.json", "a student's folder")?;
         let which: Which = serde_json::from_slice(&config).map_err(|error| wrong(&path, error))?;
-        let (kind, labels, temperature) = if which.model_type == ExportedNgram::MODEL_TYPE {
+        let is_ngram = which.model_type == ExportedNgram::MODEL_TYPE;
+        let processors = || std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+        let threads = threads.into().unwrap_or_else(|| if is_ngram { processors() } else { THREADS });
+        let compute = Compute::new(on, threads, 0)?;
+        let compute = if is_ngram { compute.alone() } else { compute };
+        compute.begin();
+        let (kind, labels, temperature) = if is_ngram {
             let (ngram, labels, temperature) = ExportedNgram::read(folder)?;
             (Kind::Ngram(ngram), labels, temperature)
         } else {
             Self::encoder(folder, &compute)?
         };
-        Ok(Self { folder: folder.to_owned(), compute, kind, labels, temperature: temperature as f32 })
+        Ok(Self { folder: folder.to_owned(), compute, threads, kind, labels, temperature: temperature as f32 })
+    }
+
+    /// Another that says the same, by the same weights, for a thread of its own. An encoder has none: it computes with
+    /// libtorch's threads, and what it says of a text depends on the texts beside it.
+    pub(super) fn twin(&self) -> Option<Self> {
+        let kind = match &self.kind {
+            Kind::Ngram(ngram) => Kind::Ngram(ngram.twin()),
+            #[cfg(feature = "encoder")]
+            Kind::Encoder(_) => return None,
+        };
+        let (folder, compute, labels) = (self.folder.clone(), self.compute.clone(), self.labels.clone());
+        Some(Self { folder, compute, kind, labels, ..*self })
+    }
+
+    /// How many may compute at once.
+    pub(super) fn threads(&self) -> u32 {
+        self.threads
     }
 
     #[cfg(feature = "encoder")]
@@ -114,8 +141,11 @@ impl Predictor {
     ///
     /// [`Error::NotFinite`] where a logit is not finite.
     pub fn probabilities(&self, texts: &[&str]) -> Result<Rows> {
-        let scaled =
-            |row: &[f32]| super::softmax(&row.iter().map(|logit| logit / self.temperature).collect::<Vec<_>>());
-        Ok(Rows::new(self.labels.len(), self.logits(texts)?.iter().flat_map(scaled).collect()))
+        let mut rows = self.logits(texts)?;
+        for row in rows.iter_mut() {
+            row.iter_mut().for_each(|logit| *logit /= self.temperature);
+            super::softmax_in_place(row);
+        }
+        Ok(rows)
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::predict_parts::PLACES;
 use crate::server::Behaviour;
 use crate::support::{Finished, Project, Server, copy_folder, openai, recorded, repository};
 
@@ -218,8 +219,8 @@ fn places_in(folder: &Path) -> BTreeSet<String> {
 
 #[test]
 fn every_place_in_the_code_is_tried() {
-    let tried: [&[&str]; 8] =
-        [&BEGINNING, &ASKING, &LABELLING, &ENDING, &LABELLING_ANEW, &BEGINNING_ANEW, &MENDING, &TAKING_UP];
+    let tried: [&[&str]; 9] =
+        [&BEGINNING, &ASKING, &LABELLING, &ENDING, &LABELLING_ANEW, &BEGINNING_ANEW, &MENDING, &TAKING_UP, &PLACES];
     let tried: BTreeSet<String> = tried.concat().into_iter().map(str::to_owned).collect();
     assert_eq!(places_in(&repository().join("src")), tried);
 }

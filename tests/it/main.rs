@@ -76,6 +76,8 @@ mod shipped;
 // Batches of texts in, batches of labels out.
 #[cfg(feature = "parquet")]
 mod predict_arrow;
+// Labels in parts, by processes that know nothing of each other.
+mod predict_parts;
 // A program whose caller is gone.
 mod caller;
 // schemas/ has the program's, and what runs read and write is as they say.

@@ -50,7 +50,7 @@ class Student:
         *,
         min_confidence: float = 0.0,
         device: str = "cpu",
-        threads: int = 2,
+        threads: int | None = None,
     ) -> None:
         self._path = Path(path)
         self._lock = threading.Lock()
@@ -61,7 +61,9 @@ class Student:
 
         self._said = tempfile.TemporaryFile()
         args: list[str | os.PathLike[str]] = ["predict", "--student", path, "--format", "arrow", "--device", device]
-        args += ["--threads", str(threads), "--min-confidence", str(min_confidence)]
+        args += ["--min-confidence", str(min_confidence)]
+        if threads is not None:
+            args += ["--threads", str(threads)]
         self._child = start(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
         self._pipe = Pipe(self._child.stdout)
         try:

@@ -127,6 +127,11 @@ impl ExportedNgram {
         Ok((exported, labels, config.temperature))
     }
 
+    /// The same student with the same weights, for another thread.
+    pub(in crate::student) fn twin(&self) -> Self {
+        Self { buckets: self.buckets, labels: self.labels, copies: self.copies.twin() }
+    }
+
     /// One row per text, C columns: log-probabilities of the copies' mean. A text's row is the same, to the last bit, whatever
     /// other texts are predicted with it.
     pub(in crate::student) fn logits(&self, texts: &[&str]) -> Rows {

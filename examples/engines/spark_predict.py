@@ -1,0 +1,35 @@
+"""Labels texts with Spark:  spark-submit spark_predict.py STUDENT INPUT.jsonl OUTPUT
+
+Each task has a student of its own. What it says of a text is the same on every executor.
+"""
+
+import sys
+
+from pyspark.sql import DataFrame, SparkSession
+
+import candist
+
+SCHEMA = "id string, label string, confidence double"
+
+
+def labeller(student: str):
+    def label(batches):
+        import pyarrow as pa
+
+        with candist.Student(student, threads=1) as asked:
+            for batch in batches:
+                said = asked.predict(batch.column("text"), as_="arrow").select(["label", "confidence"])
+                yield from said.add_column(0, "id", batch.column("id")).cast(
+                    pa.schema({"id": pa.string(), "label": pa.string(), "confidence": pa.float64()})
+                ).combine_chunks().to_batches()
+
+    return label
+
+
+def labels(spark: SparkSession, student: str, path: str, label=labeller) -> DataFrame:
+    texts = spark.read.schema("id string, text string").json(path).repartition(16)
+    return texts.mapInArrow(label(student), SCHEMA)
+
+
+if __name__ == "__main__":
+    labels(SparkSession.builder.getOrCreate(), sys.argv[1], sys.argv[2]).write.parquet(sys.argv[3])

@@ -1,0 +1,337 @@
+//! What s3 (and servers that speak it), gs and az hold, by way of object_store, which tries again what may go better.
+//!
+//! An object is read in blocks, of which the last few are kept: readers ask for little at a time, and go back and forth.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::path::Path as Key;
+use object_store::{
+    Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
+    RetryConfig,
+};
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Listed, Place, fixed, is_hidden};
+use crate::error::{Error, Result, with_causes};
+
+/// Bytes that are asked for at once, and blocks that are kept of an object.
+const BLOCK: u64 = 2 << 20;
+const BLOCKS: usize = 8;
+/// Bytes that are sent at once; what is longer goes in pieces of so many.
+const AT_ONCE: u64 = 64 << 20;
+const PIECE: u64 = 16 << 20;
+/// How long a request is tried again.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A bucket, or container.
+#[derive(Debug, Clone)]
+pub(super) struct Cloud {
+    store: Arc<dyn ObjectStore>,
+    bucket: String,
+}
+
+/// What requests are made on: one for the process.
+fn runtime() -> Result<&'static Runtime> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let built = Builder::new_multi_thread().worker_threads(2).thread_name("candist-objects").enable_all().build();
+    // Of two that are built at once one is dropped.
+    let built = built.map_err(Error::no_thread)?;
+    Ok(RUNTIME.get_or_init(|| built))
+}
+
+impl Cloud {
+    /// That of `uri`, with what the environment says of credentials, region and endpoint.
+    pub(super) fn of(uri: &str, scheme: &str, bucket: &str) -> Result<Self> {
+        let (address, retry) =
+            (format!("{scheme}://{bucket}"), RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() });
+        let store: object_store::Result<Arc<dyn ObjectStore>> = match scheme {
+            "s3" => {
+                AmazonS3Builder::from_env().with_url(&address).with_retry(retry).build().map(|s3| Arc::new(s3) as _)
+            }
+            "gs" => GoogleCloudStorageBuilder::from_env()
+                .with_url(&address)
+                .with_retry(retry)
+                .build()
+                .map(|gs| Arc::new(gs) as _),
+            _ => MicrosoftAzureBuilder::from_env()
+                .with_url(&address)
+                .with_retry(retry)
+                .build()
+                .map(|az| Arc::new(az) as _),
+        };
+        let store = store.map_err(|error| {
+            let message =
+                format!("cannot be reached as the environment says: {}", without_queries(&with_causes(&error)));
+            Error::Unfit { path: uri.into(), message }
+        })?;
+        Ok(Self { store, bucket: address })
+    }
+
+    pub(super) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    /// As [`Place::list`].
+    pub(super) fn list(&self, key: &str, place: &Place) -> Result<Vec<Listed>> {
+        let (folder, is_pattern) = fixed(key);
+        if !is_pattern && !key.is_empty() {
+            match wait(self.store.head(&parsed(key, place)?))? {
+                Ok(meta) => return Ok(vec![listed(&meta, key.rsplit_once('/').map_or("", |(folder, _)| folder))]),
+                Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(failed("read", error, place)),
+            }
+        }
+        let pattern = is_pattern.then(|| glob::Pattern::new(key)).transpose();
+        let pattern = pattern.map_err(|error| place.unfit(format!("is no pattern: {error}")))?;
+        let found = self.below(folder, place)?.into_iter().filter(|listed| match &pattern {
+            Some(pattern) => pattern.matches_with(&listed.path, MATCHING),
+            // A marker of a folder has no bytes and no name.
+            None => !is_hidden(&listed.name) && !listed.name.is_empty(),
+        });
+        Ok(found.collect())
+    }
+
+    /// All objects in `folder` and below.
+    fn below(&self, folder: &str, place: &Place) -> Result<Vec<Listed>> {
+        let prefix = (!folder.is_empty()).then(|| parsed(folder, place)).transpose()?;
+        let all = wait(self.store.list(prefix.as_ref()).try_collect::<Vec<ObjectMeta>>())?;
+        let all = all.map_err(|error| failed("list", error, place))?;
+        Ok(all.iter().map(|meta| listed(meta, folder)).collect())
+    }
+
+    /// As [`Place::names`].
+    pub(super) fn names(&self, key: &str, place: &Place) -> Result<Vec<String>> {
+        Ok(self.below(key, place)?.into_iter().map(|listed| listed.name).filter(|name| !name.contains('/')).collect())
+    }
+
+    /// As [`Place::open`].
+    pub(super) fn open(&self, listed: &Listed, place: &Place) -> Result<Opened> {
+        let key = parsed(&listed.path, place)?;
+        let meta = wait(self.store.head(&key))?.map_err(|error| failed("read", error, place))?;
+        if meta.size != listed.size || mark(&meta) != listed.mark {
+            return Err(place.changed());
+        }
+        Ok(Opened { store: Arc::clone(&self.store), key, meta, blocks: Mutex::default() })
+    }
+
+    /// As [`Place::read`].
+    pub(super) fn read(&self, key: &str, place: &Place) -> Result<Option<Vec<u8>>> {
+        let key = parsed(key, place)?;
+        match wait(async { self.store.get(&key).await?.bytes().await })? {
+            Ok(bytes) => Ok(Some(bytes.to_vec())),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed("read", error, place)),
+        }
+    }
+
+    /// As [`Place::put_new`].
+    pub(super) fn put_new(&self, key: &str, content: &File, place: &Place) -> Result<bool> {
+        let key = parsed(key, place)?;
+        let unread = Error::run_file("read", &std::env::temp_dir());
+        let size = content.metadata().map_err(Error::run_file("read", &std::env::temp_dir()))?.len();
+        if size <= AT_ONCE {
+            let bytes = piece(content, size, true).map_err(unread)?;
+            match wait(self.store.put_opts(&key, bytes.clone().into(), PutMode::Create.into()))? {
+                Ok(_) => return Ok(true),
+                Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => return Ok(false),
+                // A server that knows no condition: see below.
+                Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => {}
+                Err(error) => return Err(failed("write", error, place)),
+            }
+        }
+        // There is no condition for what is sent in pieces. It is seen when all of it is there, and who is between this look
+        // and that writes the same: names stand for content.
+        match wait(self.store.head(&key))? {
+            Ok(_) => return Ok(false),
+            Err(StoreError::NotFound { .. }) => {}
+            Err(error) => return Err(failed("write", error, place)),
+        }
+        wait(self.put_in_pieces(&key, content, size))?.map_err(|error| failed("write", error, place))?;
+        Ok(true)
+    }
+
+    async fn put_in_pieces(&self, key: &Key, content: &File, size: u64) -> object_store::Result<()> {
+        let unread = |source: std::io::Error| StoreError::Generic { store: "spool", source: Box::new(source) };
+        let mut upload = self.store.put_multipart(key).await?;
+        for from in (0..size.max(1)).step_by(usize::try_from(PIECE).unwrap_or(usize::MAX)) {
+            let bytes = piece(content, PIECE, from == 0).map_err(unread)?;
+            if let Err(error) = upload.put_part(PutPayload::from(bytes)).await {
+                let _ = upload.abort().await;
+                return Err(error);
+            }
+        }
+        upload.complete().await.map(drop)
+    }
+}
+
+/// The next bytes of a spool; the first, where it `begins`.
+fn piece(mut spool: &File, most: u64, begins: bool) -> std::io::Result<Bytes> {
+    if begins {
+        spool.rewind()?;
+    }
+    let mut bytes = Vec::new();
+    spool.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
+}
+
+/// An object that is read as it was listed.
+pub(super) struct Opened {
+    store: Arc<dyn ObjectStore>,
+    key: Key,
+    meta: ObjectMeta,
+    /// By number, the latest last.
+    blocks: Mutex<VecDeque<(u64, Bytes)>>,
+}
+
+impl Opened {
+    pub(super) fn unchanged(&self, place: &Place) -> Result<()> {
+        let now = wait(self.store.head(&self.key))?.map_err(|error| failed("read", error, place))?;
+        if self.is_same(&now) { Ok(()) } else { Err(place.changed()) }
+    }
+
+    fn is_same(&self, other: &ObjectMeta) -> bool {
+        other.size == self.meta.size && mark(other) == mark(&self.meta)
+    }
+
+    pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8], place: &Place) -> Result<usize> {
+        if offset >= self.meta.size {
+            return Ok(0);
+        }
+        let number = offset / BLOCK;
+        let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let block = match blocks.iter().find(|(held, _)| *held == number) {
+            Some((_, block)) => block.clone(),
+            None => {
+                let block = self.block(number, place)?;
+                if blocks.len() == BLOCKS {
+                    blocks.pop_front();
+                }
+                blocks.push_back((number, block.clone()));
+                block
+            }
+        };
+        let mut rest = block.get(usize::try_from(offset % BLOCK).unwrap_or(0)..).unwrap_or_default();
+        rest.read(buffer).map_err(|source| Error::Input { what: "texts", path: place.as_path(), source })
+    }
+
+    fn block(&self, number: u64, place: &Place) -> Result<Bytes> {
+        let range = number * BLOCK..((number + 1) * BLOCK).min(self.meta.size);
+        let wanted = range.end - range.start;
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range)),
+            if_match: self.meta.e_tag.clone(),
+            ..GetOptions::default()
+        };
+        let get = async {
+            let got = self.store.get_opts(&self.key, options).await?;
+            let meta = got.meta.clone();
+            Ok((meta, got.bytes().await?))
+        };
+        let (meta, bytes) = wait(get)?.map_err(|error| failed("read", error, place))?;
+        // A store that knows no condition says at least what it gave, and how much.
+        if self.is_same(&meta) && bytes.len() as u64 == wanted { Ok(bytes) } else { Err(place.changed()) }
+    }
+}
+
+/// As everywhere: what is hidden is not meant by `*`, nor is what is in a folder.
+const MATCHING: glob::MatchOptions =
+    glob::MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// Whether the prefix or pattern `key` takes an object `other` in.
+pub(super) fn would_list(key: &str, other: &str) -> bool {
+    match (fixed(key), glob::Pattern::new(key)) {
+        ((_, true), Ok(pattern)) => pattern.matches_with(other, MATCHING),
+        _ => std::path::Path::new(other).starts_with(key),
+    }
+}
+
+/// What tells one content from another. The same in a list and from the object itself, where some stores quote it.
+fn mark(meta: &ObjectMeta) -> String {
+    let tag = meta.e_tag.as_deref().map(|tag| tag.trim_matches('"').to_owned());
+    tag.unwrap_or_else(|| meta.last_modified.timestamp_millis().to_string())
+}
+
+fn listed(meta: &ObjectMeta, folder: &str) -> Listed {
+    let path = meta.location.as_ref().to_owned();
+    let name = path.strip_prefix(folder).unwrap_or(&path).trim_start_matches('/').to_owned();
+    Listed { name, size: meta.size, mark: mark(meta), path }
+}
+
+fn parsed(key: &str, place: &Place) -> Result<Key> {
+    Key::parse(key).map_err(|error| place.unfit(format!("is no name of an object: {error}")))
+}
+
+/// Waits for a request.
+fn wait<T>(request: impl Future<Output = T>) -> Result<T> {
+    Ok(runtime()?.block_on(request))
+}
+
+/// What a store answered, in words that say what to do.
+fn failed(action: &'static str, error: StoreError, place: &Place) -> Error {
+    match error {
+        StoreError::Precondition { .. } | StoreError::NotModified { .. } => place.changed(),
+        StoreError::NotFound { .. } => place.unfit("is not there: check the name, and that the bucket is there"),
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => place.unfit(format!(
+            "is refused (cannot {action}): check the credentials in the environment, and what they permit. {}",
+            without_queries(&with_causes(&error))
+        )),
+        error => {
+            Error::Object { action, object: place.shown().to_owned(), message: without_queries(&with_causes(&error)) }
+        }
+    }
+}
+
+/// `message` without what follows a question mark in addresses: a signature may be there.
+fn without_queries(message: &str) -> String {
+    let parts = message.split_inclusive(char::is_whitespace).map(|word| match word.split_once('?') {
+        Some((address, query)) if address.contains('/') => {
+            format!("{address}?..{}", if query.ends_with(char::is_whitespace) { " " } else { "" })
+        }
+        _ => word.to_owned(),
+    });
+    parts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_are_in_no_message() {
+        let message = "Error performing GET http://a.b/c?sv=1&sig=SECRET after 3 retries: why? http://a/b?x=SECRET";
+        let told = without_queries(message);
+        assert_eq!(told, "Error performing GET http://a.b/c?.. after 3 retries: why? http://a/b?..");
+    }
+
+    #[test]
+    fn a_mark_is_the_same_quoted_or_not() {
+        let meta = |tag: Option<&str>| ObjectMeta {
+            location: Key::from("a/b"),
+            last_modified: std::time::UNIX_EPOCH.into(),
+            size: 1,
+            e_tag: tag.map(str::to_owned),
+            version: None,
+        };
+        assert_eq!(mark(&meta(Some("\"x\""))), mark(&meta(Some("x"))));
+        assert_eq!(mark(&meta(None)), "0");
+        assert_eq!(listed(&meta(None), "a").name, "b");
+    }
+
+    #[test]
+    fn an_output_within_the_input_is_seen() {
+        let would = ["a", "a/b", "", "a/*", "a/**/*.jsonl", "b"].map(|key| would_list(key, "a/b/c.jsonl"));
+        assert_eq!(would, [true, true, true, false, true, false]);
+    }
+}
