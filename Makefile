@@ -1,5 +1,5 @@
 # One command each. `make` alone lists them.
-.PHONY: help setup build install uninstall screens quickstart test check docs reference check-python check-page bench experiments soak dist wheel fmt clean
+.PHONY: help setup build install uninstall screens quickstart test check docs reference check-python check-page engines bench experiments soak dist wheel fmt clean
 
 CARGO = cargo
 PREFIX ?= /usr/local
@@ -53,6 +53,9 @@ reference: setup ## write anew what is made from the program: schemas/, and the 
 	CANDIST_BLESS=1 $(CARGO) test --locked --test it -- schemas::the_schemas_are
 	CANDIST_BLESS=1 $(CARGO) test --locked --test it -- reference::the_reference_of_keys
 	CANDIST_BLESS=1 $(CARGO) test --locked --lib -- the_reference_of_verbs
+
+engines: setup ## Ray and Spark label what one process labels, a worker of each killed (examples/engines/; needs Java)
+	@scripts/check-engines.sh
 
 check-python: setup ## tables of labels in pandas, polars, DuckDB, datasets and labelling tools; the Python package in a clean environment
 	@scripts/check-tables.sh

@@ -47,7 +47,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// An object store does not answer, or not as it should.
-    #[error("cannot {action} {object}: {message}. See that the store can be reached; the same command goes on")]
+    #[error(
+        "cannot {action} {object}: see that the store can be reached; the same command goes on\n  because: {message}"
+    )]
     Object {
         /// What was tried.
         action: &'static str,

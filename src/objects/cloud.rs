@@ -29,7 +29,8 @@ const BLOCKS: usize = 8;
 /// Bytes that are sent at once; what is longer goes in pieces of so many.
 const AT_ONCE: u64 = 64 << 20;
 const PIECE: u64 = 16 << 20;
-/// How long a request is tried again.
+/// How often a request is tried again, and how long: the time is what bounds it.
+const RETRIES: usize = 30;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A bucket, or container.
@@ -54,8 +55,10 @@ fn runtime() -> Result<&'static Runtime> {
 impl Cloud {
     /// That of `uri`, with what the environment says of credentials, region and endpoint.
     pub(super) fn of(uri: &str, scheme: &str, bucket: &str) -> Result<Self> {
-        let (address, retry) =
-            (format!("{scheme}://{bucket}"), RetryConfig { retry_timeout: PATIENCE, ..RetryConfig::default() });
+        let (address, retry) = (
+            format!("{scheme}://{bucket}"),
+            RetryConfig { max_retries: RETRIES, retry_timeout: PATIENCE, ..RetryConfig::default() },
+        );
         let store: object_store::Result<Arc<dyn ObjectStore>> = match scheme {
             "s3" => {
                 AmazonS3Builder::from_env().with_url(&address).with_retry(retry).build().map(|s3| Arc::new(s3) as _)
@@ -288,7 +291,11 @@ fn failed(action: &'static str, error: StoreError, place: &Place) -> Error {
             without_queries(&with_causes(&error))
         )),
         error => {
-            Error::Object { action, object: place.shown().to_owned(), message: without_queries(&with_causes(&error)) }
+            let message = without_queries(&with_causes(&error));
+            if ["NoSuchBucket", "ContainerNotFound"].iter().any(|said| message.contains(said)) {
+                return place.unfit("is in a bucket that is not there: check its name");
+            }
+            Error::Object { action, object: place.shown().to_owned(), message }
         }
     }
 }

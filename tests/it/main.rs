@@ -78,6 +78,9 @@ mod shipped;
 mod predict_arrow;
 // Labels in parts, by processes that know nothing of each other.
 mod predict_parts;
+// The same in an object store.
+#[cfg(feature = "cloud")]
+mod predict_cloud;
 // A program whose caller is gone.
 mod caller;
 // schemas/ has the program's, and what runs read and write is as they say.

@@ -17,7 +17,7 @@ pub(crate) const PLACES: [&str; 7] =
     ["object-linked", "object-written", "part-put", "part-read", "part-spooled", "parts-complete", "parts-manifest"];
 
 /// A project with an exported student, and `big.jsonl`, which is cut into parts.
-fn project() -> Project {
+pub(crate) fn project() -> Project {
     static STUDENT: OnceLock<TempDir> = OnceLock::new();
     let student = STUDENT.get_or_init(|| {
         let project = Project::new(16);
@@ -40,7 +40,7 @@ fn predict(project: &Project, input: &str, more: &[&str]) -> Finished {
 }
 
 /// What is said of `input` on standard output.
-fn printed(project: &Project, input: &str) -> String {
+pub(crate) fn printed(project: &Project, input: &str) -> String {
     project.candist(&["predict", "--student", "student", input]).expect_exit(0).out
 }
 
@@ -68,7 +68,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// The parts, one after the other.
-fn joined(files: &BTreeMap<String, Vec<u8>>) -> String {
+pub(crate) fn joined(files: &BTreeMap<String, Vec<u8>>) -> String {
     let parts = files.iter().filter(|(name, _)| name.starts_with("part-")).map(|(_, content)| content.as_slice());
     String::from_utf8(parts.collect::<Vec<_>>().concat()).unwrap()
 }
@@ -252,7 +252,7 @@ fn a_mistake_is_told() {
     of(&["--input", "big.jsonl"]).expect_said("--output <URI>");
     of(&["--output", "out"]).expect_said("--input <URI>");
     of(&["--output", "out", "big.jsonl"]).expect_said("--output is for labels in parts: give the texts as --input");
-    of(&["--part", "0/2", "big.jsonl"]).expect_said("--part is for labels in parts");
+    of(&["--part", "0/2", "big.jsonl"]).expect_said("--input <URI>");
     of(&["--input", "big.jsonl", "--output", "out", "pool.jsonl"]).expect_said("cannot be used with");
     // An output that the next listing would take for input.
     std::fs::create_dir(project.path("texts")).unwrap();
