@@ -1,6 +1,7 @@
 //! `candist predict --input .. --output ..`: labels of many texts, in parts, by any number of processes.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -103,7 +104,7 @@ pub(super) fn run(
     drop(copied);
     let summary = done?;
     teller.into_inner().unwrap_or_else(PoisonError::into_inner).end(&summary);
-    Ok(end(&summary, labelling.strict)?)
+    end(&summary, labelling.strict)
 }
 
 /// Says how far it is.
@@ -159,7 +160,6 @@ fn end(summary: &PartsSummary, strict: bool) -> Result<Exit> {
     if unread > 0 {
         tracing::warn!("{} row(s) could not be read: they have no label", HumanCount(unread));
     }
-    use std::io::Write;
     writeln!(std::io::stdout(), "{}", summary.folder)?;
     Ok(if strict && unread > 0 { Exit::Failed } else { Exit::Complete })
 }

@@ -143,9 +143,9 @@ fn header(source: &Arc<dyn Ranged>, mark: u64) -> std::io::Result<Range<u64>> {
     let mut from = mark;
     loop {
         let to = line_start(source, from + 1)?;
-        let mut begin = [0; 2];
-        Span::buffered(source, from, to).take(2).read(&mut begin)?;
-        if to == source.size()? || !matches!(begin, [b'\n', _] | [b'\r', b'\n']) {
+        let mut begin = Vec::new();
+        Span::buffered(source, from, to).take(2).read_to_end(&mut begin)?;
+        if to == source.size()? || !matches!(begin.as_slice(), [b'\n', ..] | [b'\r', b'\n']) {
             return Ok(from..to);
         }
         from = to;

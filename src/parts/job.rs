@@ -135,16 +135,31 @@ impl Job {
         self.folder.join("_manifest.json")
     }
 
-    /// The rows of a part, what they are read from, what that is called, and the byte after which its lines are counted.
-    pub(super) fn open(&self, part: usize) -> Result<(Box<dyn Corpus>, Arc<Object>, String, Option<u64>)> {
+    /// The rows of a part, from its object as it was listed.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; [`Error::Unfit`] where the object was changed since, or is no corpus.
+    pub(super) fn open(&self, part: usize) -> Result<Opened> {
         let of_this = self.parts.get(part).and_then(|(place, piece)| Some((self.objects.get(*place)?, piece)));
         let (listed, piece) = of_this.ok_or_else(|| Error::gone("part"))?;
         let object = self.input.open(listed)?;
         let source: Arc<dyn Ranged> = Arc::clone(&object) as _;
         let rows = pieces::open_piece(&source, &self.called(listed), piece, &self.corpus, self.settings);
         let rows = rows.map_err(|error| object.unchanged().err().unwrap_or(error))?;
-        Ok((rows, object, listed.name.clone(), piece.counted_from()))
+        Ok(Opened { rows, object, called: listed.name.clone(), counted_from: piece.counted_from() })
     }
+}
+
+/// A part that is read.
+pub(super) struct Opened {
+    pub(super) rows: Box<dyn Corpus>,
+    /// What they are read from.
+    pub(super) object: Arc<Object>,
+    /// What that is called where a row is spoken of.
+    pub(super) called: String,
+    /// The byte after which its lines are counted, if they are not from the first one on.
+    pub(super) counted_from: Option<u64>,
 }
 
 /// Of all that is read of a student's folder: its files, by name.

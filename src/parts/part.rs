@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sha2::{Digest, Sha256};
 
 use super::Told;
-use super::job::Job;
+use super::job::{Job, Opened};
 use super::record::{self, PartRecord};
 use super::writer::{PartWriter, Spooled, rendered};
 use crate::base::failpoint::pass;
@@ -43,7 +43,7 @@ pub(super) fn done_or_labelled(
 
 /// Labels the rows of a part into a spool. Gives how many could not be read too.
 fn labelled(job: &Job, part: usize, crew: &mut Crew, tell: &(dyn Fn(Told<'_>) + Sync)) -> Result<(Spooled, u64)> {
-    let (mut rows, object, called, counted_from) = job.open(part)?;
+    let Opened { mut rows, object, called, counted_from } = job.open(part)?;
     let labels = crew.labels();
     let mut writer = PartWriter::new(job.format())?;
     let unread = AtomicU64::new(0);
