@@ -34,6 +34,7 @@ pub(crate) enum Piece {
         delimiter: Option<u8>,
     },
     /// Row groups.
+    #[cfg(feature = "parquet")]
     Groups(Range<usize>),
 }
 
@@ -42,7 +43,7 @@ impl Piece {
     pub(crate) fn counted_from(&self) -> Option<u64> {
         match self {
             Self::Lines(at) | Self::Records { at, .. } => Some(at.start).filter(|start| *start > 0),
-            Self::Whole | Self::Groups(_) => None,
+            _ => None,
         }
     }
 }
@@ -121,6 +122,7 @@ pub(crate) fn open_piece(
             let table = Table::read(input, own, &wanted, limits(), *delimiter)?;
             Ok(Opened::within(Box::new(table), sample_of))
         }
+        #[cfg(feature = "parquet")]
         Piece::Groups(groups) => of_groups(source, path, groups.clone(), limits(), sample_of),
     }
 }
@@ -174,19 +176,6 @@ fn of_groups(
 #[cfg(not(feature = "parquet"))]
 fn groups(_: &Arc<dyn Ranged>, _: &Path, _: u64) -> Result<Vec<Piece>> {
     Ok(vec![Piece::Whole])
-}
-
-#[cfg(not(feature = "parquet"))]
-fn of_groups(
-    source: &Arc<dyn Ranged>,
-    path: &Path,
-    _: Range<usize>,
-    _: Limits,
-    _: Arc<SampleOf>,
-) -> Result<Box<dyn Corpus>> {
-    // Nothing that is read in row groups is opened without the feature.
-    let source = source.size().err().unwrap_or_else(|| std::io::ErrorKind::Unsupported.into());
-    Err(Error::Input { what: "texts", path: path.to_owned(), source })
 }
 
 #[cfg(test)]

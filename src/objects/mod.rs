@@ -200,7 +200,7 @@ impl Place {
     /// What is written to this folder and was left unfinished by who was killed, is removed. To be called where nothing more is
     /// to be written to it.
     pub(crate) fn clear(&self) {
-        if let Store::Local = self.store {
+        if self.local().is_some() {
             local::clear(&self.path);
         }
     }
