@@ -1,7 +1,7 @@
 //! `candist predict`: an exported student, texts in, one JSON line out for each that could be read, in their order.
 //! Nothing is held but some chunks of texts, so it works in a pipe without an end. Or Arrow batches in and out, or requests over HTTP.
 
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -185,7 +185,7 @@ fn answer_batches(args: &PredictArgs, mut crew: Crew) -> Result<Exit> {
     }
     let (input, name) = arrow_stream::open(args.input.as_deref())?;
     let columns = Columns { text: &args.text_field, id: &args.id_field };
-    let out = BufWriter::new(std::io::stdout().lock());
+    let out = std::io::BufWriter::new(std::io::stdout().lock());
     let (labels, window) = (crew.labels(), crew.window());
     let unread = arrow_stream::answer(input, &name, out, &columns, window, |texts| {
         let said = |p: &[f32]| {

@@ -165,6 +165,7 @@ fn end(summary: &PartsSummary, strict: bool) -> Result<Exit> {
 }
 
 /// What is wrong with options that are for other forms of the verb.
+#[cfg(feature = "parquet")]
 pub(super) fn misplaced(option: &str) -> Error {
     let message = "is not for --input and --output: leave it out".to_owned();
     Error::Unfit { path: PathBuf::from(option), message }
