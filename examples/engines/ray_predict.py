@@ -1,6 +1,6 @@
 """Labels texts with Ray Data:  python ray_predict.py STUDENT INPUT.jsonl OUTPUT
 
-Each actor has a student of its own. What it says of a text is the same on every worker.
+Each actor has a student of its own. What an `ngram` student says of a text is the same on every worker.
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Labels texts with Spark:  spark-submit spark_predict.py STUDENT INPUT.jsonl OUTPUT
 
-Each task has a student of its own. What it says of a text is the same on every executor.
+Each task has a student of its own. What an `ngram` student says of a text is the same on every executor.
 """
 
 import sys

@@ -135,7 +135,13 @@ try {
   await is("as many are on disk", [...said.values()].filter(Boolean).length, 19);
   await page.goto(`${server.url}/#/labels`);
   await page.getByLabel("Where the label comes from").selectOption({ label: "From a person" });
-  await is("and the filter finds as many", async () => (await text(page, ".count")).startsWith("19 texts match"), true);
+  const found = async () => {
+    // What was taken back may still be a person's when the list is asked for: it does not change under who reads it, but says so.
+    const news = page.locator(".news:visible");
+    if (await news.count()) await news.click();
+    return (await text(page, ".count")).slice(0, 14);
+  };
+  await is("and the filter finds as many", found, "19 texts match");
   await audits();
   child.kill("SIGINT");
   await is(

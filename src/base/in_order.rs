@@ -4,8 +4,9 @@
 //! turns is in order without anything that sorts, and no more is held than a piece or two a worker.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Builder;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Pieces that wait for a worker, and results that wait to be taken, for each worker.
 const WAITING: usize = 1;
@@ -35,21 +36,23 @@ pub(crate) fn in_order<W: Send, T: Send, R: Send>(
         for worker in workers {
             let (give, given) = sync_channel::<T>(WAITING);
             let (done, taken) = sync_channel(WAITING);
-            scope.spawn(move || {
+            let working = move || {
                 for piece in given {
                     // Nobody takes it where something failed before.
                     if done.send(work(worker, piece)).is_err() {
                         break;
                     }
                 }
-            });
+            };
+            Builder::new().spawn_scoped(scope, working).map_err(Error::no_thread)?;
             to.push(give);
             from.push(taken);
         }
-        let taking = scope.spawn(move || {
+        let taking = move || {
             // A worker that has nothing more ends it: those after it have not either.
             from.iter().cycle().map_while(|from| from.recv().ok()).try_for_each(|result| take(result?))
-        });
+        };
+        let taking = Builder::new().spawn_scoped(scope, taking).map_err(Error::no_thread)?;
         let mut failed = Ok(());
         for to in to.iter().cycle() {
             let sent = match next() {
@@ -72,7 +75,6 @@ pub(crate) fn in_order<W: Send, T: Send, R: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn failed() -> Error {

@@ -84,7 +84,23 @@ pub(crate) fn cut(
     }
 }
 
-/// The rows of a piece. Of the one that begins the file the first rows are looked at, as those of any file are.
+/// Whether the source has a row that can be used, by a look at the first ones; `false` where it has no rows.
+///
+/// # Errors
+///
+/// Those of [`cut`]; [`Error::Unfit`] where none of them can be used.
+pub(crate) fn is_sound(
+    source: &Arc<dyn Ranged>,
+    path: &Path,
+    config: &CorpusConfig,
+    settings: Settings,
+) -> Result<bool> {
+    let size = source.size().map_err(|source| Error::Input { what: settings.what, path: path.to_owned(), source })?;
+    let sample_of = maker(config, settings)?;
+    open(source, 0..size, path, config, settings, &sample_of)?.sound(path, sample_of).begin()
+}
+
+/// The rows of a piece, those that cannot be used too, even if none can.
 ///
 /// # Errors
 ///
@@ -104,12 +120,10 @@ pub(crate) fn open_piece(
     };
     let limits = || Limits::of(config, settings, encoding_rs::UTF_8.name());
     let (own, wanted) = (path.to_owned(), sample_of.wanted());
-    let begins = |bytes| {
-        Ok(Box::new(open(source, bytes, path, config, settings, &sample_of)?.sound(path, Arc::clone(&sample_of))))
-    };
+    let begins = |bytes| Ok(open(source, bytes, path, config, settings, &sample_of)?.all(Arc::clone(&sample_of)));
     match piece {
-        Piece::Whole => Ok(begins(0..source.size().map_err(unread)?)?),
-        Piece::Lines(at) | Piece::Records { at, .. } if at.start == 0 => Ok(begins(span(at)?)?),
+        Piece::Whole => begins(0..source.size().map_err(unread)?),
+        Piece::Lines(at) | Piece::Records { at, .. } if at.start == 0 => begins(span(at)?),
         Piece::Lines(at) => {
             let at = span(at)?;
             let input = Box::new(Span::buffered(source, at.start, at.end));

@@ -75,6 +75,11 @@ impl Opened {
         Box::new(Rows { reader, sample_of })
     }
 
+    /// Its samples as they come.
+    pub(super) fn all(self, sample_of: Arc<SampleOf>) -> Box<dyn Corpus> {
+        Self::within(self.reader, sample_of)
+    }
+
     /// Its samples, by way of a look at the first ones.
     pub(super) fn sound(self, path: &Path, sample_of: Arc<SampleOf>) -> Sound {
         let lacks = self.reader.header().and_then(|header| sample_of.lacks(&header));

@@ -2,7 +2,7 @@
 //!
 //! An object is read in blocks, of which the last few are kept: readers ask for little at a time, and go back and forth.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -27,11 +27,14 @@ use crate::error::{Error, Result, with_causes};
 const BLOCK: u64 = 2 << 20;
 const BLOCKS: usize = 8;
 /// Bytes that are sent at once; what is longer goes in pieces of so many.
-const AT_ONCE: u64 = 64 << 20;
-const PIECE: u64 = 16 << 20;
+const AT_ONCE: u64 = 16 << 20;
+const PIECE: u64 = 8 << 20;
 /// How often a request is tried again, and how long: the time is what bounds it.
 const RETRIES: usize = 30;
 const PATIENCE: Duration = Duration::from_secs(90);
+/// How often an object is put, with a pause: a request to put one if there is none is not tried again by itself where it broke off.
+const PUTS: u32 = 4;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A bucket, or container.
 #[derive(Debug, Clone)]
@@ -100,10 +103,10 @@ impl Cloud {
         let pattern = pattern.map_err(|error| place.unfit(format!("is no pattern: {error}")))?;
         let found = self.below(folder, place)?.into_iter().filter(|listed| match &pattern {
             Some(pattern) => pattern.matches_with(&listed.path, MATCHING),
-            // A marker of a folder has no bytes and no name.
-            None => !is_hidden(&listed.name) && !listed.name.is_empty(),
+            None => !is_hidden(&listed.name),
         });
-        Ok(found.collect())
+        // What has no bytes has no rows, and may be the marker of a folder, which is listed by a name that it cannot be read by.
+        Ok(found.filter(|listed| listed.size > 0).collect())
     }
 
     /// All objects in `folder` and below.
@@ -114,9 +117,10 @@ impl Cloud {
         Ok(all.iter().map(|meta| listed(meta, folder)).collect())
     }
 
-    /// As [`Place::names`].
-    pub(super) fn names(&self, key: &str, place: &Place) -> Result<Vec<String>> {
-        Ok(self.below(key, place)?.into_iter().map(|listed| listed.name).filter(|name| !name.contains('/')).collect())
+    /// As [`Place::sizes`].
+    pub(super) fn sizes(&self, key: &str, place: &Place) -> Result<BTreeMap<String, u64>> {
+        let all = self.below(key, place)?.into_iter().filter(|listed| !listed.name.contains('/'));
+        Ok(all.map(|listed| (listed.name, listed.size)).collect())
     }
 
     /// As [`Place::open`].
@@ -144,15 +148,10 @@ impl Cloud {
         let key = parsed(key, place)?;
         let unread = Error::run_file("read", &std::env::temp_dir());
         let size = content.metadata().map_err(Error::run_file("read", &std::env::temp_dir()))?.len();
-        if size <= AT_ONCE {
-            let bytes = piece(content, size, true).map_err(unread)?;
-            match wait(self.store.put_opts(&key, bytes.clone().into(), PutMode::Create.into()))? {
-                Ok(_) => return Ok(true),
-                Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => return Ok(false),
-                // A server that knows no condition: see below.
-                Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => {}
-                Err(error) => return Err(failed("write", error, place)),
-            }
+        if size <= AT_ONCE
+            && let Some(is_new) = self.put_if_absent(&key, &piece(content, size, true).map_err(unread)?, place)?
+        {
+            return Ok(is_new);
         }
         // There is no condition for what is sent in pieces. It is seen when all of it is there, and who is between this look
         // and that writes the same: names stand for content.
@@ -163,6 +162,28 @@ impl Cloud {
         }
         wait(self.put_in_pieces(&key, content, size))?.map_err(|error| failed("write", error, place))?;
         Ok(true)
+    }
+
+    /// Puts an object at once. Gives whether it is new; none where the server knows no condition.
+    fn put_if_absent(&self, key: &Key, bytes: &Bytes, place: &Place) -> Result<Option<bool>> {
+        for put in 1.. {
+            match wait(self.store.put_opts(key, bytes.clone().into(), PutMode::Create.into()))? {
+                Ok(_) => return Ok(Some(true)),
+                // It is there, perhaps by a request of ours that broke off; or another is being put, of who may be killed.
+                Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {
+                    match wait(self.store.head(key))? {
+                        Ok(_) => return Ok(Some(false)),
+                        Err(StoreError::NotFound { .. }) if put < PUTS => {}
+                        Err(error) => return Err(failed("write", error, place)),
+                    }
+                }
+                Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => break,
+                Err(StoreError::Generic { .. }) if put < PUTS => {}
+                Err(error) => return Err(failed("write", error, place)),
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(None)
     }
 
     async fn put_in_pieces(&self, key: &Key, content: &File, size: u64) -> object_store::Result<()> {

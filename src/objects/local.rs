@@ -1,5 +1,6 @@
 //! Files of this machine, or of a file system that several have.
 
+use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{self, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -22,7 +23,6 @@ pub(super) fn list(path: &str, place: &Place) -> Result<Vec<Listed>> {
     let mut files = Vec::new();
     let root = if Path::new(path).is_dir() {
         walk(Path::new(path), &mut files).map_err(|source| unread(Path::new(path), source))?;
-        files.retain(|file| file.strip_prefix(path).is_ok_and(|name| !is_hidden(&name.to_string_lossy())));
         PathBuf::from(path)
     } else {
         files = matches(Path::new(path))?;
@@ -45,10 +45,14 @@ pub(super) fn list(path: &str, place: &Place) -> Result<Vec<Listed>> {
     files.into_iter().map(listed).collect()
 }
 
-/// All files below `folder`.
+/// All files below `folder`, but for what is hidden, which need not be readable either.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
+        let entry = entry?;
+        if is_hidden(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        let path = entry.path();
         if path.is_dir() { walk(&path, files)? } else { files.push(path) }
     }
     Ok(())
@@ -64,23 +68,41 @@ fn mark(metadata: &Metadata) -> String {
     format!("{}.{:09}", metadata.mtime(), metadata.mtime_nsec())
 }
 
-/// As [`Place::names`].
-pub(super) fn names(path: &str, place: &Place) -> Result<Vec<String>> {
-    let read = || -> io::Result<Vec<String>> {
-        std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+/// As [`Place::sizes`].
+pub(super) fn sizes(path: &str, place: &Place) -> Result<BTreeMap<String, u64>> {
+    let read = || -> io::Result<BTreeMap<String, u64>> {
+        let mut sizes = BTreeMap::new();
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            match entry.metadata() {
+                Ok(metadata) => drop(sizes.insert(entry.file_name().to_string_lossy().into_owned(), metadata.len())),
+                // Unfinished, and put or removed since.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sizes)
     };
     match read() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         read => read.map_err(Error::run_file("read", &place.as_path())),
     }
 }
 
 /// Whether the folder or pattern `path` takes a file at `other` in, which need not be there.
 pub(super) fn would_list(path: &str, other: &str) -> bool {
-    let real = |path: &str| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
-    let is_within =
-        || matches!((real(path), std::path::absolute(other)), (Ok(path), Ok(other)) if other.starts_with(&path));
+    let is_within = || matches!((real(path), real(other)), (Ok(path), Ok(other)) if other.starts_with(&path));
     if Path::new(path).is_dir() { is_within() } else { would_match(Path::new(path), Path::new(other)) }
+}
+
+/// `path` without links and steps back in that part of it which is there.
+fn real(path: &str) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(path)?;
+    let there = absolute.ancestors().find_map(|above| {
+        let rest = absolute.strip_prefix(above).ok()?;
+        Some(std::fs::canonicalize(above).ok()?.join(rest))
+    });
+    Ok(there.unwrap_or(absolute))
 }
 
 /// As [`Place::read`].
@@ -215,12 +237,12 @@ mod tests {
         assert!(!place.put_new(&spool("second")).unwrap());
         assert_eq!(place.read().unwrap().unwrap(), b"first");
         let beside = Place::of(folder.path().join("a/b").to_str().unwrap()).unwrap();
-        assert_eq!(beside.names().unwrap(), ["part"]);
+        assert_eq!(beside.sizes().unwrap(), BTreeMap::from([("part".to_owned(), 5)]));
         // What a kill left.
         std::fs::write(unfinished(&folder.path().join("a/b/part")), "half").unwrap();
         beside.clear();
-        assert_eq!(beside.names().unwrap(), ["part"]);
-        assert_eq!(Place::of("nowhere/at/all").unwrap().names().unwrap(), Vec::<String>::new());
+        assert_eq!(beside.sizes().unwrap(), BTreeMap::from([("part".to_owned(), 5)]));
+        assert_eq!(Place::of("nowhere/at/all").unwrap().sizes().unwrap(), BTreeMap::new());
     }
 
     #[test]

@@ -66,8 +66,28 @@ impl Job {
             let message = "would be read as input the next time: write labels to another folder".to_owned();
             return Err(Error::Unfit { path: output.as_path(), message });
         }
+        job.check()?;
         job.parts = job.cut()?;
         Ok(job)
+    }
+
+    /// An input of which nothing can be used is a mistake (another format, texts under another name), and told before anything is
+    /// labelled. One such object among others is not: its rows are counted.
+    fn check(&self) -> Result<()> {
+        let mut refused = Ok(());
+        for listed in &self.objects {
+            let object = self.input.open(listed)?;
+            let source: Arc<dyn Ranged> = Arc::clone(&object) as _;
+            match pieces::is_sound(&source, &self.called(listed), &self.corpus, self.settings) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => {
+                    object.unchanged()?;
+                    refused = refused.and(Err(error));
+                }
+            }
+        }
+        refused
     }
 
     fn cut(&self) -> Result<Vec<(usize, Piece)>> {

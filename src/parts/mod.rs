@@ -14,6 +14,7 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
 
 pub use self::record::{Manifest, PartRecord};
 pub use self::share::Share;
@@ -133,9 +134,14 @@ fn label(
     let work = &work;
     std::thread::scope(|scope| {
         for crew in crews {
-            scope.spawn(move || work(crew));
+            let started = Builder::new().spawn_scoped(scope, move || work(crew)).map_err(Error::no_thread);
+            if let Err(error) = started {
+                has_failed.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
         }
-    });
+        Ok(())
+    })?;
     let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     failed.map_or(Ok(labelled.into_inner()), Err)
 }

@@ -16,6 +16,9 @@ use crate::domain::sample::Sample;
 use crate::error::{Error, Result};
 use crate::student::{CHUNK, Crew, Predictor};
 
+/// Bytes of texts that are labelled together, about: a text may have megabytes.
+const CHUNK_BYTES: usize = 4 << 20;
+
 /// The record of a part: of one that is done, or that is labelled now, which is said with it.
 pub(super) fn done_or_labelled(
     job: &Job,
@@ -48,11 +51,14 @@ fn labelled(job: &Job, part: usize, crew: &mut Crew, tell: &(dyn Fn(Told<'_>) + 
     let mut writer = PartWriter::new(job.format())?;
     let unread = AtomicU64::new(0);
     let next = || {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        while chunk.len() < CHUNK {
+        let (mut chunk, mut bytes) = (Vec::with_capacity(CHUNK), 0);
+        while chunk.len() < CHUNK && bytes < CHUNK_BYTES {
             let Some(row) = rows.next_row()? else { break };
             match row.sample {
-                Ok(sample) => chunk.push(sample),
+                Ok(sample) => {
+                    bytes += sample.text.len();
+                    chunk.push(sample);
+                }
                 Err(reason) => {
                     unread.fetch_add(1, Ordering::Relaxed);
                     tell(Told::Unread(&called, counted_from, row.line, reason));

@@ -68,9 +68,9 @@ fn clear(job: &Job) {
 
 /// Writes the manifest where all parts are done, and gives it; else how many are not.
 pub(super) fn complete(job: &Job) -> Result<(Option<Manifest>, usize)> {
-    let names = job.records().names()?;
+    let records = job.records().sizes()?;
     let is_record = |name: &&String| name.ends_with(".json") && !name.starts_with('.');
-    let missing = job.parts().saturating_sub(names.iter().filter(is_record).count());
+    let missing = job.parts().saturating_sub(records.keys().filter(is_record).count());
     if missing > 0 {
         return Ok((None, missing));
     }
@@ -80,6 +80,7 @@ pub(super) fn complete(job: &Job) -> Result<(Option<Manifest>, usize)> {
         read(job, part)?.ok_or_else(gone)
     });
     let parts = parts.collect::<Result<Vec<PartRecord>>>()?;
+    all_there(job, &parts)?;
     let sum = |of: fn(&PartRecord) -> u64| parts.iter().map(of).sum();
     let (student, input) = job.hashes();
     let manifest = Manifest {
@@ -97,6 +98,19 @@ pub(super) fn complete(job: &Job) -> Result<(Option<Manifest>, usize)> {
     pass("parts-manifest")?;
     clear(job);
     Ok((Some(manifest), 0))
+}
+
+/// A manifest vouches for its parts: none was removed or cut since it was done.
+fn all_there(job: &Job, parts: &[PartRecord]) -> Result<()> {
+    let there = job.folder().sizes()?;
+    let lost = parts.iter().find(|part| there.get(&part.name) != Some(&part.bytes));
+    lost.map_or(Ok(()), |part| {
+        let message = format!(
+            "is not there as it was written: take it away together with {}, and run again, which labels it anew",
+            job.record(part.part).shown()
+        );
+        Err(Error::Unfit { path: job.folder().join(&part.name).as_path(), message })
+    })
 }
 
 fn parsed<T: for<'a> Deserialize<'a>>(place: &Place) -> Result<Option<T>> {

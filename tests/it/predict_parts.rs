@@ -116,6 +116,16 @@ fn what_is_there_is_not_labelled_again_and_what_was_taken_away_is() {
     std::fs::remove_file(folder.join("_parts/00002.json")).unwrap();
     predict(&project, "big.jsonl", &[]).expect_exit(0).expect_said("(4 of them before)");
     assert_eq!(files(&folder), whole);
+    // A manifest vouches for what is there.
+    std::fs::remove_file(folder.join("_manifest.json")).unwrap();
+    std::fs::write(folder.join("part-00001.jsonl"), &whole["part-00001.jsonl"][1..]).unwrap();
+    let told = predict(&project, "big.jsonl", &[]).expect_exit(2).expect_said("part-00001.jsonl");
+    assert!(told.err.contains("_parts/00001.json, and run again"), "{}", told.err);
+    for name in ["part-00001.jsonl", "_parts/00001.json"] {
+        std::fs::remove_file(folder.join(name)).unwrap();
+    }
+    predict(&project, "big.jsonl", &[]).expect_exit(0).expect_said("(4 of them before)");
+    assert_eq!(files(&folder), whole);
     // Of another content under the same name nothing is believed.
     std::fs::remove_file(folder.join("_manifest.json")).unwrap();
     std::fs::remove_file(folder.join("_parts/00002.json")).unwrap();
@@ -202,6 +212,24 @@ fn rows_that_cannot_be_read_are_counted_also_where_the_part_was_there() {
     let told = manifest(&whole);
     assert_eq!((&told["rows"], &told["unread"]), (&Value::from(3080), &Value::from(2)));
     assert_eq!(joined(&whole), printed(&project, "big.jsonl"));
+}
+
+/// What is wrong with one file must not keep all others from being labelled, now and, since mending it makes another job, anew.
+#[test]
+fn a_file_of_which_no_row_can_be_used_is_counted_where_others_can_be() {
+    let project = project();
+    std::fs::create_dir_all(project.path("texts/.cache")).unwrap();
+    project.write("texts/a.jsonl", "{\"text\": null}\n");
+    project.write("texts/b.jsonl", "{\"text\": \"where is my card\"}\n");
+    // By a path that steps back: not within the input.
+    let args = ["predict", "--student", "../student", "--input", ".", "--output", "../labels"];
+    let predict = || Finished::of(project.command(&args).current_dir(project.path("texts")).output().unwrap());
+    predict().expect_exit(0).expect_said("1 row(s) could not be read");
+    let jobs: Vec<_> = std::fs::read_dir(project.path("labels")).unwrap().map(|job| job.unwrap().path()).collect();
+    let told = manifest(&files(&jobs[0]));
+    assert_eq!((&told["rows"], &told["unread"]), (&Value::from(1), &Value::from(1)));
+    std::fs::remove_file(project.path("texts/b.jsonl")).unwrap();
+    predict().expect_exit(2).expect_said("holds no text");
 }
 
 #[test]
