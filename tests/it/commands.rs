@@ -94,6 +94,10 @@ fn without_its_engine_candist_says_what_is_missing_and_does_the_rest() {
         assert!(told.err.contains("belongs beside it") && !told.err.contains("panicked"), "{}", told.err);
     }
     candist(&["status", "run"]).expect_exit(0);
+    // Nor is another version's engine believed.
+    let mut engine = Command::new(env!("CARGO_BIN_EXE_candist-engine"));
+    engine.args(["check", "config.toml"]).current_dir(project.path("")).env("CANDIST_STARTED_BY", "0.0.1");
+    Finished::of(engine.output().unwrap()).expect_exit(1).expect_said("install both together");
     // The engine goes by the name of candist.
     let help = project.candist(&["predict"]).expect_exit(2).err;
     assert!(help.contains("Usage: candist predict"), "{help}");
