@@ -34,6 +34,8 @@ enum Of {
     Status,
     /// A row of a table of labels (`candist export --labels`), as JSON Lines have it.
     Table,
+    /// _manifest.json, of labels in parts (`candist predict --output`).
+    PartsManifest,
     /// The page's addresses (`candist serve`), in the form of OpenAPI.
     #[cfg(feature = "page")]
     Openapi,
@@ -64,6 +66,7 @@ pub(super) fn run(args: &SchemaArgs) -> Result<()> {
         Of::Certificate => Schema::Certificate,
         Of::Status => Schema::Status,
         Of::Table => Schema::Table,
+        Of::PartsManifest => Schema::PartsManifest,
         #[cfg(feature = "page")]
         Of::Openapi => Schema::Openapi,
         #[cfg(feature = "page")]

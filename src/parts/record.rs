@@ -1,5 +1,6 @@
 //! What is written of a part that is done, and of all parts together. The same bytes whoever writes them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::job::Job;
@@ -8,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::objects::Place;
 
 /// A part that is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PartRecord {
     /// Its number, from 0.
     pub part: usize,
@@ -25,7 +26,7 @@ pub struct PartRecord {
 }
 
 /// All parts: what consumers of the labels wait for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Manifest {
     /// Hash of the student.
     pub student: String,

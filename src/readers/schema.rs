@@ -10,6 +10,7 @@ use crate::config::RawConfig;
 use crate::domain::event::LabelEvent;
 use crate::domain::input::InputLine;
 use crate::domain::status::Status;
+use crate::parts::Manifest;
 use crate::readers::audit::ToLabel;
 use crate::readers::certificate::AuditCertificate;
 use crate::readers::table::TableRow;
@@ -45,6 +46,8 @@ pub enum Schema {
     Status,
     /// A row of a table of labels, as JSON Lines have it.
     Table,
+    /// What is written of labels in parts when all parts are there.
+    PartsManifest,
     /// What the page of a run answers, in the form of OpenAPI 3.1.
     #[cfg(feature = "page")]
     Openapi,
@@ -69,6 +72,7 @@ pub fn json_schema(of: Schema) -> impl Serialize + use<> {
         Schema::Failure => read::<Failure>(),
         Schema::Audit => read::<ToLabel>(),
         Schema::Status => read::<Status>(),
+        Schema::PartsManifest => read::<Manifest>(),
         // Written, never read: what may be null is there all the same.
         Schema::Table => {
             SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<TableRow<'_>>()

@@ -10,6 +10,7 @@ use rand::Rng;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::schemas::validate;
 use crate::support::{Finished, Project, copy_folder};
 
 /// Places at which a process can die.
@@ -86,6 +87,7 @@ fn eight_processes_write_what_one_writes_and_one_what_is_printed() {
     assert_eq!(Path::new(done.out.trim()), job(&project).strip_prefix(project.path("")).unwrap());
     let told = manifest(&whole);
     let parts = told["parts"].as_array().unwrap();
+    validate("parts-manifest", &told, "_manifest.json");
     assert!(parts.len() > 3 && told["rows"] == 3080 && told["unread"] == 0, "{told}");
     for part in parts {
         let content = &whole[part["name"].as_str().unwrap()];
