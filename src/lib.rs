@@ -33,6 +33,7 @@
 //! | know before what a run asks and costs | [`plan`], [`check`] |
 //! | label without an LLM | [`export_student`], [`Predictor`] |
 //! | ask by a provider's batch files | [`batch`] |
+//! | ask for a run from several machines | [`work`] |
 //! | label many texts, in parts, on several machines | [`predict_parts`] |
 //! | label for other programs, over HTTP | [`StudentService`] |
 //! | show a run in a browser | [`PageServer`] |
@@ -66,6 +67,8 @@ mod parts;
 mod readers;
 #[cfg(feature = "page")]
 mod service;
+#[cfg(feature = "shared")]
+mod shared;
 mod store;
 mod student;
 mod teacher;
@@ -126,6 +129,8 @@ pub use readers::spending::{Sums, spending};
 pub use readers::table::{Compression, TableFormat, TableOptions, TableSummary, Tool, export_for, write_table};
 #[cfg(feature = "page")]
 pub use service::{ServiceOptions, StudentService};
+#[cfg(feature = "shared")]
+pub use shared::{Imported, WorkOptions, WorkProgress, Worked, import_answers, work};
 pub use store::{Failure, FailureCounts, FailureKind, Follow, RunDir, RunView, Tail, Totals, ViewCounts};
 pub use student::{Prediction, Predictor, missing_cuda};
 pub use teacher::missing_keys;

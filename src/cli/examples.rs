@@ -22,6 +22,16 @@ pub(super) const RUN: &str = "Examples:
   candist run support.toml --retry-failures     # ask again where answers named no label
   candist run support.toml --json 2> log.jsonl  # for a program: progress, messages, a summary";
 
+#[cfg(feature = "shared")]
+pub(super) const WORK: &str = "Examples:
+  candist work postgres://candist@db.example.org/team       # until Ctrl-C; what is on its way is waited for
+  candist work postgres://candist@db.example.org/team --run support --until-complete";
+
+#[cfg(feature = "shared")]
+pub(super) const IMPORT_ANSWERS: &str = "Examples:
+  candist import-answers postgres://candist@db.example.org/team runs/support
+  candist import-answers postgres://candist@db.example.org/team candist-unsent-4711.jsonl";
+
 pub(super) const STATUS: &str = "Examples:
   candist status runs/support                   # how far it is, what it cost, what failed
   candist status --watch support.toml           # the display of a run, from another terminal

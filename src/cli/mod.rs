@@ -25,6 +25,8 @@ mod failures;
 mod folded;
 mod frame;
 mod gold;
+#[cfg(feature = "shared")]
+mod import_answers;
 mod init;
 #[cfg(feature = "page")]
 mod listen;
@@ -46,6 +48,7 @@ mod schema;
 mod screen;
 #[cfg(feature = "page")]
 mod serve;
+mod signals;
 mod status;
 mod summary;
 mod table;
@@ -53,6 +56,8 @@ mod tail;
 mod voice;
 mod watch;
 mod width;
+#[cfg(feature = "shared")]
+mod work;
 
 use std::io;
 
@@ -124,6 +129,14 @@ enum Command {
     /// Annotate the corpus; goes on where an earlier run stopped.
     #[command(after_help = examples::RUN)]
     Run(run::RunArgs),
+    /// Ask for the runs of a database, as one of several machines (`run.shared`).
+    #[cfg(feature = "shared")]
+    #[command(after_help = examples::WORK)]
+    Work(work::WorkArgs),
+    /// Bring answers that were paid for elsewhere into a database that runs share.
+    #[cfg(feature = "shared")]
+    #[command(after_help = examples::IMPORT_ANSWERS)]
+    ImportAnswers(import_answers::ImportAnswersArgs),
     /// Show how far a run is.
     #[command(after_help = examples::STATUS)]
     Status(status::StatusArgs),
@@ -194,6 +207,10 @@ fn run(cli: Cli, voice: &Voice, others: Others) -> Result<Exit> {
     }
     caller::stop_with_caller();
     let done = match cli.command {
+        #[cfg(feature = "shared")]
+        Command::Work(args) => return work::run(&args),
+        #[cfg(feature = "shared")]
+        Command::ImportAnswers(args) => import_answers::run(&args),
         Command::Correct(args) => correct::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Report(args) => report::run(&args),

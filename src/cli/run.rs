@@ -13,7 +13,6 @@ use candist::config::{DeviceChoice, StudentKind};
 use candist::{Config, Error, Outcome, Progress, Run, distribution, plan_anew, with_causes};
 use clap::Args;
 use indicatif::HumanCount;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::again::start_again_to_compute;
@@ -24,6 +23,7 @@ use super::listen;
 use super::messages::Manner;
 use super::money;
 use super::reporter::Reporter;
+use super::signals::watch_signals;
 use super::summary::{self, Summary, shell_word};
 use super::voice::{Voice, terminal};
 use super::width::USUAL;
@@ -45,6 +45,10 @@ pub(super) struct RunArgs {
     /// Send again what a changed prompt, model or parameter asks for, however much it is.
     #[arg(long)]
     yes: bool,
+    /// Of a run that is shared (run.shared): leave the asking to `candist work` elsewhere; no keys are needed here.
+    #[cfg(feature = "shared")]
+    #[arg(long)]
+    train_only: bool,
     /// Tell how far it is as JSON on standard error, one object a line: progress, messages, and a summary at the end.
     #[arg(long)]
     pub(super) json: bool,
@@ -99,6 +103,8 @@ fn annotate(args: &RunArgs, voice: &Voice, manner: Manner) -> Result<Exit> {
     let address = args.listen.map(|listen| listen::bind(listen, &config)).transpose()?;
     let builder = |retry_failures: bool| {
         let run = Run::builder(config.clone()).retry_failures(retry_failures);
+        #[cfg(feature = "shared")]
+        let run = run.train_only(args.train_only);
         match args.limit {
             Some(texts) => run.limit(texts),
             None => run,
@@ -213,28 +219,4 @@ fn agrees_to_ask_again(config: &Config, args: &RunArgs) -> Result<bool> {
         return Ok(false);
     }
     Ok(true)
-}
-
-/// The first Ctrl-C or SIGTERM stops the run where nothing is lost, the second at once.
-async fn watch_signals(stop: impl Fn() + Send) -> std::io::Result<()> {
-    // From here on the signals no longer end the process by themselves.
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    // The terminal or the connection is gone: what is on its way is paid for all the same.
-    let mut hang_up = signal(SignalKind::hangup())?;
-    // A file that may grow no more (`ulimit -f`) is then an error of writing like a full disk, not the end of the process.
-    let _too_large = signal(SignalKind::from_raw(signal_hook::consts::SIGXFSZ))?;
-    // Either signal means the same, and the second need not be of the same kind.
-    let mut next = async || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hang_up.recv() => {}
-        }
-    };
-    next().await;
-    tracing::info!("stopping: waiting for answers on their way (again to stop at once)");
-    stop();
-    next().await;
-    // Without the C library's clean-up, which would pull libtorch away from under the student's thread.
-    signal_hook::low_level::exit(Exit::Interrupted as i32)
 }

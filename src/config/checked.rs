@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 
 use super::annotators::{Annotators, annotators};
 use super::corpus::{self, CorpusConfig};
-use super::fields::{decimal, required, resolve};
+use super::fields::{decimal, has_prefix, required, resolve};
 use super::person::PersonConfig;
 use super::raw::{RawCandidates, RawConfig, RawDistill, RawLabel, RawPaths, RawRun, RawStudent, RawTask};
 use super::settings as set;
@@ -231,6 +231,17 @@ pub struct RunConfig {
     /// Work that a crash may make the student repeat: how often it writes a checkpoint. By the clock, for no label
     /// depends on it.
     pub checkpoint_every: Duration,
+    /// Where others ask for this run too; none for a run of its own.
+    pub shared: Option<SharedConfig>,
+}
+
+/// Where several machines ask for a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedConfig {
+    /// The PostgreSQL database, `postgres://USER@HOST/DATABASE`, without a password.
+    pub url: String,
+    /// What the run is called there. Of all who would train a run of this name, one does.
+    pub name: String,
 }
 
 /// Checks `raw`. `None` only when `problems` says why.
@@ -416,6 +427,31 @@ pub(crate) const SPOOL: &str = "stdin";
 /// Bytes of a folder's name on the usual file systems, with room for what stands beside it for a moment.
 const LONGEST_FOLDER: usize = 200;
 
+/// The database, and the run's name there: the task's, unless it says another.
+fn shared(url: Option<String>, name: Option<String>, task: &str, problems: &mut Problems) -> Option<SharedConfig> {
+    let Some(url) = url else {
+        if name.is_some() {
+            problems.add("run.name", "is what a shared run is called, but `run.shared` names no database");
+        }
+        return None;
+    };
+    if let Some(problem) = database_problem(&url) {
+        problems.add("run.shared", problem);
+    }
+    Some(SharedConfig { url, name: name.unwrap_or_else(|| task.to_owned()) })
+}
+
+/// What is wrong with a database's address, if anything is. It is not repeated: it may hold a password.
+fn database_problem(url: &str) -> Option<&'static str> {
+    if !["postgres://", "postgresql://"].iter().any(|scheme| has_prefix(url, scheme)) {
+        return Some("must be an address of PostgreSQL, postgres://USER@HOST/DATABASE");
+    }
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
+    let has_password =
+        authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) || url.contains("password=");
+    has_password.then_some("holds a password, and configurations are shared: put it into PGPASSWORD or ~/.pgpass")
+}
+
 fn run(
     raw: RawRun,
     base: &Path,
@@ -437,6 +473,7 @@ fn run(
     }
     let max_cost = raw.max_cost.map(|cost| decimal("run.max_cost", cost, problems));
     RunConfig {
+        shared: shared(raw.shared, raw.name, task, problems),
         max_cost,
         dir: run_dir.unwrap_or_else(|| resolve(base, raw.dir.unwrap_or_else(|| Path::new("runs").join(folder)))),
         window: set::WINDOW.of("run.window", raw.window.or(Some(window)), problems).max(in_flight),

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 pub use checked::{
     Combine, Config, DeviceChoice, DistillConfig, EncoderConfig, NgramConfig, Precision, RefineryKind, RunConfig,
-    StudentConfig, StudentKind, Task,
+    SharedConfig, StudentConfig, StudentKind, Task,
 };
 pub(crate) use checked::{MOST_WEIGHTS, SPOOL};
 pub use corpus::{CorpusConfig, CorpusFormat, TextFrom, delimiter, encoding, pattern};

@@ -255,4 +255,11 @@ pub(crate) struct RawRun {
     /// Seconds of work that a crash may make the student repeat.
     #[schemars(range(min = set::CHECKPOINT_EVERY_S.min, max = set::CHECKPOINT_EVERY_S.max), extend("default" = set::CHECKPOINT_EVERY_S.default))]
     pub checkpoint_every_s: Option<f64>,
+    /// A PostgreSQL database, "postgres://USER@HOST/DATABASE": with it `candist work URL`, on any number of machines, asks for this
+    /// run, within one budget and one set of limits. The password is not part of it, but in PGPASSWORD or ~/.pgpass.
+    #[schemars(example = &"postgres://candist@db.example.org/team")]
+    pub shared: Option<String>,
+    /// What a shared run is called in the database. Default: the task's name.
+    #[schemars(example = &"support-2026")]
+    pub name: Option<String>,
 }

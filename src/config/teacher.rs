@@ -53,7 +53,7 @@ pub struct RecordedConfig {
 }
 
 /// An OpenAI-compatible server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OpenAiConfig {
     /// The teacher's name.
     pub name: String,
@@ -72,7 +72,7 @@ pub struct OpenAiConfig {
 }
 
 /// How a server is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HttpConfig {
     /// The API's address, without a slash at the end.
     pub base_url: String,
@@ -93,7 +93,7 @@ pub struct HttpConfig {
 }
 
 /// What a server is asked for about each text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// One label ("SA" of the paper).
@@ -117,7 +117,7 @@ pub enum Output {
 }
 
 /// How few-shot examples are chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Choose {
     /// The first of the file, for every text.
@@ -127,7 +127,7 @@ pub enum Choose {
 }
 
 /// Few-shot examples.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ExamplesConfig {
     /// The file.
     pub path: PathBuf,
@@ -138,7 +138,7 @@ pub struct ExamplesConfig {
 }
 
 /// What a server is asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PromptConfig {
     /// What for.
     pub mode: Mode,
@@ -163,7 +163,7 @@ pub struct PromptConfig {
 }
 
 /// How fast a server is asked, and when to give up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LimitsConfig {
     /// Requests per minute, of all who ask this model with this key and share `Addresses`; none for no limit.
     pub requests_per_minute: Option<u32>,
@@ -180,7 +180,7 @@ pub struct LimitsConfig {
 }
 
 /// Prices per million tokens, in whatever currency `run.max_cost` is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
     /// Prompt tokens.
     pub input: Decimal,

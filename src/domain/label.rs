@@ -21,7 +21,7 @@ impl LabelId {
 }
 
 /// One label of the task.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
     /// The name, as it appears in the label log.
     pub name: String,

@@ -58,6 +58,12 @@ pub enum Error {
         /// What the store said.
         message: String,
     },
+    /// What several machines share cannot be used, or no longer.
+    #[error("{message}")]
+    Shared {
+        /// What is wrong and what to do.
+        message: String,
+    },
     /// A part of labels holds something else than was computed.
     #[error(
         "{object} holds other bytes than were computed here: another machine type or build may have written it, or it was \

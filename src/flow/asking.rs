@@ -206,7 +206,7 @@ impl Asker {
             let asked = AssertUnwindSafe(async {
                 // Those that send requests count these themselves, from when they are sent.
                 let _flying = teacher.requests().is_none().then(|| self.progress.fly());
-                teacher.ask(sample, draw).await
+                teacher.ask_again(sample, draw, attempt).await
             });
             let asked = asked.catch_unwind().await;
             let asked = asked.map_err(|panic| self.halted(panicked("teacher", panic)))?;

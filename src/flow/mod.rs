@@ -22,6 +22,7 @@ mod placing;
 pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod sampled;
+mod sharing;
 mod sinking;
 mod stages;
 mod status;

@@ -17,6 +17,7 @@ use super::intake::ReadTo;
 use super::opening::{Parts, parts, take};
 use super::placing::{Log, ask_all, place_all};
 use super::plan::Plan;
+use super::sharing::Sharing;
 use super::stages::{Ended, Materials, Stages};
 use super::status::StatusFile;
 use super::total::Total;
@@ -90,10 +91,29 @@ async fn run_once(
     progress: &Arc<Progress>,
 ) -> Result<Outcome> {
     // ---- the parts, then the run directory: ours alone, and level with its logs ----------------------------------------------
-    let config = &plan.config;
     // Before anything else: a device that is not there should not cost the time of opening a corpus.
     plan.student().available()?;
     let Parts { corpus, teachers, sinks, people, ledger } = parts(plan, progress, stop.clone()).await?;
+    // Where others ask, one process at a time trains: the lease comes before the directory, which is nobody's while it waits.
+    let (sharing, teachers) = Sharing::begin(plan, teachers, &ledger, &stop).await?;
+    let ended =
+        run_parts(plan, Parts { corpus, teachers, sinks, people, ledger }, &sharing, stop, open, progress).await;
+    // Whatever became of it, the next one need not wait. Why the sharing ended goes before what followed from it.
+    sharing.end(ended.is_ok()).await?;
+    ended
+}
+
+/// As [`run_once`], from the run directory on.
+async fn run_parts(
+    plan: &Arc<Plan>,
+    parts: Parts,
+    sharing: &Sharing,
+    stop: watch::Receiver<bool>,
+    open: &watch::Sender<bool>,
+    progress: &Arc<Progress>,
+) -> Result<Outcome> {
+    let config = &plan.config;
+    let Parts { corpus, teachers, sinks, people, ledger } = parts;
     let taken = take(plan, &teachers, &stop).await?;
     let (before, events, lock) = (taken.store.inputs(), taken.store.events(), taken.owned.lock());
     progress.describe(about(config));
@@ -102,6 +122,7 @@ async fn run_once(
     open.send_replace(true);
     // Nothing has been sent: the ledger has to know all that was spent before its first reservation.
     ledger.take_up(&config.run.dir, taken.store.totals().cost)?;
+    sharing.spent_before(ledger.sums().total()).await?;
     progress.begin_cost(ledger.sums().recorded);
 
     // ---- the threads: check, store, sinks, student, corpus ---------------------------------------------------------------------

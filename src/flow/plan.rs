@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) retry_failures: bool,
     /// Texts of the corpus that are read, at most.
     pub(crate) limit: Option<u64>,
+    /// Of a run that is shared: whether asking is left to others.
+    pub(crate) train_only: bool,
     corpus: Option<NewCorpus>,
     teachers: Option<Vec<Arc<dyn Teacher>>>,
     student: Option<OwnStudent>,
@@ -43,6 +45,7 @@ impl Plan {
             config,
             retry_failures: false,
             limit: None,
+            train_only: false,
             corpus: None,
             teachers: None,
             student: None,
@@ -71,6 +74,8 @@ impl Plan {
     pub(crate) fn teachers(&self, ledger: &Arc<Ledger>) -> Result<Vec<Arc<dyn Teacher>>> {
         let teachers = match &self.teachers {
             Some(teachers) => teachers.clone(),
+            // Workers ask, and have the keys; whoever trains knows the questions by what they are made of.
+            None if self.config.run.shared.is_some() => teacher::open_without_keys(&self.config, ledger)?,
             None => teacher::open_all(&self.config, ledger, &self.addresses)?,
         };
         if teachers.is_empty() { Err(Error::Lacks { part: "teachers" }) } else { Ok(teachers) }
@@ -208,6 +213,13 @@ impl RunBuilder {
     /// whenever it is given.
     pub fn limit(mut self, texts: u64) -> Self {
         self.0.limit = Some(texts);
+        self
+    }
+
+    /// Leaves the asking of a run that is shared (`config.run.shared`) to [`work`](crate::work) elsewhere.
+    #[cfg(feature = "shared")]
+    pub fn train_only(mut self, train_only: bool) -> Self {
+        self.0.train_only = train_only;
         self
     }
 

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 pub(crate) use self::answer_line::AnswerLine;
-#[cfg(feature = "page")]
+#[cfg(any(feature = "page", feature = "shared"))]
 pub(crate) use self::answer_line::parse as parse_answer;
 pub(crate) use self::checkpoints::CheckpointFiles;
 pub(crate) use self::checkpoints::Checkpoints;

@@ -3,6 +3,7 @@
 mod addresses;
 pub(crate) mod ledger;
 mod openai;
+pub(crate) mod peers;
 mod recorded;
 
 use std::sync::Arc;
@@ -150,6 +151,12 @@ pub trait Teacher: Send + Sync {
     ///
     /// An answer that names no label is no error. See [`AskError`] for what is one.
     fn ask<'a>(&'a self, sample: &'a Sample, draw: u32) -> BoxFuture<'a, Result<Asked, AskError>>;
+
+    /// As [`Teacher::ask`], for the try of this number, from 1: for a teacher that keeps the tries of several processes apart.
+    #[doc(hidden)]
+    fn ask_again<'a>(&'a self, sample: &'a Sample, draw: u32, _attempt: u32) -> BoxFuture<'a, Result<Asked, AskError>> {
+        self.ask(sample, draw)
+    }
 
     /// Its requests as such, where it has any: for plans and batch files of the configured teachers.
     #[doc(hidden)]

@@ -32,6 +32,9 @@ mod openai;
 mod asking;
 // A server that misbehaves in every way there is.
 mod faults;
+// Several processes that ask for one run.
+#[cfg(feature = "shared")]
+mod shared;
 // A configuration from a look at a corpus.
 mod init;
 // Plans, costs, and the cap.

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use tokio::sync::{Notify, oneshot};
@@ -81,8 +82,10 @@ type LastMinute = HashMap<String, Vec<(Duration, u32)>>;
 #[derive(Debug)]
 pub struct Ledger {
     sums: Mutex<Sums>,
-    /// No sum passes it; none without one.
-    cap: Option<Decimal>,
+    /// No sum passes it; none without one. It moves where there is a purse alone.
+    cap: Mutex<Option<Decimal>>,
+    /// Where more may be had, of a budget that others spend too.
+    purse: Option<Arc<dyn Purse>>,
     /// What answers taught of worst cases.
     lessons: Mutex<Lessons>,
     desk: Mutex<Desk>,
@@ -90,10 +93,44 @@ pub struct Ledger {
     kept: AtomicBool,
     /// Of earlier processes.
     last_minute: Mutex<LastMinute>,
+    /// Held by who asks the purse.
+    fetching: tokio::sync::Mutex<()>,
     /// Told when a reservation ends: who waits for money looks again.
     freed: Notify,
     /// Where teachers count what is shown of them: the ledger is what all of a run have in common.
     progress: Arc<Progress>,
+}
+
+/// A budget that several ledgers spend, in pieces.
+pub(crate) trait Purse: std::fmt::Debug + Send + Sync {
+    /// More money, `wanted.least` at least; `None` where there may be some later: it has been waited for a while.
+    ///
+    /// # Errors
+    ///
+    /// Why there will be none.
+    fn more(&self, wanted: Wanted) -> BoxFuture<'_, Result<Option<Decimal>, Refused>>;
+}
+
+/// Money that is wanted of a purse.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// What is missing for the next request.
+    pub(crate) least: Decimal,
+    /// What that costs, at most.
+    pub(crate) request: Decimal,
+    /// Requests are on their way that may cost less than what is set aside for them: then it is too early to say that there
+    /// is none.
+    pub(crate) may_come_back: bool,
+}
+
+/// What came of looking for room under the cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    Taken,
+    /// Others' reservations may come back smaller, or tell what a request costs.
+    Later,
+    /// There is none, and there will be none.
+    None,
 }
 
 /// Requests that are on their way under a cap before the first of them told what one costs.
@@ -134,16 +171,28 @@ impl Ledger {
     /// An empty ledger that keeps to `cap`, of a run that is shown by `progress`.
     #[must_use]
     pub(crate) fn shown_by(cap: Option<Decimal>, progress: Arc<Progress>) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::with(cap, None, progress))
+    }
+
+    /// An empty ledger that spends what it gets from `purse`, and nothing before.
+    #[must_use]
+    pub(crate) fn from_purse(purse: Arc<dyn Purse>) -> Arc<Self> {
+        Arc::new(Self::with(Some(Decimal::ZERO), Some(purse), Arc::default()))
+    }
+
+    fn with(cap: Option<Decimal>, purse: Option<Arc<dyn Purse>>, progress: Arc<Progress>) -> Self {
+        Self {
             progress,
             sums: Mutex::default(),
-            cap,
+            cap: Mutex::new(cap),
+            purse,
             lessons: Mutex::default(),
             desk: Mutex::default(),
             kept: AtomicBool::new(false),
             last_minute: Mutex::default(),
+            fetching: tokio::sync::Mutex::default(),
             freed: Notify::new(),
-        })
+        }
     }
 
     /// The counters of the run.
@@ -153,7 +202,32 @@ impl Ledger {
 
     /// Whether there is a cap, so that what a request costs at most must be known.
     pub(crate) fn has_cap(&self) -> bool {
-        self.cap.is_some()
+        self.cap().is_some()
+    }
+
+    fn cap(&self) -> Option<Decimal> {
+        *lock(&self.cap)
+    }
+
+    /// Takes what is under the cap and neither spent nor reserved out of it, to give back to the purse.
+    pub(crate) fn take_spare(&self) -> Decimal {
+        let sums = lock(&self.sums);
+        let mut cap = lock(&self.cap);
+        let spare = cap.map_or(Decimal::ZERO, |cap| (cap - sums.total()).max(Decimal::ZERO));
+        *cap = cap.map(|cap| cap - spare);
+        spare
+    }
+
+    /// All who spend on the run have spent so much: what is not of stored answers counts as of unknown outcome.
+    pub(crate) fn spent_in_all(&self, spent: Decimal) {
+        let mut sums = lock(&self.sums);
+        sums.unknown = (spent - sums.recorded).max(Decimal::ZERO);
+    }
+
+    /// Counts the cost of an answer that others paid for: the file has nothing of it, for stored answers say so themselves.
+    pub(crate) fn count(&self, cost: Decimal) {
+        let mut sums = lock(&self.sums);
+        sums.recorded = sums.recorded.saturating_add(cost);
     }
 
     /// Takes up what the run directory `dir`, whose stored answers cost `recorded`, has spent. Writes nothing: that begins
@@ -219,37 +293,57 @@ impl Ledger {
             // Before the look, so that what is freed between look and wait wakes it.
             let freed = self.freed.notified();
             let amount = worst.saturating_mul(lock(&self.lessons).excess);
-            match self.try_reserve(amount) {
-                Some(true) => return Ok(Reservation { ledger: Some(Arc::clone(self)), worst, amount, number: None }),
-                Some(false) => freed.await,
-                None => return Err(self.refusal(amount)),
+            match (self.try_reserve(amount), &self.purse) {
+                (Room::Taken, _) => {
+                    return Ok(Reservation { ledger: Some(Arc::clone(self)), worst, amount, number: None });
+                }
+                (Room::None, Some(purse)) => self.take_from(purse.as_ref(), amount).await?,
+                (Room::Later, _) => freed.await,
+                (Room::None, None) => return Err(self.refusal(amount)),
             }
         }
     }
 
-    /// Whether there was room; `None` if there will be none. Looked at and reserved under one lock: no two can take the
-    /// same room.
-    fn try_reserve(&self, worst: Decimal) -> Option<bool> {
+    /// Gets more money, by one at a time: who waited meanwhile mostly finds enough then.
+    async fn take_from(&self, purse: &dyn Purse, amount: Decimal) -> Result<(), Refused> {
+        let _turn = self.fetching.lock().await;
+        let sums = self.sums();
+        let least = sums.total().saturating_add(amount) - self.cap().unwrap_or(Decimal::MAX);
+        if least <= Decimal::ZERO {
+            return Ok(());
+        }
+        let wanted = Wanted { least, request: amount, may_come_back: sums.reserved > Decimal::ZERO };
+        if let Some(more) = purse.more(wanted).await? {
+            let mut cap = lock(&self.cap);
+            *cap = cap.map(|cap| cap.saturating_add(more));
+        }
+        Ok(())
+    }
+
+    /// Looked at and reserved under one lock: no two can take the same room.
+    fn try_reserve(&self, worst: Decimal) -> Room {
         let mut sums = lock(&self.sums);
         let mut lessons = lock(&self.lessons);
-        if self.cap.is_some() && !worst.is_zero() && !lessons.answered && lessons.open >= FIRST {
-            return Some(false);
+        let cap = self.cap();
+        if cap.is_some() && !worst.is_zero() && !lessons.answered && lessons.open >= FIRST {
+            return Room::Later;
         }
-        let fits = |sum: Decimal| self.cap.is_none_or(|cap| sum.saturating_add(worst) <= cap);
+        let fits = |sum: Decimal| cap.is_none_or(|cap| sum.saturating_add(worst) <= cap);
         if fits(sums.total()) {
             sums.reserved += worst;
             lessons.open += 1;
-            return Some(true);
+            return Room::Taken;
         }
         let may_fit = sums.reserved > Decimal::ZERO && fits(sums.recorded.saturating_add(sums.unknown));
-        may_fit.then_some(false)
+        // With a purse there may be more at once.
+        if may_fit && self.purse.is_none() { Room::Later } else { Room::None }
     }
 
     /// What to tell when the cap is reached.
     fn refusal(&self, worst: Decimal) -> Refused {
         let sums = self.sums();
         let spent = (sums.recorded + sums.unknown).normalize();
-        let cap = self.cap.unwrap_or_default().normalize();
+        let cap = self.cap().unwrap_or_default().normalize();
         Refused(format!(
             "run.max_cost is reached: {spent} of {cap} is spent, and the next request may cost {}. Raise max_cost to go on",
             worst.round_dp(6).normalize()
@@ -258,7 +352,7 @@ impl Ledger {
 
     /// Learns from what a request cost whose worst case was `worst`.
     fn learn(&self, worst: Decimal, cost: Option<Decimal>) {
-        let times = cost.filter(|_| self.cap.is_some()).and_then(|cost| cost.checked_div(worst));
+        let times = cost.filter(|_| self.has_cap()).and_then(|cost| cost.checked_div(worst));
         let mut lessons = lock(&self.lessons);
         lessons.open = lessons.open.saturating_sub(1);
         // One of unknown outcome teaches nothing, and is no reason to go on slowly for ever.

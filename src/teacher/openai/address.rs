@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::breaker::Breaker;
 use super::dialect::Dialects;
@@ -16,6 +17,7 @@ use super::memory::Memory;
 use super::stop::Stop;
 use crate::config::OpenAiConfig;
 use crate::domain::sample::{short_hash, to_hex};
+use crate::teacher::peers::Peers;
 
 /// An address as one key sees it: providers limit accounts. The key itself is not kept.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,6 +37,24 @@ impl Account {
 pub(super) struct Address {
     pub(super) gate: Arc<Gate>,
     pub(super) breaker: Breaker,
+    /// What other processes call it.
+    name: String,
+    peers: Option<Arc<dyn Peers>>,
+}
+
+impl Address {
+    /// Nothing is sent for `length` from now, and what is sent by other processes waits too.
+    pub(super) fn rest(&self, length: Duration) {
+        self.gate.rest(length);
+        self.tell_peers(length);
+    }
+
+    /// Other processes send nothing for `length` either.
+    pub(super) fn tell_peers(&self, length: Duration) {
+        if let Some(peers) = &self.peers {
+            peers.pause(&self.name, length);
+        }
+    }
 }
 
 /// See the module.
@@ -45,11 +65,34 @@ pub(in crate::teacher) struct Shared {
     dialects: HashMap<(Account, String), Arc<Dialects>>,
     /// What was said of addresses, so that several teachers there do not say it again.
     told: HashSet<String>,
+    /// Other processes that ask the same.
+    peers: Option<Arc<dyn Peers>>,
 }
 
 impl Shared {
+    pub(in crate::teacher) fn with_peers(peers: Arc<dyn Peers>) -> Self {
+        Self { peers: Some(peers), ..Self::default() }
+    }
+
+    /// Others found that an address wants nothing for so long: whichever key asks there.
+    pub(in crate::teacher) fn rest(&self, name: &str, length: Duration) {
+        self.addresses.values().filter(|address| address.name == name).for_each(|address| address.gate.rest(length));
+    }
+
+    pub(in crate::teacher) fn names(&self) -> Vec<String> {
+        self.addresses.values().map(|address| address.name.clone()).collect()
+    }
+
+    pub(super) fn peers(&self) -> Option<Arc<dyn Peers>> {
+        self.peers.clone()
+    }
+
     pub(super) fn address(&mut self, account: &Account) -> Arc<Address> {
-        let new = || Arc::new(Address { gate: Gate::new(), breaker: Breaker::default() });
+        let peers = self.peers.clone();
+        let new = || {
+            let name = to_hex(short_hash(&[b"address", account.base_url.as_bytes()]));
+            Arc::new(Address { gate: Gate::new(), breaker: Breaker::default(), name, peers })
+        };
         Arc::clone(self.addresses.entry(account.clone()).or_insert_with(new))
     }
 

@@ -133,6 +133,7 @@ impl OpenAi {
                 // The server's own word goes before our guess, within LONGEST_PAUSE.
                 let wait = asked.unwrap_or(own);
                 self.pause(pass, wait, &format!("{} from", status.as_u16()));
+                self.address.tell_peers(wait);
                 self.teller.warn(
                     &format!("HTTP {}", said(status)),
                     &format!("; trying again after {:.1} s", wait.as_secs_f64()),

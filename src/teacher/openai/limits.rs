@@ -19,6 +19,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::LimitsConfig;
 use crate::teacher::Size;
+use crate::teacher::peers::{Peers, PerMinute, Ticket};
 
 /// tokio's clock for governor: monotonic, and a test can hold it.
 #[derive(Debug, Clone)]
@@ -178,16 +179,23 @@ pub(super) struct Limits {
     /// None where requests, or tokens, are not limited.
     requests: Option<Arc<Pace>>,
     tokens: Option<Arc<Pace>>,
+    /// Other processes that share the limits, and what the model is called there.
+    peers: Option<(Arc<dyn Peers>, String)>,
 }
 
 /// Where the tokens of a request are counted; nowhere without limits.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Counted(Option<u64>);
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counted {
+    entry: Option<u64>,
+    /// Among those of all processes, and with how many tokens.
+    ticket: Option<(Ticket, u32)>,
+}
 
 impl Limits {
     /// The limits of `config` on what is `sent` by all.
-    pub(super) fn new(config: &LimitsConfig, sent: Arc<Sent>) -> Self {
+    pub(super) fn new(config: &LimitsConfig, sent: Arc<Sent>, peers: Option<(Arc<dyn Peers>, String)>) -> Self {
         Self {
+            peers,
             requests: config.requests_per_minute.map(|per_minute| sent.pace("requests", per_minute)),
             tokens: config.tokens_per_minute.map(|per_minute| sent.pace("tokens", per_minute)),
             sent,
@@ -221,7 +229,7 @@ impl Limits {
     /// take back.
     pub(super) fn count(&self, size: Size) -> Result<Counted, Instant> {
         if !self.are_set() {
-            return Ok(Counted(None));
+            return Ok(Counted::default());
         }
         let most = size.most();
         let mut minute = self.sent.minute();
@@ -231,14 +239,27 @@ impl Limits {
         if let Some(tokens) = &self.tokens {
             minute.tokens.fits(most, tokens.per_minute)?;
         }
+        // Last of what may say no: what is taken there is taken.
+        let ticket = match &self.peers {
+            Some((peers, place)) => Some((peers.take(place, self.per_minute(), most)?, most)),
+            None => None,
+        };
         minute.requests.count(1);
-        Ok(Counted(Some(minute.tokens.count(most))))
+        Ok(Counted { entry: Some(minute.tokens.count(most)), ticket })
+    }
+
+    fn per_minute(&self) -> PerMinute {
+        let of = |pace: &Option<Arc<Pace>>| pace.as_ref().map(|pace| pace.per_minute);
+        PerMinute { requests: of(&self.requests), tokens: of(&self.tokens) }
     }
 
     /// The reply says that a request took `total` tokens. What was counted beyond that is free for others from now on.
     pub(super) fn correct(&self, counted: Counted, total: u32) {
-        if let Counted(Some(entry)) = counted {
+        if let Some(entry) = counted.entry {
             self.sent.minute().tokens.correct(entry, total);
+        }
+        if let (Some((ticket, most)), Some((peers, _))) = (counted.ticket, &self.peers) {
+            peers.correct(ticket, most.saturating_sub(total));
         }
     }
 
@@ -276,7 +297,7 @@ mod tests {
             max_retries: 0,
             give_up_after: Duration::ZERO,
         };
-        Limits::new(&config, Arc::clone(sent))
+        Limits::new(&config, Arc::clone(sent), None)
     }
 
     fn of(tokens: u32) -> Size {

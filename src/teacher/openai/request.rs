@@ -254,7 +254,7 @@ impl OpenAi {
         pass.answered();
         // The wall clock, for servers name dates; it decides only when something is sent, never what a label is.
         if let Some(length) = headers::exhausted_for(&response.headers, SystemTime::now()) {
-            self.address.gate.rest(length);
+            self.address.rest(length);
             self.ledger.progress().pause(length, || format!("the limit of {} is used up", self.host()));
         }
         let tokens = answer.usage.map(|usage| u32::try_from(usage.total()).unwrap_or(u32::MAX));

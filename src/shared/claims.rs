@@ -1,0 +1,291 @@
+//! What workers do to the database: claim questions, settle them, give them back. Statements and their meaning; when they are
+//! sent is for `worker`.
+
+use rust_decimal::Decimal;
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::database::PgError;
+use crate::domain::answer::AnswerKey;
+
+/// How long a heartbeat may be missing before who should send it counts as gone.
+pub(super) const MISSING: &str = "15 seconds";
+
+/// A question that was claimed.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) seq: i64,
+    pub(super) key: AnswerKey,
+    pub(super) attempt: u32,
+    pub(super) draw: u32,
+    pub(super) id: String,
+    pub(super) text: String,
+}
+
+/// How a question ended.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The line of the answer.
+    Answered(String),
+    /// It cannot be answered now: why.
+    Failed(String),
+    /// Not asked: somebody else may.
+    Returned,
+}
+
+/// A question that ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) seq: i64,
+    pub(super) key: AnswerKey,
+    pub(super) attempt: u32,
+    pub(super) ending: Ending,
+}
+
+/// Enters a worker; gives its number.
+pub(super) async fn enter(client: &mut Client, name: &str) -> Result<i64, PgError> {
+    let row =
+        client.query_typed_one("INSERT INTO workers (name) VALUES ($1) RETURNING id", &[(&name, Type::TEXT)]).await?;
+    Ok(row.get(0))
+}
+
+/// Says that a worker is there; false where it was given up, and is to enter anew. Frees what workers hold that are not.
+pub(super) async fn beat(client: &mut Client, worker: i64) -> Result<bool, PgError> {
+    let beaten = client
+        .execute_typed("UPDATE workers SET seen = now() WHERE id = $1 AND NOT gone", &[(&worker, Type::INT8)])
+        .await?;
+    free_lost(client).await?;
+    Ok(beaten == 1)
+}
+
+/// Gives up the workers whose heartbeat is missing: what they hold of a budget counts as spent, their questions are free.
+pub(super) async fn free_lost(client: &mut Client) -> Result<(), PgError> {
+    let lost = format!(
+        "WITH lost AS (
+             SELECT id FROM workers WHERE NOT gone AND seen < now() - interval '{MISSING}' FOR UPDATE SKIP LOCKED
+         )
+         UPDATE workers w SET gone = true FROM lost WHERE w.id = lost.id RETURNING w.id, w.name"
+    );
+    let transaction = client.transaction().await?;
+    let rows = transaction.query_typed(&lost, &[]).await?;
+    let workers: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    if !workers.is_empty() {
+        // By run, in their order: who settles locks one.
+        transaction
+            .query_typed(
+                "SELECT id FROM runs WHERE id IN (SELECT run FROM grants WHERE worker = ANY ($1)) ORDER BY id FOR UPDATE",
+                &[(&workers, Type::INT8_ARRAY)],
+            )
+            .await?;
+        transaction
+            .execute_typed(
+                "WITH given AS (
+                     UPDATE grants g SET lost = greatest(g.amount, 0), amount = 0 WHERE g.worker = ANY ($1) AND g.amount > 0
+                     RETURNING g.run, g.lost
+                 )
+                 UPDATE runs r SET spent = r.spent + s.sum
+                 FROM (SELECT run, sum(lost) AS sum FROM given GROUP BY run) s WHERE r.id = s.run AND r.cap IS NOT NULL",
+                &[(&workers, Type::INT8_ARRAY)],
+            )
+            .await?;
+    }
+    // Of all that are gone: one may have claimed at the moment at which it was given up.
+    transaction
+        .execute_typed("UPDATE questions q SET worker = NULL FROM workers w WHERE q.worker = w.id AND w.gone", &[])
+        .await?;
+    transaction.commit().await?;
+    for row in rows {
+        let name: String = row.get(1);
+        tracing::warn!("the worker {name} is gone: what it was asked is asked by others");
+    }
+    Ok(())
+}
+
+/// Claims so many questions of a teacher, the oldest first. Those that were answered meanwhile end at once, and are not among
+/// what is given.
+pub(super) async fn claim(
+    client: &mut Client,
+    worker: i64,
+    (run, epoch): (i64, i64),
+    teacher: &str,
+    most: i64,
+) -> Result<Vec<Question>, PgError> {
+    let rows = client
+        .query_typed(
+            "WITH open AS (
+                 SELECT seq FROM questions WHERE run = $1 AND epoch = $5 AND teacher = $2 AND worker IS NULL
+                 ORDER BY seq LIMIT $3 FOR UPDATE SKIP LOCKED
+             )
+             UPDATE questions q SET worker = $4 FROM open
+             WHERE q.seq = open.seq AND EXISTS (SELECT FROM workers WHERE id = $4 AND NOT gone)
+             RETURNING q.seq, q.key, q.attempt, q.draw, q.id, q.text,
+                 EXISTS (SELECT FROM answers a WHERE a.key = q.key AND a.attempt = q.attempt)",
+            &[
+                (&run, Type::INT8),
+                (&teacher, Type::TEXT),
+                (&most, Type::INT8),
+                (&worker, Type::INT8),
+                (&epoch, Type::INT8),
+            ],
+        )
+        .await?;
+    let (known, open): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.get::<_, bool>(6));
+    if !known.is_empty() {
+        let seqs: Vec<i64> = known.iter().map(|row| row.get(0)).collect();
+        client
+            .execute_typed(
+                "WITH done AS (DELETE FROM questions WHERE seq = ANY ($1) RETURNING key, attempt)
+                 UPDATE waiting w SET ready = true FROM done WHERE w.key = done.key AND w.attempt = done.attempt",
+                &[(&seqs, Type::INT8_ARRAY)],
+            )
+            .await?;
+    }
+    // `RETURNING` keeps no order.
+    let mut questions: Vec<Question> = open
+        .iter()
+        .filter_map(|row| {
+            Some(Question {
+                seq: row.get(0),
+                key: AnswerKey(row.get::<_, &[u8]>(1).try_into().ok()?),
+                attempt: u32::try_from(row.get::<_, i32>(2)).ok()?,
+                draw: u32::try_from(row.get::<_, i32>(3)).ok()?,
+                id: String::from_utf8_lossy(row.get(4)).into_owned(),
+                text: String::from_utf8_lossy(row.get(5)).into_owned(),
+            })
+        })
+        .collect();
+    questions.sort_unstable_by_key(|question| question.seq);
+    Ok(questions)
+}
+
+/// Settles what ended of one run, in one transaction: answers are kept, who waits is told, and `spent`, all that the worker has
+/// spent on the run since it began, is counted. May be sent again: nothing is counted twice.
+pub(super) async fn settle(
+    client: &mut Client,
+    worker: i64,
+    run: i64,
+    ended: &[&Ended],
+    spent: Decimal,
+) -> Result<(), PgError> {
+    let transaction = client.transaction().await?;
+    let (mut keys, mut attempts, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut failed, mut reasons, mut returned, mut answered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Ended { seq, key, attempt, ending } in ended {
+        match ending {
+            Ending::Answered(line) => {
+                answered.push(*seq);
+                keys.push(key.0.to_vec());
+                attempts.push(i32::try_from(*attempt).unwrap_or(i32::MAX));
+                lines.push(line.as_str());
+            }
+            Ending::Failed(reason) => {
+                failed.push(*seq);
+                // The database's text holds everything but this.
+                reasons.push(reason.replace('\0', " "));
+            }
+            Ending::Returned => returned.push(*seq),
+        }
+    }
+    if !keys.is_empty() {
+        transaction
+            .execute_typed(
+                "INSERT INTO answers (key, attempt, line, run)
+                 SELECT k, a, l, $4 FROM unnest($1, $2, $3) AS n (k, a, l) ORDER BY k, a
+                 ON CONFLICT DO NOTHING",
+                &[
+                    (&keys, Type::BYTEA_ARRAY),
+                    (&attempts, Type::INT4_ARRAY),
+                    (&lines, Type::TEXT_ARRAY),
+                    (&run, Type::INT8),
+                ],
+            )
+            .await?;
+        // Also where it is somebody else's by now: there is an answer, and who claims looks for one.
+        transaction
+            .execute_typed("DELETE FROM questions WHERE seq = ANY ($1)", &[(&answered, Type::INT8_ARRAY)])
+            .await?;
+        transaction
+            .execute_typed(
+                "UPDATE waiting w SET ready = true FROM unnest($1, $2) AS n (k, a) WHERE w.key = n.k AND w.attempt = n.a",
+                &[(&keys, Type::BYTEA_ARRAY), (&attempts, Type::INT4_ARRAY)],
+            )
+            .await?;
+    }
+    if !failed.is_empty() {
+        transaction
+            .execute_typed(
+                "WITH n AS (SELECT * FROM unnest($1, $2) AS n (seq, reason)),
+                 done AS (DELETE FROM questions q USING n WHERE q.seq = n.seq AND q.worker = $3
+                          RETURNING q.key, q.attempt, n.reason)
+                 UPDATE waiting w SET ready = true, failure = done.reason
+                 FROM done WHERE w.key = done.key AND w.attempt = done.attempt",
+                &[(&failed, Type::INT8_ARRAY), (&reasons, Type::TEXT_ARRAY), (&worker, Type::INT8)],
+            )
+            .await?;
+    }
+    if !returned.is_empty() {
+        transaction
+            .execute_typed(
+                "UPDATE questions SET worker = NULL WHERE seq = ANY ($1) AND worker = $2",
+                &[(&returned, Type::INT8_ARRAY), (&worker, Type::INT8)],
+            )
+            .await?;
+    }
+    count(&transaction, worker, run, spent).await?;
+    transaction.commit().await
+}
+
+/// Counts what a worker says that it has spent on a run since it began.
+async fn count(
+    transaction: &tokio_postgres::Transaction<'_>,
+    worker: i64,
+    run: i64,
+    spent: Decimal,
+) -> Result<(), PgError> {
+    // The run first, as all who change both do.
+    transaction.query_typed("SELECT FROM runs WHERE id = $1 FOR UPDATE", &[(&run, Type::INT8)]).await?;
+    transaction
+        .execute_typed(
+            "WITH before AS (
+                 SELECT greatest($3::text::numeric - reported, 0) AS news, lost FROM grants WHERE run = $1 AND worker = $2
+             ), told AS (
+                 UPDATE grants g SET reported = greatest(g.reported, $3::text::numeric),
+                     lost = b.lost - least(b.lost, b.news),
+                     amount = g.amount - (b.news - least(b.lost, b.news))
+                 FROM before b WHERE g.run = $1 AND g.worker = $2
+                 RETURNING b.news - least(b.lost, b.news) AS news
+             )
+             UPDATE runs r SET spent = r.spent + told.news FROM told WHERE r.id = $1",
+            &[(&run, Type::INT8), (&worker, Type::INT8), (&spent.to_string(), Type::TEXT)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Says why a worker cannot ask a teacher.
+pub(super) async fn complain(
+    client: &mut Client,
+    worker: i64,
+    run: i64,
+    teacher: &str,
+    reason: &str,
+) -> Result<(), PgError> {
+    let reason = reason.replace('\0', " ");
+    client
+        .execute_typed(
+            "INSERT INTO problems (run, worker, teacher, reason) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (run, worker, teacher) DO UPDATE SET reason = excluded.reason",
+            &[(&run, Type::INT8), (&worker, Type::INT8), (&teacher, Type::TEXT), (&reason, Type::TEXT)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// A worker ends: what it did not spend of what it was granted is free, and so is what it holds.
+pub(super) async fn leave(client: &mut Client, worker: i64) -> Result<(), PgError> {
+    let transaction = client.transaction().await?;
+    transaction.execute_typed("UPDATE workers SET gone = true WHERE id = $1", &[(&worker, Type::INT8)]).await?;
+    transaction.execute_typed("UPDATE grants SET amount = 0 WHERE worker = $1", &[(&worker, Type::INT8)]).await?;
+    transaction.execute_typed("UPDATE questions SET worker = NULL WHERE worker = $1", &[(&worker, Type::INT8)]).await?;
+    transaction.commit().await
+}

@@ -1,0 +1,172 @@
+//! Money: of a run's budget each worker holds a piece, and asks for another when it is used up. What all hold and what was spent
+//! never passes the cap.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use rust_decimal::Decimal;
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::database::{Database, PgError, Session, with_client};
+use crate::error::Result;
+use crate::teacher::ledger::{Purse, Refused, Wanted};
+
+/// A piece is what so many requests cost at most: fewer, and each request asks the database; more, and others go without.
+const REQUESTS: i64 = 32;
+/// Where others hold what may come back.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// What came of asking for money.
+#[derive(Debug, PartialEq, Eq)]
+enum Granted {
+    Amount(Decimal),
+    /// Not now: others hold some that they may not need.
+    Later,
+    /// No more: so much is spent of so much.
+    Never {
+        spent: Decimal,
+        cap: Decimal,
+    },
+}
+
+/// The budget of one run, for one worker.
+pub(super) struct SharedPurse {
+    worker: i64,
+    run: i64,
+    /// A session of its own: who waits for money must not hold up what is to be settled.
+    session: tokio::sync::Mutex<Session>,
+}
+
+impl std::fmt::Debug for SharedPurse {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("SharedPurse").field("run", &self.run).finish_non_exhaustive()
+    }
+}
+
+impl SharedPurse {
+    pub(super) async fn open(database: &Arc<Database>, worker: i64, run: i64) -> Result<Arc<Self>> {
+        let session = tokio::sync::Mutex::new(database.session().await?);
+        Ok(Arc::new(Self { worker, run, session }))
+    }
+
+    /// Gives back what this worker does not need.
+    pub(super) async fn give_back(&self, amount: Decimal) -> Result<()> {
+        let mut session = self.session.lock().await;
+        with_client!(session, |client| give_back(client, self.worker, self.run, amount));
+        Ok(())
+    }
+
+    async fn ask(&self, wanted: Wanted) -> Result<Granted> {
+        let mut session = self.session.lock().await;
+        Ok(with_client!(session, |client| grant(client, self.worker, self.run, wanted)))
+    }
+}
+
+impl Purse for SharedPurse {
+    fn more(&self, wanted: Wanted) -> BoxFuture<'_, Result<Option<Decimal>, Refused>> {
+        async move {
+            match self.ask(wanted).await.map_err(|error| Refused(error.to_string()))? {
+                Granted::Amount(amount) => Ok(Some(amount)),
+                Granted::Later => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                    Ok(None)
+                }
+                Granted::Never { spent, cap } => Err(Refused(format!(
+                    "run.max_cost is reached: {} of {} is spent by all who ask, and the next request may cost {}. Raise max_cost, \
+                     and run the trainer again",
+                    spent.normalize(),
+                    cap.normalize(),
+                    wanted.request.round_dp(6).normalize()
+                ))),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// From here on the worker spends on the run.
+pub(super) async fn begin(client: &mut Client, worker: i64, run: i64) -> Result<(), PgError> {
+    client
+        .execute_typed(
+            "INSERT INTO grants (run, worker) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            &[(&run, Type::INT8), (&worker, Type::INT8)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Grants a worker a piece of a run's budget, `wanted.least` at least. That there is none, for good, is said of the run from then on.
+///
+/// Sent again after a loss it may grant twice, of which one piece is counted and not used: it comes back with the rest.
+async fn grant(client: &mut Client, worker: i64, run: i64, wanted: Wanted) -> Result<Granted, PgError> {
+    let number = |text: Option<String>| text.and_then(|text| text.parse::<Decimal>().ok());
+    let transaction = client.transaction().await?;
+    let row = transaction
+        .query_typed_one(
+            "SELECT cap::text, spent::text,
+                 (SELECT coalesce(sum(amount), 0)::text FROM grants WHERE run = $1 AND amount > 0),
+                 (SELECT amount::text FROM grants WHERE run = $1 AND worker = $2 AND amount > 0)
+             FROM runs r WHERE id = $1 FOR UPDATE OF r",
+            &[(&run, Type::INT8), (&worker, Type::INT8)],
+        )
+        .await?;
+    let (cap, spent) = (number(row.get(0)), number(row.get(1)).unwrap_or_default());
+    let (granted, own) = (number(row.get(2)).unwrap_or_default(), number(row.get(3)).unwrap_or_default());
+    let room = cap.map_or(Decimal::MAX, |cap| cap - spent - granted);
+    let preferred = wanted.request.saturating_mul(Decimal::from(REQUESTS)).max(wanted.least);
+    let amount = if preferred <= room { preferred } else { wanted.least };
+    if amount > room {
+        let cap = cap.unwrap_or_default();
+        // If all that others hold came back, and nothing that is on its way here did.
+        if wanted.may_come_back || wanted.least <= cap - spent - own {
+            transaction.rollback().await?;
+            return Ok(Granted::Later);
+        }
+        transaction
+            .execute_typed(
+                "UPDATE runs SET stopped = 'run.max_cost is reached' WHERE id = $1 AND stopped IS NULL",
+                &[(&run, Type::INT8)],
+            )
+            .await?;
+        transaction.commit().await?;
+        return Ok(Granted::Never { spent, cap });
+    }
+    let changed = transaction
+        .execute_typed(
+            "UPDATE grants g SET amount = greatest(g.amount, 0) + $3::text::numeric FROM workers w
+             WHERE g.run = $1 AND g.worker = $2 AND w.id = $2 AND NOT w.gone",
+            &[(&run, Type::INT8), (&worker, Type::INT8), (&amount.to_string(), Type::TEXT)],
+        )
+        .await?;
+    transaction.commit().await?;
+    // A worker that was given up gets nothing: it enters anew.
+    Ok(if changed == 1 { Granted::Amount(amount) } else { Granted::Later })
+}
+
+/// Takes back what a worker does not need.
+async fn give_back(client: &mut Client, worker: i64, run: i64, amount: Decimal) -> Result<(), PgError> {
+    let transaction = client.transaction().await?;
+    transaction.query_typed("SELECT FROM runs WHERE id = $1 FOR UPDATE", &[(&run, Type::INT8)]).await?;
+    transaction
+        .execute_typed(
+            "UPDATE grants SET amount = greatest(amount - $3::text::numeric, 0) WHERE run = $1 AND worker = $2",
+            &[(&run, Type::INT8), (&worker, Type::INT8), (&amount.to_string(), Type::TEXT)],
+        )
+        .await?;
+    transaction.commit().await
+}
+
+/// Whether others may want what a worker does not need just now: the budget's last twentieth is being granted.
+pub(super) async fn is_scarce(client: &mut Client, run: i64) -> Result<bool, PgError> {
+    let row = client
+        .query_typed_opt(
+            "SELECT coalesce(cap - spent - (SELECT coalesce(sum(amount), 0) FROM grants WHERE run = $1 AND amount > 0) < cap / 20, false)
+             FROM runs WHERE id = $1",
+            &[(&run, Type::INT8)],
+        )
+        .await?;
+    Ok(row.is_some_and(|row| row.get(0)))
+}

@@ -1,0 +1,114 @@
+-- What several machines share of runs. Texts, ids and keys are bytes: a text may hold what the database's text may not.
+CREATE SCHEMA IF NOT EXISTS candist;
+
+CREATE TABLE candist.version (step int NOT NULL);
+INSERT INTO candist.version VALUES (0);
+
+CREATE TABLE candist.runs (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    -- What workers ask by; its files are in "files".
+    setup text NOT NULL,
+    cap numeric,
+    spent numeric NOT NULL DEFAULT 0,
+    -- Why nothing may be asked any more, until the next trainer: the cap.
+    stopped text,
+    -- No question follows those that are there.
+    asked_all boolean NOT NULL DEFAULT false,
+    -- The corpus came to its end.
+    complete boolean NOT NULL DEFAULT false
+);
+
+-- The lease of the process that trains, apart from "runs", which workers update.
+CREATE TABLE candist.trainers (
+    run bigint PRIMARY KEY REFERENCES candist.runs ON DELETE CASCADE,
+    epoch bigint NOT NULL,
+    name text NOT NULL,
+    -- The last heartbeat; null after a clean end.
+    seen timestamptz
+);
+
+CREATE TABLE candist.files (hash bytea PRIMARY KEY, bytes bytea NOT NULL);
+
+CREATE TABLE candist.workers (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL,
+    seen timestamptz NOT NULL DEFAULT now(),
+    -- It ended, or was given up: it claims nothing any more.
+    gone boolean NOT NULL DEFAULT false
+);
+
+-- Money of a run's budget that a worker holds, and what it said that it has spent since it began.
+CREATE TABLE candist.grants (
+    run bigint NOT NULL REFERENCES candist.runs ON DELETE CASCADE,
+    worker bigint NOT NULL REFERENCES candist.workers ON DELETE CASCADE,
+    amount numeric NOT NULL DEFAULT 0,
+    reported numeric NOT NULL DEFAULT 0,
+    -- Of what a worker that was given up may still say that it has spent, what is counted already.
+    lost numeric NOT NULL DEFAULT 0,
+    PRIMARY KEY (run, worker)
+);
+
+CREATE TABLE candist.problems (
+    run bigint NOT NULL REFERENCES candist.runs ON DELETE CASCADE,
+    worker bigint NOT NULL REFERENCES candist.workers ON DELETE CASCADE,
+    teacher text NOT NULL,
+    reason text NOT NULL,
+    PRIMARY KEY (run, worker, teacher)
+);
+
+-- To be asked, or being asked: what the window of a trainer holds, never a whole corpus.
+CREATE TABLE candist.questions (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run bigint NOT NULL REFERENCES candist.runs ON DELETE CASCADE,
+    -- Of the trainer that posted it: workers ask by what it set up.
+    epoch bigint NOT NULL,
+    teacher text NOT NULL,
+    key bytea NOT NULL,
+    attempt int NOT NULL,
+    draw int NOT NULL,
+    id bytea NOT NULL,
+    text bytea NOT NULL,
+    worker bigint,
+    UNIQUE (key, attempt)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
+CREATE INDEX questions_open ON candist.questions (run, epoch, teacher, seq) WHERE worker IS NULL;
+CREATE INDEX questions_taken ON candist.questions (worker) WHERE worker IS NOT NULL;
+
+-- Who waits for an answer: the same question may be of several runs.
+CREATE TABLE candist.waiting (
+    run bigint NOT NULL REFERENCES candist.runs ON DELETE CASCADE,
+    key bytea NOT NULL,
+    attempt int NOT NULL,
+    ready boolean NOT NULL DEFAULT false,
+    -- Why there is none.
+    failure text,
+    PRIMARY KEY (run, key, attempt)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 5000);
+CREATE INDEX waiting_key ON candist.waiting (key, attempt);
+CREATE INDEX waiting_ready ON candist.waiting (run) WHERE ready;
+
+-- What was paid for, for good: a line of answers.jsonl each.
+CREATE TABLE candist.answers (
+    key bytea NOT NULL,
+    attempt int NOT NULL,
+    line text NOT NULL,
+    -- The run that paid; null where it came by import.
+    run bigint REFERENCES candist.runs ON DELETE SET NULL,
+    at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (key, attempt)
+);
+
+-- What is sent to a model at an address is limited by the minute; a pause is the address' own.
+CREATE TABLE candist.places (
+    place text PRIMARY KEY,
+    paused_until timestamptz
+);
+CREATE TABLE candist.quotas (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    place text NOT NULL REFERENCES candist.places ON DELETE CASCADE,
+    at timestamptz NOT NULL,
+    requests bigint NOT NULL,
+    tokens bigint NOT NULL
+);
+CREATE INDEX quotas_place ON candist.quotas (place, at);

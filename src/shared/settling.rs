@@ -1,0 +1,117 @@
+//! What a worker's questions came to goes to the database, many together; permits are given back after that. While the database
+//! is away it waits here: no more than what was in flight.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rust_decimal::Decimal;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::claims::{self, Ended, Ending};
+use super::database::{Session, with_client};
+use super::worker::WorkProgress;
+use crate::error::{Error, Result};
+use crate::teacher::Permit;
+use crate::teacher::ledger::Ledger;
+
+/// Questions that are settled in one transaction, at most.
+const TOGETHER: usize = 256;
+
+/// A question that ended, and what it held on its way.
+pub(super) struct Settled {
+    pub(super) run: i64,
+    pub(super) ended: Ended,
+    /// What this worker spends on the run.
+    pub(super) ledger: Arc<Ledger>,
+    /// Of the request: given back when its answer is kept.
+    pub(super) permit: Permit,
+    /// Its place among those that are claimed.
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+/// Settles what comes, until nothing comes any more. Where the database refuses it for good, answers go into a file.
+pub(super) async fn settle_all(
+    mut session: Session,
+    worker: i64,
+    mut settled: mpsc::Receiver<Settled>,
+    progress: Arc<WorkProgress>,
+) -> Result<()> {
+    let mut refused: Option<Error> = None;
+    let mut batch = Vec::new();
+    while settled.recv_many(&mut batch, TOGETHER).await > 0 {
+        let mut runs: BTreeMap<i64, Vec<Settled>> = BTreeMap::new();
+        for settled in batch.drain(..) {
+            runs.entry(settled.run).or_default().push(settled);
+        }
+        for (run, settled) in runs {
+            if refused.is_none() {
+                refused = settle(&mut session, worker, run, &settled, &progress).await.err();
+            }
+            if refused.is_some() {
+                keep(&settled)?;
+            }
+            for Settled { permit, room, .. } in settled {
+                drop((permit, room));
+            }
+        }
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+async fn settle(
+    session: &mut Session,
+    worker: i64,
+    run: i64,
+    settled: &[Settled],
+    progress: &WorkProgress,
+) -> Result<()> {
+    let ended: Vec<&Ended> = settled.iter().map(|settled| &settled.ended).collect();
+    // Of each ledger the sum since its begin; a run has one but where its trainer changed meanwhile.
+    let spent = settled.iter().map(|settled| spent(&settled.ledger)).max().unwrap_or_default();
+    with_client!(session, |client| claims::settle(client, worker, run, &ended, spent));
+    for ended in ended {
+        let counter = match ended.ending {
+            Ending::Answered(_) => &progress.answered,
+            Ending::Failed(_) => &progress.failed,
+            Ending::Returned => continue,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// What was spent for good: costs, and requests of unknown outcome.
+pub(super) fn spent(ledger: &Ledger) -> Decimal {
+    let sums = ledger.sums();
+    sums.recorded + sums.unknown
+}
+
+/// Appends answers that the database does not take to a file of the working directory, as lines of a journal.
+fn keep(settled: &[Settled]) -> Result<()> {
+    let lines: Vec<&str> = settled
+        .iter()
+        .filter_map(|settled| match &settled.ended.ending {
+            Ending::Answered(line) => Some(line.as_str()),
+            Ending::Failed(_) | Ending::Returned => None,
+        })
+        .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let path = PathBuf::from(format!("candist-unsent-{}.jsonl", std::process::id()));
+    let write = || {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
+        lines.iter().try_for_each(|line| writeln!(file, "{line}"))?;
+        file.sync_all()
+    };
+    write().map_err(Error::run_file("append to", &path))?;
+    tracing::warn!(
+        "{} answers that the database does not take are in {}: `candist import-answers` brings them there",
+        lines.len(),
+        path.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,372 @@
+//! The trainer's side: its lease, what it waits for, and what came of it. One task talks to the database.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::database::{Database, Session, with_client};
+use super::runs::{self, Delivered, Lease, Outdated, Posted, Standing, Taken};
+use super::setup::Setup;
+use super::teacher::{Desk, Post, SharedTeacher};
+use super::worker::{self, WorkOptions};
+use super::{name_of_process, schema};
+use crate::base::panic::panicked;
+use crate::config::{Config, SharedConfig};
+use crate::domain::answer::{Answer, AnswerKey};
+use crate::domain::label::LabelSet;
+use crate::error::{Error, Result, with_causes};
+use crate::store::parse_answer;
+use crate::teacher::ledger::Ledger;
+use crate::teacher::{AskError, Teacher};
+
+/// Between two looks for what came back, while something is waited for.
+const LOOK: Duration = Duration::from_millis(20);
+/// Between two heartbeats.
+const BEAT: Duration = Duration::from_secs(2);
+/// What has not come for so long is posted again.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Questions that are posted together, at most.
+const TOGETHER: usize = 256;
+/// Between two tries of a trainer that waits for its turn.
+const STAND_BY: Duration = Duration::from_secs(1);
+/// How long an end waits for the database: without it the next trainer waits until the heartbeat is missing.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(crate) struct Trainer {
+    database: Arc<Database>,
+    lease: Lease,
+    desk: Desk,
+    /// Whether the corpus came to its end.
+    complete: watch::Sender<Option<bool>>,
+    task: JoinHandle<Result<()>>,
+    /// The worker in this process.
+    worker: Option<(watch::Sender<bool>, JoinHandle<Result<worker::Worked>>)>,
+}
+
+impl Trainer {
+    /// Takes the lease of the run, waiting for whoever has it, and gives what asks in the place of `teachers`. `asks` says
+    /// whether this process works too.
+    pub(crate) async fn begin(
+        config: &Config,
+        shared: &SharedConfig,
+        teachers: Vec<Arc<dyn Teacher>>,
+        asks: bool,
+        ledger: &Arc<Ledger>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(Self, Vec<Arc<dyn Teacher>>)> {
+        let database = Database::at(&shared.url)?;
+        let (setup, files) = Setup::of(config)?;
+        let labels = setup.labels()?;
+        // A structure of strings and numbers: writing it cannot fail.
+        let setup = serde_json::to_string(&setup).unwrap_or_default();
+        let begin = async {
+            let mut session = database.session().await?;
+            schema::bring_up(&mut session).await?;
+            let me = name_of_process();
+            let cap = config.run.max_cost;
+            let mut told = false;
+            loop {
+                let taken = with_client!(session, |client| runs::take(client, &shared.name, &me, &setup, &files, cap));
+                match taken {
+                    Taken::Ours(lease) => return Ok((session, lease)),
+                    Taken::Theirs(who) => {
+                        if !std::mem::replace(&mut told, true) {
+                            tracing::info!(
+                                "{who} trains the run {:?} in {}: waiting, to go on when it is gone. (Is this another run? Then \
+                                 give it a run.name of its own)",
+                                shared.name,
+                                database.shown()
+                            );
+                        }
+                        tokio::time::sleep(STAND_BY).await;
+                    }
+                }
+            }
+        };
+        let (session, lease) = tokio::select! {
+            biased;
+            _ = stop.wait_for(|&stop| stop) => return Err(Error::Interrupted),
+            begun = begin => begun?,
+        };
+        let (posts, receiver) = mpsc::channel(TOGETHER);
+        let desk = Desk { posts, stop: watch::Sender::new(false), asked_all: watch::Sender::new(false) };
+        let complete = watch::Sender::new(None);
+        let task = Task {
+            session,
+            lease,
+            labels,
+            // Without a worker of its own it waits for others.
+            patient: !asks,
+            run: shared.name.clone(),
+            ledger: Arc::clone(ledger),
+            posts: receiver,
+            stop: desk.stop.subscribe(),
+            asked_all: desk.asked_all.subscribe(),
+            complete: complete.subscribe(),
+            waiting: HashMap::new(),
+            alone: None,
+        };
+        let worker = asks.then(|| {
+            let (stop, stopped) = watch::channel(false);
+            let options = WorkOptions { url: shared.url.clone(), run: Some(shared.name.clone()), ends: false };
+            (stop, tokio::spawn(async move { worker::work(options, Arc::default(), stopped).await }))
+        });
+        let teachers = teachers
+            .into_iter()
+            // What is no server's is asked here: a recording, and what a program brings along.
+            .map(|inner| -> Arc<dyn Teacher> {
+                if inner.requests().is_none() { inner } else { Arc::new(SharedTeacher { inner, desk: desk.clone() }) }
+            })
+            .collect();
+        Ok((Self { database, lease, desk, complete, task: tokio::spawn(task.run()), worker }, teachers))
+    }
+
+    /// Says what the run directory had spent before it asked in this way. Before the first question.
+    pub(crate) async fn spent_before(&self, spent: rust_decimal::Decimal) -> Result<()> {
+        let mut session = self.database.session().await?;
+        with_client!(session, |client| runs::spent_before(client, self.lease, spent));
+        Ok(())
+    }
+
+    /// Ends the lease. What workers ask just now they go on asking; the worker of this process is waited for.
+    ///
+    /// # Errors
+    ///
+    /// What kept the trainer from going on, if anything did.
+    pub(crate) async fn end(self, complete: bool) -> Result<()> {
+        self.complete.send_replace(Some(complete));
+        self.desk.stop.send_replace(true);
+        let ended = self.task.await;
+        let mut result = ended.unwrap_or_else(|error| {
+            Err(error.try_into_panic().map_or(Error::Interrupted, |panic| panicked("trainer", panic)))
+        });
+        if let Some((stop, worker)) = self.worker {
+            stop.send_replace(true);
+            let worked = worker.await;
+            let worked = worked.unwrap_or_else(|error| {
+                Err(error.try_into_panic().map_or(Error::Interrupted, |panic| panicked("worker", panic)))
+            });
+            match worked {
+                // Others asked in its place.
+                Err(error) if complete => tracing::warn!("this process asked no further: {}", with_causes(&error)),
+                worked => result = result.and(worked.map(drop)),
+            }
+        }
+        result
+    }
+}
+
+/// What is waited for.
+struct Waiting {
+    question: Posted,
+    /// When it was posted last.
+    since: Instant,
+    told: Vec<oneshot::Sender<Result<Answer, AskError>>>,
+}
+
+/// The task that talks to the database.
+struct Task {
+    session: Session,
+    lease: Lease,
+    labels: LabelSet,
+    patient: bool,
+    run: String,
+    ledger: Arc<Ledger>,
+    posts: mpsc::Receiver<Post>,
+    stop: watch::Receiver<bool>,
+    asked_all: watch::Receiver<bool>,
+    complete: watch::Receiver<Option<bool>>,
+    waiting: HashMap<(AnswerKey, u32), Waiting>,
+    /// Since when nobody asks, or that this was told.
+    alone: Option<Alone>,
+}
+
+#[derive(Clone, Copy)]
+enum Alone {
+    Since(Instant),
+    Told,
+}
+
+impl Task {
+    async fn run(mut self) -> Result<()> {
+        let mut stop = self.stop.clone();
+        let worked = tokio::select! {
+            biased;
+            _ = stop.wait_for(|&stop| stop) => Ok(()),
+            worked = self.work() => worked,
+        };
+        // From here on a question finds nobody, and is told so.
+        self.posts.close();
+        while let Some(Post { told, .. }) = self.posts.recv().await {
+            drop(told);
+        }
+        self.waiting.clear();
+        let complete = self.complete.wait_for(Option::is_some).await.is_ok_and(|complete| *complete == Some(true));
+        let farewell = async {
+            let session = &mut self.session;
+            with_client!(session, |client| runs::release(client, self.lease, complete));
+            Ok(())
+        };
+        match tokio::time::timeout(FAREWELL, farewell).await {
+            Ok(parted) => worked.and(parted),
+            // The next trainer waits a little longer, and that is all.
+            Err(_) => worked,
+        }
+    }
+
+    /// Posts, looks and says that it is there, until something ends it.
+    async fn work(&mut self) -> Result<()> {
+        let mut beat = tokio::time::interval(BEAT);
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                Some(post) = self.posts.recv() => self.post(post).await?,
+                _ = look.tick(), if !self.waiting.is_empty() => self.look().await?,
+                _ = beat.tick() => self.beat().await?,
+                Ok(()) = self.asked_all.changed() => {
+                    let session = &mut self.session;
+                    with_client!(session, |client| runs::asked_all(client, self.lease));
+                }
+            }
+        }
+    }
+
+    /// Posts a question, with those that wait behind it.
+    async fn post(&mut self, first: Post) -> Result<()> {
+        let mut new = Vec::new();
+        let mut next = Some(first);
+        while let Some(Post { question, told }) = next {
+            let key = (question.key, question.attempt);
+            let since = Instant::now();
+            let waiting = self.waiting.entry(key).or_insert_with(|| Waiting { question, since, told: Vec::new() });
+            waiting.told.push(told);
+            new.push(key);
+            next = if new.len() < TOGETHER { self.posts.try_recv().ok() } else { None };
+        }
+        self.post_all(new).await
+    }
+
+    async fn post_all(&mut self, keys: Vec<(AnswerKey, u32)>) -> Result<()> {
+        let questions: Vec<&Posted> = keys.iter().filter_map(|key| Some(&self.waiting.get(key)?.question)).collect();
+        let session = &mut self.session;
+        let known = with_client!(session, |client| runs::post(client, self.lease, &questions));
+        let known = known.map_err(|Outdated| outdated(&self.run))?;
+        self.deliver(known);
+        Ok(())
+    }
+
+    /// Takes what came back, and posts again what has not come for long.
+    async fn look(&mut self) -> Result<()> {
+        let session = &mut self.session;
+        let delivered = with_client!(session, |client| runs::deliveries(client, self.lease));
+        self.deliver(delivered);
+        let now = Instant::now();
+        let late: Vec<_> = self
+            .waiting
+            .iter_mut()
+            .filter(|(_, waiting)| now - waiting.since >= AGAIN)
+            .take(TOGETHER)
+            .map(|(key, waiting)| {
+                waiting.since = now;
+                *key
+            })
+            .collect();
+        if late.is_empty() { Ok(()) } else { self.post_all(late).await }
+    }
+
+    fn deliver(&mut self, delivered: Vec<Delivered>) {
+        for Delivered { key, attempt, answer, failure } in delivered {
+            let outcome = match (answer, failure) {
+                (Some((line, paid_here)), _) => match parse_answer(line.as_bytes(), &self.labels) {
+                    Some(record) => {
+                        let mut answer = record.answer;
+                        if paid_here {
+                            self.ledger.count(answer.cost.unwrap_or_default());
+                        } else {
+                            // Another run paid for it.
+                            answer.cost = None;
+                        }
+                        Ok(answer)
+                    }
+                    None => Err(AskError::Failed("the stored answer is none of this task".to_owned())),
+                },
+                (None, Some(failure)) => Err(AskError::Failed(failure)),
+                // Neither: it is posted again when it is late.
+                (None, None) => continue,
+            };
+            let waiting = self.waiting.remove(&(key, attempt));
+            for told in waiting.into_iter().flat_map(|waiting| waiting.told) {
+                // Who no longer waits finds it in the database next time.
+                drop(told.send(outcome.clone()));
+            }
+        }
+    }
+
+    async fn beat(&mut self) -> Result<()> {
+        let session = &mut self.session;
+        let standing = with_client!(session, |client| runs::beat(client, self.lease));
+        let Standing { stopped, spent, workers, unasked } = standing.map_err(|Outdated| outdated(&self.run))?;
+        self.ledger.spent_in_all(spent);
+        if let Some(reason) = stopped {
+            let reason = format!("{reason}: {} is spent by all who ask. Raise max_cost to go on", spent.normalize());
+            self.refuse(|_| true, &reason);
+        }
+        for (teacher, reason) in unasked {
+            if self.patient {
+                self.tell_alone(workers, Some(&format!("teacher {teacher:?} cannot be asked by anybody: {reason}")));
+            } else {
+                self.refuse(|asked| asked == teacher, &reason);
+            }
+        }
+        self.tell_alone(workers, None);
+        Ok(())
+    }
+
+    /// Tells those who wait for a teacher that nothing will come.
+    fn refuse(&mut self, of: impl Fn(&str) -> bool, reason: &str) {
+        let refused: Vec<_> =
+            self.waiting.iter().filter(|(_, waiting)| of(&waiting.question.teacher)).map(|(key, _)| *key).collect();
+        for key in refused {
+            let waiting = self.waiting.remove(&key);
+            for told in waiting.into_iter().flat_map(|waiting| waiting.told) {
+                drop(told.send(Err(AskError::Stop(reason.to_owned()))));
+            }
+        }
+    }
+
+    /// A run that waits for workers says so, once, when none has come for a while.
+    fn tell_alone(&mut self, workers: i64, reason: Option<&str>) {
+        if self.waiting.is_empty() || (workers > 0 && reason.is_none()) {
+            if workers > 0 && reason.is_none() {
+                self.alone = None;
+            }
+            return;
+        }
+        match self.alone {
+            None => self.alone = Some(Alone::Since(Instant::now())),
+            Some(Alone::Since(since)) if since.elapsed() >= AGAIN => {
+                self.alone = Some(Alone::Told);
+                match reason {
+                    Some(reason) => tracing::warn!("{reason}. It is waited for a worker that can"),
+                    None => tracing::warn!("nobody asks for {:?}: start `candist work` on some machine", self.run),
+                }
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn outdated(run: &str) -> Error {
+    Error::Shared {
+        message: format!(
+            "another process trains the run {run:?} now, since nothing was heard of this one: what was asked is stored, and \
+             goes on there"
+        ),
+    }
+}

@@ -1,0 +1,525 @@
+//! The worker's side: it claims questions of runs, asks its teachers, and has what comes of that settled.
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures::FutureExt;
+use rust_decimal::Decimal;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+
+use super::claims::{self, Ended, Ending, Question};
+use super::database::{Database, Session, with_client};
+use super::folder::Folder;
+use super::purse::{self, SharedPurse};
+use super::quotas::Quotas;
+use super::runs::{self, Open};
+use super::settling::{Settled, settle_all};
+use super::setup::Setup;
+use super::{name_of_process, schema};
+use crate::base::panic::panicked;
+use crate::base::threads::blocking;
+use crate::config::TeacherConfig;
+use crate::domain::answer::AnswerRecord;
+use crate::domain::label::LabelSet;
+use crate::domain::sample::{Sample, SampleId, TextHash};
+use crate::error::{Error, Result};
+use crate::store::AnswerLine;
+use crate::teacher::ledger::Ledger;
+use crate::teacher::{self, Addresses, AskError, Permit, Teacher};
+
+/// Between two heartbeats, at each of which it looks at the runs.
+const BEAT: Duration = Duration::from_secs(1);
+/// Between two looks for questions where there were none, at first and at most.
+const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
+/// Questions that are claimed together, at most: others want some too.
+const TOGETHER: usize = 64;
+
+/// What a worker works on.
+#[derive(Debug, Clone)]
+pub struct WorkOptions {
+    /// The database, `postgres://USER@HOST/DATABASE`.
+    pub url: String,
+    /// The run that it asks for; all runs without one.
+    pub run: Option<String>,
+    /// Whether it ends when that run is complete.
+    pub ends: bool,
+}
+
+/// What a worker did so far.
+#[derive(Debug, Default)]
+pub struct WorkProgress {
+    /// Questions that were answered, and the answer stored.
+    pub answered: AtomicU64,
+    /// Questions that could not be answered.
+    pub failed: AtomicU64,
+    /// Questions that it has claimed.
+    pub claimed: AtomicU64,
+}
+
+/// What a worker did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Worked {
+    /// Questions that were answered, and the answer stored.
+    pub answered: u64,
+    /// Questions that could not be answered.
+    pub failed: u64,
+}
+
+/// Asks for the runs of a database until `stop` is set: then nothing more is sent, and what is in flight is waited for and
+/// stored.
+///
+/// # Errors
+///
+/// [`Error::Shared`] where the database cannot be used. [`Error::TeacherStopped`] where no teacher of any run can be asked from
+/// here.
+pub async fn work(options: WorkOptions, progress: Arc<WorkProgress>, stop: watch::Receiver<bool>) -> Result<Worked> {
+    let database = Database::at(&options.url)?;
+    loop {
+        match Worker::enter(&database, &options, &progress).await?.serve(stop.clone()).await? {
+            End::Stopped => break,
+            End::Anew => {}
+            // Under its old number its questions are others' by now.
+            End::GivenUp => {
+                tracing::warn!(
+                    "nothing was heard of this worker for too long: others ask what it was asked, and it begins anew"
+                );
+            }
+        }
+    }
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    Ok(Worked { answered: count(&progress.answered), failed: count(&progress.failed) })
+}
+
+/// Why a worker ended.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    Stopped,
+    /// Nothing was heard of it for too long.
+    GivenUp,
+    /// A run was set up in another way.
+    Anew,
+}
+
+/// A teacher of a run that is served.
+struct Served {
+    teacher: Arc<dyn Teacher>,
+    /// What may be claimed at a time.
+    room: Arc<Semaphore>,
+    /// Why it cannot be asked from here, once that was found out.
+    broken: OnceLock<String>,
+    /// Whether the trainer knows.
+    told: AtomicBool,
+}
+
+/// A run that is served, as its trainer of one epoch set it up.
+struct Serving {
+    run: i64,
+    epoch: i64,
+    labels: Option<LabelSet>,
+    /// None where they cannot be set up from here.
+    teachers: Vec<Arc<Served>>,
+    ledger: Arc<Ledger>,
+    /// As last seen.
+    asked_all: bool,
+    stopped: bool,
+    /// Holds what the teachers read.
+    folder: Option<Folder>,
+}
+
+/// What this worker spends on a run, whichever trainer it has.
+#[derive(Clone)]
+struct Account {
+    ledger: Arc<Ledger>,
+    purse: Option<Arc<SharedPurse>>,
+}
+
+/// See the module.
+struct Worker<'a> {
+    database: &'a Arc<Database>,
+    options: &'a WorkOptions,
+    progress: &'a Arc<WorkProgress>,
+    id: i64,
+    session: Session,
+    addresses: Addresses,
+    quotas: Arc<Quotas>,
+    quotas_task: JoinHandle<Result<()>>,
+    serving: HashMap<i64, Serving>,
+    /// As earlier trainers set them up: kept for what is still on its way.
+    before: Vec<Serving>,
+    accounts: HashMap<i64, Account>,
+    settler: mpsc::Sender<Settled>,
+    settling: JoinHandle<Result<()>>,
+    asking: JoinSet<()>,
+}
+
+impl<'a> Worker<'a> {
+    async fn enter(
+        database: &'a Arc<Database>,
+        options: &'a WorkOptions,
+        progress: &'a Arc<WorkProgress>,
+    ) -> Result<Self> {
+        let mut session = database.session().await?;
+        schema::bring_up(&mut session).await?;
+        let name = name_of_process();
+        let id = with_client!(session, |client| claims::enter(client, &name));
+        let quotas = Arc::new(Quotas::default());
+        let addresses = Addresses::with_peers(Arc::clone(&quotas) as Arc<dyn crate::teacher::peers::Peers>);
+        let quotas_task = tokio::spawn(Arc::clone(&quotas).keep(Arc::clone(database), addresses.clone()));
+        let (settler, settled) = mpsc::channel(TOGETHER);
+        let settling = tokio::spawn(settle_all(database.session().await?, id, settled, Arc::clone(progress)));
+        Ok(Self {
+            database,
+            options,
+            progress,
+            id,
+            session,
+            addresses,
+            quotas,
+            quotas_task,
+            serving: HashMap::new(),
+            before: Vec::new(),
+            accounts: HashMap::new(),
+            settler,
+            settling,
+            asking: JoinSet::new(),
+        })
+    }
+
+    /// Works until it is stopped, or given up by others. Whatever happens, what is in flight comes back and is settled.
+    async fn serve(mut self, mut stop: watch::Receiver<bool>) -> Result<End> {
+        let worked = tokio::select! {
+            biased;
+            _ = stop.wait_for(|&stop| stop) => Ok(End::Stopped),
+            worked = self.work() => worked,
+        };
+        let all = self.serving.values().chain(&self.before).flat_map(|serving| &serving.teachers);
+        all.for_each(|served| served.teacher.stop());
+        while let Some(asked) = self.asking.join_next().await {
+            // A panic of a teacher is caught in its task.
+            drop(asked);
+        }
+        let Self { settler, settling, quotas, quotas_task, mut session, id, .. } = self;
+        drop(settler);
+        let settled = settling.await.unwrap_or_else(|error| {
+            Err(error.try_into_panic().map_or(Error::Interrupted, |panic| panicked("settling", panic)))
+        });
+        quotas_task.abort();
+        let left = async {
+            quotas.end(&mut session).await?;
+            with_client!(session, |client| claims::leave(client, id));
+            Ok(())
+        };
+        // All is settled: a database that is away now learns by the missing heartbeat.
+        let left = tokio::time::timeout(Duration::from_secs(5), left).await.unwrap_or(Ok(()));
+        settled.and(worked).and_then(|end| left.map(|()| end))
+    }
+
+    async fn work(&mut self) -> Result<End> {
+        let mut beaten: Option<Instant> = None;
+        let mut wait = LOOK.0;
+        loop {
+            if beaten.is_none_or(|beaten| beaten.elapsed() >= BEAT) {
+                beaten = Some(Instant::now());
+                if let Some(end) = self.beat().await? {
+                    return Ok(end);
+                }
+            }
+            // What ended is let go of, or the set would grow for ever.
+            while self.asking.try_join_next().is_some() {}
+            if self.settling.is_finished() {
+                return Ok(End::Stopped);
+            }
+            let claimed = self.claim().await?;
+            wait = if claimed > 0 { LOOK.0 } else { (wait * 2).min(LOOK.1) };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// The heartbeat, and what there is to work on. Gives an end where there is one.
+    async fn beat(&mut self) -> Result<Option<End>> {
+        let (session, id) = (&mut self.session, self.id);
+        if !with_client!(session, |client| claims::beat(client, id)) {
+            return Ok(Some(End::GivenUp));
+        }
+        let name = self.options.run.as_deref();
+        let open = with_client!(session, |client| runs::list(client, name));
+        if self.options.ends && open.iter().any(|open| open.complete) {
+            return Ok(Some(End::Stopped));
+        }
+        for open in &open {
+            let same = self.serving.get(&open.run).is_some_and(|serving| serving.epoch == open.epoch);
+            // A run at rest is set up when somebody trains it.
+            if !same
+                && (open.trained || self.serving.contains_key(&open.run))
+                && let Some(end) = self.take_up(open).await?
+            {
+                return Ok(Some(end));
+            }
+            if let Some(serving) = self.serving.get_mut(&open.run) {
+                (serving.asked_all, serving.stopped) = (open.asked_all, open.stopped);
+            }
+        }
+        // Nothing of them is on its way any more.
+        self.before.retain(|serving| serving.teachers.iter().any(|served| Arc::strong_count(served) > 1));
+        self.give_back_spare().await?;
+        self.complain().await?;
+        Ok(None)
+    }
+
+    /// Sets up what a run asks by.
+    async fn take_up(&mut self, open: &Open) -> Result<Option<End>> {
+        let session = &mut self.session;
+        let setup = with_client!(session, |client| runs::setup(client, open.run));
+        let setup: Setup = serde_json::from_str(&setup).map_err(|error| Error::Shared {
+            message: format!(
+                "the run {:?} was set up by another version of candist ({error}): install the trainer's version here",
+                open.name
+            ),
+        })?;
+        let hashes = setup.hashes();
+        let files = with_client!(session, |client| runs::files(client, &hashes));
+        let names = setup.teachers();
+        let account = match self.accounts.get(&open.run) {
+            // Whether there is a cap goes into every request: what is on its way has the old ledger.
+            Some(account) if account.purse.is_some() != setup.max_cost.is_some() => return Ok(Some(End::Anew)),
+            Some(account) => account.clone(),
+            None => {
+                with_client!(session, |client| purse::begin(client, self.id, open.run));
+                let account = Account::open(self.database, self.id, open.run, setup.max_cost.is_some()).await?;
+                self.accounts.insert(open.run, account.clone());
+                account
+            }
+        };
+        let (addresses, ledger) = (self.addresses.clone(), Arc::clone(&account.ledger));
+        let opened = blocking("worker", move || {
+            let folder = Folder::new()?;
+            let config = setup.config(folder.path(), &files)?;
+            let teachers = teacher::open_all(&config, &ledger, &addresses)?;
+            Ok((folder, config, teachers))
+        })
+        .await;
+        let mut serving = Serving::new(open, account.ledger);
+        match opened {
+            Ok((folder, config, teachers)) => {
+                tracing::info!("asking for the run {:?}", open.name);
+                serving.labels = Some(config.task.labels.clone());
+                serving.teachers = config
+                    .teachers
+                    .iter()
+                    .zip(teachers)
+                    .map(|(config, teacher)| Arc::new(Served::new(config, teacher)))
+                    .collect();
+                serving.folder = Some(folder);
+            }
+            Err(error) if self.options.run.is_some() => {
+                self.complain_of(open.run, &names, &error.to_string()).await?;
+                return Err(error);
+            }
+            // Of many runs the others are asked for.
+            Err(error) => {
+                tracing::warn!("the run {:?} cannot be asked for from here: {error}", open.name);
+                self.complain_of(open.run, &names, &error.to_string()).await?;
+            }
+        }
+        if let Some(before) = self.serving.insert(open.run, serving) {
+            // Nothing follows; what they were asked goes on.
+            before.teachers.iter().for_each(|served| served.teacher.no_more());
+            self.before.push(before);
+        }
+        Ok(None)
+    }
+
+    /// What the worker holds of a budget and does not need goes back where others may want it.
+    async fn give_back_spare(&mut self) -> Result<()> {
+        for (run, account) in &self.accounts {
+            let (Some(purse), session) = (&account.purse, &mut self.session) else { continue };
+            let is_scarce = with_client!(session, |client| purse::is_scarce(client, *run));
+            if is_scarce {
+                let spare = account.ledger.take_spare();
+                if spare > Decimal::ZERO {
+                    purse.give_back(spare).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says which teachers cannot be asked from here. An error where that is all that there are.
+    async fn complain(&mut self) -> Result<()> {
+        let broken: Vec<(i64, String, String)> = self
+            .serving
+            .values()
+            .flat_map(|serving| serving.teachers.iter().map(move |served| (serving.run, served)))
+            .filter(|(_, served)| !served.told.load(Ordering::Relaxed))
+            .filter_map(|(run, served)| {
+                let reason = served.broken.get()?;
+                served.told.store(true, Ordering::Relaxed);
+                Some((run, served.teacher.name().to_owned(), reason.clone()))
+            })
+            .collect();
+        for (run, teacher, reason) in &broken {
+            tracing::warn!("teacher {teacher:?} cannot be asked from here any more: {reason}");
+            self.complain_of(*run, std::slice::from_ref(teacher), reason).await?;
+        }
+        let mut all = self.serving.values().flat_map(|serving| &serving.teachers).peekable();
+        let is_all = all.peek().is_some() && all.all(|served| served.broken.get().is_some());
+        match broken.into_iter().next() {
+            Some((_, teacher, reason)) if is_all => Err(Error::TeacherStopped { teacher, reason }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn complain_of(&mut self, run: i64, teachers: &[String], reason: &str) -> Result<()> {
+        let (session, id) = (&mut self.session, self.id);
+        for teacher in teachers {
+            with_client!(session, |client| claims::complain(client, id, run, teacher, reason));
+        }
+        Ok(())
+    }
+
+    /// Claims what there is room for, and asks it; gives how many questions.
+    async fn claim(&mut self) -> Result<usize> {
+        let mut all = 0;
+        let (session, id) = (&mut self.session, self.id);
+        for serving in self.serving.values().filter(|serving| !serving.stopped) {
+            for served in serving.teachers.iter().filter(|served| served.broken.get().is_none()) {
+                let most = served.room.available_permits().min(TOGETHER);
+                if most == 0 {
+                    continue;
+                }
+                let (of, most) = ((serving.run, serving.epoch), i64::try_from(most).unwrap_or(i64::MAX));
+                let name = served.teacher.name();
+                let questions = with_client!(session, |client| claims::claim(client, id, of, name, most));
+                if questions.is_empty() && serving.asked_all {
+                    // A refusal that waits for others to be answered need not wait any longer.
+                    served.teacher.no_more();
+                }
+                all += questions.len();
+                for question in questions {
+                    // There is room: nobody else takes any.
+                    let Ok(room) = Arc::clone(&served.room).try_acquire_owned() else { break };
+                    let ask = Ask {
+                        run: serving.run,
+                        served: Arc::clone(served),
+                        labels: serving.labels.clone(),
+                        ledger: Arc::clone(&serving.ledger),
+                        room,
+                    };
+                    self.progress.claimed.fetch_add(1, Ordering::Relaxed);
+                    self.asking.spawn(ask.settle(question, self.settler.clone()));
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// One question on its way.
+struct Ask {
+    run: i64,
+    served: Arc<Served>,
+    labels: Option<LabelSet>,
+    ledger: Arc<Ledger>,
+    room: OwnedSemaphorePermit,
+}
+
+impl Ask {
+    /// Asks, and hands what comes of it to who settles.
+    async fn settle(self, question: Question, settler: mpsc::Sender<Settled>) {
+        let (seq, key, attempt) = (question.seq, question.key, question.attempt);
+        let (ending, permit) = self.ask(question).await;
+        let ended = Ended { seq, key, attempt, ending };
+        let settled = Settled { run: self.run, ended, ledger: self.ledger, permit, room: self.room };
+        // It ends after all that may send: an error here is its panic, which is told where it is joined.
+        drop(settler.send(settled).await);
+    }
+
+    async fn ask(&self, question: Question) -> (Ending, Permit) {
+        let Question { key, attempt, draw, id, text, .. } = question;
+        let (teacher, sample) = (&self.served.teacher, Sample { id: SampleId(id), text });
+        if teacher.key(&sample, draw) != key {
+            self.served
+                .breaks("the trainer makes another prompt of the same settings: install its version of candist here");
+            return (Ending::Returned, Permit::default());
+        }
+        let asked = AssertUnwindSafe(teacher.ask(&sample, draw)).catch_unwind().await;
+        match asked {
+            Ok(Ok(asked)) => {
+                let (answer, permit) = (asked.answer, asked.permit);
+                let record = AnswerRecord {
+                    key,
+                    text_hash: TextHash::of(&sample.text),
+                    id: sample.id,
+                    teacher: teacher.name().to_owned(),
+                    attempt,
+                    answer,
+                };
+                (Ending::Answered(self.line(&record)), permit)
+            }
+            Ok(Err(AskError::Failed(reason))) => (Ending::Failed(reason), Permit::default()),
+            Ok(Err(AskError::Stop(reason))) => {
+                self.served.breaks(&reason);
+                (Ending::Returned, Permit::default())
+            }
+            Ok(Err(AskError::Cancelled)) => (Ending::Returned, Permit::default()),
+            Err(panic) => {
+                self.served.breaks(&panicked("teacher", panic).to_string());
+                (Ending::Returned, Permit::default())
+            }
+        }
+    }
+
+    /// As a journal has it.
+    fn line(&self, record: &AnswerRecord) -> String {
+        // There are labels where there is a teacher; and strings and numbers can always be written.
+        let line = self.labels.as_ref().map(|labels| AnswerLine::new(record, labels));
+        serde_json::to_string(&line).unwrap_or_default()
+    }
+}
+
+impl Served {
+    fn new(config: &TeacherConfig, teacher: Arc<dyn Teacher>) -> Self {
+        // A few more than may be in flight, so that the next one is there when one comes back.
+        let room = match config {
+            TeacherConfig::OpenAi(openai) => openai.limits.max_in_flight + openai.limits.max_in_flight / 4 + 1,
+            TeacherConfig::Recorded(_) => 1,
+        };
+        Self { teacher, room: Arc::new(Semaphore::new(room)), broken: OnceLock::new(), told: AtomicBool::new(false) }
+    }
+
+    fn breaks(&self, reason: &str) {
+        // The first reason is the cause of those that follow.
+        let _ = self.broken.set(reason.to_owned());
+    }
+}
+
+impl Serving {
+    fn new(open: &Open, ledger: Arc<Ledger>) -> Self {
+        Self {
+            run: open.run,
+            epoch: open.epoch,
+            labels: None,
+            teachers: Vec::new(),
+            ledger,
+            asked_all: false,
+            stopped: false,
+            folder: None,
+        }
+    }
+}
+
+impl Account {
+    async fn open(database: &Arc<Database>, worker: i64, run: i64, capped: bool) -> Result<Self> {
+        if !capped {
+            return Ok(Self { ledger: Ledger::new(None), purse: None });
+        }
+        let purse = SharedPurse::open(database, worker, run).await?;
+        let ledger = Ledger::from_purse(Arc::clone(&purse) as Arc<dyn teacher::ledger::Purse>);
+        Ok(Self { ledger, purse: Some(purse) })
+    }
+}

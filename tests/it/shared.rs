@@ -1,0 +1,279 @@
+//! Runs that several processes ask for, over a PostgreSQL of each test's own.
+
+mod postgres;
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use candist::internal::rng;
+use rand::Rng;
+
+use self::postgres::Postgres;
+use crate::server::Behaviour;
+use crate::support::{Finished, Project, Server, openai};
+
+/// A project whose run is shared.
+struct Team {
+    project: Project,
+    postgres: Postgres,
+    server: Server,
+}
+
+impl Team {
+    /// None where there is no PostgreSQL. `teacher` is more of the teacher's configuration, `run` of the run's.
+    fn new(stride: usize, behaviour: Behaviour, teacher: &str, run: &str) -> Option<Self> {
+        let postgres = Postgres::start()?;
+        let project = Project::new(stride);
+        let server = Server::start(&project, behaviour);
+        let team = Self { project, postgres, server };
+        team.configure(teacher, run);
+        Some(team)
+    }
+
+    fn configure(&self, teacher: &str, run: &str) {
+        let shared = format!("shared = \"{}\"\n{run}", self.postgres.url());
+        self.project.configure(&openai(&["all-merged"], &self.server.url, teacher), &shared);
+    }
+
+    fn texts(&self) -> u64 {
+        self.project.read("pool.jsonl").lines().count() as u64
+    }
+
+    /// The labels of the same run as one machine's own.
+    fn alone(&self, teacher: &str) -> String {
+        let server = Server::start(&self.project, Behaviour::default());
+        self.project.configure(&openai(&["all-merged"], &server.url, teacher), "");
+        self.project.run();
+        let labels = self.project.labels();
+        self.project.remove_run();
+        labels
+    }
+
+    fn worker(&self) -> Child {
+        self.project.start(&["work", &self.postgres.url()])
+    }
+
+    fn trainer(&self) -> Child {
+        self.project.start(&["run", "config.toml", "--train-only"])
+    }
+}
+
+/// Lets a process end as Ctrl-C does.
+fn interrupt(child: &Child) {
+    signal(child, "-INT");
+}
+
+fn signal(child: &Child, signal: &str) {
+    let sent = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// How a process ended, within two minutes.
+#[track_caller]
+fn ended(mut child: Child) -> Finished {
+    let patience = Instant::now() + Duration::from_secs(120);
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > patience {
+            child.kill().unwrap();
+            let said = Finished::of(child.wait_with_output().unwrap());
+            panic!("it waits for ever:\n{}\n{}", said.out, said.err);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Finished::of(child.wait_with_output().unwrap())
+}
+
+/// Waits until `found` gives something.
+#[track_caller]
+fn until(mut found: impl FnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !found() {
+        assert!(Instant::now() < patience, "it does not come");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn slow() -> Behaviour {
+    Behaviour { latency: Duration::from_millis(30), ..Behaviour::default() }
+}
+
+#[test]
+fn labels_are_those_of_one_machine_however_many_ask() {
+    let Some(team) = Team::new(16, Behaviour::default(), "", "") else { return };
+    let expected = team.alone("");
+    team.configure("", "");
+    for workers in [0, 1, 2, 4] {
+        let before = team.server.replay.stats().requests;
+        team.postgres.ask("DROP SCHEMA IF EXISTS candist CASCADE");
+        let children: Vec<Child> = (0..workers).map(|_| team.worker()).collect();
+        // Without workers the run asks by itself.
+        let trainer = if workers == 0 { team.project.start(&["run", "config.toml"]) } else { team.trainer() };
+        ended(trainer).expect_exit(0);
+        for child in children {
+            interrupt(&child);
+            ended(child).expect_exit(130);
+        }
+        assert_eq!(team.project.labels(), expected, "{workers} workers");
+        assert_eq!(team.server.replay.stats().requests - before, team.texts(), "{workers} workers");
+        assert_eq!(team.postgres.ask("SELECT count(*) FROM candist.questions"), "0");
+        assert_eq!(team.postgres.ask("SELECT count(*) FROM candist.waiting"), "0");
+        team.project.remove_run();
+    }
+    // Another run with the same questions, from another directory, on the answers that are there.
+    let before = team.server.replay.stats().requests;
+    team.configure("", "name = \"again\"");
+    ended(team.trainer()).expect_exit(0);
+    assert_eq!(team.project.labels(), expected);
+    assert_eq!(team.server.replay.stats().requests, before);
+}
+
+#[test]
+fn answers_that_were_paid_for_before_are_not_paid_for_again() {
+    let Some(team) = Team::new(32, Behaviour::default(), "", "") else { return };
+    team.project.configure(&openai(&["all-merged"], &team.server.url, ""), "");
+    team.project.run();
+    let (asked, expected) = (team.server.replay.stats().requests, team.project.labels());
+    let url = team.postgres.url();
+    team.project.candist(&["import-answers", &url, "run"]).expect_exit(0).expect_said("answers are new in the database, 0 were");
+    team.project.candist(&["import-answers", &url, "run"]).expect_exit(0).expect_said("0 answers are new");
+    team.project.remove_run();
+    team.configure("", "");
+    ended(team.trainer()).expect_exit(0);
+    assert_eq!(team.project.labels(), expected);
+    assert_eq!(team.server.replay.stats().requests, asked);
+}
+
+#[test]
+fn whoever_is_killed_the_labels_come_and_nothing_is_paid_twice_but_what_was_in_flight() {
+    let rounds = crate::support::count("CANDIST_KILLS", 2) as u64;
+    let Some(mut team) = Team::new(if rounds > 4 { 4 } else { 12 }, slow(), "max_tokens = 64\n", "") else { return };
+    let teacher = "max_tokens = 64\n";
+    let expected = team.alone(teacher);
+    for round in 0..rounds {
+        team.postgres.ask("DROP SCHEMA IF EXISTS candist CASCADE");
+        team.server = Server::start(&team.project, slow());
+        team.configure(teacher, "");
+        let mut rng = rng(round, "team", &[]);
+        let mut workers = [team.worker(), team.worker()];
+        let mut trainer = team.trainer();
+        let (mut worker_kills, mut done) = (0, false);
+        for _ in 0..6 {
+            std::thread::sleep(Duration::from_millis(rng.random_range(50..700)));
+            match rng.random_range(0..4) {
+                0 | 1 => {
+                    let worker = &mut workers[rng.random_range(0..2)];
+                    worker.kill().unwrap();
+                    worker.wait().unwrap();
+                    *worker = team.worker();
+                    worker_kills += 1;
+                }
+                2 => {
+                    trainer.kill().unwrap();
+                    done = trainer.wait().unwrap().success();
+                    trainer = team.trainer();
+                }
+                _ => {
+                    team.postgres.crash();
+                    std::thread::sleep(Duration::from_millis(rng.random_range(0..500)));
+                    team.postgres.begin();
+                }
+            }
+        }
+        ended(trainer).expect_exit(0);
+        for worker in workers {
+            interrupt(&worker);
+            ended(worker).expect_exit(130);
+        }
+        assert_eq!(team.project.labels(), expected, "round {round}");
+        let stats = team.server.replay.stats();
+        assert!(stats.repeated <= 64 * worker_kills, "round {round}: {worker_kills} workers killed, {stats:?}");
+        assert!(!done || stats.repeated == 0 || worker_kills > 0, "{stats:?}");
+        team.project.remove_run();
+    }
+}
+
+#[test]
+fn one_trains_and_the_next_takes_over() {
+    let Some(team) = Team::new(8, slow(), "max_in_flight = 8\n", "") else { return };
+    let expected = team.alone("max_in_flight = 8\n");
+    team.configure("max_in_flight = 8\n", "");
+    let worker = team.worker();
+    let first = team.trainer();
+    until(|| team.project.path("run/labels.jsonl").exists() && !team.project.labels().is_empty());
+    // A standby, elsewhere.
+    let standby = team.project.start(&["run", "config.toml", "--train-only", "--run-dir", "elsewhere"]);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!team.project.path("elsewhere/labels.jsonl").exists());
+    // It is not heard of for long, and comes back.
+    signal(&first, "-STOP");
+    until(|| team.project.path("elsewhere/labels.jsonl").exists());
+    signal(&first, "-CONT");
+    ended(first).expect_exit(1).expect_said("another process trains the run");
+    ended(standby).expect_exit(0).expect_said("trains the run");
+    assert_eq!(team.project.read("elsewhere/labels.jsonl"), expected);
+    interrupt(&worker);
+    ended(worker).expect_exit(130);
+    assert_eq!(team.server.replay.stats().repeated, 0);
+}
+
+#[test]
+fn a_budget_holds_over_all_who_spend_it() {
+    let price = "max_in_flight = 8\nmax_tokens = 64\nprice = { input = 10.0, output = 1000.0 }\n";
+    let behaviour = Behaviour { tokens: Some((100, 20)), latency: Duration::from_millis(10), ..Behaviour::default() };
+    let Some(team) = Team::new(16, behaviour, price, "max_cost = 1.5\n") else { return };
+    // 0.021 an answer: 71 of them are within 1.5.
+    let workers = [team.worker(), team.worker(), team.worker()];
+    let stopped = ended(team.trainer());
+    stopped.expect_exit(3).expect_said("run.max_cost is reached");
+    let requests = team.server.replay.stats().requests;
+    let spent: f64 = team.postgres.ask("SELECT spent FROM candist.runs").parse().unwrap();
+    assert!(spent <= 1.5 && requests as f64 * 0.021 <= 1.5, "{spent} {requests}");
+    // What may be left is less than a request costs at most, times those who hold some.
+    assert!(requests as f64 * 0.021 > 1.5 - 4.0 * 0.1, "{requests}");
+    // With more money it goes on, and asks nothing twice.
+    team.configure(price, "max_cost = 20\n");
+    ended(team.trainer()).expect_exit(0);
+    let stats = team.server.replay.stats();
+    assert_eq!((stats.requests, stats.repeated), (team.texts(), 0));
+    // A worker that is killed takes what it held of the budget with it.
+    for worker in workers {
+        interrupt(&worker);
+        ended(worker).expect_exit(130);
+    }
+    assert_eq!(team.postgres.ask("SELECT count(*) FROM candist.grants WHERE amount > 0"), "0");
+}
+
+#[test]
+fn limits_per_minute_hold_over_all_who_ask() {
+    let limits = "requests_per_minute = 1200\n";
+    let behaviour = Behaviour { quota_per_minute: Some((1200, u32::MAX)), ..slow() };
+    let Some(team) = Team::new(32, behaviour, limits, "") else { return };
+    let workers = [team.worker(), team.worker(), team.worker()];
+    let began = Instant::now();
+    ended(team.trainer()).expect_exit(0);
+    for worker in workers {
+        interrupt(&worker);
+        ended(worker).expect_exit(130);
+    }
+    // 20 a second, of which some may come at once.
+    let texts = team.texts();
+    assert!(began.elapsed().as_secs_f64() > texts as f64 / 40.0, "{texts} in {:?}", began.elapsed());
+    assert_eq!(team.postgres.ask("SELECT count(*) > 0 FROM candist.quotas"), "t");
+}
+
+#[test]
+fn what_keeps_a_team_from_asking_is_told_to_whoever_can_mend_it() {
+    let Some(team) = Team::new(64, Behaviour::default(), "api_key_env = \"NO_SUCH_KEY\"\n", "") else { return };
+    let url = team.postgres.url();
+    // A worker of this run alone, and the run that asks by itself: the key is missing here.
+    ended(team.project.start(&["run", "config.toml"])).expect_said("NO_SUCH_KEY");
+    team.project.candist(&["work", &url, "--run", "banking77"]).expect_said("NO_SUCH_KEY");
+    // Addresses.
+    team.project.candist(&["work", "postgres://candist@127.0.0.1:1/x"]).expect_exit(1).expect_said("cannot be reached");
+    team.project.candist(&["work", "http://x"]).expect_exit(1).expect_said("postgres://USER@HOST/DATABASE");
+    team.project.configure(&openai(&["all-merged"], &team.server.url, ""), "shared = \"postgres://ann:pw@host/db\"");
+    let told = team.project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("PGPASSWORD");
+    assert!(!told.err.contains("ann:pw"), "{}", told.err);
+    team.project.configure(&openai(&["all-merged"], &team.server.url, ""), "name = \"x\"");
+    team.project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("run.shared");
+}
