@@ -1,5 +1,5 @@
 # One command each. `make` alone lists them.
-.PHONY: help setup build install uninstall screens quickstart test check docs reference check-python check-page engines bench experiments soak dist wheel fmt clean
+.PHONY: help setup build install uninstall screens quickstart test check docs reference check-python check-page engines shared bench experiments soak dist wheel fmt clean
 
 CARGO = cargo
 PREFIX ?= /usr/local
@@ -56,6 +56,10 @@ reference: setup ## write anew what is made from the program: schemas/, and the 
 
 engines: setup ## Ray and Spark label what one process labels, a worker of each killed (examples/engines/; needs Java)
 	@scripts/check-engines.sh
+
+shared: build ## a trainer and four workers over a throw-away PostgreSQL: the labels of one machine, and how fast (needs PostgreSQL)
+	@$(CARGO) build --release --locked --example replay_server
+	@scripts/shared.sh
 
 check-python: setup ## tables of labels in pandas, polars, DuckDB, datasets and labelling tools; the Python package in a clean environment
 	@scripts/check-tables.sh

@@ -70,6 +70,10 @@ pub(super) struct AuditArgs {
 
 pub(super) fn run(args: &AuditArgs) -> Result<()> {
     let out = &mut std::io::stdout().lock();
+    #[cfg(feature = "shared")]
+    if args.drop || args.end || args.correct {
+        args.runs.iter().try_for_each(|run| super::fetched::refuse(run, "end, drop or take an audit"))?;
+    }
     match (&args.gold, args.sample) {
         (_, Some(count)) => sample(args, count.get(), out),
         (Some(gold), None) => judge(args, gold, out),

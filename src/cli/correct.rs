@@ -1,6 +1,6 @@
 //! `candist correct`: labels that a person gives, or takes back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use candist::internal::{LabelColumn, LabelColumns, labels_of};
@@ -42,8 +42,16 @@ pub(super) struct CorrectArgs {
 }
 
 pub(super) fn run(args: &CorrectArgs) -> Result<()> {
-    let (dir, config) = (args.run.dir()?, args.run.config()?);
-    let view = RunDir::view(&dir)?;
+    #[cfg(feature = "shared")]
+    if let Some(elsewhere) = args.run.elsewhere()? {
+        return super::fetched::correct_there(&elsewhere, |dir| correct_in(dir, args));
+    }
+    correct_in(&args.run.dir()?, args)
+}
+
+fn correct_in(dir: &Path, args: &CorrectArgs) -> Result<()> {
+    let config = args.run.config()?;
+    let view = RunDir::view(dir)?;
     // A configuration has what labels are called besides their names.
     let labels = config.as_ref().map_or(view.labels(), |config| &config.task.labels);
     let corrections = args.corrections(labels)?;

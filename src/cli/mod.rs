@@ -22,6 +22,8 @@ mod examples;
 mod exit;
 mod export;
 mod failures;
+#[cfg(feature = "shared")]
+mod fetched;
 mod folded;
 mod frame;
 mod gold;

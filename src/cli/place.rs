@@ -6,10 +6,14 @@ use anyhow::Result;
 use candist::{Config, Error};
 use clap::Args;
 
+#[cfg(feature = "shared")]
+use super::fetched::{self, Elsewhere};
+
 /// See the module. To be flattened into the arguments of a verb.
 #[derive(Debug, Args)]
 pub(super) struct RunArg {
-    /// The run: its directory, or the configuration (TOML) that names it.
+    /// The run: its directory, or the configuration (TOML) that names it; or the database of a shared run, postgres://USER@HOST/DB, with
+    /// ?run=NAME where it has several.
     #[arg(value_name = "RUN")]
     run: PathBuf,
 }
@@ -18,6 +22,12 @@ impl RunArg {
     /// The run directory, which need not be there.
     pub(super) fn dir(&self) -> Result<PathBuf> {
         directory(&self.run)
+    }
+
+    /// Where the run is, if it is trained elsewhere.
+    #[cfg(feature = "shared")]
+    pub(super) fn elsewhere(&self) -> Result<Option<Elsewhere>> {
+        elsewhere(&self.run)
     }
 
     /// The configuration, where it was named by that.
@@ -30,12 +40,30 @@ fn is_config(run: &Path) -> bool {
     run.is_file() && run.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }
 
+/// Where a run is that is not here: at the address that `run` is, or as the configuration says where its run directory is not here.
+#[cfg(feature = "shared")]
+pub(super) fn elsewhere(run: &Path) -> Result<Option<Elsewhere>> {
+    if let Some(address) = Elsewhere::of(run) {
+        return Ok(Some(address));
+    }
+    if !is_config(run) {
+        return Ok(None);
+    }
+    let run = Config::load(run, None)?.run;
+    let is_here = run.dir.exists();
+    Ok(run.shared.filter(|_| !is_here).map(|shared| Elsewhere { url: shared.url, run: Some(shared.name) }))
+}
+
 /// The directory that `run` is or, as a configuration, names.
 ///
 /// # Errors
 ///
 /// Those of a configuration, and of a file that is none: what a TOML parser says of a corpus would mislead.
 pub(super) fn directory(run: &Path) -> Result<PathBuf> {
+    #[cfg(feature = "shared")]
+    if let Some(elsewhere) = elsewhere(run)? {
+        return fetched::follow(&elsewhere);
+    }
     let is_named_so = run.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
     if is_named_so && !run.exists() {
         let message = "is not there: is the configuration's name right?";

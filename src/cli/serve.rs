@@ -29,12 +29,19 @@ pub(super) struct ServeArgs {
 
 pub(super) fn run(args: &ServeArgs) -> Result<()> {
     let dir = args.run.dir()?;
+    #[cfg(feature = "shared")]
+    let is_elsewhere = args.run.elsewhere()?.is_some();
+    #[cfg(not(feature = "shared"))]
+    let is_elsewhere = false;
+    if is_elsewhere && !args.read_only {
+        tracing::info!("the run is trained elsewhere: it is only shown here; `candist correct` gives labels from here");
+    }
     let options = PageOptions {
         listen: args.listen,
         token: args.access.token()?,
         open: args.access.is_open(),
         hosts: args.access.hosts(),
-        read_only: args.read_only,
+        read_only: args.read_only || is_elsewhere,
         descriptions: args.run.config()?.as_ref().map(descriptions).unwrap_or_default(),
     };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;

@@ -95,9 +95,9 @@ async fn run_once(
     plan.student().available()?;
     let Parts { corpus, teachers, sinks, people, ledger } = parts(plan, progress, stop.clone()).await?;
     // Where others ask, one process at a time trains: the lease comes before the directory, which is nobody's while it waits.
-    let (sharing, teachers) = Sharing::begin(plan, teachers, &ledger, &stop).await?;
+    let (mut sharing, teachers) = Sharing::begin(plan, teachers, &ledger, &stop).await?;
     let ended =
-        run_parts(plan, Parts { corpus, teachers, sinks, people, ledger }, &sharing, stop, open, progress).await;
+        run_parts(plan, Parts { corpus, teachers, sinks, people, ledger }, &mut sharing, stop, open, progress).await;
     // Whatever became of it, the next one need not wait. Why the sharing ended goes before what followed from it.
     sharing.end(ended.is_ok()).await?;
     ended
@@ -107,7 +107,7 @@ async fn run_once(
 async fn run_parts(
     plan: &Arc<Plan>,
     parts: Parts,
-    sharing: &Sharing,
+    sharing: &mut Sharing,
     stop: watch::Receiver<bool>,
     open: &watch::Sender<bool>,
     progress: &Arc<Progress>,
@@ -122,7 +122,7 @@ async fn run_parts(
     open.send_replace(true);
     // Nothing has been sent: the ledger has to know all that was spent before its first reservation.
     ledger.take_up(&config.run.dir, taken.store.totals().cost)?;
-    sharing.spent_before(ledger.sums().total()).await?;
+    sharing.opened(&config.run.dir, ledger.sums().total()).await?;
     progress.begin_cost(ledger.sums().recorded);
 
     // ---- the threads: check, store, sinks, student, corpus ---------------------------------------------------------------------

@@ -1,5 +1,6 @@
 //! A run that several machines ask for, as far as a run knows of it; nothing where it is one machine's own.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
@@ -50,13 +51,13 @@ impl Sharing {
         Ok((Self {}, teachers))
     }
 
-    /// Says what the run directory had spent before.
-    pub(super) async fn spent_before(&self, spent: Decimal) -> Result<()> {
+    /// The run directory is open, and had spent so much before.
+    pub(super) async fn opened(&mut self, dir: &Path, spent: Decimal) -> Result<()> {
         #[cfg(feature = "shared")]
-        if let Some(trainer) = &self.trainer {
-            return trainer.spent_before(spent).await;
+        if let Some(trainer) = &mut self.trainer {
+            return trainer.opened(dir, spent).await;
         }
-        let _ = spent;
+        let _ = (dir, spent);
         Ok(())
     }
 

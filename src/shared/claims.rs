@@ -62,7 +62,7 @@ pub(super) async fn beat(client: &mut Client, worker: i64) -> Result<bool, PgErr
 pub(super) async fn free_lost(client: &mut Client) -> Result<(), PgError> {
     let lost = format!(
         "WITH lost AS (
-             SELECT id FROM workers WHERE NOT gone AND seen < now() - interval '{MISSING}' FOR UPDATE SKIP LOCKED
+             SELECT id FROM workers WHERE NOT gone AND seen < now() - interval '{MISSING}' FOR NO KEY UPDATE SKIP LOCKED
          )
          UPDATE workers w SET gone = true FROM lost WHERE w.id = lost.id RETURNING w.id, w.name"
     );
@@ -73,7 +73,7 @@ pub(super) async fn free_lost(client: &mut Client) -> Result<(), PgError> {
         // By run, in their order: who settles locks one.
         transaction
             .query_typed(
-                "SELECT id FROM runs WHERE id IN (SELECT run FROM grants WHERE worker = ANY ($1)) ORDER BY id FOR UPDATE",
+                "SELECT id FROM runs WHERE id IN (SELECT run FROM grants WHERE worker = ANY ($1)) ORDER BY id FOR NO KEY UPDATE",
                 &[(&workers, Type::INT8_ARRAY)],
             )
             .await?;
@@ -243,7 +243,7 @@ async fn count(
     spent: Decimal,
 ) -> Result<(), PgError> {
     // The run first, as all who change both do.
-    transaction.query_typed("SELECT FROM runs WHERE id = $1 FOR UPDATE", &[(&run, Type::INT8)]).await?;
+    transaction.query_typed("SELECT FROM runs WHERE id = $1 FOR NO KEY UPDATE", &[(&run, Type::INT8)]).await?;
     transaction
         .execute_typed(
             "WITH before AS (

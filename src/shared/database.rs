@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::time::Instant;
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
@@ -21,6 +22,8 @@ pub(super) type PgError = tokio_postgres::Error;
 
 /// When a statement counts as lost: the server ends it then, and the client a little later.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a first connection is tried for.
+const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 /// Between two tries to reach a database that does not answer, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What every session begins with. All names are in a schema of candist's own.
@@ -99,10 +102,21 @@ impl Database {
         Ok(client)
     }
 
-    /// A session that is open. What keeps the first one from opening is most likely the address: it is told at once.
+    /// A session that is open. What keeps the first one from opening is most likely the address, which is told soon; a database
+    /// that is starting is waited for a while.
     pub(super) async fn session(self: &Arc<Self>) -> Result<Session> {
-        let client = self.connect().await.map_err(|error| self.unreachable(&error))?;
-        Ok(Session { database: Arc::clone(self), client: Some(client), wait: Duration::ZERO })
+        let patience = Instant::now() + FIRST_PATIENCE;
+        loop {
+            match self.connect().await {
+                Ok(client) => {
+                    return Ok(Session { database: Arc::clone(self), client: Some(client), wait: Duration::ZERO });
+                }
+                Err(error) if Instant::now() < patience && error.code().is_none_or(is_passing) => {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Err(error) => return Err(self.unreachable(&error)),
+            }
+        }
     }
 
     fn unreachable(&self, error: &PgError) -> Error {

@@ -7,6 +7,7 @@ mod claims;
 mod database;
 mod folder;
 mod import;
+mod mirror;
 mod passwords;
 mod purse;
 mod quotas;
@@ -14,11 +15,13 @@ mod runs;
 mod schema;
 mod settling;
 mod setup;
+mod shipping;
 mod teacher;
 mod trainer;
 mod worker;
 
 pub use self::import::{Imported, import_answers};
+pub use self::mirror::{Draft, Mirror};
 pub(crate) use self::trainer::Trainer;
 pub use self::worker::{WorkOptions, WorkProgress, Worked, work};
 

@@ -109,7 +109,7 @@ async fn grant(client: &mut Client, worker: i64, run: i64, wanted: Wanted) -> Re
             "SELECT cap::text, spent::text,
                  (SELECT coalesce(sum(amount), 0)::text FROM grants WHERE run = $1 AND amount > 0),
                  (SELECT amount::text FROM grants WHERE run = $1 AND worker = $2 AND amount > 0)
-             FROM runs r WHERE id = $1 FOR UPDATE OF r",
+             FROM runs r WHERE id = $1 FOR NO KEY UPDATE OF r",
             &[(&run, Type::INT8), (&worker, Type::INT8)],
         )
         .await?;
@@ -149,7 +149,7 @@ async fn grant(client: &mut Client, worker: i64, run: i64, wanted: Wanted) -> Re
 /// Takes back what a worker does not need.
 async fn give_back(client: &mut Client, worker: i64, run: i64, amount: Decimal) -> Result<(), PgError> {
     let transaction = client.transaction().await?;
-    transaction.query_typed("SELECT FROM runs WHERE id = $1 FOR UPDATE", &[(&run, Type::INT8)]).await?;
+    transaction.query_typed("SELECT FROM runs WHERE id = $1 FOR NO KEY UPDATE", &[(&run, Type::INT8)]).await?;
     transaction
         .execute_typed(
             "UPDATE grants SET amount = greatest(amount - $3::text::numeric, 0) WHERE run = $1 AND worker = $2",

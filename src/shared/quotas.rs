@@ -229,7 +229,7 @@ async fn take(
         .execute_typed("INSERT INTO places (place) VALUES ($1) ON CONFLICT DO NOTHING", &[(&place, Type::TEXT)])
         .await?;
     let transaction = client.transaction().await?;
-    transaction.query_typed("SELECT FROM places WHERE place = $1 FOR UPDATE", &[(&place, Type::TEXT)]).await?;
+    transaction.query_typed("SELECT FROM places WHERE place = $1 FOR NO KEY UPDATE", &[(&place, Type::TEXT)]).await?;
     transaction
         .execute_typed(
             &format!("DELETE FROM quotas WHERE place = $1 AND at < clock_timestamp() - interval '{WINDOW}'"),

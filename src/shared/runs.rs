@@ -85,7 +85,7 @@ pub(super) async fn take(
 }
 
 /// Holds the lease until the transaction ends; an error where it is another's.
-async fn fence(transaction: &Transaction<'_>, lease: Lease) -> Result<Result<(), Outdated>, PgError> {
+pub(super) async fn fence(transaction: &Transaction<'_>, lease: Lease) -> Result<Result<(), Outdated>, PgError> {
     let held = transaction
         .query_typed_opt(
             "SELECT FROM trainers WHERE run = $1 AND epoch = $2 FOR SHARE",

@@ -1,16 +1,20 @@
 //! The trainer's side: its lease, what it waits for, and what came of it. One task talks to the database.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::database::{Database, Session, with_client};
+use super::mirror;
 use super::runs::{self, Delivered, Lease, Outdated, Posted, Standing, Taken};
 use super::setup::Setup;
+use super::shipping::ship;
 use super::teacher::{Desk, Post, SharedTeacher};
 use super::worker::{self, WorkOptions};
 use super::{name_of_process, schema};
@@ -40,10 +44,13 @@ const FAREWELL: Duration = Duration::from_secs(5);
 pub(crate) struct Trainer {
     database: Arc<Database>,
     lease: Lease,
+    labels: LabelSet,
     desk: Desk,
     /// Whether the corpus came to its end.
     complete: watch::Sender<Option<bool>>,
     task: JoinHandle<Result<()>>,
+    /// What ships the logs, once the run directory is open; ended by the sender.
+    shipping: Option<(watch::Sender<bool>, JoinHandle<Result<()>>)>,
     /// The worker in this process.
     worker: Option<(watch::Sender<bool>, JoinHandle<Result<worker::Worked>>)>,
 }
@@ -73,7 +80,11 @@ impl Trainer {
             loop {
                 let taken = with_client!(session, |client| runs::take(client, &shared.name, &me, &setup, &files, cap));
                 match taken {
-                    Taken::Ours(lease) => return Ok((session, lease)),
+                    Taken::Ours(lease) => {
+                        // Nothing of the directory is open yet.
+                        mirror::fetch_into(&database, lease.run, &config.run.dir).await?;
+                        return Ok((session, lease));
+                    }
                     Taken::Theirs(who) => {
                         if !std::mem::replace(&mut told, true) {
                             tracing::info!(
@@ -99,7 +110,7 @@ impl Trainer {
         let task = Task {
             session,
             lease,
-            labels,
+            labels: labels.clone(),
             // Without a worker of its own it waits for others.
             patient: !asks,
             run: shared.name.clone(),
@@ -123,13 +134,18 @@ impl Trainer {
                 if inner.requests().is_none() { inner } else { Arc::new(SharedTeacher { inner, desk: desk.clone() }) }
             })
             .collect();
-        Ok((Self { database, lease, desk, complete, task: tokio::spawn(task.run()), worker }, teachers))
+        let task = tokio::spawn(task.run());
+        Ok((Self { database, lease, labels, desk, complete, task, shipping: None, worker }, teachers))
     }
 
-    /// Says what the run directory had spent before it asked in this way. Before the first question.
-    pub(crate) async fn spent_before(&self, spent: rust_decimal::Decimal) -> Result<()> {
+    /// The run directory `dir` is open, and had spent so much before it asked in this way: before the first question. From here on
+    /// its logs are there for views elsewhere.
+    pub(crate) async fn opened(&mut self, dir: &Path, spent: Decimal) -> Result<()> {
         let mut session = self.database.session().await?;
         with_client!(session, |client| runs::spent_before(client, self.lease, spent));
+        let (end, ending) = watch::channel(false);
+        let shipping = ship(Arc::clone(&self.database), self.lease, self.labels.clone(), dir.to_owned(), ending);
+        self.shipping = Some((end, tokio::spawn(shipping)));
         Ok(())
     }
 
@@ -138,7 +154,18 @@ impl Trainer {
     /// # Errors
     ///
     /// What kept the trainer from going on, if anything did.
-    pub(crate) async fn end(self, complete: bool) -> Result<()> {
+    pub(crate) async fn end(mut self, complete: bool) -> Result<()> {
+        // While the lease is ours.
+        if let Some((end, shipping)) = self.shipping.take() {
+            end.send_replace(true);
+            match tokio::time::timeout(FAREWELL, shipping).await {
+                Ok(Ok(Ok(()))) => {}
+                // Another trains by now, and ships its own.
+                Ok(Ok(Err(Error::Gone { .. }))) => {}
+                Ok(Ok(Err(error))) => tracing::warn!("the database has not all of the logs: {}", with_causes(&error)),
+                _ => tracing::warn!("the database has not all of the logs; the next run brings them there"),
+            }
+        }
         self.complete.send_replace(Some(complete));
         self.desk.stop.send_replace(true);
         let ended = self.task.await;

@@ -33,7 +33,7 @@ pub(crate) use self::checkpoints::CheckpointFiles;
 pub(crate) use self::checkpoints::Checkpoints;
 #[cfg(feature = "page")]
 pub(crate) use self::input_tail::{FollowInput, InputTail};
-#[cfg(feature = "page")]
+#[cfg(any(feature = "page", feature = "shared"))]
 pub(crate) use self::local::INPUTS;
 pub(crate) use self::local::KnownSample;
 pub(crate) use self::local::LabelTally;
@@ -41,7 +41,7 @@ pub(crate) use self::local::LocalStore;
 pub use self::local::OPENING_THREAD;
 pub(crate) use self::local::audit_line::{AuditLine, DrawnText};
 pub(crate) use self::local::audits::{Audits, FILE as AUDITS, change as change_audits, no_audit};
-#[cfg(test)]
+#[cfg(any(test, feature = "shared"))]
 pub(crate) use self::local::corrections::keep as keep_corrections;
 #[cfg(feature = "page")]
 pub(crate) use self::local::corrections::keep_while as keep_corrections_while;
@@ -52,6 +52,8 @@ pub(crate) use self::local::drawn_audit::{AuditLabel, AuditText, DrawnAudit};
 pub(crate) use self::local::forget_failures;
 #[cfg(feature = "page")]
 pub(crate) use self::local::shared_log::FileId;
+#[cfg(feature = "shared")]
+pub(crate) use self::local::{ANSWERS, LABELS};
 pub use self::lock::RunLock;
 pub(crate) use self::outside::outside;
 pub(crate) use self::raw::{Ended, Place, RawLogs};

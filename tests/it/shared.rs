@@ -32,7 +32,7 @@ impl Team {
 
     fn configure(&self, teacher: &str, run: &str) {
         let shared = format!("shared = \"{}\"\n{run}", self.postgres.url());
-        self.project.configure(&openai(&["all-merged"], &self.server.url, teacher), &shared);
+        self.project.configure(&asked_at(&self.server.url, teacher), &shared);
     }
 
     fn texts(&self) -> u64 {
@@ -42,7 +42,7 @@ impl Team {
     /// The labels of the same run as one machine's own.
     fn alone(&self, teacher: &str) -> String {
         let server = Server::start(&self.project, Behaviour::default());
-        self.project.configure(&openai(&["all-merged"], &server.url, teacher), "");
+        self.project.configure(&asked_at(&server.url, teacher), "");
         self.project.run();
         let labels = self.project.labels();
         self.project.remove_run();
@@ -56,6 +56,12 @@ impl Team {
     fn trainer(&self) -> Child {
         self.project.start(&["run", "config.toml", "--train-only"])
     }
+}
+
+/// The teacher at an address, with `more` of its configuration.
+fn asked_at(url: &str, more: &str) -> String {
+    let teacher = openai(&["all-merged"], url, more);
+    if more.contains("max_in_flight") { teacher.replacen("max_in_flight = 64\n", "", 1) } else { teacher }
 }
 
 /// Lets a process end as Ctrl-C does.
@@ -134,7 +140,10 @@ fn answers_that_were_paid_for_before_are_not_paid_for_again() {
     team.project.run();
     let (asked, expected) = (team.server.replay.stats().requests, team.project.labels());
     let url = team.postgres.url();
-    team.project.candist(&["import-answers", &url, "run"]).expect_exit(0).expect_said("answers are new in the database, 0 were");
+    team.project
+        .candist(&["import-answers", &url, "run"])
+        .expect_exit(0)
+        .expect_said("answers are new in the database, 0 were");
     team.project.candist(&["import-answers", &url, "run"]).expect_exit(0).expect_said("0 answers are new");
     team.project.remove_run();
     team.configure("", "");
@@ -265,9 +274,12 @@ fn limits_per_minute_hold_over_all_who_ask() {
 fn what_keeps_a_team_from_asking_is_told_to_whoever_can_mend_it() {
     let Some(team) = Team::new(64, Behaviour::default(), "api_key_env = \"NO_SUCH_KEY\"\n", "") else { return };
     let url = team.postgres.url();
-    // A worker of this run alone, and the run that asks by itself: the key is missing here.
-    ended(team.project.start(&["run", "config.toml"])).expect_said("NO_SUCH_KEY");
-    team.project.candist(&["work", &url, "--run", "banking77"]).expect_said("NO_SUCH_KEY");
+    // The run that asks by itself, and a worker of this run alone: the key is missing here.
+    ended(team.project.start(&["run", "config.toml"])).expect_exit(2).expect_said("NO_SUCH_KEY");
+    let trainer = team.trainer();
+    ended(team.project.start(&["work", &url, "--run", "banking77"])).expect_exit(2).expect_said("NO_SUCH_KEY");
+    interrupt(&trainer);
+    ended(trainer).expect_exit(130);
     // Addresses.
     team.project.candist(&["work", "postgres://candist@127.0.0.1:1/x"]).expect_exit(1).expect_said("cannot be reached");
     team.project.candist(&["work", "http://x"]).expect_exit(1).expect_said("postgres://USER@HOST/DATABASE");
@@ -276,4 +288,73 @@ fn what_keeps_a_team_from_asking_is_told_to_whoever_can_mend_it() {
     assert!(!told.err.contains("ann:pw"), "{}", told.err);
     team.project.configure(&openai(&["all-merged"], &team.server.url, ""), "name = \"x\"");
     team.project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("run.shared");
+}
+
+#[test]
+fn a_run_is_looked_at_and_corrected_from_elsewhere() {
+    let Some(team) = Team::new(16, slow(), "", "") else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let url = team.postgres.url();
+    let elsewhere = |args: &[&str]| {
+        let mut command = team.project.command(args);
+        Finished::of(command.env("XDG_CACHE_HOME", cache.path()).output().unwrap())
+    };
+    elsewhere(&["status", &url]).expect_exit(1).expect_said("has no run: `candist run CONFIG`");
+    let worker = team.worker();
+    let trainer = team.trainer();
+    until(|| team.project.path("run/labels.jsonl").exists());
+    // Who follows sees the labels come, and the end.
+    let mut tail = team.project.command(&["tail", "-f", &url]);
+    tail.env("XDG_CACHE_HOME", cache.path()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let tail = tail.spawn().unwrap();
+    ended(trainer).expect_exit(0);
+    assert_eq!(ended(tail).expect_exit(0).out, team.project.labels());
+    interrupt(&worker);
+    ended(worker).expect_exit(130);
+    // The same is told as where the run is.
+    for args in [["status", "--json"], ["failures", "--json"], ["tail", "--final"]] {
+        let [verb, flag] = args;
+        let there = elsewhere(&[verb, flag, &url]).expect_exit(0).out;
+        let here = team.project.candist(&[verb, flag, "run"]).expect_exit(0).out;
+        let named = |out: &str| out.lines().filter(|line| !line.contains("\"run\"")).collect::<Vec<_>>().join("\n");
+        assert_eq!(named(&there), named(&here), "{verb}");
+    }
+    // Where there is no run directory, the configuration says where the run is.
+    std::fs::rename(team.project.path("run"), team.project.path("away")).unwrap();
+    elsewhere(&["export", "config.toml", "--labels", "labels.csv"]).expect_exit(0);
+    std::fs::rename(team.project.path("away"), team.project.path("run")).unwrap();
+    team.project.candist(&["export", "run", "--labels", "here.csv"]).expect_exit(0);
+    assert_eq!(team.project.read("labels.csv"), team.project.read("here.csv"));
+    // A correction is with the trainer when it trains again.
+    let wrong = team.project.events().into_iter().next().unwrap();
+    let label = if wrong.label == "change_pin" { "card_arrival" } else { "change_pin" };
+    let address = format!("{url}?run=banking77");
+    elsewhere(&["correct", &address, "--set", &wrong.id, label, "--who", "ann"]).expect_exit(0);
+    elsewhere(&["correct", &address, "--set", "no-such-text", label]).expect_exit(2);
+    elsewhere(&["audit", &address, "--end"]).expect_exit(2).expect_said("trained elsewhere");
+    ended(team.trainer()).expect_exit(0);
+    let corrected = crate::support::latest(&team.project.events()).remove(&wrong.id).unwrap();
+    assert_eq!((corrected.label.as_str(), corrected.by), (label, candist::By::Person));
+}
+
+#[test]
+fn on_another_machine_a_run_goes_on_where_it_stood() {
+    // A text that cannot be answered at first arrives behind the others: an order that no other machine could know.
+    let Some(mut team) = Team::new(32, slow(), "max_retries = 0\n", "") else { return };
+    let lines: Vec<serde_json::Value> =
+        team.project.read("pool.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let refused = lines[3]["text"].as_str().unwrap().to_owned();
+    let failing = Behaviour { fail_texts_with: Some(refused), ..slow() };
+    team.server = Server::start(&team.project, failing);
+    team.configure("max_retries = 0\n", "");
+    ended(team.project.start(&["run", "config.toml"])).expect_exit(0);
+    team.server = Server::start(&team.project, slow());
+    team.configure("max_retries = 0\n", "");
+    ended(team.project.start(&["run", "config.toml"])).expect_exit(0);
+    let (inputs, labels) = (team.project.read("run/inputs.jsonl"), team.project.labels());
+    // Nothing of the run directory is left.
+    team.project.remove_run();
+    ended(team.trainer()).expect_exit(0);
+    assert_eq!(team.project.read("run/inputs.jsonl"), inputs);
+    assert_eq!(team.project.labels(), labels);
 }

@@ -112,3 +112,31 @@ CREATE TABLE candist.quotas (
     tokens bigint NOT NULL
 );
 CREATE INDEX quotas_place ON candist.quotas (place, at);
+
+-- A run directory's logs as its trainer has them, in pieces, for whoever looks from elsewhere. Another generation begins where a log
+-- is another: other settings, another trainer's directory.
+CREATE TABLE candist.logs (
+    run bigint NOT NULL REFERENCES candist.runs ON DELETE CASCADE,
+    file text NOT NULL,
+    generation bigint NOT NULL,
+    size bigint NOT NULL,
+    -- CRC-32 of all of it.
+    crc bigint NOT NULL,
+    PRIMARY KEY (run, file)
+);
+CREATE TABLE candist.pieces (
+    run bigint NOT NULL REFERENCES candist.runs ON DELETE CASCADE,
+    file text NOT NULL,
+    generation bigint NOT NULL,
+    begins bigint NOT NULL,
+    bytes bytea NOT NULL,
+    PRIMARY KEY (run, file, generation, begins)
+);
+
+-- Labels that people gave from elsewhere, as lines of corrections.jsonl, until the trainer has kept them.
+CREATE TABLE candist.said (
+    seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run bigint NOT NULL REFERENCES candist.runs ON DELETE CASCADE,
+    line text NOT NULL
+);
+CREATE INDEX said_run ON candist.said (run, seq);

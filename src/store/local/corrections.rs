@@ -89,7 +89,7 @@ impl Correction {
 /// # Errors
 ///
 /// [`Error::RunFile`](crate::Error::RunFile); a part of them may have been added then, whole lines all of them.
-#[cfg(test)]
+#[cfg(any(test, feature = "shared"))]
 pub(crate) fn keep(dir: &Path, labels: &LabelSet, corrections: &[Correction]) -> Result<()> {
     in_turn(&dir.join(FILE), || append(dir, labels, corrections))
 }

@@ -57,7 +57,7 @@ pub(super) use self::mark::tally;
 pub use self::open::OPENING_THREAD;
 pub(crate) use self::tally::LabelTally;
 pub(super) use self::tally::Tally;
-pub(super) use self::{answers::FILE as ANSWERS, events::FILE as LABELS};
+pub(crate) use self::{answers::FILE as ANSWERS, events::FILE as LABELS};
 
 use self::answers::AnswersReader;
 use self::events::EventsReader;

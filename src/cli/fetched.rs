@@ -1,0 +1,89 @@
+//! A run that is trained elsewhere: what its trainer ships to the database is fetched into a folder here, which verbs look at as they
+//! look at any run directory.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use candist::{Error, Mirror};
+
+/// A run in a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Elsewhere {
+    pub(super) url: String,
+    /// None where there is one run.
+    pub(super) run: Option<String>,
+}
+
+impl Elsewhere {
+    /// What `run` names, if it is the address of a database: libpq's, and `run=NAME` among its parameters.
+    pub(super) fn of(run: &Path) -> Option<Self> {
+        let address = run.to_str()?;
+        if !["postgres://", "postgresql://"].iter().any(|scheme| address.starts_with(scheme)) {
+            return None;
+        }
+        let (base, query) = address.split_once('?').unwrap_or((address, ""));
+        let (run, rest): (Vec<&str>, Vec<&str>) =
+            query.split('&').filter(|pair| !pair.is_empty()).partition(|pair| pair.starts_with("run="));
+        let url = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
+        Some(Self { url, run: run.first().and_then(|pair| pair.strip_prefix("run=")).map(str::to_owned) })
+    }
+}
+
+/// Fetches a run, and goes on fetching for as long as this process is there: whoever follows its files follows the run.
+pub(super) fn follow(elsewhere: &Elsewhere) -> Result<PathBuf> {
+    let runtime = runtime()?;
+    let mirror = runtime.block_on(Mirror::open(&elsewhere.url, elsewhere.run.as_deref()))?;
+    let dir = mirror.dir().to_owned();
+    let fetching = move || {
+        if let Err(error) = runtime.block_on(mirror.follow()) {
+            tracing::warn!("nothing more is fetched: {error}");
+        }
+    };
+    // It ends with the process: what it has is whole lines, and noted.
+    std::thread::Builder::new().name("candist-fetch".to_owned()).spawn(fetching).context("cannot start a thread")?;
+    Ok(dir)
+}
+
+/// Fetches a run, has `correct` add to its corrections in a folder of a moment, and hands those to whoever trains the run.
+pub(super) fn correct_there<T>(elsewhere: &Elsewhere, correct: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let runtime = runtime()?;
+    let mut mirror = runtime.block_on(Mirror::open(&elsewhere.url, elsewhere.run.as_deref()))?;
+    let draft = mirror.draft()?;
+    let done = correct(draft.dir())?;
+    runtime.block_on(mirror.send_corrections(&draft))?;
+    tracing::info!("{}: whoever trains the run takes it in", mirror.name());
+    Ok(done)
+}
+
+/// Refuses what would write into a run that is elsewhere.
+///
+/// # Errors
+///
+/// [`Error::Unfit`] where it is.
+pub(super) fn refuse(run: &Path, what: &str) -> Result<()> {
+    if super::place::elsewhere(run)?.is_none() {
+        return Ok(());
+    }
+    let message = format!("is a shared run that is trained elsewhere: {what} where its run directory is");
+    Err(Error::Unfit { path: run.to_owned(), message }.into())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the asynchronous runtime")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_names_a_run_or_leaves_it_open() {
+        let of = |address: &str| Elsewhere::of(Path::new(address)).map(|found| (found.url, found.run));
+        let (url, none) = ("postgres://ann@db/team".to_owned(), None);
+        assert_eq!(of("postgres://ann@db/team"), Some((url.clone(), none)));
+        assert_eq!(of("postgres://ann@db/team?run=support"), Some((url, Some("support".to_owned()))));
+        let with_mode = "postgresql://db/team?sslmode=disable".to_owned();
+        assert_eq!(of("postgresql://db/team?run=a&sslmode=disable"), Some((with_mode, Some("a".to_owned()))));
+        assert_eq!(of("runs/support"), None);
+    }
+}

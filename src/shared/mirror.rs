@@ -1,0 +1,417 @@
+//! A run directory of another machine, as a folder here: what the trainer ships, fetched as it grows. All that looks at a run
+//! directory looks at this one.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::database::{Database, PgError, Session, with_client};
+use super::folder::Folder;
+use super::runs;
+use super::schema;
+use super::shipping::{LOGS, NOTES};
+use crate::base::durable::replace_file;
+use crate::domain::sample::{short_hash, to_hex};
+use crate::error::{Error, Result};
+use crate::store::{AUDITS, CORRECTIONS, RunLock};
+
+/// Between two looks at the database.
+const LOOK: Duration = Duration::from_millis(200);
+/// What is fetched together, at most.
+const PIECES: i64 = 64;
+/// What was fetched, file by file.
+const STATE: &str = "mirror.json";
+/// Held by the process that fetches: others look at what it has.
+const TURN: &str = "mirror.lock";
+
+/// What a folder has of a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Fetched {
+    generation: i64,
+    size: u64,
+}
+
+/// See the module.
+pub struct Mirror {
+    session: Session,
+    run: i64,
+    name: String,
+    dir: PathBuf,
+    /// None where another process fetches into the same folder.
+    turn: Option<File>,
+    /// Held while somebody trains the run, as a trainer's own directory is.
+    lock: Option<RunLock>,
+}
+
+/// A run directory in which corrections are written down.
+pub struct Draft {
+    folder: Folder,
+    /// Bytes of corrections that are the run's already.
+    known: usize,
+}
+
+impl Draft {
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+impl Mirror {
+    /// The run `name` of the database at `url`, or the only one there, in a folder of the user's cache; fetched.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shared`] where the database cannot be used, or has no such run; [`Error::RunFile`] where the folder cannot be
+    /// written.
+    pub async fn open(url: &str, name: Option<&str>) -> Result<Self> {
+        let database = Database::at(url)?;
+        let mut session = database.session().await?;
+        schema::bring_up(&mut session).await?;
+        let found = with_client!(session, |client| runs::list(client, name));
+        let run = match found.as_slice() {
+            [run] => run,
+            [] => return Err(no_run(&database, name)),
+            several => {
+                let names: Vec<&str> = several.iter().map(|run| run.name.as_str()).collect();
+                let message = format!(
+                    "{} has several runs, {}: say which, by ?run=NAME at the end of the address",
+                    database.shown(),
+                    names.join(", ")
+                );
+                return Err(Error::Shared { message });
+            }
+        };
+        let hash = to_hex(short_hash(&[database.shown().as_bytes(), run.name.as_bytes()]));
+        let dir = cache()?.join("candist").join("shared").join(hash);
+        std::fs::create_dir_all(&dir).map_err(Error::run_file("create", &dir))?;
+        let turn = turn(&dir)?;
+        let mut mirror = Self { run: run.run, name: run.name.clone(), session, dir, turn, lock: None };
+        mirror.fetch().await?;
+        Ok(mirror)
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What the run is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Fetches what is new.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Mirror::open`].
+    pub async fn fetch(&mut self) -> Result<()> {
+        if self.turn.is_none() {
+            // Whoever had it may have ended.
+            self.turn = turn(&self.dir)?;
+        }
+        if self.turn.is_none() {
+            return Ok(());
+        }
+        let (session, run) = (&mut self.session, self.run);
+        let path = self.dir.join(STATE);
+        // A state that is lost has everything fetched again.
+        let known = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let mut state: std::collections::BTreeMap<String, Fetched> = known.unwrap_or_default();
+        let there = with_client!(session, |client| logs(client, run));
+        // The database has the labels' texts, so they come before; and what was made of them, after.
+        for file in NOTES.into_iter().chain(LOGS) {
+            let Some((_, log)) = there.iter().find(|(name, _)| name == file) else { continue };
+            let fetched = state.entry(file.to_owned()).or_default();
+            if fetch_file(session, run, &self.dir, file, *log, fetched).await? {
+                let bytes = serde_json::to_vec(&state).unwrap_or_default();
+                replace_file(&path, &bytes)?;
+            }
+        }
+        let open = with_client!(session, |client| runs::list(client, Some(&self.name)));
+        let trained = open.iter().any(|open| open.trained);
+        match (&self.lock, trained) {
+            // Another process of this machine may hold it: as good.
+            (None, true) => self.lock = RunLock::take(&self.dir).ok(),
+            (Some(_), false) => self.lock = None,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A run directory of a moment that has what the folder has, and corrections of its own: to add to, and to be sent by
+    /// [`Mirror::send_corrections`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] where it cannot be made.
+    pub fn draft(&self) -> Result<Draft> {
+        let folder = Folder::new()?;
+        for file in NOTES.into_iter().chain(LOGS) {
+            let (from, to) = (self.dir.join(file), folder.path().join(file));
+            // Links: only corrections are added to.
+            let made = match file {
+                _ if !from.exists() => continue,
+                CORRECTIONS => std::fs::copy(&from, &to).map(drop),
+                _ => std::os::unix::fs::symlink(&from, &to),
+            };
+            made.map_err(Error::run_file("create", &to))?;
+        }
+        let known = std::fs::metadata(folder.path().join(CORRECTIONS)).map_or(0, |meta| meta.len());
+        Ok(Draft { folder, known: usize::try_from(known).unwrap_or(usize::MAX) })
+    }
+
+    /// Hands what was added to a draft's corrections to whoever trains the run, or will: they are in the database when this returns,
+    /// until they are in the run.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shared`] where the database does not take them.
+    pub async fn send_corrections(&mut self, draft: &Draft) -> Result<()> {
+        let bytes = std::fs::read(draft.dir().join(CORRECTIONS)).unwrap_or_default();
+        let news = String::from_utf8_lossy(bytes.get(draft.known..).unwrap_or_default());
+        let lines: Vec<&str> = news.lines().collect();
+        let (session, run) = (&mut self.session, self.run);
+        with_client!(session, |client| say(client, run, &lines));
+        Ok(())
+    }
+
+    /// Fetches for as long as it is polled.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Mirror::fetch`].
+    pub async fn follow(mut self) -> Result<()> {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.fetch().await?;
+        }
+    }
+}
+
+/// Brings a run directory to what the trainer before had, where it was another's: an empty one goes on where that one stood. Of one
+/// that has its own logs only what people said is brought along, which nobody else knows.
+pub(super) async fn fetch_into(database: &Arc<Database>, run: i64, dir: &Path) -> Result<()> {
+    let mut session = database.session().await?;
+    let there = with_client!(session, |client| logs(client, run));
+    let find = |file: &str| there.iter().find(|(name, _)| name == file).map(|(_, log)| *log);
+    let is_empty = !LOGS.iter().any(|file| dir.join(file).exists());
+    if is_empty && !there.is_empty() {
+        std::fs::create_dir_all(dir).map_err(Error::run_file("create", dir))?;
+        // The manifest last: until then the directory has no identity, and nothing of it is anybody's.
+        for file in LOGS.into_iter().chain(["manifest.json"]) {
+            if let Some(log) = find(file) {
+                fetch_file(&mut session, run, dir, file, log, &mut Fetched::default()).await?;
+            }
+        }
+        return Ok(());
+    }
+    for file in [CORRECTIONS, AUDITS] {
+        if let Some(log) = find(file) {
+            let mut theirs = Vec::new();
+            let mut from = Fetched { size: 0, ..log };
+            while from.size < log.size {
+                let pieces = with_client!(session, |client| pieces(client, run, file, from));
+                if pieces.is_empty() {
+                    break;
+                }
+                from.size += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+                theirs.extend(pieces.concat());
+            }
+            bring_along(&dir.join(file), &theirs)?;
+        }
+    }
+    Ok(())
+}
+
+/// Appends to a log what `theirs` has beyond it.
+///
+/// # Errors
+///
+/// Where each has something that the other does not have, and lines mean something by their order: an audit.
+fn bring_along(path: &Path, theirs: &[u8]) -> Result<()> {
+    let ours = match std::fs::read(path) {
+        Ok(ours) => ours,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(source) => return Err(Error::run_file("read", path)(source)),
+    };
+    if ours.starts_with(theirs) {
+        return Ok(());
+    }
+    let news = match theirs.strip_prefix(ours.as_slice()) {
+        Some(news) => news.to_vec(),
+        None if path.ends_with(AUDITS) => {
+            let message = "has an audit that differs from the one in the database: move it, or the run directory, away"
+                .to_owned();
+            return Err(Error::Unfit { path: path.to_owned(), message });
+        }
+        None => {
+            let known: std::collections::HashSet<&[u8]> = ours.split_inclusive(|&byte| byte == b'\n').collect();
+            theirs
+                .split_inclusive(|&byte| byte == b'\n')
+                .filter(|line| !known.contains(line))
+                .flatten()
+                .copied()
+                .collect()
+        }
+    };
+    let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::run_file("open", path))?;
+    file.write_all(&news).and_then(|()| file.sync_all()).map_err(Error::run_file("write", path))
+}
+
+fn no_run(database: &Database, name: Option<&str>) -> Error {
+    let which = name.map_or_else(|| "no run".to_owned(), |name| format!("no run {name:?}"));
+    Error::Shared {
+        message: format!("{} has {which}: `candist run CONFIG` with run.shared begins one", database.shown()),
+    }
+}
+
+/// The folder of what may be fetched again.
+fn cache() -> Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))).ok_or_else(|| Error::Shared {
+        message: "neither XDG_CACHE_HOME nor HOME is set: there is no place for what is fetched".to_owned(),
+    })
+}
+
+fn turn(dir: &Path) -> Result<Option<File>> {
+    let path = dir.join(TURN);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(Error::run_file("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(Error::run_file("lock", &path)(source)),
+    }
+}
+
+/// Brings a file to what the database has. Whether anything was new.
+async fn fetch_file(
+    session: &mut Session,
+    run: i64,
+    dir: &Path,
+    file: &str,
+    log: Fetched,
+    fetched: &mut Fetched,
+) -> Result<bool> {
+    let path = dir.join(file);
+    let here = std::fs::metadata(&path).map_or(0, |meta| meta.len());
+    if *fetched == log && here == log.size {
+        return Ok(false);
+    }
+    if NOTES.contains(&file) {
+        // Whoever reads it finds the one before or this one.
+        let pieces = with_client!(session, |client| pieces(client, run, file, Fetched { size: 0, ..log }));
+        if pieces.iter().map(|piece| piece.len() as u64).sum::<u64>() != log.size {
+            return Ok(false);
+        }
+        replace_file(&path, &pieces.concat())?;
+        *fetched = log;
+        return Ok(true);
+    }
+    if fetched.generation != log.generation || here < fetched.size {
+        // Another file in the place of the one before: who follows it sees that by its inode.
+        replace_file(&path, b"")?;
+        *fetched = Fetched { generation: log.generation, size: 0 };
+    }
+    let mut writer =
+        OpenOptions::new().create(true).append(true).open(&path).map_err(Error::run_file("open", &path))?;
+    // What was written and not noted comes again.
+    writer.set_len(fetched.size).map_err(Error::run_file("cut", &path))?;
+    while fetched.size < log.size {
+        let from = *fetched;
+        let pieces = with_client!(session, |client| pieces(client, run, file, from));
+        if pieces.is_empty() {
+            // It was replaced meanwhile: the next look finds what is there.
+            break;
+        }
+        for piece in pieces {
+            writer.write_all(&piece).map_err(Error::run_file("write", &path))?;
+            fetched.size += piece.len() as u64;
+        }
+    }
+    Ok(true)
+}
+
+/// Leaves lines for the trainer.
+async fn say(client: &mut Client, run: i64, lines: &[&str]) -> Result<(), PgError> {
+    client
+        .execute_typed(
+            "INSERT INTO said (run, line) SELECT $1, l FROM unnest($2) WITH ORDINALITY AS n (l, o) ORDER BY o",
+            &[(&run, Type::INT8), (&lines, Type::TEXT_ARRAY)],
+        )
+        .await?;
+    Ok(())
+}
+
+/// What the database has of a run's files.
+async fn logs(client: &mut Client, run: i64) -> Result<Vec<(String, Fetched)>, PgError> {
+    let rows =
+        client.query_typed("SELECT file, generation, size FROM logs WHERE run = $1", &[(&run, Type::INT8)]).await?;
+    let of = |row: &tokio_postgres::Row| {
+        let size = u64::try_from(row.get::<_, i64>(2)).unwrap_or_default();
+        (row.get(0), Fetched { generation: row.get(1), size })
+    };
+    Ok(rows.iter().map(of).collect())
+}
+
+/// The next pieces from a place on, without a gap.
+async fn pieces(client: &mut Client, run: i64, file: &str, from: Fetched) -> Result<Vec<Vec<u8>>, PgError> {
+    let begins = i64::try_from(from.size).unwrap_or(i64::MAX);
+    let rows = client
+        .query_typed(
+            "SELECT begins, bytes FROM pieces WHERE run = $1 AND file = $2 AND generation = $3 AND begins >= $4
+             ORDER BY begins LIMIT $5",
+            &[
+                (&run, Type::INT8),
+                (&file, Type::TEXT),
+                (&from.generation, Type::INT8),
+                (&begins, Type::INT8),
+                (&PIECES, Type::INT8),
+            ],
+        )
+        .await?;
+    let (mut next, mut pieces) = (begins, Vec::new());
+    for row in rows {
+        let (begins, bytes): (i64, Vec<u8>) = (row.get(0), row.get(1));
+        if begins != next {
+            break;
+        }
+        next += i64::try_from(bytes.len()).unwrap_or_default();
+        pieces.push(bytes);
+    }
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_said_elsewhere_is_brought_along_and_nothing_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(CORRECTIONS);
+        let read = || std::fs::read_to_string(&path).unwrap();
+        bring_along(&path, b"a\nb\n").unwrap();
+        assert_eq!(read(), "a\nb\n");
+        bring_along(&path, b"a\n").unwrap();
+        assert_eq!(read(), "a\nb\n");
+        bring_along(&path, b"a\nb\nc\n").unwrap();
+        assert_eq!(read(), "a\nb\nc\n");
+        bring_along(&path, b"a\nd\n").unwrap();
+        assert_eq!(read(), "a\nb\nc\nd\n");
+        let audit = dir.path().join(AUDITS);
+        std::fs::write(&audit, "x\n").unwrap();
+        assert!(bring_along(&audit, b"y\n").unwrap_err().to_string().contains("differs"));
+    }
+}

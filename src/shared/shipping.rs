@@ -1,0 +1,313 @@
+//! The trainer's logs, as they grow, in the database: for views elsewhere, and for the next trainer.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::database::{Database, PgError, Session, with_client};
+use super::runs::{Lease, Outdated, fence};
+use crate::base::threads::blocking;
+use crate::domain::label::LabelSet;
+use crate::error::{Error, Result};
+use crate::store::{ANSWERS, AUDITS, CORRECTIONS, Correction, INPUTS, LABELS, keep_corrections};
+
+/// What only grows, the labels last: who has a label has its text.
+pub(super) const LOGS: [&str; 5] = [ANSWERS, CORRECTIONS, AUDITS, INPUTS, LABELS];
+/// What is replaced as a whole.
+pub(super) const NOTES: [&str; 3] = ["manifest.json", "failures.jsonl", "status.json"];
+
+/// Between two looks at the files.
+const LOOK: Duration = Duration::from_millis(200);
+/// Bytes that are sent together, at most.
+const PIECE: usize = 1 << 20;
+
+/// How much of a file the database has.
+#[derive(Debug, Clone, Default)]
+struct Shipped {
+    generation: i64,
+    size: u64,
+    crc: u32,
+    /// Of the file; none before the first look.
+    inode: Option<u64>,
+}
+
+/// Ships the logs of `dir` until `end` is set, and once more then; keeps what people say elsewhere, by these labels.
+pub(super) async fn ship(
+    database: Arc<Database>,
+    lease: Lease,
+    labels: LabelSet,
+    dir: PathBuf,
+    mut end: watch::Receiver<bool>,
+) -> Result<()> {
+    let mut session = database.session().await?;
+    let mut shipped = Vec::new();
+    for file in LOGS {
+        let known = with_client!(session, |client| known(client, lease.run, file));
+        shipped.push((file, known));
+    }
+    let mut notes = NOTES.map(|file| (file, Vec::new()));
+    loop {
+        let is_last = tokio::time::timeout(LOOK, end.wait_for(|&end| end)).await.is_ok();
+        keep_said(&mut session, lease, &labels, &dir).await?;
+        for (file, shipped) in &mut shipped {
+            ship_log(&mut session, lease, &dir.join(&*file), file, shipped).await?;
+        }
+        for (file, before) in &mut notes {
+            let now = tokio::fs::read(dir.join(&*file)).await.unwrap_or_default();
+            if *before != now {
+                with_client!(session, |client| replace(client, lease, file, &now)).map_err(|Outdated| gone())?;
+                *before = now;
+            }
+        }
+        if is_last {
+            return Ok(());
+        }
+    }
+}
+
+/// Another trainer has the lease: its own task says so.
+fn gone() -> Error {
+    Error::gone("trainer")
+}
+
+/// Keeps what people said elsewhere, as what they say here; a kill between keeping and forgetting has it said twice.
+async fn keep_said(session: &mut Session, lease: Lease, labels: &LabelSet, dir: &Path) -> Result<()> {
+    let said = with_client!(session, |client| said(client, lease.run));
+    let Some(&(last, _)) = said.last() else { return Ok(()) };
+    let mut corrections = Vec::new();
+    for (_, line) in &said {
+        match Correction::parse(line.as_bytes(), labels) {
+            Ok(correction) => corrections.push(correction),
+            Err(why) => tracing::warn!("a correction that was given elsewhere cannot be used: {why}"),
+        }
+    }
+    let (labels, of) = (labels.clone(), dir.to_owned());
+    blocking("corrections", move || keep_corrections(&of, &labels, &corrections)).await?;
+    with_client!(session, |client| forget_said(client, lease.run, last));
+    Ok(())
+}
+
+/// What waits to be kept, in its order.
+async fn said(client: &mut Client, run: i64) -> Result<Vec<(i64, String)>, PgError> {
+    let rows = client
+        .query_typed("SELECT seq, line FROM said WHERE run = $1 ORDER BY seq LIMIT 1000", &[(&run, Type::INT8)])
+        .await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+async fn forget_said(client: &mut Client, run: i64, last: i64) -> Result<(), PgError> {
+    client
+        .execute_typed("DELETE FROM said WHERE run = $1 AND seq <= $2", &[(&run, Type::INT8), (&last, Type::INT8)])
+        .await?;
+    Ok(())
+}
+
+/// Ships what is new of a log, whole lines.
+async fn ship_log(session: &mut Session, lease: Lease, path: &Path, file: &str, shipped: &mut Shipped) -> Result<()> {
+    loop {
+        let (known, of) = (shipped.clone(), path.to_owned());
+        let Some(found) = blocking("shipping", move || next_piece(&of, &known)).await? else { return Ok(()) };
+        shipped.inode = Some(found.inode);
+        // A log that begins anew is told though nothing may be in it yet.
+        let anew = found.begins < shipped.size;
+        if found.bytes.is_empty() && !anew {
+            return Ok(());
+        }
+        let generation = shipped.generation + i64::from(anew);
+        let crc = if found.begins == 0 { 0 } else { shipped.crc };
+        let mut hasher = crc32fast::Hasher::new_with_initial_len(crc, found.begins);
+        hasher.update(&found.bytes);
+        let crc = hasher.finalize();
+        let to = Piece { file, generation, begins: found.begins, bytes: &found.bytes, crc };
+        with_client!(session, |client| add(client, lease, &to)).map_err(|Outdated| gone())?;
+        let size = found.begins + found.bytes.len() as u64;
+        *shipped = Shipped { generation, size, crc, inode: Some(found.inode) };
+    }
+}
+
+/// What was found of a log that the database does not have.
+struct Found {
+    bytes: Vec<u8>,
+    /// Where they begin: at the start where it is another file than was shipped.
+    begins: u64,
+    inode: u64,
+}
+
+/// The next whole lines of a log; none where there is no file.
+fn next_piece(path: &Path, shipped: &Shipped) -> Result<Option<Found>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(Error::run_file("read", path)(source)),
+    };
+    let read = (|| {
+        let meta = file.metadata()?;
+        // Once it was compared, the inode says whether it is the same: logs only grow.
+        let is_same = meta.len() >= shipped.size
+            && match shipped.inode {
+                Some(inode) => inode == meta.ino(),
+                None => crc_of(&mut file, shipped.size)? == shipped.crc,
+            };
+        let begins = if is_same { shipped.size } else { 0 };
+        file.seek(SeekFrom::Start(begins))?;
+        let mut bytes = Vec::new();
+        file.by_ref().take(PIECE as u64).read_to_end(&mut bytes)?;
+        let whole = match bytes.iter().rposition(|&byte| byte == b'\n') {
+            Some(last) => last + 1,
+            // A line that is longer than a piece goes in parts.
+            None if bytes.len() == PIECE => PIECE,
+            None => 0,
+        };
+        bytes.truncate(whole);
+        Ok(Found { bytes, begins, inode: meta.ino() })
+    })();
+    read.map(Some).map_err(Error::run_file("read", path))
+}
+
+/// CRC-32 of the first bytes of a file.
+fn crc_of(file: &mut File, size: u64) -> std::io::Result<u32> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut hasher = crc32fast::Hasher::new();
+    let (mut left, mut buffer) = (file.by_ref().take(size), vec![0; PIECE]);
+    loop {
+        let read = left.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(hasher.finalize());
+        }
+        hasher.update(buffer.get(..read).unwrap_or_default());
+    }
+}
+
+/// What the database has of a log.
+async fn known(client: &mut Client, run: i64, file: &str) -> Result<Shipped, PgError> {
+    let row = client
+        .query_typed_opt(
+            "SELECT generation, size, crc FROM logs WHERE run = $1 AND file = $2",
+            &[(&run, Type::INT8), (&file, Type::TEXT)],
+        )
+        .await?;
+    Ok(row.map_or_else(Shipped::default, |row| Shipped {
+        generation: row.get(0),
+        size: u64::try_from(row.get::<_, i64>(1)).unwrap_or_default(),
+        crc: u32::try_from(row.get::<_, i64>(2)).unwrap_or_default(),
+        inode: None,
+    }))
+}
+
+/// A piece of a log.
+struct Piece<'a> {
+    file: &'a str,
+    generation: i64,
+    begins: u64,
+    bytes: &'a [u8],
+    /// Of the log up to its end.
+    crc: u32,
+}
+
+/// Adds a piece; pieces of earlier generations go. The same may be sent again.
+async fn add(client: &mut Client, lease: Lease, piece: &Piece<'_>) -> Result<Result<(), Outdated>, PgError> {
+    let transaction = client.transaction().await?;
+    if let Err(outdated) = fence(&transaction, lease).await? {
+        return Ok(Err(outdated));
+    }
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let (run, Piece { file, generation, bytes, .. }) = (lease.run, piece);
+    if piece.begins == 0 {
+        transaction
+            .execute_typed("DELETE FROM pieces WHERE run = $1 AND file = $2", &[(&run, Type::INT8), (file, Type::TEXT)])
+            .await?;
+    }
+    if !bytes.is_empty() {
+        transaction
+            .execute_typed(
+                "INSERT INTO pieces (run, file, generation, begins, bytes) VALUES ($1, $2, $3, $4, $5)
+                 ON CONFLICT (run, file, generation, begins) DO UPDATE SET bytes = excluded.bytes",
+                &[
+                    (&run, Type::INT8),
+                    (file, Type::TEXT),
+                    (generation, Type::INT8),
+                    (&number(piece.begins), Type::INT8),
+                    (bytes, Type::BYTEA),
+                ],
+            )
+            .await?;
+    }
+    transaction
+        .execute_typed(
+            "INSERT INTO logs (run, file, generation, size, crc) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (run, file) DO UPDATE SET generation = excluded.generation, size = excluded.size, crc = excluded.crc",
+            &[
+                (&run, Type::INT8),
+                (file, Type::TEXT),
+                (generation, Type::INT8),
+                (&(number(piece.begins) + number(bytes.len() as u64)), Type::INT8),
+                (&i64::from(piece.crc), Type::INT8),
+            ],
+        )
+        .await?;
+    transaction.commit().await?;
+    Ok(Ok(()))
+}
+
+/// Puts a file that is replaced as a whole: each time another generation.
+async fn replace(client: &mut Client, lease: Lease, file: &str, bytes: &[u8]) -> Result<Result<(), Outdated>, PgError> {
+    let transaction = client.transaction().await?;
+    if let Err(outdated) = fence(&transaction, lease).await? {
+        return Ok(Err(outdated));
+    }
+    transaction
+        .execute_typed(
+            "WITH log AS (
+                 INSERT INTO logs AS l (run, file, generation, size, crc) VALUES ($1, $2, 1, $4, $5)
+                 ON CONFLICT (run, file) DO UPDATE SET generation = l.generation + 1, size = excluded.size, crc = excluded.crc
+                 RETURNING generation
+             ), old AS (DELETE FROM pieces WHERE run = $1 AND file = $2)
+             INSERT INTO pieces (run, file, generation, begins, bytes) SELECT $1, $2, generation, 0, $3 FROM log",
+            &[
+                (&lease.run, Type::INT8),
+                (&file, Type::TEXT),
+                (&bytes, Type::BYTEA),
+                (&i64::try_from(bytes.len()).unwrap_or(i64::MAX), Type::INT8),
+                (&i64::from(crc32fast::hash(bytes)), Type::INT8),
+            ],
+        )
+        .await?;
+    transaction.commit().await?;
+    Ok(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_lines_of_the_same_file_go_on_and_another_file_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        assert!(next_piece(&path, &Shipped::default()).unwrap().is_none());
+        std::fs::write(&path, "one\ntwo\nthr").unwrap();
+        let first = next_piece(&path, &Shipped::default()).unwrap().unwrap();
+        assert_eq!((first.bytes.as_slice(), first.begins), (&b"one\ntwo\n"[..], 0));
+        // A trainer that begins knows by the sum whether it is the same file.
+        let crc = crc32fast::hash(b"one\n");
+        let known = Shipped { generation: 3, size: 4, crc, inode: None };
+        let next = next_piece(&path, &known).unwrap().unwrap();
+        assert_eq!((next.bytes.as_slice(), next.begins), (&b"two\n"[..], 4));
+        let other = next_piece(&path, &Shipped { crc: crc + 1, ..known.clone() }).unwrap().unwrap();
+        assert_eq!((other.bytes.as_slice(), other.begins), (&b"one\ntwo\n"[..], 0));
+        // Later the inode does.
+        let known = Shipped { inode: Some(first.inode), ..known };
+        assert_eq!(next_piece(&path, &known).unwrap().unwrap().begins, 4);
+        std::fs::write(dir.path().join("new"), "").unwrap();
+        std::fs::rename(dir.path().join("new"), &path).unwrap();
+        let replaced = next_piece(&path, &known).unwrap().unwrap();
+        assert_eq!((replaced.bytes.len(), replaced.begins), (0, 0));
+    }
+}
