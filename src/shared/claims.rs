@@ -2,10 +2,11 @@
 //! sent is for `worker`.
 
 use rust_decimal::Decimal;
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::database::PgError;
+use super::process::Process;
 use crate::domain::answer::AnswerKey;
 
 /// How long a heartbeat may be missing before who should send it counts as gone.
@@ -42,10 +43,31 @@ pub(super) struct Ended {
     pub(super) ending: Ending,
 }
 
-/// Enters a worker; gives its number.
-pub(super) async fn enter(client: &mut Client, name: &str) -> Result<i64, PgError> {
-    let row =
-        client.query_typed_one("INSERT INTO workers (name) VALUES ($1) RETURNING id", &[(&name, Type::TEXT)]).await?;
+/// Enters a worker; gives its number. Those that were killed on this machine are given up at once.
+pub(super) async fn enter(client: &mut Client, process: &Process) -> Result<i64, PgError> {
+    let there = client
+        .query_typed(
+            "SELECT id, process FROM workers WHERE NOT gone AND machine = $1",
+            &[(&process.machine, Type::TEXT)],
+        )
+        .await?;
+    let ended = |row: &&Row| process.has_ended(&process.machine, row.get(1));
+    let ended: Vec<i64> = there.iter().filter(ended).map(|row| row.get(0)).collect();
+    if !ended.is_empty() {
+        client
+            .execute_typed(
+                "UPDATE workers SET seen = '-infinity' WHERE id = ANY ($1) AND NOT gone",
+                &[(&ended, Type::INT8_ARRAY)],
+            )
+            .await?;
+        free_lost(client).await?;
+    }
+    let row = client
+        .query_typed_one(
+            "INSERT INTO workers (name, machine, process) VALUES ($1, $2, $3) RETURNING id",
+            &[(&process.name, Type::TEXT), (&process.machine, Type::TEXT), (&process.number, Type::INT8)],
+        )
+        .await?;
     Ok(row.get(0))
 }
 

@@ -4,7 +4,6 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +18,7 @@ use super::shipping::{LOGS, NOTES};
 use crate::base::durable::replace_file;
 use crate::domain::sample::{short_hash, to_hex};
 use crate::error::{Error, Result};
-use crate::store::{AUDITS, CORRECTIONS, RunLock};
+use crate::store::{CORRECTIONS, RunLock};
 
 /// Between two looks at the database.
 const LOOK: Duration = Duration::from_millis(200);
@@ -32,9 +31,9 @@ const TURN: &str = "mirror.lock";
 
 /// What a folder has of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Fetched {
-    generation: i64,
-    size: u64,
+pub(super) struct Fetched {
+    pub(super) generation: i64,
+    pub(super) size: u64,
 }
 
 /// See the module.
@@ -128,6 +127,9 @@ impl Mirror {
         // A state that is lost has everything fetched again.
         let known = std::fs::read(&path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let mut state: std::collections::BTreeMap<String, Fetched> = known.unwrap_or_default();
+        // Before the look at the logs: what a trainer that has ended shipped is all fetched when the folder says so.
+        let open = with_client!(session, |client| runs::list(client, Some(&self.name)));
+        let trained = open.iter().any(|open| open.trained);
         let there = with_client!(session, |client| logs(client, run));
         // The database has the labels' texts, so they come before; and what was made of them, after.
         for file in NOTES.into_iter().chain(LOGS) {
@@ -138,8 +140,6 @@ impl Mirror {
                 replace_file(&path, &bytes)?;
             }
         }
-        let open = with_client!(session, |client| runs::list(client, Some(&self.name)));
-        let trained = open.iter().any(|open| open.trained);
         match (&self.lock, trained) {
             // Another process of this machine may hold it: as good.
             (None, true) => self.lock = RunLock::take(&self.dir).ok(),
@@ -199,76 +199,6 @@ impl Mirror {
     }
 }
 
-/// Brings a run directory to what the trainer before had, where it was another's: an empty one goes on where that one stood. Of one
-/// that has its own logs only what people said is brought along, which nobody else knows.
-pub(super) async fn fetch_into(database: &Arc<Database>, run: i64, dir: &Path) -> Result<()> {
-    let mut session = database.session().await?;
-    let there = with_client!(session, |client| logs(client, run));
-    let find = |file: &str| there.iter().find(|(name, _)| name == file).map(|(_, log)| *log);
-    let is_empty = !LOGS.iter().any(|file| dir.join(file).exists());
-    if is_empty && !there.is_empty() {
-        std::fs::create_dir_all(dir).map_err(Error::run_file("create", dir))?;
-        // The manifest last: until then the directory has no identity, and nothing of it is anybody's.
-        for file in LOGS.into_iter().chain(["manifest.json"]) {
-            if let Some(log) = find(file) {
-                fetch_file(&mut session, run, dir, file, log, &mut Fetched::default()).await?;
-            }
-        }
-        return Ok(());
-    }
-    for file in [CORRECTIONS, AUDITS] {
-        if let Some(log) = find(file) {
-            let mut theirs = Vec::new();
-            let mut from = Fetched { size: 0, ..log };
-            while from.size < log.size {
-                let pieces = with_client!(session, |client| pieces(client, run, file, from));
-                if pieces.is_empty() {
-                    break;
-                }
-                from.size += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-                theirs.extend(pieces.concat());
-            }
-            bring_along(&dir.join(file), &theirs)?;
-        }
-    }
-    Ok(())
-}
-
-/// Appends to a log what `theirs` has beyond it.
-///
-/// # Errors
-///
-/// Where each has something that the other does not have, and lines mean something by their order: an audit.
-fn bring_along(path: &Path, theirs: &[u8]) -> Result<()> {
-    let ours = match std::fs::read(path) {
-        Ok(ours) => ours,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(source) => return Err(Error::run_file("read", path)(source)),
-    };
-    if ours.starts_with(theirs) {
-        return Ok(());
-    }
-    let news = match theirs.strip_prefix(ours.as_slice()) {
-        Some(news) => news.to_vec(),
-        None if path.ends_with(AUDITS) => {
-            let message = "has an audit that differs from the one in the database: move it, or the run directory, away"
-                .to_owned();
-            return Err(Error::Unfit { path: path.to_owned(), message });
-        }
-        None => {
-            let known: std::collections::HashSet<&[u8]> = ours.split_inclusive(|&byte| byte == b'\n').collect();
-            theirs
-                .split_inclusive(|&byte| byte == b'\n')
-                .filter(|line| !known.contains(line))
-                .flatten()
-                .copied()
-                .collect()
-        }
-    };
-    let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::run_file("open", path))?;
-    file.write_all(&news).and_then(|()| file.sync_all()).map_err(Error::run_file("write", path))
-}
-
 fn no_run(database: &Database, name: Option<&str>) -> Error {
     let which = name.map_or_else(|| "no run".to_owned(), |name| format!("no run {name:?}"));
     Error::Shared {
@@ -296,7 +226,7 @@ fn turn(dir: &Path) -> Result<Option<File>> {
 }
 
 /// Brings a file to what the database has. Whether anything was new.
-async fn fetch_file(
+pub(super) async fn fetch_file(
     session: &mut Session,
     run: i64,
     dir: &Path,
@@ -355,7 +285,7 @@ async fn say(client: &mut Client, run: i64, lines: &[&str]) -> Result<(), PgErro
 }
 
 /// What the database has of a run's files.
-async fn logs(client: &mut Client, run: i64) -> Result<Vec<(String, Fetched)>, PgError> {
+pub(super) async fn logs(client: &mut Client, run: i64) -> Result<Vec<(String, Fetched)>, PgError> {
     let rows =
         client.query_typed("SELECT file, generation, size FROM logs WHERE run = $1", &[(&run, Type::INT8)]).await?;
     let of = |row: &tokio_postgres::Row| {
@@ -366,7 +296,7 @@ async fn logs(client: &mut Client, run: i64) -> Result<Vec<(String, Fetched)>, P
 }
 
 /// The next pieces from a place on, without a gap.
-async fn pieces(client: &mut Client, run: i64, file: &str, from: Fetched) -> Result<Vec<Vec<u8>>, PgError> {
+pub(super) async fn pieces(client: &mut Client, run: i64, file: &str, from: Fetched) -> Result<Vec<Vec<u8>>, PgError> {
     let begins = i64::try_from(from.size).unwrap_or(i64::MAX);
     let rows = client
         .query_typed(
@@ -391,27 +321,4 @@ async fn pieces(client: &mut Client, run: i64, file: &str, from: Fetched) -> Res
         pieces.push(bytes);
     }
     Ok(pieces)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_people_said_elsewhere_is_brought_along_and_nothing_is_lost() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(CORRECTIONS);
-        let read = || std::fs::read_to_string(&path).unwrap();
-        bring_along(&path, b"a\nb\n").unwrap();
-        assert_eq!(read(), "a\nb\n");
-        bring_along(&path, b"a\n").unwrap();
-        assert_eq!(read(), "a\nb\n");
-        bring_along(&path, b"a\nb\nc\n").unwrap();
-        assert_eq!(read(), "a\nb\nc\n");
-        bring_along(&path, b"a\nd\n").unwrap();
-        assert_eq!(read(), "a\nb\nc\nd\n");
-        let audit = dir.path().join(AUDITS);
-        std::fs::write(&audit, "x\n").unwrap();
-        assert!(bring_along(&audit, b"y\n").unwrap_err().to_string().contains("differs"));
-    }
 }

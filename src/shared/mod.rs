@@ -3,19 +3,23 @@
 //! `trainer` is the side of `candist run`, `worker` that of `candist work`; `runs` and `claims` are what either does to the
 //! database, statement by statement. See "A run that several machines ask for" in ARCHITECTURE.md.
 
+mod ask;
 mod claims;
 mod database;
 mod folder;
 mod import;
 mod mirror;
 mod passwords;
+mod process;
 mod purse;
 mod quotas;
 mod runs;
 mod schema;
+mod serving;
 mod settling;
 mod setup;
 mod shipping;
+mod takeover;
 mod teacher;
 mod trainer;
 mod worker;
@@ -25,9 +29,12 @@ pub use self::mirror::{Draft, Mirror};
 pub(crate) use self::trainer::Trainer;
 pub use self::worker::{WorkOptions, WorkProgress, Worked, work};
 
-/// What a process is called in the database: machine and process.
-fn name_of_process() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = if host.trim().is_empty() { "somewhere".to_owned() } else { host.trim().to_owned() };
-    format!("{host}:{}", std::process::id())
+use tokio::task::JoinError;
+
+use crate::base::panic::panicked;
+use crate::error::{Error, Result};
+
+/// What a task gave; its panic is an error.
+fn joined<T>(stage: &'static str, ended: std::result::Result<Result<T>, JoinError>) -> Result<T> {
+    ended.unwrap_or_else(|error| Err(error.try_into_panic().map_or(Error::Interrupted, |panic| panicked(stage, panic))))
 }

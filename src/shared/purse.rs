@@ -2,15 +2,17 @@
 //! never passes the cap.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
+use tokio::sync::Mutex;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::database::{Database, PgError, Session, with_client};
+use super::database::{PgError, Session, with_client};
 use crate::error::Result;
 use crate::teacher::ledger::{Purse, Refused, Wanted};
 
@@ -36,8 +38,10 @@ enum Granted {
 pub(super) struct SharedPurse {
     worker: i64,
     run: i64,
-    /// A session of its own: who waits for money must not hold up what is to be settled.
-    session: tokio::sync::Mutex<Session>,
+    /// Not the one by which answers are settled: who waits for money must not hold them up.
+    session: Arc<Mutex<Session>>,
+    /// There is no more, until a trainer brings some.
+    exhausted: AtomicBool,
 }
 
 impl std::fmt::Debug for SharedPurse {
@@ -47,9 +51,13 @@ impl std::fmt::Debug for SharedPurse {
 }
 
 impl SharedPurse {
-    pub(super) async fn open(database: &Arc<Database>, worker: i64, run: i64) -> Result<Arc<Self>> {
-        let session = tokio::sync::Mutex::new(database.session().await?);
-        Ok(Arc::new(Self { worker, run, session }))
+    pub(super) fn new(session: Arc<Mutex<Session>>, worker: i64, run: i64) -> Arc<Self> {
+        Arc::new(Self { worker, run, session, exhausted: AtomicBool::new(false) })
+    }
+
+    /// Whether the last that was asked of it was refused.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Ordering::Relaxed)
     }
 
     /// Gives back what this worker does not need.
@@ -68,7 +76,9 @@ impl SharedPurse {
 impl Purse for SharedPurse {
     fn more(&self, wanted: Wanted) -> BoxFuture<'_, Result<Option<Decimal>, Refused>> {
         async move {
-            match self.ask(wanted).await.map_err(|error| Refused(error.to_string()))? {
+            let granted = self.ask(wanted).await.map_err(|error| Refused(error.to_string()))?;
+            self.exhausted.store(matches!(granted, Granted::Never { .. }), Ordering::Relaxed);
+            match granted {
                 Granted::Amount(amount) => Ok(Some(amount)),
                 Granted::Later => {
                     tokio::time::sleep(LOOK_AGAIN).await;

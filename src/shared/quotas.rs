@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::database::{Database, PgError, Session, with_client};
+use super::database::{PgError, Session, with_client};
 use crate::error::Result;
 use crate::teacher::Addresses;
 use crate::teacher::peers::{Peers, PerMinute, Ticket};
@@ -68,20 +68,25 @@ impl Quotas {
     }
 
     /// Fetches what is wanted, gives back what is not, and hands pauses on, for as long as it is polled.
-    pub(super) async fn keep(self: Arc<Self>, database: Arc<Database>, addresses: Addresses) -> Result<()> {
-        let mut session = database.session().await?;
+    pub(super) async fn keep(
+        self: Arc<Self>,
+        session: Arc<tokio::sync::Mutex<Session>>,
+        addresses: Addresses,
+    ) -> Result<()> {
         let mut looked = Instant::now();
         loop {
             tokio::select! {
                 () = self.wanted.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
             }
+            let mut session = session.lock().await;
             self.give_back(&mut session).await?;
             self.fetch(&mut session).await?;
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
                 self.hand_on_pauses(&mut session, &addresses).await?;
             }
+            drop(session);
             // Requests come one after the other: a little later several want something.
             tokio::time::sleep(AGAIN / 4).await;
         }

@@ -7,6 +7,7 @@ use tokio_postgres::{Client, Transaction};
 
 use super::claims::MISSING;
 use super::database::PgError;
+use super::process::Process;
 use super::setup::SharedFile;
 use crate::domain::answer::AnswerKey;
 
@@ -33,35 +34,53 @@ pub(super) struct Outdated;
 pub(super) async fn take(
     client: &mut Client,
     name: &str,
-    trainer: &str,
+    trainer: &Process,
     setup: &str,
     files: &[SharedFile],
     cap: Option<Decimal>,
 ) -> Result<Taken, PgError> {
     let transaction = client.transaction().await?;
     let cap = cap.map(|cap| cap.to_string());
-    let run: i64 = transaction
-        .query_typed_one(
-            "INSERT INTO runs (name, setup) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id",
+    transaction
+        .execute_typed(
+            "INSERT INTO runs (name, setup) VALUES ($1, $2) ON CONFLICT DO NOTHING",
             &[(&name, Type::TEXT), (&setup, Type::TEXT)],
         )
-        .await?
-        .get(0);
-    let row = transaction
+        .await?;
+    let run: i64 =
+        transaction.query_typed_one("SELECT id FROM runs WHERE name = $1", &[(&name, Type::TEXT)]).await?.get(0);
+    // Looked at without a lock: whoever waits for its turn is in nobody's way, and nobody in its.
+    let holder = transaction
         .query_typed_opt(
             &format!(
-                "INSERT INTO trainers AS t (run, epoch, name, seen) VALUES ($1, 1, $2, now())
-                 ON CONFLICT (run) DO UPDATE SET epoch = t.epoch + 1, name = excluded.name, seen = now()
-                 WHERE t.seen IS NULL OR t.seen < now() - interval '{MISSING}' RETURNING epoch"
+                "SELECT epoch, coalesce(seen >= now() - interval '{MISSING}', false), name, machine, process
+                 FROM trainers WHERE run = $1"
             ),
-            &[(&run, Type::INT8), (&trainer, Type::TEXT)],
+            &[(&run, Type::INT8)],
         )
         .await?;
-    let Some(row) = row else {
-        let row =
-            transaction.query_typed_one("SELECT name FROM trainers WHERE run = $1", &[(&run, Type::INT8)]).await?;
-        return Ok(Taken::Theirs(row.get(0)));
-    };
+    let before = holder.as_ref().map_or(0, |row| row.get::<_, i64>(0));
+    // One that was killed on this machine need not be waited for.
+    if let Some(holder) = holder.filter(|row| row.get(1) && !trainer.has_ended(row.get(3), row.get(4))) {
+        return Ok(Taken::Theirs(holder.get(2)));
+    }
+    // Of several who find it free the one takes it that makes the epoch another.
+    let taken = transaction
+        .query_typed_opt(
+            "INSERT INTO trainers AS t (run, epoch, name, machine, process, seen) VALUES ($1, $2 + 1, $3, $4, $5, now())
+             ON CONFLICT (run) DO UPDATE SET epoch = excluded.epoch, name = excluded.name, machine = excluded.machine,
+                 process = excluded.process, seen = now() WHERE t.epoch = $2
+             RETURNING epoch",
+            &[
+                (&run, Type::INT8),
+                (&before, Type::INT8),
+                (&trainer.name, Type::TEXT),
+                (&trainer.machine, Type::TEXT),
+                (&trainer.number, Type::INT8),
+            ],
+        )
+        .await?;
+    let Some(taken) = taken else { return Ok(Taken::Theirs("another process".to_owned())) };
     for file in files {
         transaction
             .execute_typed(
@@ -81,7 +100,7 @@ pub(super) async fn take(
     transaction.execute_typed("DELETE FROM questions WHERE run = $1 AND worker IS NULL", &[(&run, Type::INT8)]).await?;
     transaction.execute_typed("DELETE FROM problems WHERE run = $1", &[(&run, Type::INT8)]).await?;
     transaction.commit().await?;
-    Ok(Taken::Ours(Lease { run, epoch: row.get(0) }))
+    Ok(Taken::Ours(Lease { run, epoch: taken.get(0) }))
 }
 
 /// Holds the lease until the transaction ends; an error where it is another's.

@@ -78,7 +78,7 @@ fn gone() -> Error {
 }
 
 /// Keeps what people said elsewhere, as what they say here; a kill between keeping and forgetting has it said twice.
-async fn keep_said(session: &mut Session, lease: Lease, labels: &LabelSet, dir: &Path) -> Result<()> {
+pub(super) async fn keep_said(session: &mut Session, lease: Lease, labels: &LabelSet, dir: &Path) -> Result<()> {
     let said = with_client!(session, |client| said(client, lease.run));
     let Some(&(last, _)) = said.last() else { return Ok(()) };
     let mut corrections = Vec::new();

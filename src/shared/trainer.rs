@@ -11,14 +11,14 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::database::{Database, Session, with_client};
-use super::mirror;
+use super::process::Process;
 use super::runs::{self, Delivered, Lease, Outdated, Posted, Standing, Taken};
 use super::setup::Setup;
-use super::shipping::ship;
+use super::shipping::{keep_said, ship};
+use super::takeover;
 use super::teacher::{Desk, Post, SharedTeacher};
 use super::worker::{self, WorkOptions};
-use super::{name_of_process, schema};
-use crate::base::panic::panicked;
+use super::{joined, schema};
 use crate::config::{Config, SharedConfig};
 use crate::domain::answer::{Answer, AnswerKey};
 use crate::domain::label::LabelSet;
@@ -74,7 +74,7 @@ impl Trainer {
         let begin = async {
             let mut session = database.session().await?;
             schema::bring_up(&mut session).await?;
-            let me = name_of_process();
+            let me = Process::own();
             let cap = config.run.max_cost;
             let mut told = false;
             loop {
@@ -82,7 +82,7 @@ impl Trainer {
                 match taken {
                     Taken::Ours(lease) => {
                         // Nothing of the directory is open yet.
-                        mirror::fetch_into(&database, lease.run, &config.run.dir).await?;
+                        takeover::fetch_into(&database, lease.run, &config.run.dir).await?;
                         return Ok((session, lease));
                     }
                     Taken::Theirs(who) => {
@@ -143,6 +143,8 @@ impl Trainer {
     pub(crate) async fn opened(&mut self, dir: &Path, spent: Decimal) -> Result<()> {
         let mut session = self.database.session().await?;
         with_client!(session, |client| runs::spent_before(client, self.lease, spent));
+        // Before anything is placed: what was said while nobody trained is a part of this run.
+        keep_said(&mut session, self.lease, &self.labels, dir).await?;
         let (end, ending) = watch::channel(false);
         let shipping = ship(Arc::clone(&self.database), self.lease, self.labels.clone(), dir.to_owned(), ending);
         self.shipping = Some((end, tokio::spawn(shipping)));
@@ -168,17 +170,10 @@ impl Trainer {
         }
         self.complete.send_replace(Some(complete));
         self.desk.stop.send_replace(true);
-        let ended = self.task.await;
-        let mut result = ended.unwrap_or_else(|error| {
-            Err(error.try_into_panic().map_or(Error::Interrupted, |panic| panicked("trainer", panic)))
-        });
+        let mut result = joined("trainer", self.task.await);
         if let Some((stop, worker)) = self.worker {
             stop.send_replace(true);
-            let worked = worker.await;
-            let worked = worked.unwrap_or_else(|error| {
-                Err(error.try_into_panic().map_or(Error::Interrupted, |panic| panicked("worker", panic)))
-            });
-            match worked {
+            match joined("worker", worker.await) {
                 // Others asked in its place.
                 Err(error) if complete => tracing::warn!("this process asked no further: {}", with_causes(&error)),
                 worked => result = result.and(worked.map(drop)),

@@ -1,36 +1,31 @@
 //! The worker's side: it claims questions of runs, asks its teachers, and has what comes of that settled.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::FutureExt;
 use rust_decimal::Decimal;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::claims::{self, Ended, Ending, Question};
+use super::ask::Ask;
+use super::claims;
 use super::database::{Database, Session, with_client};
 use super::folder::Folder;
-use super::purse::{self, SharedPurse};
+use super::process::Process;
+use super::purse;
 use super::quotas::Quotas;
 use super::runs::{self, Open};
-use super::settling::{Settled, settle_all};
+use super::serving::{Account, Served, Serving};
+use super::settling::{Settled, settle_all, spent};
 use super::setup::Setup;
-use super::{name_of_process, schema};
-use crate::base::panic::panicked;
+use super::{joined, schema};
 use crate::base::threads::blocking;
-use crate::config::TeacherConfig;
-use crate::domain::answer::AnswerRecord;
-use crate::domain::label::LabelSet;
-use crate::domain::sample::{Sample, SampleId, TextHash};
 use crate::error::{Error, Result};
-use crate::store::AnswerLine;
-use crate::teacher::ledger::Ledger;
-use crate::teacher::{self, Addresses, AskError, Permit, Teacher};
+use crate::teacher::peers::Peers;
+use crate::teacher::{self, Addresses};
 
 /// Between two heartbeats, at each of which it looks at the runs.
 const BEAT: Duration = Duration::from_secs(1);
@@ -105,46 +100,13 @@ enum End {
     Anew,
 }
 
-/// A teacher of a run that is served.
-struct Served {
-    teacher: Arc<dyn Teacher>,
-    /// What may be claimed at a time.
-    room: Arc<Semaphore>,
-    /// Why it cannot be asked from here, once that was found out.
-    broken: OnceLock<String>,
-    /// Whether the trainer knows.
-    told: AtomicBool,
-}
-
-/// A run that is served, as its trainer of one epoch set it up.
-struct Serving {
-    run: i64,
-    epoch: i64,
-    labels: Option<LabelSet>,
-    /// None where they cannot be set up from here.
-    teachers: Vec<Arc<Served>>,
-    ledger: Arc<Ledger>,
-    /// As last seen.
-    asked_all: bool,
-    stopped: bool,
-    /// Holds what the teachers read.
-    folder: Option<Folder>,
-}
-
-/// What this worker spends on a run, whichever trainer it has.
-#[derive(Clone)]
-struct Account {
-    ledger: Arc<Ledger>,
-    purse: Option<Arc<SharedPurse>>,
-}
-
 /// See the module.
 struct Worker<'a> {
-    database: &'a Arc<Database>,
     options: &'a WorkOptions,
     progress: &'a Arc<WorkProgress>,
     id: i64,
     session: Session,
+    side: Arc<Mutex<Session>>,
     addresses: Addresses,
     quotas: Arc<Quotas>,
     quotas_task: JoinHandle<Result<()>>,
@@ -165,19 +127,21 @@ impl<'a> Worker<'a> {
     ) -> Result<Self> {
         let mut session = database.session().await?;
         schema::bring_up(&mut session).await?;
-        let name = name_of_process();
-        let id = with_client!(session, |client| claims::enter(client, &name));
+        let me = Process::own();
+        let id = with_client!(session, |client| claims::enter(client, &me));
+        // For what is neither claimed nor settled: money, limits, pauses.
+        let side = Arc::new(Mutex::new(database.session().await?));
         let quotas = Arc::new(Quotas::default());
-        let addresses = Addresses::with_peers(Arc::clone(&quotas) as Arc<dyn crate::teacher::peers::Peers>);
-        let quotas_task = tokio::spawn(Arc::clone(&quotas).keep(Arc::clone(database), addresses.clone()));
+        let addresses = Addresses::with_peers(Arc::clone(&quotas) as Arc<dyn Peers>);
+        let quotas_task = tokio::spawn(Arc::clone(&quotas).keep(Arc::clone(&side), addresses.clone()));
         let (settler, settled) = mpsc::channel(TOGETHER);
         let settling = tokio::spawn(settle_all(database.session().await?, id, settled, Arc::clone(progress)));
         Ok(Self {
-            database,
             options,
             progress,
             id,
             session,
+            side,
             addresses,
             quotas,
             quotas_task,
@@ -203,20 +167,27 @@ impl<'a> Worker<'a> {
             // A panic of a teacher is caught in its task.
             drop(asked);
         }
-        let Self { settler, settling, quotas, quotas_task, mut session, id, .. } = self;
+        let Self { settler, settling, quotas, quotas_task, accounts, mut session, id, .. } = self;
         drop(settler);
-        let settled = settling.await.unwrap_or_else(|error| {
-            Err(error.try_into_panic().map_or(Error::Interrupted, |panic| panicked("settling", panic)))
-        });
+        let settled = joined("settling", settling.await);
         quotas_task.abort();
+        let kept = match quotas_task.await {
+            Err(error) if error.is_cancelled() => Ok(()),
+            kept => joined("quotas", kept),
+        };
         let left = async {
+            // What was spent on requests without an answer since the last that was settled.
+            for (run, account) in &accounts {
+                let spent = spent(&account.ledger);
+                with_client!(session, |client| claims::settle(client, id, *run, &[], spent));
+            }
             quotas.end(&mut session).await?;
             with_client!(session, |client| claims::leave(client, id));
             Ok(())
         };
         // All is settled: a database that is away now learns by the missing heartbeat.
         let left = tokio::time::timeout(Duration::from_secs(5), left).await.unwrap_or(Ok(()));
-        settled.and(worked).and_then(|end| left.map(|()| end))
+        settled.and(kept).and(worked).and_then(|end| left.map(|()| end))
     }
 
     async fn work(&mut self) -> Result<End> {
@@ -231,7 +202,8 @@ impl<'a> Worker<'a> {
             }
             // What ended is let go of, or the set would grow for ever.
             while self.asking.try_join_next().is_some() {}
-            if self.settling.is_finished() {
+            // Either ends by an error alone, which is told where it is joined.
+            if self.settling.is_finished() || self.quotas_task.is_finished() {
                 return Ok(End::Stopped);
             }
             let claimed = self.claim().await?;
@@ -290,7 +262,7 @@ impl<'a> Worker<'a> {
             Some(account) => account.clone(),
             None => {
                 with_client!(session, |client| purse::begin(client, self.id, open.run));
-                let account = Account::open(self.database, self.id, open.run, setup.max_cost.is_some()).await?;
+                let account = Account::new(&self.side, self.id, open.run, setup.max_cost.is_some());
                 self.accounts.insert(open.run, account.clone());
                 account
             }
@@ -349,26 +321,35 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    /// Says which teachers cannot be asked from here. An error where that is all that there are.
+    /// Says which teachers cannot be asked from here. An error where that is all that there are; but a budget that is used up is
+    /// waited for.
     async fn complain(&mut self) -> Result<()> {
-        let broken: Vec<(i64, String, String)> = self
-            .serving
-            .values()
-            .flat_map(|serving| serving.teachers.iter().map(move |served| (serving.run, served)))
-            .filter(|(_, served)| !served.told.load(Ordering::Relaxed))
-            .filter_map(|(run, served)| {
-                let reason = served.broken.get()?;
-                served.told.store(true, Ordering::Relaxed);
-                Some((run, served.teacher.name().to_owned(), reason.clone()))
-            })
-            .collect();
-        for (run, teacher, reason) in &broken {
+        let exhausted = |run: i64| {
+            let purse = self.accounts.get(&run).and_then(|account| account.purse.as_ref());
+            purse.is_some_and(|purse| purse.is_exhausted())
+        };
+        let all = || {
+            self.serving.values().flat_map(|serving| serving.teachers.iter().map(move |served| (serving.run, served)))
+        };
+        let mut news = Vec::new();
+        for (run, served) in all() {
+            let Some(reason) = served.broken.get() else { continue };
+            if served.told.swap(true, Ordering::Relaxed) {
+                continue;
+            }
+            if exhausted(run) {
+                tracing::info!("teacher {:?}: {reason}", served.teacher.name());
+            } else {
+                news.push((run, served.teacher.name().to_owned(), reason.clone()));
+            }
+        }
+        let is_over = |(run, served): (i64, &Arc<Served>)| served.broken.get().is_some() && !exhausted(run);
+        let is_all = all().next().is_some() && all().all(is_over);
+        for (run, teacher, reason) in &news {
             tracing::warn!("teacher {teacher:?} cannot be asked from here any more: {reason}");
             self.complain_of(*run, std::slice::from_ref(teacher), reason).await?;
         }
-        let mut all = self.serving.values().flat_map(|serving| &serving.teachers).peekable();
-        let is_all = all.peek().is_some() && all.all(|served| served.broken.get().is_some());
-        match broken.into_iter().next() {
+        match news.into_iter().next() {
             Some((_, teacher, reason)) if is_all => Err(Error::TeacherStopped { teacher, reason }),
             _ => Ok(()),
         }
@@ -416,110 +397,5 @@ impl<'a> Worker<'a> {
             }
         }
         Ok(all)
-    }
-}
-
-/// One question on its way.
-struct Ask {
-    run: i64,
-    served: Arc<Served>,
-    labels: Option<LabelSet>,
-    ledger: Arc<Ledger>,
-    room: OwnedSemaphorePermit,
-}
-
-impl Ask {
-    /// Asks, and hands what comes of it to who settles.
-    async fn settle(self, question: Question, settler: mpsc::Sender<Settled>) {
-        let (seq, key, attempt) = (question.seq, question.key, question.attempt);
-        let (ending, permit) = self.ask(question).await;
-        let ended = Ended { seq, key, attempt, ending };
-        let settled = Settled { run: self.run, ended, ledger: self.ledger, permit, room: self.room };
-        // It ends after all that may send: an error here is its panic, which is told where it is joined.
-        drop(settler.send(settled).await);
-    }
-
-    async fn ask(&self, question: Question) -> (Ending, Permit) {
-        let Question { key, attempt, draw, id, text, .. } = question;
-        let (teacher, sample) = (&self.served.teacher, Sample { id: SampleId(id), text });
-        if teacher.key(&sample, draw) != key {
-            self.served
-                .breaks("the trainer makes another prompt of the same settings: install its version of candist here");
-            return (Ending::Returned, Permit::default());
-        }
-        let asked = AssertUnwindSafe(teacher.ask(&sample, draw)).catch_unwind().await;
-        match asked {
-            Ok(Ok(asked)) => {
-                let (answer, permit) = (asked.answer, asked.permit);
-                let record = AnswerRecord {
-                    key,
-                    text_hash: TextHash::of(&sample.text),
-                    id: sample.id,
-                    teacher: teacher.name().to_owned(),
-                    attempt,
-                    answer,
-                };
-                (Ending::Answered(self.line(&record)), permit)
-            }
-            Ok(Err(AskError::Failed(reason))) => (Ending::Failed(reason), Permit::default()),
-            Ok(Err(AskError::Stop(reason))) => {
-                self.served.breaks(&reason);
-                (Ending::Returned, Permit::default())
-            }
-            Ok(Err(AskError::Cancelled)) => (Ending::Returned, Permit::default()),
-            Err(panic) => {
-                self.served.breaks(&panicked("teacher", panic).to_string());
-                (Ending::Returned, Permit::default())
-            }
-        }
-    }
-
-    /// As a journal has it.
-    fn line(&self, record: &AnswerRecord) -> String {
-        // There are labels where there is a teacher; and strings and numbers can always be written.
-        let line = self.labels.as_ref().map(|labels| AnswerLine::new(record, labels));
-        serde_json::to_string(&line).unwrap_or_default()
-    }
-}
-
-impl Served {
-    fn new(config: &TeacherConfig, teacher: Arc<dyn Teacher>) -> Self {
-        // A few more than may be in flight, so that the next one is there when one comes back.
-        let room = match config {
-            TeacherConfig::OpenAi(openai) => openai.limits.max_in_flight + openai.limits.max_in_flight / 4 + 1,
-            TeacherConfig::Recorded(_) => 1,
-        };
-        Self { teacher, room: Arc::new(Semaphore::new(room)), broken: OnceLock::new(), told: AtomicBool::new(false) }
-    }
-
-    fn breaks(&self, reason: &str) {
-        // The first reason is the cause of those that follow.
-        let _ = self.broken.set(reason.to_owned());
-    }
-}
-
-impl Serving {
-    fn new(open: &Open, ledger: Arc<Ledger>) -> Self {
-        Self {
-            run: open.run,
-            epoch: open.epoch,
-            labels: None,
-            teachers: Vec::new(),
-            ledger,
-            asked_all: false,
-            stopped: false,
-            folder: None,
-        }
-    }
-}
-
-impl Account {
-    async fn open(database: &Arc<Database>, worker: i64, run: i64, capped: bool) -> Result<Self> {
-        if !capped {
-            return Ok(Self { ledger: Ledger::new(None), purse: None });
-        }
-        let purse = SharedPurse::open(database, worker, run).await?;
-        let ledger = Ledger::from_purse(Arc::clone(&purse) as Arc<dyn teacher::ledger::Purse>);
-        Ok(Self { ledger, purse: Some(purse) })
     }
 }

@@ -119,7 +119,7 @@ fn labels_are_those_of_one_machine_however_many_ask() {
             interrupt(&child);
             ended(child).expect_exit(130);
         }
-        assert_eq!(team.project.labels(), expected, "{workers} workers");
+        assert!(team.project.labels() == expected, "{workers} workers");
         assert_eq!(team.server.replay.stats().requests - before, team.texts(), "{workers} workers");
         assert_eq!(team.postgres.ask("SELECT count(*) FROM candist.questions"), "0");
         assert_eq!(team.postgres.ask("SELECT count(*) FROM candist.waiting"), "0");
@@ -129,7 +129,7 @@ fn labels_are_those_of_one_machine_however_many_ask() {
     let before = team.server.replay.stats().requests;
     team.configure("", "name = \"again\"");
     ended(team.trainer()).expect_exit(0);
-    assert_eq!(team.project.labels(), expected);
+    assert!(team.project.labels() == expected);
     assert_eq!(team.server.replay.stats().requests, before);
 }
 
@@ -148,7 +148,7 @@ fn answers_that_were_paid_for_before_are_not_paid_for_again() {
     team.project.remove_run();
     team.configure("", "");
     ended(team.trainer()).expect_exit(0);
-    assert_eq!(team.project.labels(), expected);
+    assert!(team.project.labels() == expected);
     assert_eq!(team.server.replay.stats().requests, asked);
 }
 
@@ -193,7 +193,7 @@ fn whoever_is_killed_the_labels_come_and_nothing_is_paid_twice_but_what_was_in_f
             interrupt(&worker);
             ended(worker).expect_exit(130);
         }
-        assert_eq!(team.project.labels(), expected, "round {round}");
+        assert!(team.project.labels() == expected, "round {round}");
         let stats = team.server.replay.stats();
         assert!(stats.repeated <= 64 * worker_kills, "round {round}: {worker_kills} workers killed, {stats:?}");
         assert!(!done || stats.repeated == 0 || worker_kills > 0, "{stats:?}");
@@ -219,7 +219,7 @@ fn one_trains_and_the_next_takes_over() {
     signal(&first, "-CONT");
     ended(first).expect_exit(1).expect_said("another process trains the run");
     ended(standby).expect_exit(0).expect_said("trains the run");
-    assert_eq!(team.project.read("elsewhere/labels.jsonl"), expected);
+    assert!(team.project.read("elsewhere/labels.jsonl") == expected);
     interrupt(&worker);
     ended(worker).expect_exit(130);
     assert_eq!(team.server.replay.stats().repeated, 0);
@@ -228,17 +228,18 @@ fn one_trains_and_the_next_takes_over() {
 #[test]
 fn a_budget_holds_over_all_who_spend_it() {
     let price = "max_in_flight = 8\nmax_tokens = 64\nprice = { input = 10.0, output = 1000.0 }\n";
-    let behaviour = Behaviour { tokens: Some((100, 20)), latency: Duration::from_millis(10), ..Behaviour::default() };
+    let behaviour = Behaviour { tokens: Some((20, 20)), latency: Duration::from_millis(10), ..Behaviour::default() };
     let Some(team) = Team::new(16, behaviour, price, "max_cost = 1.5\n") else { return };
-    // 0.021 an answer: 71 of them are within 1.5.
     let workers = [team.worker(), team.worker(), team.worker()];
     let stopped = ended(team.trainer());
     stopped.expect_exit(3).expect_said("run.max_cost is reached");
-    let requests = team.server.replay.stats().requests;
+    // As the server counts it, and as the database does: 0.02 an answer and a little for the prompt.
+    let stats = team.server.replay.stats();
+    let cost = (stats.prompt_tokens * 10 + stats.completion_tokens * 1000) as f64 / 1e6;
     let spent: f64 = team.postgres.ask("SELECT spent FROM candist.runs").parse().unwrap();
-    assert!(spent <= 1.5 && requests as f64 * 0.021 <= 1.5, "{spent} {requests}");
-    // What may be left is less than a request costs at most, times those who hold some.
-    assert!(requests as f64 * 0.021 > 1.5 - 4.0 * 0.1, "{requests}");
+    assert!(cost <= 1.5 && spent <= 1.5, "{cost} {spent}");
+    // What is left is less than the dearest that the next request could be.
+    assert!(cost > 1.4 && (spent - cost).abs() < 1e-9, "{cost} {spent} {stats:?}");
     // With more money it goes on, and asks nothing twice.
     team.configure(price, "max_cost = 20\n");
     ended(team.trainer()).expect_exit(0);
@@ -305,10 +306,12 @@ fn a_run_is_looked_at_and_corrected_from_elsewhere() {
     until(|| team.project.path("run/labels.jsonl").exists());
     // Who follows sees the labels come, and the end.
     let mut tail = team.project.command(&["tail", "-f", &url]);
-    tail.env("XDG_CACHE_HOME", cache.path()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let followed = std::fs::File::create(team.project.path("followed.jsonl")).unwrap();
+    tail.env("XDG_CACHE_HOME", cache.path()).stdout(followed).stderr(std::process::Stdio::piped());
     let tail = tail.spawn().unwrap();
     ended(trainer).expect_exit(0);
-    assert_eq!(ended(tail).expect_exit(0).out, team.project.labels());
+    ended(tail).expect_exit(0);
+    assert!(team.project.read("followed.jsonl") == team.project.labels());
     interrupt(&worker);
     ended(worker).expect_exit(130);
     // The same is told as where the run is.
@@ -317,14 +320,14 @@ fn a_run_is_looked_at_and_corrected_from_elsewhere() {
         let there = elsewhere(&[verb, flag, &url]).expect_exit(0).out;
         let here = team.project.candist(&[verb, flag, "run"]).expect_exit(0).out;
         let named = |out: &str| out.lines().filter(|line| !line.contains("\"run\"")).collect::<Vec<_>>().join("\n");
-        assert_eq!(named(&there), named(&here), "{verb}");
+        assert!(named(&there) == named(&here), "{verb}: {there:.2000}\n{here:.2000}");
     }
     // Where there is no run directory, the configuration says where the run is.
     std::fs::rename(team.project.path("run"), team.project.path("away")).unwrap();
     elsewhere(&["export", "config.toml", "--labels", "labels.csv"]).expect_exit(0);
     std::fs::rename(team.project.path("away"), team.project.path("run")).unwrap();
     team.project.candist(&["export", "run", "--labels", "here.csv"]).expect_exit(0);
-    assert_eq!(team.project.read("labels.csv"), team.project.read("here.csv"));
+    assert!(team.project.read("labels.csv") == team.project.read("here.csv"));
     // A correction is with the trainer when it trains again.
     let wrong = team.project.events().into_iter().next().unwrap();
     let label = if wrong.label == "change_pin" { "card_arrival" } else { "change_pin" };
@@ -347,7 +350,7 @@ fn on_another_machine_a_run_goes_on_where_it_stood() {
     let failing = Behaviour { fail_texts_with: Some(refused), ..slow() };
     team.server = Server::start(&team.project, failing);
     team.configure("max_retries = 0\n", "");
-    ended(team.project.start(&["run", "config.toml"])).expect_exit(0);
+    ended(team.project.start(&["run", "config.toml"])).expect_exit(3);
     team.server = Server::start(&team.project, slow());
     team.configure("max_retries = 0\n", "");
     ended(team.project.start(&["run", "config.toml"])).expect_exit(0);
@@ -355,6 +358,6 @@ fn on_another_machine_a_run_goes_on_where_it_stood() {
     // Nothing of the run directory is left.
     team.project.remove_run();
     ended(team.trainer()).expect_exit(0);
-    assert_eq!(team.project.read("run/inputs.jsonl"), inputs);
-    assert_eq!(team.project.labels(), labels);
+    assert!(team.project.read("run/inputs.jsonl") == inputs);
+    assert!(team.project.labels() == labels);
 }

@@ -1,4 +1,4 @@
--- What several machines share of runs. Texts, ids and keys are bytes: a text may hold what the database's text may not.
+-- What several machines share of runs. What is written for every question has no foreign keys: each would lock the run's row. Texts, ids and keys are bytes: a text may hold what the database's text may not.
 CREATE SCHEMA IF NOT EXISTS candist;
 
 CREATE TABLE candist.version (step int NOT NULL);
@@ -24,6 +24,9 @@ CREATE TABLE candist.trainers (
     run bigint PRIMARY KEY REFERENCES candist.runs ON DELETE CASCADE,
     epoch bigint NOT NULL,
     name text NOT NULL,
+    -- By these a process of the same machine can tell whether it still is.
+    machine text NOT NULL,
+    process bigint NOT NULL,
     -- The last heartbeat; null after a clean end.
     seen timestamptz
 );
@@ -33,6 +36,8 @@ CREATE TABLE candist.files (hash bytea PRIMARY KEY, bytes bytea NOT NULL);
 CREATE TABLE candist.workers (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL,
+    machine text NOT NULL,
+    process bigint NOT NULL,
     seen timestamptz NOT NULL DEFAULT now(),
     -- It ended, or was given up: it claims nothing any more.
     gone boolean NOT NULL DEFAULT false
@@ -60,7 +65,7 @@ CREATE TABLE candist.problems (
 -- To be asked, or being asked: what the window of a trainer holds, never a whole corpus.
 CREATE TABLE candist.questions (
     seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    run bigint NOT NULL REFERENCES candist.runs ON DELETE CASCADE,
+    run bigint NOT NULL,
     -- Of the trainer that posted it: workers ask by what it set up.
     epoch bigint NOT NULL,
     teacher text NOT NULL,
@@ -77,7 +82,7 @@ CREATE INDEX questions_taken ON candist.questions (worker) WHERE worker IS NOT N
 
 -- Who waits for an answer: the same question may be of several runs.
 CREATE TABLE candist.waiting (
-    run bigint NOT NULL REFERENCES candist.runs ON DELETE CASCADE,
+    run bigint NOT NULL,
     key bytea NOT NULL,
     attempt int NOT NULL,
     ready boolean NOT NULL DEFAULT false,
@@ -94,7 +99,7 @@ CREATE TABLE candist.answers (
     attempt int NOT NULL,
     line text NOT NULL,
     -- The run that paid; null where it came by import.
-    run bigint REFERENCES candist.runs ON DELETE SET NULL,
+    run bigint,
     at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (key, attempt)
 );
@@ -106,7 +111,7 @@ CREATE TABLE candist.places (
 );
 CREATE TABLE candist.quotas (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    place text NOT NULL REFERENCES candist.places ON DELETE CASCADE,
+    place text NOT NULL,
     at timestamptz NOT NULL,
     requests bigint NOT NULL,
     tokens bigint NOT NULL
