@@ -180,6 +180,17 @@ pub(super) async fn claim(
     Ok(questions)
 }
 
+/// Lets go of what a worker holds besides `held`: claims of which it was never told.
+pub(super) async fn let_go(client: &mut Client, worker: i64, held: &[i64]) -> Result<(), PgError> {
+    client
+        .execute_typed(
+            "UPDATE questions SET worker = NULL WHERE worker = $1 AND seq <> ALL ($2)",
+            &[(&worker, Type::INT8), (&held, Type::INT8_ARRAY)],
+        )
+        .await?;
+    Ok(())
+}
+
 /// Settles what ended of one run, in one transaction: answers are kept, who waits is told, and `spent`, all that the worker has
 /// spent on the run since it began, is counted. May be sent again: nothing is counted twice.
 pub(super) async fn settle(

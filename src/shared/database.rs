@@ -109,7 +109,12 @@ impl Database {
         loop {
             match self.connect().await {
                 Ok(client) => {
-                    return Ok(Session { database: Arc::clone(self), client: Some(client), wait: Duration::ZERO });
+                    return Ok(Session {
+                        database: Arc::clone(self),
+                        client: Some(client),
+                        wait: Duration::ZERO,
+                        was_lost: false,
+                    });
                 }
                 Err(error) if Instant::now() < patience && error.code().is_none_or(is_passing) => {
                     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -136,6 +141,8 @@ pub(super) struct Session {
     client: Option<Client>,
     /// Before the next try to connect.
     wait: Duration,
+    /// Whether a connection was lost since that was asked.
+    was_lost: bool,
 }
 
 impl Session {
@@ -159,6 +166,11 @@ impl Session {
             }
         }
         self.client.as_mut().ok_or_else(|| Error::gone("database"))
+    }
+
+    /// Whether a connection was lost since this was asked: what was sent last may have been done, or not.
+    pub(super) fn take_loss(&mut self) -> bool {
+        std::mem::take(&mut self.was_lost)
     }
 
     /// A statement went through.
@@ -205,6 +217,7 @@ impl Session {
     }
 
     fn back_off(&mut self, why: &str) {
+        self.was_lost = true;
         self.wait = (self.wait * 2).clamp(Duration::from_millis(100), LONGEST_WAIT);
         if !self.database.away.swap(true, Ordering::Relaxed) {
             tracing::warn!(

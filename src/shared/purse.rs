@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::database::{PgError, Session, with_client};
+use super::database::{PgError, Session, in_time, with_client};
 use crate::error::Result;
 use crate::teacher::ledger::{Purse, Refused, Wanted};
 
@@ -60,10 +60,15 @@ impl SharedPurse {
         self.exhausted.load(Ordering::Relaxed)
     }
 
-    /// Gives back what this worker does not need.
+    /// Gives back what this worker does not need; once. What is lost on the way stays counted as held: twice given back, it would be
+    /// spent twice.
     pub(super) async fn give_back(&self, amount: Decimal) -> Result<()> {
         let mut session = self.session.lock().await;
-        with_client!(session, |client| give_back(client, self.worker, self.run, amount));
+        let client = session.client().await?;
+        match in_time(give_back(client, self.worker, self.run, amount)).await {
+            Ok(()) => session.worked(),
+            Err(error) => session.lost(error)?,
+        }
         Ok(())
     }
 

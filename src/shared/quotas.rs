@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::database::{PgError, Session, with_client};
+use super::database::{PgError, Session, in_time, with_client};
 use crate::error::Result;
 use crate::teacher::Addresses;
 use crate::teacher::peers::{Peers, PerMinute, Ticket};
@@ -140,7 +140,7 @@ impl Quotas {
         if !unused.is_empty() {
             // Sent again after a loss it would give back twice, and others send too much: once, and what is lost is lost.
             let client = session.client().await?;
-            match super::database::in_time(give_back(client, &unused)).await {
+            match in_time(give_back(client, &unused)).await {
                 Ok(()) => session.worked(),
                 Err(error) => session.lost(error)?,
             }

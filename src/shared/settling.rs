@@ -1,11 +1,11 @@
 //! What a worker's questions came to goes to the database, many together; permits are given back after that. While the database
 //! is away it waits here: no more than what was in flight.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rust_decimal::Decimal;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -32,11 +32,37 @@ pub(super) struct Settled {
     pub(super) room: OwnedSemaphorePermit,
 }
 
+/// The questions that a worker holds, by their numbers. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held(Arc<Mutex<HashSet<i64>>>);
+
+impl Held {
+    fn lock(&self) -> MutexGuard<'_, HashSet<i64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn begin(&self, seq: i64) {
+        self.lock().insert(seq);
+    }
+
+    fn end(&self, seqs: impl Iterator<Item = i64>) {
+        let mut held = self.lock();
+        for seq in seqs {
+            held.remove(&seq);
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<i64> {
+        self.lock().iter().copied().collect()
+    }
+}
+
 /// Settles what comes, until nothing comes any more. Where the database refuses it for good, answers go into a file.
 pub(super) async fn settle_all(
     mut session: Session,
     worker: i64,
     mut settled: mpsc::Receiver<Settled>,
+    held: Held,
     progress: Arc<WorkProgress>,
 ) -> Result<()> {
     let mut refused: Option<Error> = None;
@@ -53,6 +79,7 @@ pub(super) async fn settle_all(
             if refused.is_some() {
                 keep(&settled)?;
             }
+            held.end(settled.iter().map(|settled| settled.ended.seq));
             for Settled { permit, room, .. } in settled {
                 drop((permit, room));
             }

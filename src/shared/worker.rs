@@ -19,7 +19,7 @@ use super::purse;
 use super::quotas::Quotas;
 use super::runs::{self, Open};
 use super::serving::{Account, Served, Serving};
-use super::settling::{Settled, settle_all, spent};
+use super::settling::{Held, Settled, settle_all, spent};
 use super::setup::Setup;
 use super::{joined, schema};
 use crate::base::threads::blocking;
@@ -29,6 +29,8 @@ use crate::teacher::{self, Addresses};
 
 /// Between two heartbeats, at each of which it looks at the runs.
 const BEAT: Duration = Duration::from_secs(1);
+/// Heartbeats after which it lets go of claims that it knows nothing of: where a connection was lost, at once and again.
+const LET_GO: u64 = 30;
 /// Between two looks for questions where there were none, at first and at most.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 /// Questions that are claimed together, at most: others want some too.
@@ -106,6 +108,7 @@ struct Worker<'a> {
     progress: &'a Arc<WorkProgress>,
     id: i64,
     session: Session,
+    beats: u64,
     side: Arc<Mutex<Session>>,
     addresses: Addresses,
     quotas: Arc<Quotas>,
@@ -114,6 +117,7 @@ struct Worker<'a> {
     /// As earlier trainers set them up: kept for what is still on its way.
     before: Vec<Serving>,
     accounts: HashMap<i64, Account>,
+    held: Held,
     settler: mpsc::Sender<Settled>,
     settling: JoinHandle<Result<()>>,
     asking: JoinSet<()>,
@@ -135,12 +139,15 @@ impl<'a> Worker<'a> {
         let addresses = Addresses::with_peers(Arc::clone(&quotas) as Arc<dyn Peers>);
         let quotas_task = tokio::spawn(Arc::clone(&quotas).keep(Arc::clone(&side), addresses.clone()));
         let (settler, settled) = mpsc::channel(TOGETHER);
-        let settling = tokio::spawn(settle_all(database.session().await?, id, settled, Arc::clone(progress)));
+        let held = Held::default();
+        let settle = settle_all(database.session().await?, id, settled, held.clone(), Arc::clone(progress));
+        let settling = tokio::spawn(settle);
         Ok(Self {
             options,
             progress,
             id,
             session,
+            beats: 0,
             side,
             addresses,
             quotas,
@@ -148,6 +155,7 @@ impl<'a> Worker<'a> {
             serving: HashMap::new(),
             before: Vec::new(),
             accounts: HashMap::new(),
+            held,
             settler,
             settling,
             asking: JoinSet::new(),
@@ -217,6 +225,12 @@ impl<'a> Worker<'a> {
         let (session, id) = (&mut self.session, self.id);
         if !with_client!(session, |client| claims::beat(client, id)) {
             return Ok(Some(End::GivenUp));
+        }
+        self.beats += 1;
+        if session.take_loss() || self.beats.is_multiple_of(LET_GO) {
+            // A claim may have been done without a word of it: nobody would ask what it took.
+            let held = self.held.all();
+            with_client!(session, |client| claims::let_go(client, id, &held));
         }
         let name = self.options.run.as_deref();
         let open = with_client!(session, |client| runs::list(client, name));
@@ -382,7 +396,7 @@ impl<'a> Worker<'a> {
                 }
                 all += questions.len();
                 for question in questions {
-                    // There is room: nobody else takes any.
+                    // There is room: nobody else takes any. (One without would be let go of when a connection is lost.)
                     let Ok(room) = Arc::clone(&served.room).try_acquire_owned() else { break };
                     let ask = Ask {
                         run: serving.run,
@@ -391,6 +405,7 @@ impl<'a> Worker<'a> {
                         ledger: Arc::clone(&serving.ledger),
                         room,
                     };
+                    self.held.begin(question.seq);
                     self.progress.claimed.fetch_add(1, Ordering::Relaxed);
                     self.asking.spawn(ask.settle(question, self.settler.clone()));
                 }
