@@ -28,6 +28,7 @@ pub(crate) struct Plan {
     /// Texts of the corpus that are read, at most.
     pub(crate) limit: Option<u64>,
     /// Of a run that is shared: whether asking is left to others.
+    #[cfg(feature = "shared")]
     pub(crate) train_only: bool,
     corpus: Option<NewCorpus>,
     teachers: Option<Vec<Arc<dyn Teacher>>>,
@@ -45,6 +46,7 @@ impl Plan {
             config,
             retry_failures: false,
             limit: None,
+            #[cfg(feature = "shared")]
             train_only: false,
             corpus: None,
             teachers: None,

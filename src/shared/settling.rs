@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rust_decimal::Decimal;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use super::claims::{self, Ended, Ending};
 use super::database::{Session, with_client};
@@ -17,6 +19,8 @@ use crate::error::{Error, Result};
 use crate::teacher::Permit;
 use crate::teacher::ledger::Ledger;
 
+/// How long a worker that is to end waits for a database that is away.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Questions that are settled in one transaction, at most.
 const TOGETHER: usize = 256;
 
@@ -57,14 +61,21 @@ impl Held {
     }
 }
 
-/// Settles what comes, until nothing comes any more. Where the database refuses it for good, answers go into a file.
+/// Settles what comes, until nothing comes any more. Where the database refuses it for good, or is away for too long after `ending` was
+/// set, answers go into a file.
 pub(super) async fn settle_all(
     mut session: Session,
     worker: i64,
     mut settled: mpsc::Receiver<Settled>,
     held: Held,
     progress: Arc<WorkProgress>,
+    mut ending: watch::Receiver<bool>,
 ) -> Result<()> {
+    let mut out_of_patience = pin!(async {
+        // Gone only where the worker is.
+        let _ = ending.wait_for(|&ending| ending).await;
+        tokio::time::sleep(PATIENCE).await;
+    });
     let mut refused: Option<Error> = None;
     let mut batch = Vec::new();
     while settled.recv_many(&mut batch, TOGETHER).await > 0 {
@@ -74,7 +85,10 @@ pub(super) async fn settle_all(
         }
         for (run, settled) in runs {
             if refused.is_none() {
-                refused = settle(&mut session, worker, run, &settled, &progress).await.err();
+                refused = tokio::select! {
+                    done = settle(&mut session, worker, run, &settled, &progress) => done.err(),
+                    () = &mut out_of_patience => Some(away()),
+                };
             }
             if refused.is_some() {
                 keep(&settled)?;
@@ -86,6 +100,12 @@ pub(super) async fn settle_all(
         }
     }
     refused.map_or(Ok(()), Err)
+}
+
+fn away() -> Error {
+    Error::Shared {
+        message: "the database is away, and this worker was to end: what it does not have is in a file".to_owned(),
+    }
 }
 
 async fn settle(

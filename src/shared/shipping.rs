@@ -57,10 +57,10 @@ pub(super) async fn ship(
         let is_last = tokio::time::timeout(LOOK, end.wait_for(|&end| end)).await.is_ok();
         keep_said(&mut session, lease, &labels, &dir).await?;
         for (file, shipped) in &mut shipped {
-            ship_log(&mut session, lease, &dir.join(&*file), file, shipped).await?;
+            ship_log(&mut session, lease, &dir.join(*file), file, shipped).await?;
         }
         for (file, before) in &mut notes {
-            let now = tokio::fs::read(dir.join(&*file)).await.unwrap_or_default();
+            let now = tokio::fs::read(dir.join(*file)).await.unwrap_or_default();
             if *before != now {
                 with_client!(session, |client| replace(client, lease, file, &now)).map_err(|Outdated| gone())?;
                 *before = now;

@@ -1,6 +1,7 @@
 //! A teacher that others ask: to the run that trains, one like another.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -23,14 +24,22 @@ pub(super) struct Desk {
     pub(super) posts: mpsc::Sender<Post>,
     /// Set when nothing more is to be asked.
     pub(super) stop: watch::Sender<bool>,
-    /// Set when no question follows.
-    pub(super) asked_all: watch::Sender<bool>,
+    /// Teachers that are asked nothing after what they were asked.
+    pub(super) asked_all: watch::Sender<usize>,
 }
 
 /// See the module. It has everything of `inner` but the asking.
 pub(super) struct SharedTeacher {
-    pub(super) inner: Arc<dyn Teacher>,
-    pub(super) desk: Desk,
+    inner: Arc<dyn Teacher>,
+    desk: Desk,
+    /// Whether it counts among those.
+    is_done: AtomicBool,
+}
+
+impl SharedTeacher {
+    pub(super) fn new(inner: Arc<dyn Teacher>, desk: Desk) -> Self {
+        Self { inner, desk, is_done: AtomicBool::new(false) }
+    }
 }
 
 impl Teacher for SharedTeacher {
@@ -60,7 +69,9 @@ impl Teacher for SharedTeacher {
     }
 
     fn no_more(&self) {
-        self.desk.asked_all.send_replace(true);
+        if !self.is_done.swap(true, Ordering::Relaxed) {
+            self.desk.asked_all.send_modify(|teachers| *teachers += 1);
+        }
     }
 
     fn ask<'a>(&'a self, sample: &'a Sample, draw: u32) -> BoxFuture<'a, Result<Asked, AskError>> {

@@ -52,7 +52,7 @@ pub(crate) struct Trainer {
     /// What ships the logs, once the run directory is open; ended by the sender.
     shipping: Option<(watch::Sender<bool>, JoinHandle<Result<()>>)>,
     /// The worker in this process.
-    worker: Option<(watch::Sender<bool>, JoinHandle<Result<worker::Worked>>)>,
+    worker: Option<JoinHandle<Result<worker::Worked>>>,
 }
 
 impl Trainer {
@@ -105,7 +105,7 @@ impl Trainer {
             begun = begin => begun?,
         };
         let (posts, receiver) = mpsc::channel(TOGETHER);
-        let desk = Desk { posts, stop: watch::Sender::new(false), asked_all: watch::Sender::new(false) };
+        let desk = Desk { posts, stop: watch::Sender::new(false), asked_all: watch::Sender::new(0) };
         let complete = watch::Sender::new(None);
         let task = Task {
             session,
@@ -118,20 +118,21 @@ impl Trainer {
             posts: receiver,
             stop: desk.stop.subscribe(),
             asked_all: desk.asked_all.subscribe(),
+            teachers: teachers.iter().filter(|teacher| teacher.requests().is_some()).count(),
             complete: complete.subscribe(),
             waiting: HashMap::new(),
             alone: None,
         };
         let worker = asks.then(|| {
-            let (stop, stopped) = watch::channel(false);
             let options = WorkOptions { url: shared.url.clone(), run: Some(shared.name.clone()), ends: false };
-            (stop, tokio::spawn(async move { worker::work(options, Arc::default(), stopped).await }))
+            // A stop is for it too: nothing more is sent.
+            tokio::spawn(worker::work(options, Arc::default(), desk.stop.subscribe()))
         });
         let teachers = teachers
             .into_iter()
             // What is no server's is asked here: a recording, and what a program brings along.
             .map(|inner| -> Arc<dyn Teacher> {
-                if inner.requests().is_none() { inner } else { Arc::new(SharedTeacher { inner, desk: desk.clone() }) }
+                if inner.requests().is_none() { inner } else { Arc::new(SharedTeacher::new(inner, desk.clone())) }
             })
             .collect();
         let task = tokio::spawn(task.run());
@@ -171,8 +172,7 @@ impl Trainer {
         self.complete.send_replace(Some(complete));
         self.desk.stop.send_replace(true);
         let mut result = joined("trainer", self.task.await);
-        if let Some((stop, worker)) = self.worker {
-            stop.send_replace(true);
+        if let Some(worker) = self.worker {
             match joined("worker", worker.await) {
                 // Others asked in its place.
                 Err(error) if complete => tracing::warn!("this process asked no further: {}", with_causes(&error)),
@@ -201,7 +201,9 @@ struct Task {
     ledger: Arc<Ledger>,
     posts: mpsc::Receiver<Post>,
     stop: watch::Receiver<bool>,
-    asked_all: watch::Receiver<bool>,
+    asked_all: watch::Receiver<usize>,
+    /// Teachers that others ask.
+    teachers: usize,
     complete: watch::Receiver<Option<bool>>,
     waiting: HashMap<(AnswerKey, u32), Waiting>,
     /// Since when nobody asks, or that this was told.
@@ -251,7 +253,11 @@ impl Task {
                 Some(post) = self.posts.recv() => self.post(post).await?,
                 _ = look.tick(), if !self.waiting.is_empty() => self.look().await?,
                 _ = beat.tick() => self.beat().await?,
+                // In a cascade the later ones are not told: there is always one that may be asked.
                 Ok(()) = self.asked_all.changed() => {
+                    if *self.asked_all.borrow_and_update() < self.teachers {
+                        continue;
+                    }
                     let session = &mut self.session;
                     with_client!(session, |client| runs::asked_all(client, self.lease));
                 }

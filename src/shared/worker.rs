@@ -120,6 +120,8 @@ struct Worker<'a> {
     held: Held,
     settler: mpsc::Sender<Settled>,
     settling: JoinHandle<Result<()>>,
+    /// Tells who settles that a database which is away is not waited for much longer.
+    ending: watch::Sender<bool>,
     asking: JoinSet<()>,
 }
 
@@ -140,7 +142,8 @@ impl<'a> Worker<'a> {
         let quotas_task = tokio::spawn(Arc::clone(&quotas).keep(Arc::clone(&side), addresses.clone()));
         let (settler, settled) = mpsc::channel(TOGETHER);
         let held = Held::default();
-        let settle = settle_all(database.session().await?, id, settled, held.clone(), Arc::clone(progress));
+        let (ending, ends) = watch::channel(false);
+        let settle = settle_all(database.session().await?, id, settled, held.clone(), Arc::clone(progress), ends);
         let settling = tokio::spawn(settle);
         Ok(Self {
             options,
@@ -158,6 +161,7 @@ impl<'a> Worker<'a> {
             held,
             settler,
             settling,
+            ending,
             asking: JoinSet::new(),
         })
     }
@@ -169,6 +173,7 @@ impl<'a> Worker<'a> {
             _ = stop.wait_for(|&stop| stop) => Ok(End::Stopped),
             worked = self.work() => worked,
         };
+        self.ending.send_replace(true);
         let all = self.serving.values().chain(&self.before).flat_map(|serving| &serving.teachers);
         all.for_each(|served| served.teacher.stop());
         while let Some(asked) = self.asking.join_next().await {
@@ -234,6 +239,9 @@ impl<'a> Worker<'a> {
         }
         let name = self.options.run.as_deref();
         let open = with_client!(session, |client| runs::list(client, name));
+        if open.is_empty() && self.beats == 1 {
+            tracing::info!("there is no run to ask for yet: waiting for one");
+        }
         if self.options.ends && open.iter().any(|open| open.complete) {
             return Ok(Some(End::Stopped));
         }
@@ -261,12 +269,17 @@ impl<'a> Worker<'a> {
     async fn take_up(&mut self, open: &Open) -> Result<Option<End>> {
         let session = &mut self.session;
         let setup = with_client!(session, |client| runs::setup(client, open.run));
-        let setup: Setup = serde_json::from_str(&setup).map_err(|error| Error::Shared {
-            message: format!(
-                "the run {:?} was set up by another version of candist ({error}): install the trainer's version here",
-                open.name
-            ),
-        })?;
+        let setup: Setup = match serde_json::from_str(&setup) {
+            Ok(setup) => setup,
+            Err(error) => {
+                let message = format!(
+                    "the run {:?} was set up by another version of candist ({error}): install the trainer's version here",
+                    open.name
+                );
+                let account = Account::new(&self.side, self.id, open.run, false);
+                return self.cannot_serve(open, account, &[], Error::Shared { message }).await.map(|()| None);
+            }
+        };
         let hashes = setup.hashes();
         let files = with_client!(session, |client| runs::files(client, &hashes));
         let names = setup.teachers();
@@ -289,7 +302,7 @@ impl<'a> Worker<'a> {
             Ok((folder, config, teachers))
         })
         .await;
-        let mut serving = Serving::new(open, account.ledger);
+        let mut serving = Serving::new(open, Arc::clone(&account.ledger));
         match opened {
             Ok((folder, config, teachers)) => {
                 tracing::info!("asking for the run {:?}", open.name);
@@ -302,22 +315,30 @@ impl<'a> Worker<'a> {
                     .collect();
                 serving.folder = Some(folder);
             }
-            Err(error) if self.options.run.is_some() => {
-                self.complain_of(open.run, &names, &error.to_string()).await?;
-                return Err(error);
-            }
-            // Of many runs the others are asked for.
-            Err(error) => {
-                tracing::warn!("the run {:?} cannot be asked for from here: {error}", open.name);
-                self.complain_of(open.run, &names, &error.to_string()).await?;
-            }
+            Err(error) => return self.cannot_serve(open, account, &names, error).await.map(|()| None),
         }
-        if let Some(before) = self.serving.insert(open.run, serving) {
+        self.serve_instead(serving);
+        Ok(None)
+    }
+
+    /// A run that cannot be asked for from here: no key, or of another version. Of many runs the others are asked for.
+    async fn cannot_serve(&mut self, open: &Open, account: Account, names: &[String], error: Error) -> Result<()> {
+        self.complain_of(open.run, names, &error.to_string()).await?;
+        if self.options.run.is_some() {
+            return Err(error);
+        }
+        tracing::warn!("the run {:?} cannot be asked for from here: {error}", open.name);
+        self.serve_instead(Serving::new(open, account.ledger));
+        Ok(())
+    }
+
+    /// Serves a run from now on in this way.
+    fn serve_instead(&mut self, serving: Serving) {
+        if let Some(before) = self.serving.insert(serving.run, serving) {
             // Nothing follows; what they were asked goes on.
             before.teachers.iter().for_each(|served| served.teacher.no_more());
             self.before.push(before);
         }
-        Ok(None)
     }
 
     /// What the worker holds of a budget and does not need goes back where others may want it.

@@ -113,6 +113,7 @@ pub(crate) trait Purse: std::fmt::Debug + Send + Sync {
 
 /// Money that is wanted of a purse.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "shared"), expect(dead_code, reason = "read by purses, of which there are none then"))]
 pub(crate) struct Wanted {
     /// What is missing for the next request.
     pub(crate) least: Decimal,
@@ -175,6 +176,7 @@ impl Ledger {
     }
 
     /// An empty ledger that spends what it gets from `purse`, and nothing before.
+    #[cfg(feature = "shared")]
     #[must_use]
     pub(crate) fn from_purse(purse: Arc<dyn Purse>) -> Arc<Self> {
         Arc::new(Self::with(Some(Decimal::ZERO), Some(purse), Arc::default()))
@@ -210,6 +212,7 @@ impl Ledger {
     }
 
     /// Takes what is under the cap and neither spent nor reserved out of it, to give back to the purse.
+    #[cfg(feature = "shared")]
     pub(crate) fn take_spare(&self) -> Decimal {
         let sums = lock(&self.sums);
         let mut cap = lock(&self.cap);
@@ -219,12 +222,14 @@ impl Ledger {
     }
 
     /// All who spend on the run have spent so much: what is not of stored answers counts as of unknown outcome.
+    #[cfg(feature = "shared")]
     pub(crate) fn spent_in_all(&self, spent: Decimal) {
         let mut sums = lock(&self.sums);
         sums.unknown = (spent - sums.recorded).max(Decimal::ZERO);
     }
 
     /// Counts the cost of an answer that others paid for: the file has nothing of it, for stored answers say so themselves.
+    #[cfg(feature = "shared")]
     pub(crate) fn count(&self, cost: Decimal) {
         let mut sums = lock(&self.sums);
         sums.recorded = sums.recorded.saturating_add(cost);

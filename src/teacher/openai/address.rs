@@ -70,15 +70,18 @@ pub(in crate::teacher) struct Shared {
 }
 
 impl Shared {
+    #[cfg(feature = "shared")]
     pub(in crate::teacher) fn with_peers(peers: Arc<dyn Peers>) -> Self {
         Self { peers: Some(peers), ..Self::default() }
     }
 
     /// Others found that an address wants nothing for so long: whichever key asks there.
+    #[cfg(feature = "shared")]
     pub(in crate::teacher) fn rest(&self, name: &str, length: Duration) {
         self.addresses.values().filter(|address| address.name == name).for_each(|address| address.gate.rest(length));
     }
 
+    #[cfg(feature = "shared")]
     pub(in crate::teacher) fn names(&self) -> Vec<String> {
         self.addresses.values().map(|address| address.name.clone()).collect()
     }

@@ -19,6 +19,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// None where there is no PostgreSQL here, which is said; unless the environment's CANDIST_NEEDS_POSTGRES says that there must
     /// be one.
+    #[expect(clippy::print_stderr, reason = "who reads a test's output should know what was not tested")]
     pub(crate) fn start() -> Option<Self> {
         let Some(programs) = programs() else {
             let message = "no PostgreSQL here (initdb and postgres): shared runs are not tested";
