@@ -130,7 +130,7 @@ pub use readers::table::{Compression, TableFormat, TableOptions, TableSummary, T
 #[cfg(feature = "page")]
 pub use service::{ServiceOptions, StudentService};
 #[cfg(feature = "shared")]
-pub use shared::{Draft, Imported, Mirror, WorkOptions, WorkProgress, Worked, import_answers, work};
+pub use shared::{Draft, Imported, Mirror, WorkOptions, WorkProgress, Worked, import_answers, is_trained_here, work};
 pub use store::{Failure, FailureCounts, FailureKind, Follow, RunDir, RunView, Tail, Totals, ViewCounts};
 pub use student::{Prediction, Predictor, missing_cuda};
 pub use teacher::missing_keys;

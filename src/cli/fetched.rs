@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use candist::{Error, Mirror};
+use candist::config::SharedConfig;
+use candist::{Error, Mirror, RunDir, is_trained_here};
 
 /// A run in a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +26,29 @@ impl Elsewhere {
         let (run, rest): (Vec<&str>, Vec<&str>) =
             query.split('&').filter(|pair| !pair.is_empty()).partition(|pair| pair.starts_with("run="));
         let url = if rest.is_empty() { base.to_owned() } else { format!("{base}?{}", rest.join("&")) };
-        Some(Self { url, run: run.first().and_then(|pair| pair.strip_prefix("run=")).map(str::to_owned) })
+        let name = run.first().and_then(|pair| pair.strip_prefix("run="));
+        Some(Self { url, run: name.map(decoded) })
     }
+}
+
+/// A parameter of an address, `%20` and the like read.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
+        match hex.filter(|_| first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Fetches a run, and goes on fetching for as long as this process is there: whoever follows its files follows the run.
@@ -65,7 +87,16 @@ pub(super) fn refuse(run: &Path, what: &str) -> Result<()> {
         return Ok(());
     }
     let message = format!("is a shared run that is trained elsewhere: {what} where its run directory is");
-    Err(Error::Unfit { path: run.to_owned(), message }.into())
+    // Not as it was typed: an address may hold a password.
+    let path = if Elsewhere::of(run).is_some() { "this".into() } else { run.to_owned() };
+    Err(Error::Unfit { path, message }.into())
+}
+
+/// Whether a shared run is what is in its directory here: it goes on here, or did last.
+pub(super) fn is_here(shared: &SharedConfig, dir: &Path) -> Result<bool> {
+    // Asked of the machine first: a run that goes on here needs no word of the database.
+    let is_live = RunDir::view(dir).is_ok_and(|view| view.is_live());
+    Ok(is_live || runtime()?.block_on(is_trained_here(&shared.url, &shared.name, dir)))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {
@@ -84,6 +115,7 @@ mod tests {
         assert_eq!(of("postgres://ann@db/team?run=support"), Some((url, Some("support".to_owned()))));
         let with_mode = "postgresql://db/team?sslmode=disable".to_owned();
         assert_eq!(of("postgresql://db/team?run=a&sslmode=disable"), Some((with_mode, Some("a".to_owned()))));
+        assert_eq!(of("postgres://db/team?run=a%20%26%20b").unwrap().1.unwrap(), "a & b");
         assert_eq!(of("runs/support"), None);
     }
 }

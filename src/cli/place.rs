@@ -40,7 +40,7 @@ fn is_config(run: &Path) -> bool {
     run.is_file() && run.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
 }
 
-/// Where a run is that is not here: at the address that `run` is, or as the configuration says where its run directory is not here.
+/// Where a run is that is not here: at the address that `run` is, or as the configuration says where it was not trained here last.
 #[cfg(feature = "shared")]
 pub(super) fn elsewhere(run: &Path) -> Result<Option<Elsewhere>> {
     if let Some(address) = Elsewhere::of(run) {
@@ -50,8 +50,9 @@ pub(super) fn elsewhere(run: &Path) -> Result<Option<Elsewhere>> {
         return Ok(None);
     }
     let run = Config::load(run, None)?.run;
-    let is_here = run.dir.exists();
-    Ok(run.shared.filter(|_| !is_here).map(|shared| Elsewhere { url: shared.url, run: Some(shared.name) }))
+    let Some(shared) = run.shared else { return Ok(None) };
+    let is_here = run.dir.exists() && fetched::is_here(&shared, &run.dir)?;
+    Ok((!is_here).then_some(Elsewhere { url: shared.url, run: Some(shared.name) }))
 }
 
 /// The directory that `run` is or, as a configuration, names.

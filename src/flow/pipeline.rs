@@ -99,7 +99,7 @@ async fn run_once(
     let ended =
         run_parts(plan, Parts { corpus, teachers, sinks, people, ledger }, &mut sharing, stop, open, progress).await;
     // Whatever became of it, the next one need not wait. Why the sharing ended goes before what followed from it.
-    sharing.end(ended.is_ok()).await?;
+    sharing.end(ended.as_ref().is_ok_and(|outcome| !outcome.limited)).await?;
     ended
 }
 

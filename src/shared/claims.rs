@@ -318,7 +318,23 @@ pub(super) async fn complain(
 pub(super) async fn leave(client: &mut Client, worker: i64) -> Result<(), PgError> {
     let transaction = client.transaction().await?;
     transaction.execute_typed("UPDATE workers SET gone = true WHERE id = $1", &[(&worker, Type::INT8)]).await?;
-    transaction.execute_typed("UPDATE grants SET amount = 0 WHERE worker = $1", &[(&worker, Type::INT8)]).await?;
+    transaction
+        .query_typed(
+            "SELECT id FROM runs WHERE id IN (SELECT run FROM grants WHERE worker = $1) ORDER BY id FOR NO KEY UPDATE",
+            &[(&worker, Type::INT8)],
+        )
+        .await?;
+    // One that was given up and is back has told all that it spent: the rest of what was counted for it was not.
+    transaction
+        .execute_typed(
+            "UPDATE runs r SET spent = r.spent - g.lost FROM grants g
+             WHERE g.worker = $1 AND g.run = r.id AND g.lost > 0 AND r.cap IS NOT NULL",
+            &[(&worker, Type::INT8)],
+        )
+        .await?;
+    transaction
+        .execute_typed("UPDATE grants SET amount = 0, lost = 0 WHERE worker = $1", &[(&worker, Type::INT8)])
+        .await?;
     transaction.execute_typed("UPDATE questions SET worker = NULL WHERE worker = $1", &[(&worker, Type::INT8)]).await?;
     transaction.commit().await
 }

@@ -27,8 +27,8 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 /// Between two tries to reach a database that does not answer, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What every session begins with. All names are in a schema of candist's own.
-const BEGIN: &str = "SET search_path TO candist; SET statement_timeout TO '30s'; SET lock_timeout TO '20s'; \
-                     SET idle_in_transaction_session_timeout TO '30s'";
+const BEGIN: &str = "SET search_path TO candist; SET statement_timeout TO '30s'; SET lock_timeout TO '5s'; \
+                     SET idle_in_transaction_session_timeout TO '5s'";
 
 /// Where the database is. Sessions are made of it.
 pub(super) struct Database {

@@ -88,7 +88,8 @@ impl Mirror {
                 return Err(Error::Shared { message });
             }
         };
-        let hash = to_hex(short_hash(&[database.shown().as_bytes(), run.name.as_bytes()]));
+        let identity = with_client!(session, |client| schema::identity(client));
+        let hash = to_hex(short_hash(&[identity.as_bytes(), run.name.as_bytes()]));
         let dir = cache()?.join("candist").join("shared").join(hash);
         std::fs::create_dir_all(&dir).map_err(Error::run_file("create", &dir))?;
         let turn = turn(&dir)?;

@@ -4,6 +4,7 @@
 //! database, statement by statement. See "A run that several machines ask for" in ARCHITECTURE.md.
 
 mod ask;
+mod beside;
 mod claims;
 mod database;
 mod folder;
@@ -14,6 +15,7 @@ mod process;
 mod purse;
 mod quotas;
 mod runs;
+mod said;
 mod schema;
 mod serving;
 mod settling;
@@ -26,6 +28,7 @@ mod worker;
 
 pub use self::import::{Imported, import_answers};
 pub use self::mirror::{Draft, Mirror};
+pub use self::takeover::is_trained_here;
 pub(crate) use self::trainer::Trainer;
 pub use self::worker::{WorkOptions, WorkProgress, Worked, work};
 

@@ -29,7 +29,10 @@ impl Process {
 
     /// Whether the process of this number on `machine` is known to be no more: only of this machine's that can be told.
     pub(super) fn has_ended(&self, machine: &str, number: i64) -> bool {
-        !machine.is_empty() && machine == self.machine && !Path::new("/proc").join(number.to_string()).exists()
+        // Where others' processes are hidden, nothing can be told.
+        let shows_all = Path::new("/proc/1").exists();
+        let is_there = Path::new("/proc").join(number.to_string()).exists();
+        !machine.is_empty() && machine == self.machine && shows_all && !is_there
     }
 }
 

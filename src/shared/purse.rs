@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::database::{PgError, Session, in_time, with_client};
+use super::database::{PgError, Session, with_client};
 use crate::error::Result;
 use crate::teacher::ledger::{Purse, Refused, Wanted};
 
@@ -60,18 +60,6 @@ impl SharedPurse {
         self.exhausted.load(Ordering::Relaxed)
     }
 
-    /// Gives back what this worker does not need; once. What is lost on the way stays counted as held: twice given back, it would be
-    /// spent twice.
-    pub(super) async fn give_back(&self, amount: Decimal) -> Result<()> {
-        let mut session = self.session.lock().await;
-        let client = session.client().await?;
-        match in_time(give_back(client, self.worker, self.run, amount)).await {
-            Ok(()) => session.worked(),
-            Err(error) => session.lost(error)?,
-        }
-        Ok(())
-    }
-
     async fn ask(&self, wanted: Wanted) -> Result<Granted> {
         let mut session = self.session.lock().await;
         Ok(with_client!(session, |client| grant(client, self.worker, self.run, wanted)))
@@ -79,6 +67,15 @@ impl SharedPurse {
 }
 
 impl Purse for SharedPurse {
+    fn keep_only(&self, held: Decimal) -> BoxFuture<'_, Result<()>> {
+        async move {
+            let mut session = self.session.lock().await;
+            with_client!(session, |client| keep_only(client, self.worker, self.run, held));
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn more(&self, wanted: Wanted) -> BoxFuture<'_, Result<Option<Decimal>, Refused>> {
         async move {
             let granted = self.ask(wanted).await.map_err(|error| Refused(error.to_string()))?;
@@ -115,45 +112,44 @@ pub(super) async fn begin(client: &mut Client, worker: i64, run: i64) -> Result<
 
 /// Grants a worker a piece of a run's budget, `wanted.least` at least. That there is none, for good, is said of the run from then on.
 ///
-/// Sent again after a loss it may grant twice, of which one piece is counted and not used: it comes back with the rest.
+/// What a worker holds is told as a sum since it began, less what it has reported as spent: the same may be sent again.
 async fn grant(client: &mut Client, worker: i64, run: i64, wanted: Wanted) -> Result<Granted, PgError> {
     let number = |text: Option<String>| text.and_then(|text| text.parse::<Decimal>().ok());
     let transaction = client.transaction().await?;
     let row = transaction
         .query_typed_one(
             "SELECT cap::text, spent::text,
-                 (SELECT coalesce(sum(amount), 0)::text FROM grants WHERE run = $1 AND amount > 0),
-                 (SELECT amount::text FROM grants WHERE run = $1 AND worker = $2 AND amount > 0)
+                 (SELECT coalesce(sum(amount), 0)::text FROM grants WHERE run = $1 AND worker <> $2 AND amount > 0),
+                 (SELECT reported::text FROM grants WHERE run = $1 AND worker = $2)
              FROM runs r WHERE id = $1 FOR NO KEY UPDATE OF r",
             &[(&run, Type::INT8), (&worker, Type::INT8)],
         )
         .await?;
     let (cap, spent) = (number(row.get(0)), number(row.get(1)).unwrap_or_default());
-    let (granted, own) = (number(row.get(2)).unwrap_or_default(), number(row.get(3)).unwrap_or_default());
-    let room = cap.map_or(Decimal::MAX, |cap| cap - spent - granted);
+    let (others, reported) = (number(row.get(2)).unwrap_or_default(), number(row.get(3)).unwrap_or_default());
+    let own = (wanted.held - reported).max(Decimal::ZERO);
+    let room = cap.map_or(Decimal::MAX, |cap| cap - spent - others - own);
     let preferred = wanted.request.saturating_mul(Decimal::from(REQUESTS)).max(wanted.least);
     let amount = if preferred <= room { preferred } else { wanted.least };
     if amount > room {
         let cap = cap.unwrap_or_default();
         // If all that others hold came back, and nothing that is on its way here did.
-        if wanted.may_come_back || wanted.least <= cap - spent - own {
-            transaction.rollback().await?;
-            return Ok(Granted::Later);
-        }
-        transaction
-            .execute_typed(
-                "UPDATE runs SET stopped = 'run.max_cost is reached' WHERE id = $1 AND stopped IS NULL",
-                &[(&run, Type::INT8)],
-            )
-            .await?;
+        let may_come = wanted.may_come_back || wanted.least <= cap - spent - own;
+        let sql = if may_come {
+            "UPDATE runs SET wanted = now() WHERE id = $1"
+        } else {
+            "UPDATE runs SET stopped = 'run.max_cost is reached' WHERE id = $1 AND stopped IS NULL"
+        };
+        transaction.execute_typed(sql, &[(&run, Type::INT8)]).await?;
         transaction.commit().await?;
-        return Ok(Granted::Never { spent, cap });
+        return Ok(if may_come { Granted::Later } else { Granted::Never { spent, cap } });
     }
+    let held = (wanted.held + amount).to_string();
     let changed = transaction
         .execute_typed(
-            "UPDATE grants g SET amount = greatest(g.amount, 0) + $3::text::numeric FROM workers w
+            "UPDATE grants g SET amount = $3::text::numeric - g.reported FROM workers w
              WHERE g.run = $1 AND g.worker = $2 AND w.id = $2 AND NOT w.gone",
-            &[(&run, Type::INT8), (&worker, Type::INT8), (&amount.to_string(), Type::TEXT)],
+            &[(&run, Type::INT8), (&worker, Type::INT8), (&held, Type::TEXT)],
         )
         .await?;
     transaction.commit().await?;
@@ -161,24 +157,25 @@ async fn grant(client: &mut Client, worker: i64, run: i64, wanted: Wanted) -> Re
     Ok(if changed == 1 { Granted::Amount(amount) } else { Granted::Later })
 }
 
-/// Takes back what a worker does not need.
-async fn give_back(client: &mut Client, worker: i64, run: i64, amount: Decimal) -> Result<(), PgError> {
+/// Takes back what a worker does not need: it holds so much, what it has spent included.
+async fn keep_only(client: &mut Client, worker: i64, run: i64, held: Decimal) -> Result<(), PgError> {
     let transaction = client.transaction().await?;
     transaction.query_typed("SELECT FROM runs WHERE id = $1 FOR NO KEY UPDATE", &[(&run, Type::INT8)]).await?;
     transaction
         .execute_typed(
-            "UPDATE grants SET amount = greatest(amount - $3::text::numeric, 0) WHERE run = $1 AND worker = $2",
-            &[(&run, Type::INT8), (&worker, Type::INT8), (&amount.to_string(), Type::TEXT)],
+            "UPDATE grants SET amount = least(amount, $3::text::numeric - reported) WHERE run = $1 AND worker = $2",
+            &[(&run, Type::INT8), (&worker, Type::INT8), (&held.to_string(), Type::TEXT)],
         )
         .await?;
     transaction.commit().await
 }
 
-/// Whether others may want what a worker does not need just now: the budget's last twentieth is being granted.
+/// Whether others may want what a worker does not need just now: somebody found none, or the budget's last twentieth is being granted.
 pub(super) async fn is_scarce(client: &mut Client, run: i64) -> Result<bool, PgError> {
     let row = client
         .query_typed_opt(
-            "SELECT coalesce(cap - spent - (SELECT coalesce(sum(amount), 0) FROM grants WHERE run = $1 AND amount > 0) < cap / 20, false)
+            "SELECT coalesce(wanted > now() - interval '5 seconds', false) OR coalesce(
+                 cap - spent - (SELECT coalesce(sum(amount), 0) FROM grants WHERE run = $1 AND amount > 0) < cap / 20, false)
              FROM runs WHERE id = $1",
             &[(&run, Type::INT8)],
         )

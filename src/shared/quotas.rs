@@ -5,7 +5,7 @@
 //! provider counts, sees no more than what was taken in 60 seconds and that one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -52,6 +52,8 @@ struct State {
     unused: HashMap<i64, (u32, u32)>,
     /// Pauses that were found here, and until when.
     pauses: HashMap<String, Instant>,
+    /// When pauses were looked for last.
+    looked: Option<Instant>,
 }
 
 /// See the module.
@@ -67,29 +69,27 @@ impl Quotas {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fetches what is wanted, gives back what is not, and hands pauses on, for as long as it is polled.
-    pub(super) async fn keep(
-        self: Arc<Self>,
-        session: Arc<tokio::sync::Mutex<Session>>,
-        addresses: Addresses,
-    ) -> Result<()> {
-        let mut looked = Instant::now();
-        loop {
-            tokio::select! {
-                () = self.wanted.notified() => {}
-                () = tokio::time::sleep(LOOK) => {}
-            }
-            let mut session = session.lock().await;
-            self.give_back(&mut session).await?;
-            self.fetch(&mut session).await?;
-            if looked.elapsed() >= LOOK {
-                looked = Instant::now();
-                self.hand_on_pauses(&mut session, &addresses).await?;
-            }
-            drop(session);
-            // Requests come one after the other: a little later several want something.
-            tokio::time::sleep(AGAIN / 4).await;
+    /// Returns when something is wanted, or a look is due.
+    pub(super) async fn wanted(&self) {
+        tokio::select! {
+            () = self.wanted.notified() => {}
+            () = tokio::time::sleep(LOOK) => {}
         }
+    }
+
+    /// Fetches what is wanted, gives back what is not, and hands pauses on.
+    pub(super) async fn keep(&self, session: &mut Session, addresses: &Addresses) -> Result<()> {
+        self.give_back(session).await?;
+        self.fetch(session).await?;
+        let is_due = {
+            let mut state = self.lock();
+            let is_due = state.looked.is_none_or(|looked| looked.elapsed() >= LOOK);
+            if is_due {
+                state.looked = Some(Instant::now());
+            }
+            is_due
+        };
+        if is_due { self.hand_on_pauses(session, addresses).await } else { Ok(()) }
     }
 
     /// Gives back all that was taken, at the end.

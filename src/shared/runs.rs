@@ -121,7 +121,7 @@ pub(super) struct Standing {
     pub(super) stopped: Option<String>,
     /// All that was spent on the run, at most, but for what is granted.
     pub(super) spent: Decimal,
-    /// Workers whose heartbeat is not missing.
+    /// Workers that ask for the run, and whose heartbeat is not missing.
     pub(super) workers: i64,
     /// Teachers that none of them can ask, with a reason of one.
     pub(super) unasked: Vec<(String, String)>,
@@ -141,7 +141,9 @@ pub(super) async fn beat(client: &mut Client, lease: Lease) -> Result<Result<Sta
     super::claims::free_lost(client).await?;
     let row = client
         .query_typed_one(
-            "SELECT stopped, spent::text, (SELECT count(*) FROM workers WHERE NOT gone) FROM runs WHERE id = $1",
+            "SELECT stopped, spent::text,
+                 (SELECT count(*) FROM workers w JOIN grants g ON g.worker = w.id WHERE g.run = $1 AND NOT w.gone)
+             FROM runs WHERE id = $1",
             &[(&lease.run, Type::INT8)],
         )
         .await?;
@@ -184,11 +186,13 @@ pub(super) struct Delivered {
     pub(super) failure: Option<String>,
 }
 
-/// Posts questions, and gives what is answered already. The same may be posted again and again.
+/// Posts questions, and gives what is answered already. The same may be posted again and again; then (`late`) those that another
+/// run posted first, and nobody has taken, are ours: that run may be gone.
 pub(super) async fn post(
     client: &mut Client,
     lease: Lease,
     questions: &[&Posted],
+    late: bool,
 ) -> Result<Result<Vec<Delivered>, Outdated>, PgError> {
     let transaction = client.transaction().await?;
     if let Err(outdated) = fence(&transaction, lease).await? {
@@ -215,8 +219,9 @@ pub(super) async fn post(
              FROM unnest($2, $3, $4, $5, $6, $7) WITH ORDINALITY AS n (t, k, a, d, i, x, o)
              WHERE NOT EXISTS (SELECT FROM answers s WHERE s.key = n.k AND s.attempt = n.a)
              ORDER BY n.o
-             ON CONFLICT (key, attempt) DO UPDATE SET epoch = excluded.epoch, teacher = excluded.teacher
-             WHERE questions.run = $1 AND questions.epoch < $8 AND questions.worker IS NULL",
+             ON CONFLICT (key, attempt) DO UPDATE
+             SET run = $1, epoch = $8, teacher = excluded.teacher, draw = excluded.draw
+             WHERE questions.worker IS NULL AND ((questions.run = $1 AND questions.epoch < $8) OR (questions.run <> $1 AND $9))",
             &[
                 (&lease.run, Type::INT8),
                 (&teachers, Type::TEXT_ARRAY),
@@ -226,6 +231,7 @@ pub(super) async fn post(
                 (&ids, Type::BYTEA_ARRAY),
                 (&texts, Type::BYTEA_ARRAY),
                 (&lease.epoch, Type::INT8),
+                (&late, Type::BOOL),
             ],
         )
         .await?;

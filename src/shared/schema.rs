@@ -14,6 +14,12 @@ const LOCK: i64 = 0x0063_616e_6469_7374;
 
 /// Brings the tables to what this version needs. Does nothing where they are.
 pub(super) async fn bring_up(session: &mut Session) -> Result<()> {
+    let encoding = with_client!(session, |client| encoding(client));
+    if encoding != "UTF8" {
+        let message =
+            format!("the database's encoding is {encoding}, which does not hold every text: make one with UTF8");
+        return Err(Error::Shared { message });
+    }
     let found = with_client!(session, |client| migrate(client));
     if found > STEPS.len() {
         return Err(Error::Shared {
@@ -24,6 +30,15 @@ pub(super) async fn bring_up(session: &mut Session) -> Result<()> {
         });
     }
     Ok(())
+}
+
+async fn encoding(client: &mut Client) -> Result<String, PgError> {
+    Ok(client.query_typed_one("SELECT current_setting('server_encoding')", &[]).await?.get(0))
+}
+
+/// What tells the database from others.
+pub(super) async fn identity(client: &mut Client) -> Result<String, PgError> {
+    Ok(client.query_typed_one("SELECT id::text FROM version", &[]).await?.get(0))
 }
 
 /// Takes the steps that are missing, in one transaction; gives how many had been taken.

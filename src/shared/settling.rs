@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
-use std::pin::pin;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,13 +35,13 @@ pub(super) struct Settled {
     pub(super) room: OwnedSemaphorePermit,
 }
 
-/// The questions that a worker holds, by their numbers. Cheap to clone.
+/// The questions that a worker holds, by their numbers, and whether what came of some was refused. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Held(Arc<Mutex<HashSet<i64>>>);
+pub(super) struct Held(Arc<(Mutex<HashSet<i64>>, AtomicBool)>);
 
 impl Held {
     fn lock(&self) -> MutexGuard<'_, HashSet<i64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn begin(&self, seq: i64) {
@@ -59,23 +58,27 @@ impl Held {
     pub(super) fn all(&self) -> Vec<i64> {
         self.lock().iter().copied().collect()
     }
+
+    fn refuse(&self) {
+        self.0.1.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the database takes no answers any more: then none are to be paid for.
+    pub(super) fn is_refused(&self) -> bool {
+        self.0.1.load(Ordering::Relaxed)
+    }
 }
 
 /// Settles what comes, until nothing comes any more. Where the database refuses it for good, or is away for too long after `ending` was
-/// set, answers go into a file.
+/// set, answers go into a file, and nothing more is to be claimed.
 pub(super) async fn settle_all(
     mut session: Session,
     worker: i64,
     mut settled: mpsc::Receiver<Settled>,
     held: Held,
     progress: Arc<WorkProgress>,
-    mut ending: watch::Receiver<bool>,
+    ending: watch::Receiver<bool>,
 ) -> Result<()> {
-    let mut out_of_patience = pin!(async {
-        // Gone only where the worker is.
-        let _ = ending.wait_for(|&ending| ending).await;
-        tokio::time::sleep(PATIENCE).await;
-    });
     let mut refused: Option<Error> = None;
     let mut batch = Vec::new();
     while settled.recv_many(&mut batch, TOGETHER).await > 0 {
@@ -87,19 +90,28 @@ pub(super) async fn settle_all(
             if refused.is_none() {
                 refused = tokio::select! {
                     done = settle(&mut session, worker, run, &settled, &progress) => done.err(),
-                    () = &mut out_of_patience => Some(away()),
+                    () = out_of_patience(ending.clone()) => Some(away()),
                 };
             }
             if refused.is_some() {
+                held.refuse();
                 keep(&settled)?;
+            } else {
+                held.end(settled.iter().map(|settled| settled.ended.seq));
             }
-            held.end(settled.iter().map(|settled| settled.ended.seq));
             for Settled { permit, room, .. } in settled {
                 drop((permit, room));
             }
         }
     }
     refused.map_or(Ok(()), Err)
+}
+
+/// Returns when a worker that is to end has waited long enough for its answers to be taken.
+async fn out_of_patience(mut ending: watch::Receiver<bool>) {
+    // Gone only where the worker is.
+    let _ = ending.wait_for(|&ending| ending).await;
+    tokio::time::sleep(PATIENCE).await;
 }
 
 fn away() -> Error {

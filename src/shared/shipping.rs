@@ -13,18 +13,21 @@ use tokio_postgres::types::Type;
 
 use super::database::{Database, PgError, Session, with_client};
 use super::runs::{Lease, Outdated, fence};
+use super::said::Said;
 use crate::base::threads::blocking;
 use crate::domain::label::LabelSet;
-use crate::error::{Error, Result};
-use crate::store::{ANSWERS, AUDITS, CORRECTIONS, Correction, INPUTS, LABELS, keep_corrections};
+use crate::error::{Error, Result, with_causes};
+use crate::store::{ANSWERS, AUDITS, CORRECTIONS, INPUTS, LABELS};
 
 /// What only grows, the labels last: who has a label has its text.
-pub(super) const LOGS: [&str; 5] = [ANSWERS, CORRECTIONS, AUDITS, INPUTS, LABELS];
+pub(super) const LOGS: [&str; 5] = [CORRECTIONS, AUDITS, ANSWERS, INPUTS, LABELS];
 /// What is replaced as a whole.
 pub(super) const NOTES: [&str; 3] = ["manifest.json", "failures.jsonl", "status.json"];
 
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_millis(200);
+/// Before it is tried again after an error.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Bytes that are sent together, at most.
 const PIECE: usize = 1 << 20;
 
@@ -38,32 +41,37 @@ struct Shipped {
     inode: Option<u64>,
 }
 
-/// Ships the logs of `dir` until `end` is set, and once more then; keeps what people say elsewhere, by these labels.
-pub(super) async fn ship(
-    database: Arc<Database>,
-    lease: Lease,
-    labels: LabelSet,
-    dir: PathBuf,
-    mut end: watch::Receiver<bool>,
-) -> Result<()> {
+/// What is shipped.
+pub(super) struct Shipping {
+    pub(super) lease: Lease,
+    /// To read corrections by.
+    pub(super) labels: LabelSet,
+    /// The run directory.
+    pub(super) dir: PathBuf,
+    pub(super) said: Said,
+}
+
+/// Ships the logs until `end` is set, and once more then; keeps what people say elsewhere. What goes wrong is tried again, and told
+/// once: the run itself does not depend on it.
+pub(super) async fn ship(database: Arc<Database>, mut of: Shipping, mut end: watch::Receiver<bool>) -> Result<()> {
     let mut session = database.session().await?;
     let mut shipped = Vec::new();
     for file in LOGS {
-        let known = with_client!(session, |client| known(client, lease.run, file));
+        let known = with_client!(session, |client| known(client, of.lease.run, file));
         shipped.push((file, known));
     }
     let mut notes = NOTES.map(|file| (file, Vec::new()));
+    let mut told = false;
     loop {
         let is_last = tokio::time::timeout(LOOK, end.wait_for(|&end| end)).await.is_ok();
-        keep_said(&mut session, lease, &labels, &dir).await?;
-        for (file, shipped) in &mut shipped {
-            ship_log(&mut session, lease, &dir.join(*file), file, shipped).await?;
-        }
-        for (file, before) in &mut notes {
-            let now = tokio::fs::read(dir.join(*file)).await.unwrap_or_default();
-            if *before != now {
-                with_client!(session, |client| replace(client, lease, file, &now)).map_err(|Outdated| gone())?;
-                *before = now;
+        match of.ship_once(&mut session, &mut shipped, &mut notes).await {
+            Ok(()) => told = false,
+            Err(error) if is_last || matches!(error, Error::Gone { .. }) => return Err(error),
+            Err(error) => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!("what is seen of this run elsewhere is not up to date: {}", with_causes(&error));
+                }
+                tokio::time::sleep(AFTER_ERROR).await;
             }
         }
         if is_last {
@@ -72,41 +80,34 @@ pub(super) async fn ship(
     }
 }
 
+impl Shipping {
+    async fn ship_once(
+        &mut self,
+        session: &mut Session,
+        shipped: &mut [(&'static str, Shipped)],
+        notes: &mut [(&'static str, Vec<u8>)],
+    ) -> Result<()> {
+        self.said.keep(session, self.lease, &self.labels, &self.dir).await?;
+        for (file, shipped) in shipped {
+            ship_log(session, self.lease, &self.dir.join(*file), file, shipped).await?;
+            if *file == CORRECTIONS {
+                self.said.forget(session, self.lease).await?;
+            }
+        }
+        for (file, before) in notes {
+            let now = tokio::fs::read(self.dir.join(*file)).await.unwrap_or_default();
+            if *before != now {
+                with_client!(session, |client| replace(client, self.lease, file, &now)).map_err(|Outdated| gone())?;
+                *before = now;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Another trainer has the lease: its own task says so.
 fn gone() -> Error {
     Error::gone("trainer")
-}
-
-/// Keeps what people said elsewhere, as what they say here; a kill between keeping and forgetting has it said twice.
-pub(super) async fn keep_said(session: &mut Session, lease: Lease, labels: &LabelSet, dir: &Path) -> Result<()> {
-    let said = with_client!(session, |client| said(client, lease.run));
-    let Some(&(last, _)) = said.last() else { return Ok(()) };
-    let mut corrections = Vec::new();
-    for (_, line) in &said {
-        match Correction::parse(line.as_bytes(), labels) {
-            Ok(correction) => corrections.push(correction),
-            Err(why) => tracing::warn!("a correction that was given elsewhere cannot be used: {why}"),
-        }
-    }
-    let (labels, of) = (labels.clone(), dir.to_owned());
-    blocking("corrections", move || keep_corrections(&of, &labels, &corrections)).await?;
-    with_client!(session, |client| forget_said(client, lease.run, last));
-    Ok(())
-}
-
-/// What waits to be kept, in its order.
-async fn said(client: &mut Client, run: i64) -> Result<Vec<(i64, String)>, PgError> {
-    let rows = client
-        .query_typed("SELECT seq, line FROM said WHERE run = $1 ORDER BY seq LIMIT 1000", &[(&run, Type::INT8)])
-        .await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
-}
-
-async fn forget_said(client: &mut Client, run: i64, last: i64) -> Result<(), PgError> {
-    client
-        .execute_typed("DELETE FROM said WHERE run = $1 AND seq <= $2", &[(&run, Type::INT8), (&last, Type::INT8)])
-        .await?;
-    Ok(())
 }
 
 /// Ships what is new of a log, whole lines.

@@ -1,16 +1,24 @@
 //! The run directory of the next trainer, where the one before was another machine's.
 
-use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::database::{Database, with_client};
 use super::mirror::{Fetched, fetch_file, logs, pieces};
+use super::runs;
 use super::shipping::LOGS;
+use crate::base::durable::replace_file;
 use crate::error::{Error, Result};
 use crate::store::{AUDITS, CORRECTIONS};
+
+/// Where a run directory is fetched to first.
+const ASIDE: &str = "fetching";
+/// Which run's the directory is, and under which lease it was trained.
+const NOTE: &str = "shared.json";
 
 /// Brings a run directory to what the trainer before had, where it was another's: an empty one goes on where that one stood. Of one
 /// that has its own logs only what people said is brought along, which nobody else knows.
@@ -19,14 +27,24 @@ pub(super) async fn fetch_into(database: &Arc<Database>, run: i64, dir: &Path) -
     let there = with_client!(session, |client| logs(client, run));
     let find = |file: &str| there.iter().find(|(name, _)| name == file).map(|(_, log)| *log);
     let is_empty = !LOGS.iter().any(|file| dir.join(file).exists());
-    if is_empty && !there.is_empty() {
-        std::fs::create_dir_all(dir).map_err(Error::run_file("create", dir))?;
-        // The manifest last: until then the directory has no identity, and nothing of it is anybody's.
-        for file in LOGS.into_iter().chain(["manifest.json"]) {
+    // Until all is here it is in a folder of its own: what is in the directory is whole, or fetched again.
+    let aside = dir.join(ASIDE);
+    if (is_empty || aside.exists()) && !there.is_empty() {
+        let _ = std::fs::remove_dir_all(&aside);
+        std::fs::create_dir_all(&aside).map_err(Error::run_file("create", &aside))?;
+        let files: Vec<&str> = LOGS.into_iter().chain(["manifest.json"]).collect();
+        for file in &files {
             if let Some(log) = find(file) {
-                fetch_file(&mut session, run, dir, file, log, &mut Fetched::default()).await?;
+                fetch_file(&mut session, run, &aside, file, log, &mut Fetched::default()).await?;
             }
         }
+        for file in files {
+            let (from, to) = (aside.join(file), dir.join(file));
+            if from.exists() {
+                std::fs::rename(&from, &to).map_err(Error::run_file("move", &to))?;
+            }
+        }
+        std::fs::remove_dir_all(&aside).map_err(Error::run_file("remove", &aside))?;
         return Ok(());
     }
     for file in [CORRECTIONS, AUDITS] {
@@ -68,18 +86,57 @@ fn bring_along(path: &Path, theirs: &[u8]) -> Result<()> {
                 .to_owned();
             return Err(Error::Unfit { path: path.to_owned(), message });
         }
-        None => {
-            let known: HashSet<&[u8]> = ours.split_inclusive(|&byte| byte == b'\n').collect();
-            theirs
-                .split_inclusive(|&byte| byte == b'\n')
-                .filter(|line| !known.contains(line))
-                .flatten()
-                .copied()
-                .collect()
-        }
+        None => after_the_same(&ours, theirs).to_vec(),
     };
     let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::run_file("open", path))?;
     file.write_all(&news).and_then(|()| file.sync_all()).map_err(Error::run_file("write", path))
+}
+
+/// What of `theirs` follows the lines that both begin with.
+fn after_the_same<'a>(ours: &[u8], theirs: &'a [u8]) -> &'a [u8] {
+    let lines = |log: &'_ [u8]| -> Vec<usize> { log.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::len).collect() };
+    let mut same = 0;
+    for length in lines(theirs) {
+        if ours.get(same..same + length) != theirs.get(same..same + length) {
+            break;
+        }
+        same += length;
+    }
+    theirs.get(same..).unwrap_or_default()
+}
+
+/// Notes in a run directory whose it is, so that it is known later whether it is the latest of its run.
+pub(super) fn note(dir: &Path, name: &str, epoch: i64) -> Result<()> {
+    std::fs::create_dir_all(dir).map_err(Error::run_file("create", dir))?;
+    let note = serde_json::to_vec(&Note { name: name.to_owned(), epoch }).unwrap_or_default();
+    replace_file(&dir.join(NOTE), &note)
+}
+
+/// See [`note`].
+#[derive(Serialize, Deserialize)]
+struct Note {
+    name: String,
+    epoch: i64,
+}
+
+/// Whether the run `name` of the database at `url` was trained last in `dir`. True also where the database cannot be asked: what is here
+/// is what there is then.
+pub async fn is_trained_here(url: &str, name: &str, dir: &Path) -> bool {
+    let note = std::fs::read(dir.join(NOTE)).ok().and_then(|bytes| serde_json::from_slice::<Note>(&bytes).ok());
+    let epoch = async {
+        let mut session = Database::at(url)?.session().await?;
+        let found = with_client!(session, |client| runs::list(client, Some(name)));
+        Ok::<_, Error>(found.first().map(|run| run.epoch))
+    };
+    match epoch.await {
+        // The database knows nothing of it.
+        Ok(None) => true,
+        Ok(Some(epoch)) => note.is_some_and(|note| note.name == name && note.epoch == epoch),
+        Err(error) => {
+            tracing::warn!("{error}; what is here may not be the latest of the run");
+            true
+        }
+    }
 }
 
 #[cfg(test)]
@@ -97,8 +154,9 @@ mod tests {
         assert_eq!(read(), "a\nb\n");
         bring_along(&path, b"a\nb\nc\n").unwrap();
         assert_eq!(read(), "a\nb\nc\n");
-        bring_along(&path, b"a\nd\n").unwrap();
-        assert_eq!(read(), "a\nb\nc\nd\n");
+        // What differs is said after ours, in its order, be it what we said once.
+        bring_along(&path, b"a\nd\nb\n").unwrap();
+        assert_eq!(read(), "a\nb\nc\nd\nb\n");
         let audit = dir.path().join(AUDITS);
         std::fs::write(&audit, "x\n").unwrap();
         assert!(bring_along(&audit, b"y\n").unwrap_err().to_string().contains("differs"));

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 use super::database::{Database, Session, with_client};
 use super::process::Process;
 use super::runs::{self, Delivered, Lease, Outdated, Posted, Standing, Taken};
+use super::said::Said;
 use super::setup::Setup;
-use super::shipping::{keep_said, ship};
+use super::shipping::{Shipping, ship};
 use super::takeover;
 use super::teacher::{Desk, Post, SharedTeacher};
 use super::worker::{self, WorkOptions};
@@ -23,7 +24,7 @@ use crate::config::{Config, SharedConfig};
 use crate::domain::answer::{Answer, AnswerKey};
 use crate::domain::label::LabelSet;
 use crate::error::{Error, Result, with_causes};
-use crate::store::parse_answer;
+use crate::store::{RunDir, parse_answer};
 use crate::teacher::ledger::Ledger;
 use crate::teacher::{AskError, Teacher};
 
@@ -33,8 +34,11 @@ const LOOK: Duration = Duration::from_millis(20);
 const BEAT: Duration = Duration::from_secs(2);
 /// What has not come for so long is posted again.
 const AGAIN: Duration = Duration::from_secs(10);
-/// Questions that are posted together, at most.
+/// Questions that are posted together, at most, and bytes of their texts, about: between two heartbeats.
 const TOGETHER: usize = 256;
+const BYTES: usize = 2 << 20;
+/// How long a teacher that nobody can ask is waited for.
+const GRACE: Duration = Duration::from_secs(5);
 /// Between two tries of a trainer that waits for its turn.
 const STAND_BY: Duration = Duration::from_secs(1);
 /// How long an end waits for the database: without it the next trainer waits until the heartbeat is missing.
@@ -67,6 +71,7 @@ impl Trainer {
         mut stop: watch::Receiver<bool>,
     ) -> Result<(Self, Vec<Arc<dyn Teacher>>)> {
         let database = Database::at(&shared.url)?;
+        RunDir::refuse_foreign(&config.run.dir)?;
         let (setup, files) = Setup::of(config)?;
         let labels = setup.labels()?;
         // A structure of strings and numbers: writing it cannot fail.
@@ -81,8 +86,12 @@ impl Trainer {
                 let taken = with_client!(session, |client| runs::take(client, &shared.name, &me, &setup, &files, cap));
                 match taken {
                     Taken::Ours(lease) => {
-                        // Nothing of the directory is open yet.
-                        takeover::fetch_into(&database, lease.run, &config.run.dir).await?;
+                        // Nothing of the directory is open yet. It may take long: the lease is kept meanwhile.
+                        tokio::select! {
+                            fetched = takeover::fetch_into(&database, lease.run, &config.run.dir) => fetched?,
+                            ended = keep_lease(&mut session, lease, &shared.name) => ended?,
+                        }
+                        takeover::note(&config.run.dir, &shared.name, lease.epoch)?;
                         return Ok((session, lease));
                     }
                     Taken::Theirs(who) => {
@@ -122,11 +131,19 @@ impl Trainer {
             complete: complete.subscribe(),
             waiting: HashMap::new(),
             alone: None,
+            unasked: HashMap::new(),
         };
         let worker = asks.then(|| {
             let options = WorkOptions { url: shared.url.clone(), run: Some(shared.name.clone()), ends: false };
             // A stop is for it too: nothing more is sent.
-            tokio::spawn(worker::work(options, Arc::default(), desk.stop.subscribe()))
+            let stop = desk.stop.subscribe();
+            tokio::spawn(async move {
+                let worked = worker::work(options, Arc::default(), stop).await;
+                if let Err(error) = &worked {
+                    tracing::warn!("this process asks no further: {}", with_causes(error));
+                }
+                worked
+            })
         });
         let teachers = teachers
             .into_iter()
@@ -145,9 +162,11 @@ impl Trainer {
         let mut session = self.database.session().await?;
         with_client!(session, |client| runs::spent_before(client, self.lease, spent));
         // Before anything is placed: what was said while nobody trained is a part of this run.
-        keep_said(&mut session, self.lease, &self.labels, dir).await?;
+        let mut said = Said::default();
+        said.keep(&mut session, self.lease, &self.labels, dir).await?;
         let (end, ending) = watch::channel(false);
-        let shipping = ship(Arc::clone(&self.database), self.lease, self.labels.clone(), dir.to_owned(), ending);
+        let to = Shipping { lease: self.lease, labels: self.labels.clone(), dir: dir.to_owned(), said };
+        let shipping = ship(Arc::clone(&self.database), to, ending);
         self.shipping = Some((end, tokio::spawn(shipping)));
         Ok(())
     }
@@ -175,7 +194,7 @@ impl Trainer {
         if let Some(worker) = self.worker {
             match joined("worker", worker.await) {
                 // Others asked in its place.
-                Err(error) if complete => tracing::warn!("this process asked no further: {}", with_causes(&error)),
+                Err(_) if complete => {}
                 worked => result = result.and(worked.map(drop)),
             }
         }
@@ -208,6 +227,8 @@ struct Task {
     waiting: HashMap<(AnswerKey, u32), Waiting>,
     /// Since when nobody asks, or that this was told.
     alone: Option<Alone>,
+    /// Teachers that no worker can ask, and since when.
+    unasked: HashMap<String, Instant>,
 }
 
 #[derive(Clone, Copy)]
@@ -267,23 +288,24 @@ impl Task {
 
     /// Posts a question, with those that wait behind it.
     async fn post(&mut self, first: Post) -> Result<()> {
-        let mut new = Vec::new();
+        let (mut new, mut bytes) = (Vec::new(), 0);
         let mut next = Some(first);
         while let Some(Post { question, told }) = next {
+            bytes += question.text.len();
             let key = (question.key, question.attempt);
             let since = Instant::now();
             let waiting = self.waiting.entry(key).or_insert_with(|| Waiting { question, since, told: Vec::new() });
             waiting.told.push(told);
             new.push(key);
-            next = if new.len() < TOGETHER { self.posts.try_recv().ok() } else { None };
+            next = if new.len() < TOGETHER && bytes < BYTES { self.posts.try_recv().ok() } else { None };
         }
-        self.post_all(new).await
+        self.post_all(new, false).await
     }
 
-    async fn post_all(&mut self, keys: Vec<(AnswerKey, u32)>) -> Result<()> {
+    async fn post_all(&mut self, keys: Vec<(AnswerKey, u32)>, late: bool) -> Result<()> {
         let questions: Vec<&Posted> = keys.iter().filter_map(|key| Some(&self.waiting.get(key)?.question)).collect();
         let session = &mut self.session;
-        let known = with_client!(session, |client| runs::post(client, self.lease, &questions));
+        let known = with_client!(session, |client| runs::post(client, self.lease, &questions, late));
         let known = known.map_err(|Outdated| outdated(&self.run))?;
         self.deliver(known);
         Ok(())
@@ -294,18 +316,17 @@ impl Task {
         let session = &mut self.session;
         let delivered = with_client!(session, |client| runs::deliveries(client, self.lease));
         self.deliver(delivered);
-        let now = Instant::now();
-        let late: Vec<_> = self
-            .waiting
-            .iter_mut()
-            .filter(|(_, waiting)| now - waiting.since >= AGAIN)
-            .take(TOGETHER)
-            .map(|(key, waiting)| {
-                waiting.since = now;
-                *key
-            })
-            .collect();
-        if late.is_empty() { Ok(()) } else { self.post_all(late).await }
+        let (now, mut bytes) = (Instant::now(), 0);
+        let mut late = Vec::new();
+        for (key, waiting) in self.waiting.iter_mut().filter(|(_, waiting)| now - waiting.since >= AGAIN) {
+            waiting.since = now;
+            bytes += waiting.question.text.len();
+            late.push(*key);
+            if late.len() >= TOGETHER || bytes >= BYTES {
+                break;
+            }
+        }
+        if late.is_empty() { Ok(()) } else { self.post_all(late, true).await }
     }
 
     fn deliver(&mut self, delivered: Vec<Delivered>) {
@@ -345,7 +366,12 @@ impl Task {
             let reason = format!("{reason}: {} is spent by all who ask. Raise max_cost to go on", spent.normalize());
             self.refuse(|_| true, &reason);
         }
+        self.unasked.retain(|teacher, _| unasked.iter().any(|(now, _)| now == teacher));
         for (teacher, reason) in unasked {
+            // A worker that can may just be coming.
+            if self.unasked.entry(teacher.clone()).or_insert_with(Instant::now).elapsed() < GRACE {
+                continue;
+            }
             if self.patient {
                 self.tell_alone(workers, Some(&format!("teacher {teacher:?} cannot be asked by anybody: {reason}")));
             } else {
@@ -387,6 +413,14 @@ impl Task {
             }
             Some(_) => {}
         }
+    }
+}
+
+/// Says that the trainer is there for as long as it is polled.
+async fn keep_lease(session: &mut Session, lease: Lease, run: &str) -> Result<()> {
+    loop {
+        tokio::time::sleep(BEAT).await;
+        with_client!(session, |client| runs::beat(client, lease)).map_err(|Outdated| outdated(run))?;
     }
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use rust_decimal::Decimal;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::ask::Ask;
+use super::beside::beside;
 use super::claims;
 use super::database::{Database, Session, with_client};
 use super::folder::Folder;
@@ -27,9 +27,9 @@ use crate::error::{Error, Result};
 use crate::teacher::peers::Peers;
 use crate::teacher::{self, Addresses};
 
-/// Between two heartbeats, at each of which it looks at the runs.
-const BEAT: Duration = Duration::from_secs(1);
-/// Heartbeats after which it lets go of claims that it knows nothing of: where a connection was lost, at once and again.
+/// Between two looks at the runs.
+const EVERY: Duration = Duration::from_secs(1);
+/// Looks after which it lets go of claims that it knows nothing of: where a connection was lost, at once and again.
 const LET_GO: u64 = 30;
 /// Between two looks for questions where there were none, at first and at most.
 const LOOK: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
@@ -108,11 +108,13 @@ struct Worker<'a> {
     progress: &'a Arc<WorkProgress>,
     id: i64,
     session: Session,
-    beats: u64,
+    looks: u64,
     side: Arc<Mutex<Session>>,
     addresses: Addresses,
     quotas: Arc<Quotas>,
-    quotas_task: JoinHandle<Result<()>>,
+    /// Goes on until all has come back.
+    beside: JoinHandle<Result<()>>,
+    is_given_up: watch::Receiver<bool>,
     serving: HashMap<i64, Serving>,
     /// As earlier trainers set them up: kept for what is still on its way.
     before: Vec<Serving>,
@@ -139,7 +141,8 @@ impl<'a> Worker<'a> {
         let side = Arc::new(Mutex::new(database.session().await?));
         let quotas = Arc::new(Quotas::default());
         let addresses = Addresses::with_peers(Arc::clone(&quotas) as Arc<dyn Peers>);
-        let quotas_task = tokio::spawn(Arc::clone(&quotas).keep(Arc::clone(&side), addresses.clone()));
+        let (given_up, is_given_up) = watch::channel(false);
+        let beside = beside(id, Arc::clone(&side), Arc::clone(&quotas), addresses.clone(), given_up);
         let (settler, settled) = mpsc::channel(TOGETHER);
         let held = Held::default();
         let (ending, ends) = watch::channel(false);
@@ -150,11 +153,12 @@ impl<'a> Worker<'a> {
             progress,
             id,
             session,
-            beats: 0,
+            looks: 0,
             side,
             addresses,
             quotas,
-            quotas_task,
+            beside: tokio::spawn(beside),
+            is_given_up,
             serving: HashMap::new(),
             before: Vec::new(),
             accounts: HashMap::new(),
@@ -180,13 +184,13 @@ impl<'a> Worker<'a> {
             // A panic of a teacher is caught in its task.
             drop(asked);
         }
-        let Self { settler, settling, quotas, quotas_task, accounts, mut session, id, .. } = self;
+        let Self { settler, settling, quotas, beside, accounts, mut session, id, .. } = self;
         drop(settler);
         let settled = joined("settling", settling.await);
-        quotas_task.abort();
-        let kept = match quotas_task.await {
+        beside.abort();
+        let kept = match beside.await {
             Err(error) if error.is_cancelled() => Ok(()),
-            kept => joined("quotas", kept),
+            kept => joined("worker", kept),
         };
         let left = async {
             // What was spent on requests without an answer since the last that was settled.
@@ -204,19 +208,19 @@ impl<'a> Worker<'a> {
     }
 
     async fn work(&mut self) -> Result<End> {
-        let mut beaten: Option<Instant> = None;
+        let mut looked: Option<Instant> = None;
         let mut wait = LOOK.0;
         loop {
-            if beaten.is_none_or(|beaten| beaten.elapsed() >= BEAT) {
-                beaten = Some(Instant::now());
-                if let Some(end) = self.beat().await? {
+            if looked.is_none_or(|looked| looked.elapsed() >= EVERY) {
+                looked = Some(Instant::now());
+                if let Some(end) = self.look().await? {
                     return Ok(end);
                 }
             }
             // What ended is let go of, or the set would grow for ever.
             while self.asking.try_join_next().is_some() {}
             // Either ends by an error alone, which is told where it is joined.
-            if self.settling.is_finished() || self.quotas_task.is_finished() {
+            if self.held.is_refused() || self.settling.is_finished() || self.beside.is_finished() {
                 return Ok(End::Stopped);
             }
             let claimed = self.claim().await?;
@@ -225,21 +229,21 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The heartbeat, and what there is to work on. Gives an end where there is one.
-    async fn beat(&mut self) -> Result<Option<End>> {
-        let (session, id) = (&mut self.session, self.id);
-        if !with_client!(session, |client| claims::beat(client, id)) {
+    /// Looks what there is to work on. Gives an end where there is one.
+    async fn look(&mut self) -> Result<Option<End>> {
+        if *self.is_given_up.borrow() {
             return Ok(Some(End::GivenUp));
         }
-        self.beats += 1;
-        if session.take_loss() || self.beats.is_multiple_of(LET_GO) {
+        let (session, id) = (&mut self.session, self.id);
+        self.looks += 1;
+        if session.take_loss() || self.looks.is_multiple_of(LET_GO) {
             // A claim may have been done without a word of it: nobody would ask what it took.
             let held = self.held.all();
             with_client!(session, |client| claims::let_go(client, id, &held));
         }
         let name = self.options.run.as_deref();
         let open = with_client!(session, |client| runs::list(client, name));
-        if open.is_empty() && self.beats == 1 {
+        if open.is_empty() && self.looks == 1 {
             tracing::info!("there is no run to ask for yet: waiting for one");
         }
         if self.options.ends && open.iter().any(|open| open.complete) {
@@ -344,13 +348,9 @@ impl<'a> Worker<'a> {
     /// What the worker holds of a budget and does not need goes back where others may want it.
     async fn give_back_spare(&mut self) -> Result<()> {
         for (run, account) in &self.accounts {
-            let (Some(purse), session) = (&account.purse, &mut self.session) else { continue };
-            let is_scarce = with_client!(session, |client| purse::is_scarce(client, *run));
-            if is_scarce {
-                let spare = account.ledger.take_spare();
-                if spare > Decimal::ZERO {
-                    purse.give_back(spare).await?;
-                }
+            let (Some(_), session) = (&account.purse, &mut self.session) else { continue };
+            if with_client!(session, |client| purse::is_scarce(client, *run)) {
+                account.ledger.give_back_spare().await?;
             }
         }
         Ok(())

@@ -55,7 +55,7 @@ impl Identity {
 const NAMED_LABELS: usize = 5;
 
 /// What is only in a run directory.
-const OURS: [&str; 12] = [
+const OURS: [&str; 13] = [
     ANSWERS,
     INPUTS,
     LABELS,
@@ -67,6 +67,7 @@ const OURS: [&str; 12] = [
     "checkpoints",
     "requests.jsonl",
     "dialects.json",
+    "shared.json",
     SPOOL,
 ];
 

@@ -1,8 +1,9 @@
 -- What several machines share of runs. What is written for every question has no foreign keys: each would lock the run's row. Texts, ids and keys are bytes: a text may hold what the database's text may not.
 CREATE SCHEMA IF NOT EXISTS candist;
 
-CREATE TABLE candist.version (step int NOT NULL);
-INSERT INTO candist.version VALUES (0);
+-- "id" tells databases apart, whatever address leads to them.
+CREATE TABLE candist.version (step int NOT NULL, id uuid NOT NULL DEFAULT gen_random_uuid());
+INSERT INTO candist.version (step) VALUES (0);
 
 CREATE TABLE candist.runs (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -13,6 +14,8 @@ CREATE TABLE candist.runs (
     spent numeric NOT NULL DEFAULT 0,
     -- Why nothing may be asked any more, until the next trainer: the cap.
     stopped text,
+    -- When a worker last found no money left while others held some.
+    wanted timestamptz,
     -- No question follows those that are there.
     asked_all boolean NOT NULL DEFAULT false,
     -- The corpus came to its end.

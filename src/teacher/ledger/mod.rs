@@ -101,7 +101,7 @@ pub struct Ledger {
     progress: Arc<Progress>,
 }
 
-/// A budget that several ledgers spend, in pieces.
+/// A budget that several ledgers spend, in pieces. All that a ledger ever got of it, less what it gave back, is its cap.
 pub(crate) trait Purse: std::fmt::Debug + Send + Sync {
     /// More money, `wanted.least` at least; `None` where there may be some later: it has been waited for a while.
     ///
@@ -109,6 +109,9 @@ pub(crate) trait Purse: std::fmt::Debug + Send + Sync {
     ///
     /// Why there will be none.
     fn more(&self, wanted: Wanted) -> BoxFuture<'_, Result<Option<Decimal>, Refused>>;
+
+    /// Takes back all but `held`.
+    fn keep_only(&self, held: Decimal) -> BoxFuture<'_, Result<()>>;
 }
 
 /// Money that is wanted of a purse.
@@ -119,6 +122,8 @@ pub(crate) struct Wanted {
     pub(crate) least: Decimal,
     /// What that costs, at most.
     pub(crate) request: Decimal,
+    /// The cap so far.
+    pub(crate) held: Decimal,
     /// Requests are on their way that may cost less than what is set aside for them: then it is too early to say that there
     /// is none.
     pub(crate) may_come_back: bool,
@@ -211,14 +216,23 @@ impl Ledger {
         *lock(&self.cap)
     }
 
-    /// Takes what is under the cap and neither spent nor reserved out of it, to give back to the purse.
+    /// Gives back to the purse what is neither spent nor set aside.
     #[cfg(feature = "shared")]
-    pub(crate) fn take_spare(&self) -> Decimal {
-        let sums = lock(&self.sums);
-        let mut cap = lock(&self.cap);
-        let spare = cap.map_or(Decimal::ZERO, |cap| (cap - sums.total()).max(Decimal::ZERO));
-        *cap = cap.map(|cap| cap - spare);
-        spare
+    pub(crate) async fn give_back_spare(&self) -> Result<()> {
+        let Some(purse) = &self.purse else { return Ok(()) };
+        // As who fetches some: what is held is told by one at a time.
+        let _turn = self.fetching.lock().await;
+        let held = {
+            let sums = lock(&self.sums);
+            let mut cap = lock(&self.cap);
+            let before = *cap;
+            *cap = before.map(|cap| cap.min(sums.total()));
+            if *cap == before {
+                return Ok(());
+            }
+            cap.unwrap_or_default()
+        };
+        purse.keep_only(held).await
     }
 
     /// All who spend on the run have spent so much: what is not of stored answers counts as of unknown outcome.
@@ -313,11 +327,12 @@ impl Ledger {
     async fn take_from(&self, purse: &dyn Purse, amount: Decimal) -> Result<(), Refused> {
         let _turn = self.fetching.lock().await;
         let sums = self.sums();
-        let least = sums.total().saturating_add(amount) - self.cap().unwrap_or(Decimal::MAX);
+        let held = self.cap().unwrap_or_default();
+        let least = sums.total().saturating_add(amount) - held;
         if least <= Decimal::ZERO {
             return Ok(());
         }
-        let wanted = Wanted { least, request: amount, may_come_back: sums.reserved > Decimal::ZERO };
+        let wanted = Wanted { least, request: amount, held, may_come_back: sums.reserved > Decimal::ZERO };
         if let Some(more) = purse.more(wanted).await? {
             let mut cap = lock(&self.cap);
             *cap = cap.map(|cap| cap.saturating_add(more));

@@ -15,7 +15,7 @@ use super::gate::Gate;
 use super::limits::Sent;
 use super::memory::Memory;
 use super::stop::Stop;
-use crate::config::OpenAiConfig;
+use crate::config::{OpenAiConfig, is_loopback};
 use crate::domain::sample::{short_hash, to_hex};
 use crate::teacher::peers::Peers;
 
@@ -93,7 +93,8 @@ impl Shared {
     pub(super) fn address(&mut self, account: &Account) -> Arc<Address> {
         let peers = self.peers.clone();
         let new = || {
-            let name = to_hex(short_hash(&[b"address", account.base_url.as_bytes()]));
+            let name =
+                to_hex(short_hash(&[b"address", account.base_url.as_bytes(), machine(&account.base_url).as_bytes()]));
             Arc::new(Address { gate: Gate::new(), breaker: Breaker::default(), name, peers })
         };
         Arc::clone(self.addresses.entry(account.clone()).or_insert_with(new))
@@ -134,6 +135,18 @@ pub(super) fn place(config: &OpenAiConfig) -> String {
 /// against guesses, and who changes keys within a minute waits a little too long at worst.
 pub(super) fn limited(config: &OpenAiConfig) -> String {
     to_hex(short_hash(&[config.http.base_url.as_bytes(), config.model.as_bytes()]))
+}
+
+/// What [`limited`] is called among several machines.
+pub(super) fn limited_everywhere(config: &OpenAiConfig) -> String {
+    let url = &config.http.base_url;
+    to_hex(short_hash(&[url.as_bytes(), config.model.as_bytes(), machine(url).as_bytes()]))
+}
+
+/// Which machine an address is on, where it is one on each: `localhost` here is not that of others.
+fn machine(url: &str) -> String {
+    let is_here = reqwest::Url::parse(url).is_ok_and(|url| is_loopback(&url));
+    if is_here { std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default() } else { String::new() }
 }
 
 /// The teachers of one run.

@@ -118,7 +118,7 @@ impl OpenAi {
         // What went wrong with this address before, for another run, is no reason to give up soon in this one.
         address.breaker.begin();
         let dialects = shared.dialects(&account, &place, config, set);
-        let peers = shared.peers().map(|peers| (peers, address::limited(config)));
+        let peers = shared.peers().map(|peers| (peers, address::limited_everywhere(config)));
         let limits = Limits::new(&config.limits, shared.sent(&account, &config.model), peers);
         Ok(Self {
             key_prefix: short_hash(&[b"openai", settings(config).as_bytes(), &prompter.fingerprint()]),

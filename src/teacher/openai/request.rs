@@ -134,7 +134,10 @@ impl OpenAi {
         });
         // 0 without prices: then every reservation fits.
         let worst = self.worst_cost(messages).unwrap_or_default();
-        let mut reserved = self.ledger.reserve(worst).await.map_err(|Refused(message)| Trouble::Stop(message))?;
+        let mut reserved = tokio::select! {
+            reserved = self.ledger.reserve(worst) => reserved.map_err(|Refused(message)| Trouble::Stop(message))?,
+            error = self.stop.stopped() => return Err(Trouble::Ended(error)),
+        };
         // May take long, a pause of the address included. Nothing is sent meanwhile, so the money comes back where it
         // fails.
         let (admitted, dialect, body) = match self.prepare(messages).await {
