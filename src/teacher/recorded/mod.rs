@@ -1,63 +1,38 @@
 //! The `recorded` teacher: a JSONL file of answers, looked up by sample id.
 //!
-//! Of the file, what it says is held in memory (`answers`), not its lines. The `answers.jsonl` of any run is such a file.
+//! In memory there is where its lines stand (`index`), not what they say: a line is read again when it is asked for (`answers`).
+//! The `answers.jsonl` of any run is such a file.
 //!
 //! All of it is read and checked when the teacher is set up, so a line that cannot be used ends a run before it has
-//! begun, and asking cannot fail: a sample that the recording does not know has that for an answer, of kind `missing`.
+//! begun. Asking then fails only where the file is changed meanwhile; a sample that the recording does not know has that for
+//! an answer, of kind `missing`.
 
 mod answers;
+mod index;
+mod line;
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader, Seek};
 use std::path::Path;
 
 use futures::future::{self, BoxFuture};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
-use self::answers::{About, Answers, Reading, RecordedAnswer};
+use self::answers::Answers;
+use self::index::{Place, Reading};
+use self::line::RecordedAnswer;
 use super::{AskError, Asked, Teacher};
-use crate::base::lines::{Line, Lines};
-use crate::base::sealed;
+use crate::base::lines::{Lines, Raw};
+use crate::base::scratch::scratch_file;
 use crate::config::RecordedConfig;
 use crate::domain::answer::{Answer, AnswerKey, Problem, ProblemKind};
-use crate::domain::label::{LabelId, LabelSet};
+use crate::domain::label::LabelSet;
 use crate::domain::sample::{Sample, TextHash, short_hash};
 use crate::error::{Error, Result};
 
+pub(crate) use line::RecordedLine;
+
 /// A longer line is no answer.
 const MAX_LINE_BYTES: usize = 16 << 20;
-
-/// A line of a recording: what a teacher said of one text. It needs `id` and `labels`; what else is in it is passed over.
-/// A line of a run's answers.jsonl is one.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(crate) struct RecordedLine {
-    /// The id of the text in the corpus.
-    id: String,
-    /// The candidates, likeliest first, by name or alias of the task. Empty for an answer that named none.
-    labels: Vec<String>,
-    /// Who answered. A line without it belongs to every teacher that reads the file.
-    #[serde(default)]
-    teacher: Option<String>,
-    /// Hash of the text, in hexadecimal: finds the text under another id. One that is no hash counts as absent.
-    #[serde(default)]
-    text_hash: Option<String>,
-    /// One weight a label, 0 to 1; another number of them than of labels is passed over.
-    #[serde(default)]
-    weights: Vec<f32>,
-    /// Tells the draws of one text apart, and a second try from a second draw.
-    #[serde(default)]
-    key: Option<String>,
-    /// Which try this was, from 1; the last one under a key counts.
-    #[serde(default)]
-    attempt: u32,
-    /// Why there are no labels; kept so that a replayed failure still says so.
-    #[serde(default)]
-    problem: Option<String>,
-    /// What is wrong with the answer, in a word.
-    #[serde(default)]
-    problem_kind: Option<ProblemKind>,
-}
 
 /// Recorded answers of one teacher.
 #[derive(Debug)]
@@ -73,86 +48,65 @@ impl Recorded {
     /// meant.
     pub(super) fn open(config: &RecordedConfig, labels: &LabelSet) -> Result<Self> {
         let unreadable = |source| Error::Input { what: "recording", path: config.path.clone(), source };
-        let file = File::open(&config.path).map_err(unreadable)?;
-        let mut lines = Lines::new(BufReader::new(file), MAX_LINE_BYTES);
+        let file = open(&config.path).map_err(unreadable)?;
+        let mut lines = Lines::new(BufReader::new(&file), MAX_LINE_BYTES);
         let mut reading = Reading::default();
-        while let Some((number, line)) = lines.next_line().map_err(unreadable)? {
+        while let Some((number, start, line)) = lines.next_placed().map_err(unreadable)? {
             let wrong = |message: String| Error::InputLine { path: config.path.clone(), line: number, message };
             // Not UTF-8, or longer than any answer.
-            let Line::Text(line) = line else {
+            let bytes = if let Raw::Bytes(bytes) = line { bytes } else { &[0xff] };
+            let Ok(line) = std::str::from_utf8(bytes) else {
                 return Err(wrong("is no line of UTF-8 text: mend or remove it".to_owned()));
             };
             if line.trim().is_empty() {
                 continue;
             }
-            let line = parse(&line).map_err(wrong)?;
-            let about = About {
-                id: &line.id,
-                text: line.text_hash.as_deref().and_then(TextHash::from_hex),
-                key: line.key.as_deref(),
-                attempt: line.attempt,
-                teacher: line.teacher.as_deref(),
-            };
-            let problem = |message| Problem { kind: line.problem_kind.unwrap_or(ProblemKind::Empty), message };
-            let answer = RecordedAnswer {
-                labels: resolve(&line.labels, labels, &config.path, number)?.into(),
-                // One weight a label, or they say nothing.
-                weights: if line.weights.len() == line.labels.len() { line.weights.into() } else { Box::default() },
-                problem: line.problem.map(problem).map(Box::new),
-            };
-            reading.take(&about, answer);
+            let line = RecordedLine::read(line).map_err(wrong)?;
+            let text = line.text_hash.as_deref().and_then(TextHash::from_hex);
+            let beyond = || wrong("begins beyond the first tebibyte: make several recordings of it".to_owned());
+            let place = Place::new(start, bytes).ok_or_else(beyond)?;
+            reading.take(line.teacher.as_deref(), &line.id, text, place);
+            line.answer(labels).map_err(wrong)?;
         }
         // Only now all teachers of the file are known.
-        let chosen = choose(config, reading.teachers())?;
-        let answers = reading.answers(chosen);
+        let chosen = choose(config, &reading.teachers())?;
+        let index = reading.index(chosen);
+        let answers = Answers { file, index, labels: labels.clone() };
         Ok(Self { name: config.name.clone(), file: config.path.display().to_string(), answers })
     }
 
     /// The answer to `sample`, by its id or else by its text.
-    fn find(&self, sample: &Sample) -> Option<&RecordedAnswer> {
-        self.answers.of(&sample.id.0, &sample.text)
+    ///
+    /// # Errors
+    ///
+    /// That it cannot be read any more, for people.
+    fn find(&self, sample: &Sample) -> Result<Option<RecordedAnswer>, String> {
+        let found = self.answers.of(&sample.id.0, &sample.text);
+        found.map_err(|error| format!("cannot read the recording {}: {error}", self.file))
     }
 }
 
-/// Reads a line. One with a checksum must match it; one without was written by a person, and is taken as it is.
-fn parse(line: &str) -> Result<RecordedLine, String> {
-    if sealed::check(line.as_bytes()) == Err(sealed::Broken::Changed) {
-        return Err("does not match its checksum: it was changed or damaged; remove the line".to_owned());
+/// Opens a file that can be read in any order: a pipe is read to its end first.
+fn open(path: &Path) -> io::Result<File> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
     }
-    serde_json::from_str(line).map_err(|error| {
-        format!("is no answer ({error}); expected {{\"id\": \"..\", \"labels\": [\"..\"]}}: mend or remove the line")
-    })
-}
-
-/// The labels that a line names. One that the task does not have is an error, with the one most like it: leaving it out
-/// would make another answer of what was paid for.
-fn resolve(names: &[String], labels: &LabelSet, path: &Path, line: u64) -> Result<Vec<LabelId>> {
-    names
-        .iter()
-        .map(|name| {
-            labels.resolve(name).ok_or_else(|| {
-                let near = labels.nearest(name).map(|near| format!(" (like {near:?})")).unwrap_or_default();
-                Error::InputLine {
-                    path: path.to_owned(),
-                    line,
-                    message: format!(
-                        "the label {name:?} is none of the task's{near}: add it to task.labels, as a label or an alias"
-                    ),
-                }
-            })
-        })
-        .collect()
+    let mut copy = scratch_file()?;
+    io::copy(&mut file, &mut copy)?;
+    copy.rewind()?;
+    Ok(copy)
 }
 
 /// Which teacher's lines to use: all when the file names at most one.
-fn choose<'a>(config: &'a RecordedConfig, teachers: &[String]) -> Result<Option<&'a str>> {
+fn choose<'a>(config: &'a RecordedConfig, teachers: &[&str]) -> Result<Option<&'a str>> {
     if teachers.len() <= 1 {
         return Ok(None);
     }
-    if teachers.contains(&config.name) {
+    if teachers.contains(&config.name.as_str()) {
         return Ok(Some(&config.name));
     }
-    let mut listed: Vec<&str> = teachers.iter().map(String::as_str).collect();
+    let mut listed = teachers.to_vec();
     listed.sort_unstable();
     Err(Error::TeacherConfig {
         teacher: config.name.clone(),
@@ -184,8 +138,11 @@ impl Teacher for Recorded {
             sample.id.0.clone().into(),
             sample.text.clone().into(),
         ];
-        if let Some(answer) = self.find(sample) {
-            parts.extend(answer.labels.iter().map(|label| label.0.to_le_bytes().to_vec()));
+        match self.find(sample) {
+            Ok(Some(answer)) => parts.extend(answer.labels.iter().map(|label| label.0.to_le_bytes().to_vec())),
+            Ok(None) => {}
+            // No stored answer stands in for one that cannot be read: asking says what is wrong.
+            Err(error) => parts.push(error.into()),
         }
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         AnswerKey(short_hash(&parts))
@@ -199,17 +156,18 @@ impl Teacher for Recorded {
     fn ask<'a>(&'a self, sample: &'a Sample, _draw: u32) -> BoxFuture<'a, Result<Asked, AskError>> {
         let missing = |message: String| Problem { kind: ProblemKind::Missing, message };
         let answer = match self.find(sample) {
-            Some(found) => Answer {
-                labels: found.labels.to_vec(),
-                weights: found.weights.to_vec(),
+            Ok(Some(found)) => Answer {
                 // Beside labels a problem (some names were off the list) was told when the answer was new.
-                problem: found.problem.as_deref().filter(|_| found.labels.is_empty()).cloned(),
+                problem: found.problem.filter(|_| found.labels.is_empty()),
+                labels: found.labels,
+                weights: found.weights,
                 ..Answer::default()
             },
-            None => {
+            Ok(None) => {
                 let problem = Some(missing(format!("{} has no answer for this id", self.file)));
                 Answer { problem, ..Answer::default() }
             }
+            Err(error) => return Box::pin(future::ready(Err(AskError::Stop(error)))),
         };
         Box::pin(future::ready(Ok(Asked::free(answer))))
     }
@@ -218,16 +176,20 @@ impl Teacher for Recorded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::label::Label;
+    use crate::domain::label::{Label, LabelId};
     use crate::domain::sample::SampleId;
     use std::io::Write;
 
     fn open(content: &str, name: &str) -> Result<Recorded, String> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(content.as_bytes()).unwrap();
+        opened(file.path(), name)
+    }
+
+    fn opened(path: &Path, name: &str) -> Result<Recorded, String> {
         let label = |name: &str| Label { name: name.into(), description: None, aliases: vec![] };
         let labels = LabelSet::new(vec![label("card_arrival"), label("age_limit")]).unwrap();
-        let config = RecordedConfig { name: name.into(), path: file.path().into() };
+        let config = RecordedConfig { name: name.into(), path: path.into() };
         Recorded::open(&config, &labels).map_err(|error| error.to_string())
     }
 
@@ -291,5 +253,68 @@ mod tests {
             line("k2", 1, "\"card_arrival\", \"age_limit\""),
         ];
         assert_eq!(ask(&open(&draws.concat(), "t").unwrap(), "1", "x").labels, [LabelId(0), LabelId(1)]);
+    }
+
+    #[test]
+    fn of_two_ids_with_one_text_the_later_answers_for_it() {
+        let hash = TextHash::of("how old?").to_hex();
+        let line = |id: &str, hash: &str, label: &str| {
+            format!("{{\"id\":\"{id}\",\"text_hash\":\"{hash}\",\"labels\":[\"{label}\"]}}\n")
+        };
+        let lines = [
+            line("1", &hash, "age_limit"),
+            line("2", &hash, "card_arrival"),
+            line("1", &hash, "age_limit"),
+            // A text is known by the first line of its id.
+            line("3", "", "age_limit"),
+            line("3", &hash, "age_limit"),
+        ];
+        let recorded = open(&lines.concat(), "t").unwrap();
+        assert_eq!(ask(&recorded, "other", "how old?").labels, [LabelId(0)]);
+        assert_eq!(ask(&recorded, "1", "how old?").labels, [LabelId(1)]);
+        assert!(ask(&recorded, "other", "how young?").problem.unwrap().message.contains("has no answer"));
+    }
+
+    #[test]
+    fn lines_are_found_however_they_end_and_whatever_their_length() {
+        let long = "x".repeat(3000);
+        let content = format!(
+            "\u{feff}{{\"id\":\"1\",\"labels\":[\"age_limit\"]}}\r\n{{\"id\":\"2\",\"raw\":\"{long}\",\"labels\":[\"card_arrival\"]}}\n\n{{\"id\":\"3\",\"labels\":[\"age_limit\"]}}"
+        );
+        let recorded = open(&content, "t").unwrap();
+        let labels = ["1", "2", "3"].map(|id| ask(&recorded, id, "x").labels);
+        assert_eq!(labels, [[LabelId(1)], [LabelId(0)], [LabelId(1)]]);
+    }
+
+    #[test]
+    fn a_file_that_is_changed_in_use_ends_the_run_and_is_not_taken_for_one_without_the_answer() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let content = "{\"id\":\"1\",\"labels\":[\"age_limit\"]}\n";
+        file.write_all(content.as_bytes()).unwrap();
+        let recorded = opened(file.path(), "t").unwrap();
+        // It may grow.
+        file.write_all(b"{\"id\":\"2\",\"labels\":[]}\n").unwrap();
+        let sample = |id: &str| Sample::new(id, "x");
+        assert_eq!(ask(&recorded, "1", "x").labels, [LabelId(1)]);
+        let keys = ["1", "2"].map(|id| recorded.key(&sample(id), 0));
+        std::fs::write(file.path(), content.replace("age_limit", "age limit")).unwrap();
+        let asked = futures::executor::block_on(recorded.ask(&sample("1"), 0)).unwrap_err();
+        assert!(matches!(&asked, AskError::Stop(reason) if reason.contains("it was changed")), "{asked:?}");
+        let none = opened(file.path(), "t").unwrap();
+        std::fs::write(file.path(), "").unwrap();
+        assert_eq!(recorded.key(&sample("2"), 0), keys[1]);
+        assert!(![keys[0], none.key(&sample("2"), 0)].contains(&recorded.key(&sample("1"), 0)));
+    }
+
+    #[test]
+    fn a_recording_may_come_through_a_pipe() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let writer = pipe.clone();
+        let written = std::thread::spawn(move || std::fs::write(writer, "{\"id\":\"1\",\"labels\":[\"age_limit\"]}"));
+        let recorded = opened(&pipe, "t").unwrap();
+        written.join().unwrap().unwrap();
+        assert_eq!(ask(&recorded, "1", "x").labels, [LabelId(1)]);
     }
 }
