@@ -5,6 +5,7 @@
 //! Nothing of it is needed for correctness. It saves replaying the input log.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ use crate::student::{self, Student};
 
 /// Raised when state, refinery or tensors come to mean something else; an older file is then passed over, and labels
 /// replayed.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// What the distiller is at. With the rest of the state it says what to do next, whichever piece of it was interrupted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,8 +39,10 @@ pub(super) enum Work {
     Sweep {
         /// The first sample that is still to be labelled.
         next: Position,
-        /// Events before it began. Offsets from here on are the sweep's own, and do not count when earlier labels are
-        /// looked up.
+        /// Samples up to which it goes: all, or those of a slice.
+        end: Position,
+        /// Events before it began, or this slice of it. Offsets from here on are its own, and do not count when earlier labels
+        /// are looked up.
         before: u64,
         /// Whether labels become final by it.
         last: bool,
@@ -79,6 +82,8 @@ pub(super) struct State {
     pub(super) corrected: u64,
     /// What is under way.
     pub(super) work: Work,
+    /// Samples that a sweep in slices has not come to yet; the next slice comes with the next block.
+    pub(super) unswept: Range<Position>,
     /// Labels in memory before the pass that is under way; empty before the first.
     pub(super) pass_labels: Vec<LabelId>,
 }

@@ -36,7 +36,7 @@ mod voices;
 
 /// Of how the distiller makes labels of what student and refinery say: another one where it comes to make others. It is part of a
 /// run's fingerprint.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 pub(crate) use checkpoints::certified;
 pub(crate) use checkpoints::{TrainedStudent, load_student};

@@ -39,6 +39,8 @@ impl Distiller {
     pub(super) fn begin_settling(&mut self) -> Result<()> {
         self.progress.set_phase(Phase::Settling);
         self.state.consumed += 1;
+        // The last sweep comes to all of them.
+        self.state.unswept = 0..0;
         if !self.state.has_candidates {
             // A student that has seen no usable answer labels nothing: whatever it said would be made up.
             self.block.clear();
@@ -62,14 +64,14 @@ impl Distiller {
     /// the most that are allowed.
     fn begin_pass(&mut self, pass: u32) -> Result<()> {
         if pass >= self.passes() {
-            return self.begin_sweep(true);
+            return self.begin_last_sweep();
         }
         self.refit()?;
         let labels = self.memory_labels()?;
         if pass >= least_passes(self.remembered(), self.passes())
             && changes(&labels, &self.state.pass_labels) * SETTLED <= labels.len()
         {
-            return self.begin_sweep(true);
+            return self.begin_last_sweep();
         }
         // They are part of the state: a resumed pass must be compared with what this one began with.
         self.state.pass_labels = labels;

@@ -51,7 +51,8 @@ impl Distiller {
         }
         self.learn()?;
         let blocks = self.state.taken / self.config.block as u64;
-        if blocks >= FIRST_SWEEP_BLOCKS && blocks.is_power_of_two() { self.begin_sweep(false) } else { self.boundary() }
+        let is_due = blocks >= FIRST_SWEEP_BLOCKS && blocks.is_power_of_two();
+        if is_due { self.begin_sweep() } else { self.sweep_on() }
     }
 
     /// Reads the next events, of which there are some before `end`, and prepares them together.

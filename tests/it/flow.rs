@@ -1,5 +1,6 @@
 //! The flow under pressure: nothing hangs, nothing that is paid for is cut off, and what cannot go well ends early.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::server::Behaviour;
@@ -18,6 +19,16 @@ fn a_wide_window_of_recordings_does_not_hang() {
             run.expect_exit(0);
         }
     }
+}
+
+/// A sweep is due when the number of blocks is a power of two; each of its slices follows a block.
+#[test]
+fn new_texts_are_labelled_between_the_slices_of_a_sweep() {
+    let project = Project::new(8);
+    project.run();
+    let revised = project.events().into_iter().filter(|event| event.revision > 0 && !event.is_final);
+    let blocks: BTreeSet<u64> = revised.map(|event| event.student).collect();
+    assert!(blocks.iter().filter(|blocks| !blocks.is_power_of_two()).count() > 1, "{blocks:?}");
 }
 
 #[test]
