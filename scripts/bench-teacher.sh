@@ -70,6 +70,8 @@ echo "Throughput (no passes at the end, so that the time is that of the stream w
 no_passes='[distill]\nmax_passes = 0'
 server 8171 --latency-ms 20
 run 20ms-256 20000 "$(config 8171 20000 'max_in_flight = 256' "$no_passes")"
+small='[student]\ndimension = 8\nbuckets = 16384\n[distill]\nfolds = 2\nblock = 512\nreplay = 0\nmax_passes = 0'
+run 20ms-256-small 20000 "$(config 8171 20000 'max_in_flight = 256' "$small")"
 run 20ms-64 20000 "$(config 8171 20000 'max_in_flight = 64' "$no_passes")"
 server 8172 --latency-ms 1000
 run 1s-1000 20000 "$(config 8172 20000 'max_in_flight = 1000' "$no_passes")"
