@@ -431,7 +431,7 @@ const LONGEST_FOLDER: usize = 200;
 fn shared(url: Option<String>, name: Option<String>, task: &str, problems: &mut Problems) -> Option<SharedConfig> {
     let Some(url) = url else {
         if name.is_some() {
-            problems.add("run.name", "is what a shared run is called, but `run.shared` names no database");
+            problems.add("run.shared_name", "is what a shared run is called, but `run.shared` names no database");
         }
         return None;
     };
@@ -473,7 +473,7 @@ fn run(
     }
     let max_cost = raw.max_cost.map(|cost| decimal("run.max_cost", cost, problems));
     RunConfig {
-        shared: shared(raw.shared, raw.name, task, problems),
+        shared: shared(raw.shared, raw.shared_name, task, problems),
         max_cost,
         dir: run_dir.unwrap_or_else(|| resolve(base, raw.dir.unwrap_or_else(|| Path::new("runs").join(folder)))),
         window: set::WINDOW.of("run.window", raw.window.or(Some(window)), problems).max(in_flight),

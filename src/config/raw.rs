@@ -261,5 +261,5 @@ pub(crate) struct RawRun {
     pub shared: Option<String>,
     /// What a shared run is called in the database. Default: the task's name.
     #[schemars(example = &"support-2026")]
-    pub name: Option<String>,
+    pub shared_name: Option<String>,
 }

@@ -98,7 +98,7 @@ impl Trainer {
                         if !std::mem::replace(&mut told, true) {
                             tracing::info!(
                                 "{who} trains the run {:?} in {}: waiting, to go on when it is gone. (Is this another run? Then \
-                                 give it a run.name of its own)",
+                                 give it a run.shared_name of its own)",
                                 shared.name,
                                 database.shown()
                             );

@@ -127,7 +127,7 @@ fn labels_are_those_of_one_machine_however_many_ask() {
     }
     // Another run with the same questions, from another directory, on the answers that are there.
     let before = team.server.replay.stats().requests;
-    team.configure("", "name = \"again\"");
+    team.configure("", "shared_name = \"again\"");
     ended(team.trainer()).expect_exit(0);
     assert!(team.project.labels() == expected);
     assert_eq!(team.server.replay.stats().requests, before);
@@ -287,7 +287,7 @@ fn what_keeps_a_team_from_asking_is_told_to_whoever_can_mend_it() {
     team.project.configure(&openai(&["all-merged"], &team.server.url, ""), "shared = \"postgres://ann:pw@host/db\"");
     let told = team.project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("PGPASSWORD");
     assert!(!told.err.contains("ann:pw"), "{}", told.err);
-    team.project.configure(&openai(&["all-merged"], &team.server.url, ""), "name = \"x\"");
+    team.project.configure(&openai(&["all-merged"], &team.server.url, ""), "shared_name = \"x\"");
     team.project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("run.shared");
 }
 

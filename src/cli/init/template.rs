@@ -264,6 +264,8 @@ const REST: &str = "\
 # max_cost = \"5.00\"                # never passed, in the currency of the prices, which it needs
 # window = 64                      # texts between the first unanswered and the last one asked; default: 4 x max_in_flight
 # checkpoint_every_s = 5.0         # work that a crash may repeat
+# shared = \"postgres://candist@db.example.org/team\"  # with a database, `candist work URL` on other machines asks for this run too
+# shared_name = \"NAME\"             # what a shared run is called there; default: the task's name
 
 [candidates]
 # from = \"union\"                   # all teachers are asked; \"cascade\": the next one where those before are unsure

@@ -69,6 +69,7 @@ fn every_default_can_be_uncommented() {
         ("choose", "names no file"),
         ("max_cost", "where prices are known"),
         ("price", "must be a decimal"),
+        ("shared_name", "names no database"),
         ("model", "is for student.kind"),
         ("vectors", "is for student.kind"),
         ("train_layers", "is for student.kind"),
