@@ -1,10 +1,10 @@
 //! `candist correct`: labels that a person gives, or takes back.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use candist::internal::{LabelColumn, LabelColumns, labels_of};
-use candist::{Error, LabelSet, NewCorrection, RunDir, correct};
+use candist::{Corrected, Error, LabelSet, NewCorrection, RunDir, RunView, correct};
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
@@ -44,14 +44,28 @@ pub(super) struct CorrectArgs {
 pub(super) fn run(args: &CorrectArgs) -> Result<()> {
     #[cfg(feature = "shared")]
     if let Some(elsewhere) = args.run.elsewhere()? {
-        return super::fetched::correct_there(&elsewhere, |dir| correct_in(dir, args));
+        let (said, run) =
+            super::fetched::correct_there(&elsewhere, |dir| Ok(correct_in(&RunDir::view(dir)?, args)?.said()))?;
+        tracing::info!("{run}: {said}; whoever trains the run takes it in, and it is seen then");
+        return Ok(());
     }
-    correct_in(&args.run.dir()?, args)
+    let dir = args.run.dir()?;
+    let view = RunDir::view(&dir)?;
+    let done = correct_in(&view, args)?;
+    let next = match (done.0.given + done.0.taken_back, view.is_live()) {
+        (0, _) => "",
+        (_, true) => "; the run takes it in",
+        (_, false) if done.0.taken_back > 0 => {
+            "; exports have what was given at once; a text whose correction was taken back has the run's own label after `candist run CONFIG`"
+        }
+        (_, false) => "; exports have it at once, and `candist run CONFIG` lets the student learn from it",
+    };
+    tracing::info!("{}: {}{next}", dir.display(), done.said());
+    Ok(())
 }
 
-fn correct_in(dir: &Path, args: &CorrectArgs) -> Result<()> {
+fn correct_in(view: &RunView, args: &CorrectArgs) -> Result<Done> {
     let config = args.run.config()?;
-    let view = RunDir::view(dir)?;
     // A configuration has what labels are called besides their names.
     let labels = config.as_ref().map_or(view.labels(), |config| &config.task.labels);
     let corrections = args.corrections(labels)?;
@@ -60,28 +74,26 @@ fn correct_in(dir: &Path, args: &CorrectArgs) -> Result<()> {
             "says nothing to correct: name a file of labels, or one text with --set ID LABEL or --take-back ID";
         return Err(Error::Unfit { path: "candist correct".into(), message: message.to_owned() }.into());
     }
-    let done = correct(&view, &corrections, args.who.as_deref())?;
-    let mut said = Vec::new();
-    for (count, what) in
-        [(done.given, "corrected"), (done.taken_back, "taken back"), (done.same, "as it was said before")]
-    {
-        if count > 0 {
-            said.push(format!("{} {what}", grouped(count)));
+    Ok(Done(correct(view, &corrections, args.who.as_deref())?))
+}
+
+/// What became of corrections, in words.
+struct Done(Corrected);
+
+impl Done {
+    fn said(&self) -> String {
+        let Self(done) = self;
+        let counts = [(done.given, "corrected"), (done.taken_back, "taken back"), (done.same, "as it was said before")];
+        let mut said: Vec<String> = counts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{} {what}", grouped(*count)))
+            .collect();
+        if done.replaced > 0 {
+            said.push(format!("{} of which had another label of a person before", grouped(done.replaced)));
         }
+        said.join(", ")
     }
-    if done.replaced > 0 {
-        said.push(format!("{} of which had another label of a person before", grouped(done.replaced)));
-    }
-    let next = match (done.given + done.taken_back, view.is_live()) {
-        (0, _) => "",
-        (_, true) => "; the run takes it in",
-        (_, false) if done.taken_back > 0 => {
-            "; exports have what was given at once; a text whose correction was taken back has the run's own label after `candist run CONFIG`"
-        }
-        (_, false) => "; exports have it at once, and `candist run CONFIG` lets the student learn from it",
-    };
-    tracing::info!("{}: {}{next}", dir.display(), said.join(", "));
-    Ok(())
 }
 
 impl CorrectArgs {

@@ -66,15 +66,15 @@ pub(super) fn follow(elsewhere: &Elsewhere) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Fetches a run, has `correct` add to its corrections in a folder of a moment, and hands those to whoever trains the run.
-pub(super) fn correct_there<T>(elsewhere: &Elsewhere, correct: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+/// Fetches a run, has `correct` add to its corrections in a folder of a moment, and hands those to whoever trains the run; gives the run's
+/// name too.
+pub(super) fn correct_there<T>(elsewhere: &Elsewhere, correct: impl FnOnce(&Path) -> Result<T>) -> Result<(T, String)> {
     let runtime = runtime()?;
     let mut mirror = runtime.block_on(Mirror::open(&elsewhere.url, elsewhere.run.as_deref()))?;
-    let draft = mirror.draft()?;
+    let draft = runtime.block_on(mirror.draft())?;
     let done = correct(draft.dir())?;
     runtime.block_on(mirror.send_corrections(&draft))?;
-    tracing::info!("{}: whoever trains the run takes it in", mirror.name());
-    Ok(done)
+    Ok((done, mirror.name().to_owned()))
 }
 
 /// Refuses what would write into a run that is elsewhere.

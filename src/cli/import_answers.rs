@@ -12,7 +12,7 @@ pub(super) struct ImportAnswersArgs {
     /// The database: postgres://USER@HOST/DATABASE.
     #[arg(value_name = "URL", env = "CANDIST_DATABASE", hide_env_values = true)]
     url: String,
-    /// Run directories, or journals (answers.jsonl).
+    /// Run directories, or files of workers whose database was lost (candist-unsent-*.jsonl).
     #[arg(value_name = "RUN", required = true)]
     from: Vec<PathBuf>,
 }

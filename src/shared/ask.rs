@@ -7,6 +7,7 @@ use futures::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::claims::{Ended, Ending, Question};
+use super::scope::Scope;
 use super::serving::Served;
 use super::settling::Settled;
 use crate::base::panic::panicked;
@@ -40,7 +41,8 @@ impl Ask {
     async fn ask(&self, question: Question) -> (Ending, Permit) {
         let Question { key, attempt, draw, id, text, .. } = question;
         let (teacher, sample) = (&self.served.teacher, Sample { id: SampleId(id), text });
-        if teacher.key(&sample, draw) != key {
+        let own = teacher.key(&sample, draw);
+        if self.labels.as_ref().is_none_or(|labels| Scope::of(labels).key(own) != key) {
             self.served
                 .breaks("the trainer makes another prompt of the same settings: install its version of candist here");
             return (Ending::Returned, Permit::default());
@@ -50,7 +52,7 @@ impl Ask {
             Ok(Ok(asked)) => {
                 let (answer, permit) = (asked.answer, asked.permit);
                 let record = AnswerRecord {
-                    key,
+                    key: own,
                     text_hash: TextHash::of(&sample.text),
                     id: sample.id,
                     teacher: teacher.name().to_owned(),

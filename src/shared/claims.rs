@@ -9,8 +9,10 @@ use super::database::PgError;
 use super::process::Process;
 use crate::domain::answer::AnswerKey;
 
-/// How long a heartbeat may be missing before who should send it counts as gone.
-pub(super) const MISSING: &str = "15 seconds";
+/// How long a heartbeat may be missing before who should send it counts as gone: a condition of `seen`. Not in the first moments of a
+/// database that was away: then all are late, and what they hold is on its way here.
+pub(super) const IS_MISSING: &str =
+    "(seen < now() - interval '15 seconds' AND pg_postmaster_start_time() < now() - interval '20 seconds')";
 
 /// A question that was claimed.
 #[derive(Debug)]
@@ -84,7 +86,7 @@ pub(super) async fn beat(client: &mut Client, worker: i64) -> Result<bool, PgErr
 pub(super) async fn free_lost(client: &mut Client) -> Result<(), PgError> {
     let lost = format!(
         "WITH lost AS (
-             SELECT id FROM workers WHERE NOT gone AND seen < now() - interval '{MISSING}' FOR NO KEY UPDATE SKIP LOCKED
+             SELECT id FROM workers WHERE NOT gone AND (seen = '-infinity' OR {IS_MISSING}) FOR NO KEY UPDATE SKIP LOCKED
          )
          UPDATE workers w SET gone = true FROM lost WHERE w.id = lost.id RETURNING w.id, w.name"
     );

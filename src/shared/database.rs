@@ -23,7 +23,7 @@ pub(super) type PgError = tokio_postgres::Error;
 /// When a statement counts as lost: the server ends it then, and the client a little later.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a first connection is tried for.
-const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+const FIRST_PATIENCE: Duration = Duration::from_secs(15);
 /// Between two tries to reach a database that does not answer, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What every session begins with. All names are in a schema of candist's own.
@@ -77,8 +77,12 @@ impl Database {
             Host::Tcp(name) => name.clone(),
             Host::Unix(path) => path.display().to_string(),
         });
+        let port = match self.config.get_ports().first() {
+            Some(port) if *port != 5432 => format!(":{port}"),
+            _ => String::new(),
+        };
         format!(
-            "{}/{}",
+            "{}{port}/{}",
             host.collect::<Vec<_>>().join(","),
             self.config.get_dbname().or(self.config.get_user()).unwrap_or_default()
         )
@@ -106,6 +110,7 @@ impl Database {
     /// that is starting is waited for a while.
     pub(super) async fn session(self: &Arc<Self>) -> Result<Session> {
         let patience = Instant::now() + FIRST_PATIENCE;
+        let mut told = false;
         loop {
             match self.connect().await {
                 Ok(client) => {
@@ -117,6 +122,13 @@ impl Database {
                     });
                 }
                 Err(error) if Instant::now() < patience && error.code().is_none_or(is_passing) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::info!(
+                            "{} cannot be reached yet ({}): trying for a while",
+                            self.shown(),
+                            causes(&error)
+                        );
+                    }
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
                 Err(error) => return Err(self.unreachable(&error)),

@@ -8,11 +8,13 @@ use tokio_postgres::types::Type;
 
 use super::database::{Database, PgError, with_client};
 use super::schema;
+use super::scope::Scope;
 use crate::base::sealed;
 use crate::base::threads::blocking;
+use crate::domain::answer::AnswerKey;
 use crate::domain::sample::from_hex;
 use crate::error::{Error, Result};
-use crate::store::AnswerLine;
+use crate::store::{ANSWERS, AnswerLine, RunDir};
 
 /// Answers that are sent together.
 const TOGETHER: usize = 1000;
@@ -35,19 +37,23 @@ struct Line {
     line: String,
 }
 
-/// Brings the answers of `path`, a run directory or its `answers.jsonl`, into the database at `url`. Nobody pays for them again
+/// Brings the answers of `path`, a run directory or the file of a worker whose database was lost, into the database at `url`. Nobody pays for them again
 /// there, and no budget counts them. Once is as good as twice.
 ///
 /// # Errors
 ///
 /// [`Error::Input`] where the journal cannot be read, [`Error::Shared`] where the database cannot be used.
 pub async fn import_answers(url: &str, path: &Path) -> Result<Imported> {
-    let path = if path.is_dir() { path.join("answers.jsonl") } else { path.to_owned() };
+    // A journal says nothing of the labels that its answers were read by; the directory does.
+    let (path, scope) = match path.is_dir() {
+        true => (path.join(ANSWERS), Some(Scope::of(RunDir::view(path)?.labels()))),
+        false => (path.to_owned(), None),
+    };
     let database = Database::at(url)?;
     let mut session = database.session().await?;
     schema::bring_up(&mut session).await?;
     let (sender, mut lines) = tokio::sync::mpsc::channel(2);
-    let reading = tokio::spawn(blocking("import", move || read(&path, &sender)));
+    let reading = tokio::spawn(blocking("import", move || read(&path, scope, &sender)));
     let mut imported = Imported::default();
     while let Some(part) = lines.recv().await {
         let part: Vec<Line> = part;
@@ -60,13 +66,13 @@ pub async fn import_answers(url: &str, path: &Path) -> Result<Imported> {
 }
 
 /// Reads the journal in parts; gives the lines that are damaged.
-fn read(path: &Path, parts: &tokio::sync::mpsc::Sender<Vec<Line>>) -> Result<u64> {
+fn read(path: &Path, scope: Option<Scope>, parts: &tokio::sync::mpsc::Sender<Vec<Line>>) -> Result<u64> {
     let wrong = |source| Error::Input { what: "answers", path: path.to_owned(), source };
     let file = std::fs::File::open(path).map_err(wrong)?;
     let (mut part, mut damaged) = (Vec::new(), 0);
     for bytes in BufReader::new(file).split(b'\n') {
         let bytes = bytes.map_err(wrong)?;
-        match answer(&bytes) {
+        match answer(&bytes, scope) {
             Some(line) => part.push(line),
             None => damaged += 1,
         }
@@ -79,15 +85,31 @@ fn read(path: &Path, parts: &tokio::sync::mpsc::Sender<Vec<Line>>) -> Result<u64
     Ok(damaged)
 }
 
-/// The answer of a line, sealed as in a journal or plain as in the file of a worker whose database was lost.
-fn answer(bytes: &[u8]) -> Option<Line> {
-    if sealed::check(bytes) == Err(sealed::Broken::Changed) {
-        return None;
-    }
-    let line: AnswerLine = serde_json::from_slice(bytes).ok()?;
-    let key: [u8; 16] = from_hex(&line.key)?;
+/// The field of an answer's key in the database, in the file of a worker whose database was lost.
+const SHARED_KEY: &str = "shared_key";
+
+/// A line of such a file.
+pub(super) fn unsent(line: &str, key: AnswerKey) -> Option<String> {
+    let mut line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).ok()?;
+    line.insert(SHARED_KEY.to_owned(), key.to_hex().into());
+    serde_json::to_string(&line).ok()
+}
+
+/// The answer of a line: sealed, of a journal whose labels are known, or with its key in the database.
+fn answer(bytes: &[u8], scope: Option<Scope>) -> Option<Line> {
+    let line: AnswerLine = match sealed::check(bytes) {
+        Err(sealed::Broken::Changed) => return None,
+        _ => serde_json::from_slice(bytes).ok()?,
+    };
+    let key = match scope {
+        Some(scope) => scope.key(AnswerKey(from_hex(&line.key)?)),
+        None => {
+            let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(bytes).ok()?;
+            AnswerKey(from_hex(fields.get(SHARED_KEY)?.as_str()?)?)
+        }
+    };
     let text = serde_json::to_string(&line).ok()?;
-    Some(Line { key: key.to_vec(), attempt: i32::try_from(line.attempt).ok()?, line: text })
+    Some(Line { key: key.0.to_vec(), attempt: i32::try_from(line.attempt).ok()?, line: text })
 }
 
 /// Gives how many are new.
@@ -103,4 +125,29 @@ async fn insert(client: &mut Client, part: &[Line]) -> Result<u64, PgError> {
             &[(&keys, Type::BYTEA_ARRAY), (&attempts, Type::INT4_ARRAY), (&lines, Type::TEXT_ARRAY)],
         )
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::label::{Label, LabelSet};
+
+    #[test]
+    fn a_line_of_a_journal_needs_its_labels_and_one_that_was_not_sent_has_its_key() {
+        let label = |name: &str| Label { name: name.to_owned(), description: None, aliases: Vec::new() };
+        let scope = Scope::of(&LabelSet::new(vec![label("a"), label("b")]).unwrap());
+        let key = AnswerKey([9; 16]);
+        let line = format!(
+            r#"{{"id":"1","teacher":"t","labels":["a"],"key":"{}","text_hash":"{}","attempt":1}}"#,
+            key.to_hex(),
+            key.to_hex()
+        );
+        let sealed = sealed::seal(&line);
+        let expected = scope.key(key);
+        assert_eq!(answer(sealed.trim_end().as_bytes(), Some(scope)).unwrap().key, expected.0);
+        assert!(answer(sealed.trim_end().as_bytes(), None).is_none());
+        assert_eq!(answer(unsent(&line, expected).unwrap().as_bytes(), None).unwrap().key, expected.0);
+        let changed = sealed.replace("\"a\"", "\"b\"");
+        assert!(answer(changed.trim_end().as_bytes(), Some(scope)).is_none());
+    }
 }

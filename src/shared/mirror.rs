@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::database::{Database, PgError, Session, with_client};
 use super::folder::Folder;
 use super::runs;
+use super::said;
 use super::schema;
 use super::shipping::{LOGS, NOTES};
 use crate::base::durable::replace_file;
@@ -22,6 +24,8 @@ use crate::store::{CORRECTIONS, RunLock};
 
 /// Between two looks at the database.
 const LOOK: Duration = Duration::from_millis(200);
+/// How long another process that fetches into the same folder is waited for.
+const PATIENCE: Duration = Duration::from_secs(3);
 /// What is fetched together, at most.
 const PIECES: i64 = 64;
 /// What was fetched, file by file.
@@ -46,6 +50,8 @@ pub struct Mirror {
     turn: Option<File>,
     /// Held while somebody trains the run, as a trainer's own directory is.
     lock: Option<RunLock>,
+    /// A folder of this process alone, gone with it.
+    own: Option<Folder>,
 }
 
 /// A run directory in which corrections are written down.
@@ -73,7 +79,10 @@ impl Mirror {
     pub async fn open(url: &str, name: Option<&str>) -> Result<Self> {
         let database = Database::at(url)?;
         let mut session = database.session().await?;
-        schema::bring_up(&mut session).await?;
+        // Whoever looks makes no tables.
+        if !with_client!(session, |client| schema::is_there(client)) {
+            return Err(no_run(&database, name));
+        }
         let found = with_client!(session, |client| runs::list(client, name));
         let run = match found.as_slice() {
             [run] => run,
@@ -92,9 +101,20 @@ impl Mirror {
         let hash = to_hex(short_hash(&[identity.as_bytes(), run.name.as_bytes()]));
         let dir = cache()?.join("candist").join("shared").join(hash);
         std::fs::create_dir_all(&dir).map_err(Error::run_file("create", &dir))?;
-        let turn = turn(&dir)?;
-        let mut mirror = Self { run: run.run, name: run.name.clone(), session, dir, turn, lock: None };
+        let (held, name) = (turn(&dir)?, run.name.clone());
+        let mut mirror = Self { run: run.run, name, session, dir, turn: held, lock: None, own: None };
         mirror.fetch().await?;
+        let patience = Instant::now() + PATIENCE;
+        while mirror.turn.is_none() && !mirror.is_level().await? {
+            if Instant::now() > patience {
+                // Whoever fetches into the folder does so no longer, and holds it: it may be suspended.
+                let own = Folder::new()?;
+                own.path().clone_into(&mut mirror.dir);
+                (mirror.turn, mirror.own) = (turn(&mirror.dir)?, Some(own));
+            }
+            tokio::time::sleep(LOOK).await;
+            mirror.fetch().await?;
+        }
         Ok(mirror)
     }
 
@@ -108,6 +128,16 @@ impl Mirror {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether the folder has what the database has.
+    async fn is_level(&mut self) -> Result<bool> {
+        let (session, run) = (&mut self.session, self.run);
+        let there = with_client!(session, |client| logs(client, run));
+        let known = std::fs::read(self.dir.join(STATE)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let state: std::collections::BTreeMap<String, Fetched> = known.unwrap_or_default();
+        let has = |(name, log): &(String, Fetched)| !LOGS.contains(&name.as_str()) || state.get(name) == Some(log);
+        Ok(there.iter().all(has))
     }
 
     /// Fetches what is new.
@@ -156,7 +186,9 @@ impl Mirror {
     /// # Errors
     ///
     /// [`Error::RunFile`] where it cannot be made.
-    pub fn draft(&self) -> Result<Draft> {
+    pub async fn draft(&mut self) -> Result<Draft> {
+        let (session, run) = (&mut self.session, self.run);
+        let pending = with_client!(session, |client| said::pending(client, run));
         let folder = Folder::new()?;
         for file in NOTES.into_iter().chain(LOGS) {
             let (from, to) = (self.dir.join(file), folder.path().join(file));
@@ -168,7 +200,14 @@ impl Mirror {
             };
             made.map_err(Error::run_file("create", &to))?;
         }
-        let known = std::fs::metadata(folder.path().join(CORRECTIONS)).map_or(0, |meta| meta.len());
+        // What was said before, and is not in the run yet, was said all the same.
+        let path = folder.path().join(CORRECTIONS);
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(&path).map_err(Error::run_file("open", &path))?;
+        for line in pending {
+            writeln!(file, "{line}").map_err(Error::run_file("write", &path))?;
+        }
+        let known = std::fs::metadata(&path).map_or(0, |meta| meta.len());
         Ok(Draft { folder, known: usize::try_from(known).unwrap_or(usize::MAX) })
     }
 

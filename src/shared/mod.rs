@@ -17,6 +17,7 @@ mod quotas;
 mod runs;
 mod said;
 mod schema;
+mod scope;
 mod serving;
 mod settling;
 mod setup;

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Transaction};
 
-use super::claims::MISSING;
+use super::claims::IS_MISSING;
 use super::database::PgError;
 use super::process::Process;
 use super::setup::SharedFile;
@@ -53,8 +53,7 @@ pub(super) async fn take(
     let holder = transaction
         .query_typed_opt(
             &format!(
-                "SELECT epoch, coalesce(seen >= now() - interval '{MISSING}', false), name, machine, process
-                 FROM trainers WHERE run = $1"
+                "SELECT epoch, coalesce(NOT {IS_MISSING}, false), name, machine, process FROM trainers WHERE run = $1"
             ),
             &[(&run, Type::INT8)],
         )
@@ -330,7 +329,7 @@ pub(super) async fn list(client: &mut Client, name: Option<&str>) -> Result<Vec<
         .query_typed(
             &format!(
                 "SELECT r.id, r.name, t.epoch, r.asked_all, r.stopped IS NOT NULL,
-                     coalesce(t.seen > now() - interval '{MISSING}', false), r.complete
+                     coalesce(NOT {IS_MISSING}, false), r.complete
                  FROM runs r JOIN trainers t ON t.run = r.id WHERE $1::text IS NULL OR r.name = $1 ORDER BY r.id"
             ),
             &[(&name, Type::TEXT)],

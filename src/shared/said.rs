@@ -53,6 +53,11 @@ impl Said {
     }
 }
 
+/// What waits, in its order.
+pub(super) async fn pending(client: &mut Client, run: i64) -> Result<Vec<String>, PgError> {
+    Ok(said(client, run, &[]).await?.into_iter().map(|(_, line)| line).collect())
+}
+
 /// What waits besides what is kept, in its order.
 async fn said(client: &mut Client, run: i64, kept: &[i64]) -> Result<Vec<(i64, String)>, PgError> {
     let rows = client

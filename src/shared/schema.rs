@@ -36,6 +36,11 @@ async fn encoding(client: &mut Client) -> Result<String, PgError> {
     Ok(client.query_typed_one("SELECT current_setting('server_encoding')", &[]).await?.get(0))
 }
 
+/// Whether there are tables at all.
+pub(super) async fn is_there(client: &mut Client) -> Result<bool, PgError> {
+    Ok(client.query_typed_one("SELECT to_regclass('candist.version') IS NOT NULL", &[]).await?.get(0))
+}
+
 /// What tells the database from others.
 pub(super) async fn identity(client: &mut Client) -> Result<String, PgError> {
     Ok(client.query_typed_one("SELECT id::text FROM version", &[]).await?.get(0))
@@ -45,8 +50,7 @@ pub(super) async fn identity(client: &mut Client) -> Result<String, PgError> {
 async fn migrate(client: &mut Client) -> Result<usize, PgError> {
     let transaction = client.transaction().await?;
     transaction.query_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)]).await?;
-    let there = transaction.query_typed("SELECT to_regclass('candist.version') IS NOT NULL", &[]).await?;
-    let there = there.first().is_some_and(|row| row.get(0));
+    let there = transaction.query_typed_one("SELECT to_regclass('candist.version') IS NOT NULL", &[]).await?.get(0);
     let mut taken = 0;
     if there {
         let row = transaction.query_typed_one("SELECT step FROM candist.version", &[]).await?;

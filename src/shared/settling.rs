@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 
 use super::claims::{self, Ended, Ending};
 use super::database::{Session, with_client};
+use super::import;
 use super::worker::WorkProgress;
 use crate::error::{Error, Result};
 use crate::teacher::Permit;
@@ -150,10 +151,10 @@ pub(super) fn spent(ledger: &Ledger) -> Decimal {
 
 /// Appends answers that the database does not take to a file of the working directory, as lines of a journal.
 fn keep(settled: &[Settled]) -> Result<()> {
-    let lines: Vec<&str> = settled
+    let lines: Vec<String> = settled
         .iter()
         .filter_map(|settled| match &settled.ended.ending {
-            Ending::Answered(line) => Some(line.as_str()),
+            Ending::Answered(line) => import::unsent(line, settled.ended.key),
             Ending::Failed(_) | Ending::Returned => None,
         })
         .collect();

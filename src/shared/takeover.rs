@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::database::{Database, with_client};
 use super::mirror::{Fetched, fetch_file, logs, pieces};
 use super::runs;
+use super::schema;
 use super::shipping::LOGS;
 use crate::base::durable::replace_file;
 use crate::error::{Error, Result};
@@ -125,6 +126,9 @@ pub async fn is_trained_here(url: &str, name: &str, dir: &Path) -> bool {
     let note = std::fs::read(dir.join(NOTE)).ok().and_then(|bytes| serde_json::from_slice::<Note>(&bytes).ok());
     let epoch = async {
         let mut session = Database::at(url)?.session().await?;
+        if !with_client!(session, |client| schema::is_there(client)) {
+            return Ok(None);
+        }
         let found = with_client!(session, |client| runs::list(client, Some(name)));
         Ok::<_, Error>(found.first().map(|run| run.epoch))
     };

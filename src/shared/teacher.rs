@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::runs::Posted;
+use super::scope::Scope;
 use crate::domain::answer::{Answer, AnswerKey};
 use crate::domain::sample::Sample;
 use crate::teacher::{AskError, Asked, Teacher};
@@ -22,6 +23,8 @@ pub(super) struct Post {
 #[derive(Clone)]
 pub(super) struct Desk {
     pub(super) posts: mpsc::Sender<Post>,
+    /// The labels that answers are read by.
+    pub(super) scope: Scope,
     /// Set when nothing more is to be asked.
     pub(super) stop: watch::Sender<bool>,
     /// Teachers that are asked nothing after what they were asked.
@@ -83,7 +86,7 @@ impl Teacher for SharedTeacher {
             let (told, outcome) = oneshot::channel();
             let question = Posted {
                 teacher: self.inner.name().to_owned(),
-                key: self.inner.key(sample, draw),
+                key: self.desk.scope.key(self.inner.key(sample, draw)),
                 attempt,
                 draw,
                 id: sample.id.0.clone(),

@@ -14,6 +14,7 @@ use super::database::{Database, Session, with_client};
 use super::process::Process;
 use super::runs::{self, Delivered, Lease, Outdated, Posted, Standing, Taken};
 use super::said::Said;
+use super::scope::Scope;
 use super::setup::Setup;
 use super::shipping::{Shipping, ship};
 use super::takeover;
@@ -114,7 +115,8 @@ impl Trainer {
             begun = begin => begun?,
         };
         let (posts, receiver) = mpsc::channel(TOGETHER);
-        let desk = Desk { posts, stop: watch::Sender::new(false), asked_all: watch::Sender::new(0) };
+        let (stop, asked_all) = (watch::Sender::new(false), watch::Sender::new(0));
+        let desk = Desk { posts, scope: Scope::of(&labels), stop, asked_all };
         let complete = watch::Sender::new(None);
         let task = Task {
             session,

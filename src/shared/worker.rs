@@ -76,8 +76,15 @@ pub struct Worked {
 /// here.
 pub async fn work(options: WorkOptions, progress: Arc<WorkProgress>, stop: watch::Receiver<bool>) -> Result<Worked> {
     let database = Database::at(&options.url)?;
+    let mut stopped = stop.clone();
     loop {
-        match Worker::enter(&database, &options, &progress).await?.serve(stop.clone()).await? {
+        // Nothing is held before it has entered.
+        let worker = tokio::select! {
+            biased;
+            _ = stopped.wait_for(|&stop| stop) => break,
+            worker = Worker::enter(&database, &options, &progress) => worker?,
+        };
+        match worker.serve(stop.clone()).await? {
             End::Stopped => break,
             End::Anew => {}
             // Under its old number its questions are others' by now.

@@ -334,10 +334,16 @@ fn a_run_is_looked_at_and_corrected_from_elsewhere() {
     let address = format!("{url}?run=banking77");
     elsewhere(&["correct", &address, "--set", &wrong.id, label, "--who", "ann"]).expect_exit(0);
     elsewhere(&["correct", &address, "--set", "no-such-text", label]).expect_exit(2);
+    // Of what waits the last that was said holds.
+    let other = team.project.events().into_iter().nth(1).unwrap();
+    elsewhere(&["correct", &address, "--set", &other.id, label]).expect_exit(0).expect_said("1 corrected");
+    elsewhere(&["correct", &address, "--take-back", &other.id]).expect_exit(0).expect_said("1 taken back");
     elsewhere(&["audit", &address, "--end"]).expect_exit(2).expect_said("trained elsewhere");
     ended(team.trainer()).expect_exit(0);
     let corrected = crate::support::latest(&team.project.events()).remove(&wrong.id).unwrap();
     assert_eq!((corrected.label.as_str(), corrected.by), (label, candist::By::Person));
+    let taken_back = crate::support::latest(&team.project.events()).remove(&other.id).unwrap();
+    assert_ne!(taken_back.by, candist::By::Person);
 }
 
 #[test]
