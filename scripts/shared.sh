@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 workers="${WORKERS:-4}" latency="${LATENCY_MS:-0}" copies="${COPIES:-8}"
-bin="$PWD/target/release"
+bin="${BIN:-$PWD/target/release}"
 scratch="$(mktemp -d)"
 pids=()
 end() {

@@ -1,5 +1,6 @@
 //! `candist work`: asks for the runs of a database, until it is stopped.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use indicatif::HumanCount;
 use tokio::sync::watch;
 
 use super::exit::Exit;
+use super::fetched::Elsewhere;
 use super::signals::watch_signals;
 
 /// Between two lines about what was asked.
@@ -31,7 +33,12 @@ pub(super) struct WorkArgs {
 }
 
 pub(super) fn run(args: &WorkArgs) -> Result<Exit> {
-    let options = WorkOptions { url: args.url.clone(), run: args.run.clone(), ends: args.until_complete };
+    // As verbs that look take it: with the run in the address.
+    let (url, named) = match Elsewhere::of(Path::new(&args.url)) {
+        Some(Elsewhere { url, run }) => (url, run),
+        None => (args.url.clone(), None),
+    };
+    let options = WorkOptions { url, run: args.run.clone().or(named), ends: args.until_complete };
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     let progress = Arc::new(WorkProgress::default());
     let (stop, stopped) = watch::channel(false);

@@ -203,7 +203,6 @@ impl Intake {
             }
             let asked = Instant::now();
             let Some(row) = in_stage("corpus", || self.corpus.next_row())? else { return Ok((rows, true)) };
-            self.progress.rows.add(1);
             // Now: the next row may be another file's.
             rows.push((in_stage("corpus", || self.corpus.name()), row));
             // A row that was long in coming does not wait for the next one, which may be as long.
@@ -228,7 +227,10 @@ impl Intake {
             let place = || format!("{file}:{line}");
             match sample {
                 Ok(sample) => samples.push((place(), TextHash::of(&sample.text), sample)),
-                Err(reason) => self.bad_row(place(), reason)?,
+                Err(reason) => {
+                    self.progress.rows.add(1);
+                    self.bad_row(place(), reason)?;
+                }
             }
         }
         // What is on its way is looked up before what is stored: it may get from there to here in between, never back.
@@ -243,6 +245,8 @@ impl Intake {
             if self.halt.is_halted() {
                 return Ok(false);
             }
+            // Now, and not when it was read: those that wait behind a full queue are not done.
+            self.progress.rows.add(1);
             let seen = seen(&window.ids, &sample.id, hash, known);
             if !matches!(seen, Seen::Clash) {
                 texts.meet(&sample.id);

@@ -46,6 +46,9 @@ impl Database {
     /// Between machines the connection is encrypted and the server's certificate checked, unless the address says
     /// `sslmode=disable`.
     pub(super) fn at(url: &str) -> Result<Arc<Self>> {
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(wrong_url("it begins otherwise"));
+        }
         let (url, root) = without_root_certificate(url)?;
         let mut config: tokio_postgres::Config = url.parse().map_err(|error: PgError| wrong_url(&causes(&error)))?;
         if config.get_hosts().is_empty() {
@@ -139,7 +142,7 @@ impl Database {
     fn unreachable(&self, error: &PgError) -> Error {
         Error::Shared {
             message: format!(
-                "{} cannot be reached: {}. Check [run] shared, that the database is up, and PGPASSWORD or ~/.pgpass",
+                "{} cannot be reached: {}. Check the address, that the database is up, and PGPASSWORD or ~/.pgpass",
                 self.shown(),
                 causes(error)
             ),

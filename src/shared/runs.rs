@@ -53,7 +53,7 @@ pub(super) async fn take(
     let holder = transaction
         .query_typed_opt(
             &format!(
-                "SELECT epoch, coalesce(NOT {IS_MISSING}, false), name, machine, process FROM trainers WHERE run = $1"
+                "SELECT epoch, seen IS NOT NULL AND NOT {IS_MISSING}, name, machine, process FROM trainers WHERE run = $1"
             ),
             &[(&run, Type::INT8)],
         )
@@ -329,7 +329,7 @@ pub(super) async fn list(client: &mut Client, name: Option<&str>) -> Result<Vec<
         .query_typed(
             &format!(
                 "SELECT r.id, r.name, t.epoch, r.asked_all, r.stopped IS NOT NULL,
-                     coalesce(NOT {IS_MISSING}, false), r.complete
+                     seen IS NOT NULL AND NOT {IS_MISSING}, r.complete
                  FROM runs r JOIN trainers t ON t.run = r.id WHERE $1::text IS NULL OR r.name = $1 ORDER BY r.id"
             ),
             &[(&name, Type::TEXT)],

@@ -96,7 +96,8 @@ impl Shipping {
         }
         for (file, before) in notes {
             let now = tokio::fs::read(self.dir.join(*file)).await.unwrap_or_default();
-            if *before != now {
+            // None there for a moment is nothing to tell.
+            if *before != now && !now.is_empty() {
                 with_client!(session, |client| replace(client, self.lease, file, &now)).map_err(|Outdated| gone())?;
                 *before = now;
             }

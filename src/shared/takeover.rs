@@ -22,8 +22,8 @@ const ASIDE: &str = "fetching";
 const NOTE: &str = "shared.json";
 
 /// Brings a run directory to what the trainer before had, where it was another's: an empty one goes on where that one stood. Of one
-/// that has its own logs only what people said is brought along, which nobody else knows.
-pub(super) async fn fetch_into(database: &Arc<Database>, run: i64, dir: &Path) -> Result<()> {
+/// that has its own logs only what people said is brought along, which nobody else knows. Whether it was empty, and is not now.
+pub(super) async fn fetch_into(database: &Arc<Database>, run: i64, dir: &Path) -> Result<bool> {
     let mut session = database.session().await?;
     let there = with_client!(session, |client| logs(client, run));
     let find = |file: &str| there.iter().find(|(name, _)| name == file).map(|(_, log)| *log);
@@ -46,7 +46,7 @@ pub(super) async fn fetch_into(database: &Arc<Database>, run: i64, dir: &Path) -
             }
         }
         std::fs::remove_dir_all(&aside).map_err(Error::run_file("remove", &aside))?;
-        return Ok(());
+        return Ok(true);
     }
     for file in [CORRECTIONS, AUDITS] {
         if let Some(log) = find(file) {
@@ -63,7 +63,7 @@ pub(super) async fn fetch_into(database: &Arc<Database>, run: i64, dir: &Path) -
             bring_along(&dir.join(file), &theirs)?;
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Appends to a log what `theirs` has beyond it.

@@ -88,9 +88,17 @@ impl Trainer {
                 match taken {
                     Taken::Ours(lease) => {
                         // Nothing of the directory is open yet. It may take long: the lease is kept meanwhile.
-                        tokio::select! {
+                        let fetched = tokio::select! {
                             fetched = takeover::fetch_into(&database, lease.run, &config.run.dir) => fetched?,
-                            ended = keep_lease(&mut session, lease, &shared.name) => ended?,
+                            ended = keep_lease(&mut session, lease, &shared.name) => return Err(ended),
+                        };
+                        if fetched {
+                            tracing::info!(
+                                "the run {:?} of {} goes on here with what there was elsewhere. (Is this another run? Then stop, and give \
+                                 it a run.shared_name of its own)",
+                                shared.name,
+                                database.shown()
+                            );
                         }
                         takeover::note(&config.run.dir, &shared.name, lease.epoch)?;
                         return Ok((session, lease));
@@ -375,7 +383,7 @@ impl Task {
                 continue;
             }
             if self.patient {
-                self.tell_alone(workers, Some(&format!("teacher {teacher:?} cannot be asked by anybody: {reason}")));
+                self.tell_alone(workers, Some(&format!("no worker can ask teacher {teacher:?}: {reason}")));
             } else {
                 self.refuse(|asked| asked == teacher, &reason);
             }
@@ -409,7 +417,9 @@ impl Task {
             Some(Alone::Since(since)) if since.elapsed() >= AGAIN => {
                 self.alone = Some(Alone::Told);
                 match reason {
-                    Some(reason) => tracing::warn!("{reason}. It is waited for a worker that can"),
+                    Some(reason) => {
+                        tracing::warn!("{reason}. Start `candist work` where it can be asked: that is waited for")
+                    }
                     None => tracing::warn!("nobody asks for {:?}: start `candist work` on some machine", self.run),
                 }
             }
@@ -418,11 +428,17 @@ impl Task {
     }
 }
 
-/// Says that the trainer is there for as long as it is polled.
-async fn keep_lease(session: &mut Session, lease: Lease, run: &str) -> Result<()> {
-    loop {
+/// Says that the trainer is there for as long as it is polled; gives what keeps it from that.
+async fn keep_lease(session: &mut Session, lease: Lease, run: &str) -> Error {
+    let mut beat = async || -> Result<()> {
         tokio::time::sleep(BEAT).await;
         with_client!(session, |client| runs::beat(client, lease)).map_err(|Outdated| outdated(run))?;
+        Ok(())
+    };
+    loop {
+        if let Err(error) = beat().await {
+            return error;
+        }
     }
 }
 

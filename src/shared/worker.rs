@@ -251,7 +251,10 @@ impl<'a> Worker<'a> {
         let name = self.options.run.as_deref();
         let open = with_client!(session, |client| runs::list(client, name));
         if open.is_empty() && self.looks == 1 {
-            tracing::info!("there is no run to ask for yet: waiting for one");
+            match name {
+                Some(name) => tracing::info!("there is no run {name:?} yet: waiting for it"),
+                None => tracing::info!("there is no run to ask for yet: waiting for one"),
+            }
         }
         if self.options.ends && open.iter().any(|open| open.complete) {
             return Ok(Some(End::Stopped));
@@ -355,8 +358,8 @@ impl<'a> Worker<'a> {
     /// What the worker holds of a budget and does not need goes back where others may want it.
     async fn give_back_spare(&mut self) -> Result<()> {
         for (run, account) in &self.accounts {
-            let (Some(_), session) = (&account.purse, &mut self.session) else { continue };
-            if with_client!(session, |client| purse::is_scarce(client, *run)) {
+            let session = &mut self.session;
+            if account.purse.is_some() && with_client!(session, |client| purse::is_scarce(client, *run)) {
                 account.ledger.give_back_spare().await?;
             }
         }

@@ -218,7 +218,7 @@ fn configuration(key: &Key, value: &str) -> String {
         in_table("candidates", &[]),
         in_table("student", student),
         in_table("distill", &[]),
-        in_table("run", &[]),
+        in_table("run", if key.path == "run.shared_name" { &["shared = \"postgres://ann@db/team\""] } else { &[] }),
     )
 }
 

@@ -278,6 +278,7 @@ fn what_keeps_a_team_from_asking_is_told_to_whoever_can_mend_it() {
     // The run that asks by itself, and a worker of this run alone: the key is missing here.
     ended(team.project.start(&["run", "config.toml"])).expect_exit(2).expect_said("NO_SUCH_KEY");
     let trainer = team.trainer();
+    // It waits for somebody who trains the run: by then the trainer listens to signals too.
     ended(team.project.start(&["work", &url, "--run", "banking77"])).expect_exit(2).expect_said("NO_SUCH_KEY");
     interrupt(&trainer);
     ended(trainer).expect_exit(130);

@@ -111,6 +111,7 @@ pub(crate) trait Purse: std::fmt::Debug + Send + Sync {
     fn more(&self, wanted: Wanted) -> BoxFuture<'_, Result<Option<Decimal>, Refused>>;
 
     /// Takes back all but `held`.
+    #[cfg(feature = "shared")]
     fn keep_only(&self, held: Decimal) -> BoxFuture<'_, Result<()>>;
 }
 
