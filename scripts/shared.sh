@@ -8,7 +8,7 @@ bin="${BIN:-$PWD/target/release}"
 scratch="$(mktemp -d)"
 pids=()
 end() {
-  for pid in "${pids[@]}"; do kill -INT "$pid" 2> /dev/null || true; done
+  for pid in "${pids[@]}"; do kill -TERM "$pid" 2> /dev/null || true; done
   wait || true
   scripts/postgres.sh stop "$scratch/postgres" 2> /dev/null || true
   rm -rf "$scratch"

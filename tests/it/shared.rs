@@ -2,6 +2,7 @@
 
 mod postgres;
 
+use std::cell::RefCell;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,19 @@ struct Team {
     project: Project,
     postgres: Postgres,
     server: Server,
+    /// Who was started for it.
+    started: RefCell<Vec<u32>>,
+}
+
+impl Drop for Team {
+    /// A test that fails leaves nobody behind who asks a database that is gone.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for process in self.started.take() {
+                let _ = std::process::Command::new("kill").args(["-KILL", &process.to_string()]).status();
+            }
+        }
+    }
 }
 
 impl Team {
@@ -25,7 +39,7 @@ impl Team {
         let postgres = Postgres::start()?;
         let project = Project::new(stride);
         let server = Server::start(&project, behaviour);
-        let team = Self { project, postgres, server };
+        let team = Self { project, postgres, server, started: RefCell::default() };
         team.configure(teacher, run);
         Some(team)
     }
@@ -50,11 +64,17 @@ impl Team {
     }
 
     fn worker(&self) -> Child {
-        self.project.start(&["work", &self.postgres.url()])
+        self.start(&["work", &self.postgres.url()])
     }
 
     fn trainer(&self) -> Child {
-        self.project.start(&["run", "config.toml", "--train-only"])
+        self.start(&["run", "config.toml", "--train-only"])
+    }
+
+    fn start(&self, args: &[&str]) -> Child {
+        let child = self.project.start(args);
+        self.started.borrow_mut().push(child.id());
+        child
     }
 }
 
@@ -113,7 +133,7 @@ fn labels_are_those_of_one_machine_however_many_ask() {
         team.postgres.ask("DROP SCHEMA IF EXISTS candist CASCADE");
         let children: Vec<Child> = (0..workers).map(|_| team.worker()).collect();
         // Without workers the run asks by itself.
-        let trainer = if workers == 0 { team.project.start(&["run", "config.toml"]) } else { team.trainer() };
+        let trainer = if workers == 0 { team.start(&["run", "config.toml"]) } else { team.trainer() };
         ended(trainer).expect_exit(0);
         for child in children {
             interrupt(&child);
@@ -210,7 +230,7 @@ fn one_trains_and_the_next_takes_over() {
     let first = team.trainer();
     until(|| team.project.path("run/labels.jsonl").exists() && !team.project.labels().is_empty());
     // A standby, elsewhere.
-    let standby = team.project.start(&["run", "config.toml", "--train-only", "--run-dir", "elsewhere"]);
+    let standby = team.start(&["run", "config.toml", "--train-only", "--run-dir", "elsewhere"]);
     std::thread::sleep(Duration::from_secs(1));
     assert!(!team.project.path("elsewhere/labels.jsonl").exists());
     // It is not heard of for long, and comes back.
@@ -276,10 +296,10 @@ fn what_keeps_a_team_from_asking_is_told_to_whoever_can_mend_it() {
     let Some(team) = Team::new(64, Behaviour::default(), "api_key_env = \"NO_SUCH_KEY\"\n", "") else { return };
     let url = team.postgres.url();
     // The run that asks by itself, and a worker of this run alone: the key is missing here.
-    ended(team.project.start(&["run", "config.toml"])).expect_exit(2).expect_said("NO_SUCH_KEY");
+    ended(team.start(&["run", "config.toml"])).expect_exit(2).expect_said("NO_SUCH_KEY");
     let trainer = team.trainer();
     // It waits for somebody who trains the run: by then the trainer listens to signals too.
-    ended(team.project.start(&["work", &url, "--run", "banking77"])).expect_exit(2).expect_said("NO_SUCH_KEY");
+    ended(team.start(&["work", &url, "--run", "banking77"])).expect_exit(2).expect_said("NO_SUCH_KEY");
     interrupt(&trainer);
     ended(trainer).expect_exit(130);
     // Addresses.
@@ -357,10 +377,10 @@ fn on_another_machine_a_run_goes_on_where_it_stood() {
     let failing = Behaviour { fail_texts_with: Some(refused), ..slow() };
     team.server = Server::start(&team.project, failing);
     team.configure("max_retries = 0\n", "");
-    ended(team.project.start(&["run", "config.toml"])).expect_exit(3);
+    ended(team.start(&["run", "config.toml"])).expect_exit(3);
     team.server = Server::start(&team.project, slow());
     team.configure("max_retries = 0\n", "");
-    ended(team.project.start(&["run", "config.toml"])).expect_exit(0);
+    ended(team.start(&["run", "config.toml"])).expect_exit(0);
     let (inputs, labels) = (team.project.read("run/inputs.jsonl"), team.project.labels());
     // Nothing of the run directory is left.
     team.project.remove_run();
