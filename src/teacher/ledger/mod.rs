@@ -11,6 +11,7 @@
 
 mod book;
 mod entry;
+mod purse;
 mod scribe;
 
 use std::collections::HashMap;
@@ -19,12 +20,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use serde::Deserialize;
 use tokio::sync::{Notify, oneshot};
 
 use self::book::Book;
+pub(crate) use self::purse::{Purse, Wanted};
 use self::scribe::{Note, Scribe};
 use crate::config::Price;
 use crate::domain::answer::Usage;
@@ -99,35 +100,6 @@ pub struct Ledger {
     freed: Notify,
     /// Where teachers count what is shown of them: the ledger is what all of a run have in common.
     progress: Arc<Progress>,
-}
-
-/// A budget that several ledgers spend, in pieces. All that a ledger ever got of it, less what it gave back, is its cap.
-pub(crate) trait Purse: std::fmt::Debug + Send + Sync {
-    /// More money, `wanted.least` at least; `None` where there may be some later: it has been waited for a while.
-    ///
-    /// # Errors
-    ///
-    /// Why there will be none.
-    fn more(&self, wanted: Wanted) -> BoxFuture<'_, Result<Option<Decimal>, Refused>>;
-
-    /// Takes back all but `held`.
-    #[cfg(feature = "shared")]
-    fn keep_only(&self, held: Decimal) -> BoxFuture<'_, Result<()>>;
-}
-
-/// Money that is wanted of a purse.
-#[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "shared"), expect(dead_code, reason = "read by purses, of which there are none then"))]
-pub(crate) struct Wanted {
-    /// What is missing for the next request.
-    pub(crate) least: Decimal,
-    /// What that costs, at most.
-    pub(crate) request: Decimal,
-    /// The cap so far.
-    pub(crate) held: Decimal,
-    /// Requests are on their way that may cost less than what is set aside for them: then it is too early to say that there
-    /// is none.
-    pub(crate) may_come_back: bool,
 }
 
 /// What came of looking for room under the cap.
