@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use super::new_student::NewStudent;
 use super::refinery::Refinery;
 use crate::base::failpoint::reach;
+use crate::base::panic::{caught, panicked};
 use crate::config::{DistillConfig, StudentConfig, StudentKind};
 use crate::domain::label::LabelId;
 use crate::domain::sample::Position;
@@ -132,13 +134,16 @@ fn header(path: &Path, notes: &HashMap<String, String>) -> Result<Header> {
     Ok(header)
 }
 
-/// Writes and finds checkpoints of one run.
+/// Writes and finds checkpoints of one run. They are written by a thread of their own, one after the other, while the student
+/// goes on; it has ended when this is dropped.
 pub(super) struct Keeper {
     files: Arc<dyn Checkpoints>,
     /// Between two checkpoints at least; counted from the end of the one before, so a slow disk does not make them
     /// follow each other. The clock decides only what is repeated after a kill, and no label.
     every: Duration,
     last: Instant,
+    /// The one that is being written.
+    writing: Option<JoinHandle<Result<()>>>,
     /// For the header: how to make the student that can read the file.
     student: NewStudent,
     labelling: String,
@@ -161,35 +166,44 @@ impl Keeper {
         distill: &DistillConfig,
         labels: usize,
     ) -> Self {
-        Self { files, every, last: Instant::now(), student, labelling, distill: distill.clone(), labels }
+        let distill = distill.clone();
+        Self { files, every, last: Instant::now(), writing: None, student, labelling, distill, labels }
     }
 
     /// Whether enough time went by since the last one, or since the start, for the work to be worth keeping.
-    pub(super) fn is_due(&self) -> bool {
-        self.last.elapsed() >= self.every
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Keeper::finish`], for one that came to its end since.
+    pub(super) fn is_due(&mut self) -> Result<bool> {
+        match &self.writing {
+            Some(writing) if !writing.is_finished() => return Ok(false),
+            Some(_) => self.finish()?,
+            None => {}
+        }
+        Ok(self.last.elapsed() >= self.every)
     }
 
-    /// Keeps `state`, which is one at a boundary; what it stands on is on disk when this returns.
+    /// Begins to keep `state`, which is one at a boundary. What it stands on is on disk after [`Keeper::finish`].
     ///
     /// The order matters: the label log is synced up to the state's offset and gives its digest, then the file is
     /// written and synced at a scratch place, then renamed. A kill anywhere leaves the checkpoints that were there.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFinite`] where a weight is not finite; [`Error::RunFile`] and [`Error::Checkpoint`] where the file
-    /// cannot be written; [`Error::Gone`] where the store is.
-    pub(super) fn save(
+    /// Those of [`Keeper::finish`], for the one before.
+    pub(super) fn begin(
         &mut self,
         state: &State,
         refinery: &dyn Refinery,
         student: &dyn Student,
         store: &Store,
     ) -> Result<()> {
-        let path = self.files.scratch();
+        self.finish()?;
         let header = Header {
             format: FORMAT,
             labelling: self.labelling.clone(),
-            labels_digest: block_on(store.events.seal(state.offset))?,
+            labels_digest: Digest::default(),
             state: state.clone(),
             refinery: refinery.save(),
             temperature: refinery.temperature(),
@@ -198,10 +212,30 @@ impl Keeper {
             distill: self.distill.clone(),
             labels: self.labels,
         };
-        let text = serde_json::to_string(&header).map_err(|error| wrong(&path, error))?;
-        reach("checkpoint-write").map_err(Error::run_file("write", &path))?;
-        student.save(&path, HashMap::from([(KEY.to_owned(), text)]))?;
-        block_on(self.files.publish([state.step, state.offset, state.consumed]))?;
+        let (files, store) = (Arc::clone(&self.files), store.clone());
+        match student.snapshot() {
+            Some(snapshot) => {
+                let write = move || caught("student", || write(header, snapshot, files.as_ref(), &store));
+                let thread = std::thread::Builder::new().name("candist-keeper".to_owned());
+                self.writing = Some(thread.spawn(write).map_err(Error::no_thread)?);
+            }
+            None => {
+                write(header, |path, notes| student.save(path, notes), files.as_ref(), &store)?;
+                self.last = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the last checkpoint that was begun is on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFinite`] where a weight is not finite; [`Error::RunFile`] and [`Error::Checkpoint`] where the file
+    /// cannot be written; [`Error::Gone`] where the store is.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        let Some(writing) = self.writing.take() else { return Ok(()) };
+        writing.join().unwrap_or_else(|panic| Err(panicked("student", panic)))?;
         self.last = Instant::now();
         Ok(())
     }
@@ -241,6 +275,29 @@ impl Keeper {
         student.load(path)?;
         Ok(Loaded { state: header.state, refinery: header.refinery })
     }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // After an error, which is told: this one can say nothing more.
+        drop(self.finish());
+    }
+}
+
+/// Writes a checkpoint and publishes it.
+fn write(
+    mut header: Header,
+    save: impl FnOnce(&Path, HashMap<String, String>) -> Result<()>,
+    files: &dyn Checkpoints,
+    store: &Store,
+) -> Result<()> {
+    let path = files.scratch();
+    let State { step, offset, consumed, .. } = header.state;
+    header.labels_digest = block_on(store.events.seal(offset))?;
+    let text = serde_json::to_string(&header).map_err(|error| wrong(&path, error))?;
+    reach("checkpoint-write").map_err(Error::run_file("write", &path))?;
+    save(&path, HashMap::from([(KEY.to_owned(), text)]))?;
+    block_on(files.publish([step, offset, consumed]))
 }
 
 /// How far the newest checkpoint vouches for the label log, if it is of these settings. Older ones are not asked:

@@ -415,14 +415,20 @@ impl Distiller {
             self.checkpoint()?;
             return Err(Error::Interrupted);
         }
-        if self.keeper.is_due() { self.checkpoint() } else { Ok(()) }
+        if self.keeper.is_due()? { self.begin_checkpoint() } else { Ok(()) }
     }
 
     /// Keeps the state as it was at the last boundary; what came since is done again after a restart. Its label events
     /// are handed over first, for the checkpoint vouches for the log up to its offset.
-    pub(super) fn checkpoint(&mut self) -> Result<()> {
+    fn begin_checkpoint(&mut self) -> Result<()> {
         self.flush()?;
-        self.keeper.save(&self.boundary, self.refinery.as_ref(), self.student.as_ref(), &self.store)
+        self.keeper.begin(&self.boundary, self.refinery.as_ref(), self.student.as_ref(), &self.store)
+    }
+
+    /// The same, on disk when it returns.
+    pub(super) fn checkpoint(&mut self) -> Result<()> {
+        self.begin_checkpoint()?;
+        self.keeper.finish()
     }
 }
 

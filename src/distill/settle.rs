@@ -52,8 +52,10 @@ impl Distiller {
         // A corpus is often sorted, and a student that learned it in order is hard to turn. So the passes, which
         // shuffle, begin anew, unless most of the memory went through such passes before (a finished corpus that grew a
         // little). `finished` is 0 at the first end. A student that has settled on what a person then corrected holds on to
-        // it, so corrections begin them anew too. The refinery goes with the student it was fitted to.
-        if self.state.samples >= 2 * self.state.finished || self.state.corrected > 0 {
+        // it, so corrections begin them anew too. The refinery goes with the student it was fitted to. Where no pass is allowed the
+        // student stays as the stream taught it.
+        let is_other = self.state.samples >= 2 * self.state.finished || self.state.corrected > 0;
+        if is_other && self.passes() > 0 {
             self.student.reset();
             self.refinery = make(&self.new_refinery, self.columns);
         }

@@ -51,6 +51,10 @@ pub(crate) fn identity(plan: &Plan, teachers: &[Arc<dyn Teacher>]) -> Result<Ide
         labelling.push(format!("refinery:{identity}"));
     }
     labelling.push(format!("distiller:{}", distill::VERSION));
+    if config.distill.max_passes == Some(0) {
+        // What the stream taught was forgotten at the end, once.
+        labelling.push("without passes:2".to_owned());
+    }
     labelling.extend(plan.student().version().map(|version| format!("student:{version}")));
     // One hash of both, as the first format had it: by it an older directory is known to be of the same settings.
     let before: Vec<String> = std::iter::once(student_before).chain(asking.iter().cloned()).collect();

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tch::{Kind, Tensor};
 
+use super::Snapshot;
 use super::finite::is_finite;
 use crate::base::regular::read_regular;
 use crate::error::{Error, Result};
@@ -20,8 +21,6 @@ use crate::error::{Error, Result};
 pub(super) struct Saved {
     /// Name, type, shape and bytes; names are each once.
     tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
-    /// The first tensor with a value that is not finite.
-    broken: Option<String>,
 }
 
 impl Saved {
@@ -29,11 +28,8 @@ impl Saved {
         Self::default()
     }
 
-    /// Adds a tensor of f32 or i64 that is on the processor. Its values are copied.
+    /// Adds a tensor of f32 or i64 that is on the processor. Its values are copied, and looked at when they are written.
     pub(super) fn add(&mut self, name: &str, tensor: &Tensor) {
-        if self.broken.is_none() && !is_finite(tensor) {
-            self.broken = Some(name.to_owned());
-        }
         let flat = tensor.contiguous().view([-1]);
         let (dtype, width) = if tensor.kind() == Kind::Int64 { (Dtype::I64, 8) } else { (Dtype::F32, 4) };
         let mut bytes = vec![0; flat.numel() * width];
@@ -50,7 +46,8 @@ impl Saved {
     /// [`Error::NotFinite`] with the first tensor's name, [`Error::Checkpoint`] and [`Error::RunFile`] where it
     /// cannot be written.
     pub(super) fn write(&self, path: &Path, notes: HashMap<String, String>) -> Result<()> {
-        if let Some(name) = &self.broken {
+        let broken = self.tensors.iter().find(|(_, dtype, _, bytes)| *dtype == Dtype::F32 && !are_finite(bytes));
+        if let Some((name, ..)) = broken {
             return Err(Error::NotFinite { what: format!("{name}, which was not written to {}", path.display()) });
         }
         let failed = |message: String| Error::Checkpoint { path: path.to_owned(), message };
@@ -63,6 +60,19 @@ impl Saved {
         safetensors::serialize_to_file(views, Some(notes), path).map_err(|error| failed(error.to_string()))?;
         File::open(path).and_then(|file| file.sync_all()).map_err(Error::run_file("write", path))
     }
+
+    /// All of it, to be written by another thread; `own` are notes of the student's.
+    pub(super) fn into_snapshot(self, own: HashMap<String, String>) -> Snapshot {
+        Box::new(move |path, mut notes| {
+            notes.extend(own);
+            self.write(path, notes)
+        })
+    }
+}
+
+/// Whether all of these f32 are finite.
+fn are_finite(bytes: &[u8]) -> bool {
+    bytes.chunks_exact(4).all(|chunk| chunk.try_into().is_ok_and(|bytes| f32::from_le_bytes(bytes).is_finite()))
 }
 
 /// Tensors of a file, checked as they are taken: a checkpoint of other settings has other shapes, and is refused

@@ -132,6 +132,9 @@ impl From<Loss> for Objective {
     }
 }
 
+/// Weights and optimizer state as they were: writes them with its notes, as [`Student::save`] does.
+pub type Snapshot = Box<dyn FnOnce(&Path, HashMap<String, String>) -> Result<()> + Send>;
+
 /// A small model in several copies, with its optimizer.
 ///
 /// A label comes from [`Student::logits`] of the one copy that never trained on the text (cross-fitting), so that it is no
@@ -214,6 +217,12 @@ pub trait Student: Send {
     ///
     /// [`Error::NotFinite`](crate::Error::NotFinite), and those of writing.
     fn save(&self, path: &Path, notes: HashMap<String, String>) -> Result<()>;
+
+    /// What [`Student::save`] would write now, taken in a moment, so that the student goes on while another thread writes it.
+    /// Without one (the default) the student waits until it is written.
+    fn snapshot(&self) -> Option<Snapshot> {
+        None
+    }
 
     /// Reads what [`Student::save`] wrote, for the same settings; returns the notes. After an error the student is to be made
     /// anew: part of it may have been read.

@@ -157,6 +157,21 @@ fn a_run_without_labels_is_said_to_have_none() {
 }
 
 #[test]
+fn without_passes_the_student_keeps_what_the_stream_taught_it() {
+    let project = Project::new(2);
+    project.write("config.toml", &project.read("config.toml").replace("max_passes = 4", "max_passes = 0"));
+    project.run();
+    let texts = objects(&project.read("pool.jsonl")).into_iter().zip(objects(&project.read("pool_gold.jsonl")));
+    let known: Vec<Value> = texts.map(|(row, gold)| json!({"text": row["text"], "label": gold["label"]})).collect();
+    project.write("known.jsonl", &lines(&known));
+    let found = ["eval", "run", "--gold", "pool_gold.jsonl", "--held-out", "known.jsonl", "--json"];
+    let found: Value = serde_json::from_str(&project.candist(&found).expect_exit(0).out).unwrap();
+    // By chance one in 77 is right.
+    let accuracy = found["held_out"]["accuracy"].as_f64().unwrap();
+    assert!(accuracy > 0.2, "{found}");
+}
+
+#[test]
 fn details_are_told_by_label() {
     let project = complete(4);
     let details = ["eval", "run", "--gold", "pool_gold.jsonl", "--details"];

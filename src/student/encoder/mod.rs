@@ -48,7 +48,7 @@ use self::weights::Weights;
 use super::checkpoint::{Loaded, Saved};
 use super::finite::Skips;
 use super::frozen::Room;
-use super::{Compute, Encoded, Example, Fold, Objective, Rows, Step, Student, mixing_weight};
+use super::{Compute, Encoded, Example, Fold, Objective, Rows, Snapshot, Step, Student, mixing_weight};
 use crate::base::random::rng;
 use crate::config::{EncoderConfig, Precision, StudentConfig};
 use crate::error::{Error, Result};
@@ -288,6 +288,20 @@ impl Encoder {
         }
         Rows::new(self.labels, values)
     }
+
+    fn saved(&self) -> Saved {
+        self.compute.begin();
+        let mut saved = Saved::new();
+        for (fold, copy) in self.copies.iter().enumerate() {
+            copy.save(&format!("fold.{fold}"), &mut saved);
+        }
+        saved
+    }
+
+    /// What a file says of the student besides its tensors.
+    fn notes(&self) -> HashMap<String, String> {
+        [(STEPS.to_owned(), self.steps.to_string()), (TRUNK.to_owned(), self.trunk_hash.clone())].into()
+    }
 }
 
 impl Student for Encoder {
@@ -355,14 +369,12 @@ impl Student for Encoder {
     }
 
     fn save(&self, path: &Path, mut notes: HashMap<String, String>) -> Result<()> {
-        self.compute.begin();
-        notes.insert(STEPS.to_owned(), self.steps.to_string());
-        notes.insert(TRUNK.to_owned(), self.trunk_hash.clone());
-        let mut saved = Saved::new();
-        for (fold, copy) in self.copies.iter().enumerate() {
-            copy.save(&format!("fold.{fold}"), &mut saved);
-        }
-        saved.write(path, notes)
+        notes.extend(self.notes());
+        self.saved().write(path, notes)
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        Some(self.saved().into_snapshot(self.notes()))
     }
 
     fn load(&mut self, path: &Path) -> Result<HashMap<String, String>> {

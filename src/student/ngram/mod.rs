@@ -24,7 +24,7 @@ use self::heads::Heads;
 use self::model::Model;
 use super::checkpoint::{Loaded, Saved};
 use super::finite::Skips;
-use super::{Compute, Encoded, Example, Fold, Objective, Rows, Step, Student};
+use super::{Compute, Encoded, Example, Fold, Objective, Rows, Snapshot, Step, Student};
 use crate::base::ngrams::{Ngrams, ngrams};
 use crate::config::{NgramConfig, StudentConfig};
 use crate::error::Result;
@@ -56,6 +56,15 @@ impl Ngram {
         let model = Model::new(ngram, config.seed, labels, folds);
         let (config, ngram) = (config.clone(), ngram.clone());
         Self { compute, config, ngram, labels, copies: folds, model, heads: OnceLock::new(), skips: Skips::default() }
+    }
+
+    fn saved(&self) -> Saved {
+        self.compute.begin();
+        let mut saved = Saved::new();
+        for fold in 0..self.copies {
+            self.model.save(fold, &format!("fold.{fold}"), &mut saved);
+        }
+        saved
     }
 }
 
@@ -119,12 +128,11 @@ impl Student for Ngram {
     }
 
     fn save(&self, path: &Path, notes: HashMap<String, String>) -> Result<()> {
-        self.compute.begin();
-        let mut saved = Saved::new();
-        for fold in 0..self.copies {
-            self.model.save(fold, &format!("fold.{fold}"), &mut saved);
-        }
-        saved.write(path, notes)
+        self.saved().write(path, notes)
+    }
+
+    fn snapshot(&self) -> Option<Snapshot> {
+        Some(self.saved().into_snapshot(HashMap::new()))
     }
 
     fn load(&mut self, path: &Path) -> Result<HashMap<String, String>> {
