@@ -59,7 +59,7 @@ engines: setup ## Ray and Spark label what one process labels, a worker of each 
 
 shared: build ## a trainer and four workers over a throw-away PostgreSQL: the labels of one machine, and how fast (needs PostgreSQL)
 	@$(CARGO) build --release --locked --example replay_server
-	@scripts/shared.sh
+	@scripts/shared.py
 
 check-python: setup ## tables of labels in pandas, polars, DuckDB, datasets and labelling tools; the Python package in a clean environment
 	@scripts/check-tables.sh

@@ -35,7 +35,8 @@ pub(super) struct EvalArgs {
 const CONFUSIONS: usize = 20;
 
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
-    let (dir, config) = (args.run.dir()?, args.run.config()?);
+    let dir = if args.held_out.is_some() { args.run.dir_with_student()? } else { args.run.dir()? };
+    let config = args.run.config()?;
     let Some(gold) = args.gold.labels(config.as_ref())? else {
         let message = "are missing: name a file of them with --gold FILE, or the column of the corpus that has them with \
                        --gold-field NAME";

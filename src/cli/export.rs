@@ -103,7 +103,7 @@ enum ForTool {
 
 pub(super) fn run(args: &ExportArgs) -> Result<()> {
     if let Some(out) = &args.student {
-        export_student(&args.run.dir()?, out)?;
+        export_student(&args.run.dir_with_student()?, out)?;
         tracing::info!("the student is in {0}: candist predict --student {0} FILE", out.display());
         return Ok(());
     }

@@ -2,10 +2,14 @@
 //! look at any run directory.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use candist::config::SharedConfig;
 use candist::{Error, Mirror, RunDir, is_trained_here};
+
+/// Between two looks whether a run has begun.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// A run in a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,10 +55,14 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Fetches a run, and goes on fetching for as long as this process is there: whoever follows its files follows the run.
-pub(super) fn follow(elsewhere: &Elsewhere) -> Result<PathBuf> {
+/// Fetches a run, and goes on fetching for as long as this process is there: whoever follows its files follows the run. The student only
+/// if it is wanted, and once.
+pub(super) fn follow(elsewhere: &Elsewhere, student: bool) -> Result<PathBuf> {
     let runtime = runtime()?;
-    let mirror = runtime.block_on(Mirror::open(&elsewhere.url, elsewhere.run.as_deref()))?;
+    let mut mirror = runtime.block_on(Mirror::open(&elsewhere.url, elsewhere.run.as_deref()))?;
+    if student {
+        runtime.block_on(mirror.fetch_student())?;
+    }
     let dir = mirror.dir().to_owned();
     let fetching = move || {
         if let Err(error) = runtime.block_on(mirror.follow()) {
@@ -64,6 +72,19 @@ pub(super) fn follow(elsewhere: &Elsewhere) -> Result<PathBuf> {
     // It ends with the process: what it has is whole lines, and noted.
     std::thread::Builder::new().name("candist-fetch".to_owned()).spawn(fetching).context("cannot start a thread")?;
     Ok(dir)
+}
+
+/// Waits until there is such a run.
+pub(super) fn wait_for(elsewhere: &Elsewhere) -> Result<()> {
+    let runtime = runtime()?;
+    let mut told = false;
+    while !runtime.block_on(Mirror::is_begun(&elsewhere.url, elsewhere.run.as_deref()))? {
+        if !std::mem::replace(&mut told, true) {
+            tracing::info!("there is no such run yet: waiting for one");
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
 }
 
 /// Fetches a run, has `correct` add to its corrections in a folder of a moment, and hands those to whoever trains the run; gives the run's

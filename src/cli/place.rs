@@ -24,6 +24,24 @@ impl RunArg {
         directory(&self.run)
     }
 
+    /// The same, of whoever follows it: a run that is to be trained elsewhere is waited for.
+    pub(super) fn dir_to_follow(&self) -> Result<PathBuf> {
+        #[cfg(feature = "shared")]
+        if let Some(elsewhere) = self.elsewhere()? {
+            fetched::wait_for(&elsewhere)?;
+        }
+        self.dir()
+    }
+
+    /// The same, with its student: of a run that is trained elsewhere it is fetched.
+    pub(super) fn dir_with_student(&self) -> Result<PathBuf> {
+        #[cfg(feature = "shared")]
+        if let Some(elsewhere) = self.elsewhere()? {
+            return fetched::follow(&elsewhere, true);
+        }
+        self.dir()
+    }
+
     /// Where the run is, if it is trained elsewhere.
     #[cfg(feature = "shared")]
     pub(super) fn elsewhere(&self) -> Result<Option<Elsewhere>> {
@@ -63,7 +81,7 @@ pub(super) fn elsewhere(run: &Path) -> Result<Option<Elsewhere>> {
 pub(super) fn directory(run: &Path) -> Result<PathBuf> {
     #[cfg(feature = "shared")]
     if let Some(elsewhere) = elsewhere(run)? {
-        return fetched::follow(&elsewhere);
+        return fetched::follow(&elsewhere, false);
     }
     let is_named_so = run.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
     if is_named_so && !run.exists() {

@@ -150,13 +150,23 @@ pub(super) async fn stop_when(mut stopped: watch::Receiver<bool>, stop: impl Fn(
     }
 }
 
+/// How answers came to the run.
+fn came_by(args: &RunArgs) -> &'static str {
+    #[cfg(feature = "shared")]
+    if args.train_only {
+        return "taken in";
+    }
+    let _ = args;
+    "asked for"
+}
+
 /// What the run came to.
 fn tell(args: &RunArgs, dir: &Path, progress: &Progress, outcome: &Outcome, began: Instant, voice: &Voice) {
     // Three ends that look alike in the numbers: nothing at all to do, labels alone, and answers.
     let work = match (progress.asked.get(), outcome.new_events) {
         (0, 0) => "already complete, nothing was left to do".to_owned(),
         (0, _) => "complete, nothing was left to ask".to_owned(),
-        (asked, _) => format!("complete, {} answers asked for", HumanCount(asked)),
+        (asked, _) => format!("complete, {} answers {}", HumanCount(asked), came_by(args)),
     };
     let log = dir.join("labels.jsonl");
     let (texts, events) = (HumanCount(progress.placed.get()), HumanCount(progress.events.get()));

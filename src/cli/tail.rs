@@ -52,8 +52,8 @@ const POLL: Duration = Duration::from_millis(100);
 const ASK: Duration = Duration::from_millis(500);
 
 pub(super) fn run(args: &TailArgs) -> Result<()> {
-    let dir = args.run.dir()?;
     let follows = args.follow || args.forever;
+    let dir = if follows { args.run.dir_to_follow()? } else { args.run.dir()? };
     let mut wanted = Wanted::new(args, &dir, begun(&dir, follows)?)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     if args.latest {

@@ -257,7 +257,8 @@ pub enum Error {
         missing: &'static str,
     },
     /// The run directory belongs to another task.
-    #[error("{} belongs to another task: {difference}. Give this task a run directory of its own (`--run-dir DIR`)", path.display())]
+    #[error("{} belongs to another task: {difference}. Give this task a run directory of its own (`--run-dir DIR`; and \
+         a run.shared_name, where run.shared is set)", path.display())]
     OtherTask {
         /// The run directory.
         path: PathBuf,

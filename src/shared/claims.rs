@@ -193,8 +193,9 @@ pub(super) async fn let_go(client: &mut Client, worker: i64, held: &[i64]) -> Re
     Ok(())
 }
 
-/// Settles what ended of one run, in one transaction: answers are kept, who waits is told, and `spent`, all that the worker has
-/// spent on the run since it began, is counted. May be sent again: nothing is counted twice.
+/// Settles what ended of one run, in one statement: answers are kept, who waits is told, and `spent`, all that the worker has spent on the
+/// run since it began, is counted. May be sent again: nothing is counted twice. No row is touched that another worker's settling
+/// touches, but of the same question.
 pub(super) async fn settle(
     client: &mut Client,
     worker: i64,
@@ -202,14 +203,13 @@ pub(super) async fn settle(
     ended: &[&Ended],
     spent: Decimal,
 ) -> Result<(), PgError> {
-    let transaction = client.transaction().await?;
-    let (mut keys, mut attempts, mut lines) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut failed, mut reasons, mut returned, mut answered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut answered, mut keys, mut attempts, mut lines) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut failed, mut reasons, mut returned) = (Vec::new(), Vec::new(), Vec::new());
     for Ended { seq, key, attempt, ending } in ended {
         match ending {
             Ending::Answered(line) => {
                 answered.push(*seq);
-                keys.push(key.0.to_vec());
+                keys.push(key.0.as_slice());
                 attempts.push(i32::try_from(*attempt).unwrap_or(i32::MAX));
                 lines.push(line.as_str());
             }
@@ -221,77 +221,42 @@ pub(super) async fn settle(
             Ending::Returned => returned.push(*seq),
         }
     }
-    if !keys.is_empty() {
-        transaction
-            .execute_typed(
-                "INSERT INTO answers (key, attempt, line, run)
-                 SELECT k, a, l, $4 FROM unnest($1, $2, $3) AS n (k, a, l) ORDER BY k, a
-                 ON CONFLICT DO NOTHING",
-                &[
-                    (&keys, Type::BYTEA_ARRAY),
-                    (&attempts, Type::INT4_ARRAY),
-                    (&lines, Type::TEXT_ARRAY),
-                    (&run, Type::INT8),
-                ],
-            )
-            .await?;
-        // Also where it is somebody else's by now: there is an answer, and who claims looks for one.
-        transaction
-            .execute_typed("DELETE FROM questions WHERE seq = ANY ($1)", &[(&answered, Type::INT8_ARRAY)])
-            .await?;
-        transaction
-            .execute_typed(
-                "UPDATE waiting w SET ready = true FROM unnest($1, $2) AS n (k, a) WHERE w.key = n.k AND w.attempt = n.a",
-                &[(&keys, Type::BYTEA_ARRAY), (&attempts, Type::INT4_ARRAY)],
-            )
-            .await?;
-    }
-    if !failed.is_empty() {
-        transaction
-            .execute_typed(
-                "WITH n AS (SELECT * FROM unnest($1, $2) AS n (seq, reason)),
-                 done AS (DELETE FROM questions q USING n WHERE q.seq = n.seq AND q.worker = $3
-                          RETURNING q.key, q.attempt, n.reason)
-                 UPDATE waiting w SET ready = true, failure = done.reason
-                 FROM done WHERE w.key = done.key AND w.attempt = done.attempt",
-                &[(&failed, Type::INT8_ARRAY), (&reasons, Type::TEXT_ARRAY), (&worker, Type::INT8)],
-            )
-            .await?;
-    }
-    if !returned.is_empty() {
-        transaction
-            .execute_typed(
-                "UPDATE questions SET worker = NULL WHERE seq = ANY ($1) AND worker = $2",
-                &[(&returned, Type::INT8_ARRAY), (&worker, Type::INT8)],
-            )
-            .await?;
-    }
-    count(&transaction, worker, run, spent).await?;
-    transaction.commit().await
-}
-
-/// Counts what a worker says that it has spent on a run since it began.
-async fn count(
-    transaction: &tokio_postgres::Transaction<'_>,
-    worker: i64,
-    run: i64,
-    spent: Decimal,
-) -> Result<(), PgError> {
-    // The run first, as all who change both do.
-    transaction.query_typed("SELECT FROM runs WHERE id = $1 FOR NO KEY UPDATE", &[(&run, Type::INT8)]).await?;
-    transaction
+    // The question of an answer ends also where it is somebody else's by now: who claims looks for an answer.
+    client
         .execute_typed(
-            "WITH before AS (
-                 SELECT greatest($3::text::numeric - reported, 0) AS news, lost FROM grants WHERE run = $1 AND worker = $2
+            "WITH answered AS (SELECT * FROM unnest($3, $4, $5, $6) AS n (seq, key, attempt, line)),
+             failed AS (SELECT * FROM unnest($7, $8) AS n (seq, reason)),
+             kept AS (
+                 INSERT INTO answers (key, attempt, line, run) SELECT key, attempt, line, $1 FROM answered ORDER BY key, attempt
+                 ON CONFLICT DO NOTHING
+             ), done AS (
+                 DELETE FROM questions q USING answered n WHERE q.seq = n.seq
              ), told AS (
-                 UPDATE grants g SET reported = greatest(g.reported, $3::text::numeric),
-                     lost = b.lost - least(b.lost, b.news),
-                     amount = g.amount - (b.news - least(b.lost, b.news))
-                 FROM before b WHERE g.run = $1 AND g.worker = $2
-                 RETURNING b.news - least(b.lost, b.news) AS news
+                 UPDATE waiting w SET ready = true FROM answered n WHERE w.key = n.key AND w.attempt = n.attempt
+             ), left_open AS (
+                 DELETE FROM questions q USING failed n WHERE q.seq = n.seq AND q.worker = $2 RETURNING q.key, q.attempt, n.reason
+             ), told_why AS (
+                 UPDATE waiting w SET ready = true, failure = n.reason
+                 FROM left_open n WHERE w.key = n.key AND w.attempt = n.attempt
+             ), free AS (
+                 UPDATE questions SET worker = NULL WHERE seq = ANY ($9) AND worker = $2
              )
-             UPDATE runs r SET spent = r.spent + told.news FROM told WHERE r.id = $1",
-            &[(&run, Type::INT8), (&worker, Type::INT8), (&spent.to_string(), Type::TEXT)],
+             UPDATE grants g SET reported = $10::text::numeric, lost = lost - least(lost, $10::text::numeric - reported),
+                 amount = amount - greatest($10::text::numeric - reported - lost, 0),
+                 spent = spent + greatest($10::text::numeric - reported - lost, 0)
+             WHERE run = $1 AND worker = $2 AND reported < $10::text::numeric",
+            &[
+                (&run, Type::INT8),
+                (&worker, Type::INT8),
+                (&answered, Type::INT8_ARRAY),
+                (&keys, Type::BYTEA_ARRAY),
+                (&attempts, Type::INT4_ARRAY),
+                (&lines, Type::TEXT_ARRAY),
+                (&failed, Type::INT8_ARRAY),
+                (&reasons, Type::TEXT_ARRAY),
+                (&returned, Type::INT8_ARRAY),
+                (&spent.to_string(), Type::TEXT),
+            ],
         )
         .await?;
     Ok(())

@@ -11,8 +11,10 @@ use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::checkpoints;
 use super::database::{Database, PgError, Session, with_client};
 use super::folder::Folder;
+use super::pieces;
 use super::runs;
 use super::said;
 use super::schema;
@@ -20,14 +22,12 @@ use super::shipping::{LOGS, NOTES};
 use crate::base::durable::replace_file;
 use crate::domain::sample::{short_hash, to_hex};
 use crate::error::{Error, Result};
-use crate::store::{CORRECTIONS, RunLock};
+use crate::store::{CORRECTIONS, CheckpointFiles, RunLock};
 
 /// Between two looks at the database.
 const LOOK: Duration = Duration::from_millis(200);
 /// How long another process that fetches into the same folder is waited for.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// What is fetched together, at most.
-const PIECES: i64 = 64;
 /// What was fetched, file by file.
 const STATE: &str = "mirror.json";
 /// Held by the process that fetches: others look at what it has.
@@ -118,6 +118,17 @@ impl Mirror {
         Ok(mirror)
     }
 
+    /// Whether there is such a run at all: one that has not begun can be waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shared`] where the database cannot be used.
+    pub async fn is_begun(url: &str, name: Option<&str>) -> Result<bool> {
+        let mut session = Database::at(url)?.session().await?;
+        Ok(with_client!(session, |client| schema::is_there(client))
+            && !with_client!(session, |client| runs::list(client, name)).is_empty())
+    }
+
     /// The folder.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -177,6 +188,18 @@ impl Mirror {
             (Some(_), false) => self.lock = None,
             _ => {}
         }
+        Ok(())
+    }
+
+    /// Fetches the student's last checkpoint too, tens of megabytes, which is not among what is followed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Mirror::open`].
+    pub async fn fetch_student(&mut self) -> Result<()> {
+        let newest = checkpoints::fetch(&mut self.session, self.run, &self.dir).await?;
+        // Of a log that began anew since, an older one may have the newer name.
+        CheckpointFiles::of(&self.dir).keep_only(newest.as_deref());
         Ok(())
     }
 
@@ -281,11 +304,11 @@ pub(super) async fn fetch_file(
     }
     if NOTES.contains(&file) {
         // Whoever reads it finds the one before or this one.
-        let pieces = with_client!(session, |client| pieces(client, run, file, Fetched { size: 0, ..log }));
-        if pieces.iter().map(|piece| piece.len() as u64).sum::<u64>() != log.size {
+        let found = with_client!(session, |client| pieces::next(client, run, file, Fetched { size: 0, ..log }));
+        if found.iter().map(|piece| piece.len() as u64).sum::<u64>() != log.size {
             return Ok(false);
         }
-        replace_file(&path, &pieces.concat())?;
+        replace_file(&path, &found.concat())?;
         *fetched = log;
         return Ok(true);
     }
@@ -300,12 +323,12 @@ pub(super) async fn fetch_file(
     writer.set_len(fetched.size).map_err(Error::run_file("cut", &path))?;
     while fetched.size < log.size {
         let from = *fetched;
-        let pieces = with_client!(session, |client| pieces(client, run, file, from));
-        if pieces.is_empty() {
+        let found = with_client!(session, |client| pieces::next(client, run, file, from));
+        if found.is_empty() {
             // It was replaced meanwhile: the next look finds what is there.
             break;
         }
-        for piece in pieces {
+        for piece in found {
             writer.write_all(&piece).map_err(Error::run_file("write", &path))?;
             fetched.size += piece.len() as u64;
         }
@@ -333,32 +356,4 @@ pub(super) async fn logs(client: &mut Client, run: i64) -> Result<Vec<(String, F
         (row.get(0), Fetched { generation: row.get(1), size })
     };
     Ok(rows.iter().map(of).collect())
-}
-
-/// The next pieces from a place on, without a gap.
-pub(super) async fn pieces(client: &mut Client, run: i64, file: &str, from: Fetched) -> Result<Vec<Vec<u8>>, PgError> {
-    let begins = i64::try_from(from.size).unwrap_or(i64::MAX);
-    let rows = client
-        .query_typed(
-            "SELECT begins, bytes FROM pieces WHERE run = $1 AND file = $2 AND generation = $3 AND begins >= $4
-             ORDER BY begins LIMIT $5",
-            &[
-                (&run, Type::INT8),
-                (&file, Type::TEXT),
-                (&from.generation, Type::INT8),
-                (&begins, Type::INT8),
-                (&PIECES, Type::INT8),
-            ],
-        )
-        .await?;
-    let (mut next, mut pieces) = (begins, Vec::new());
-    for row in rows {
-        let (begins, bytes): (i64, Vec<u8>) = (row.get(0), row.get(1));
-        if begins != next {
-            break;
-        }
-        next += i64::try_from(bytes.len()).unwrap_or_default();
-        pieces.push(bytes);
-    }
-    Ok(pieces)
 }

@@ -5,12 +5,14 @@
 
 mod ask;
 mod beside;
+mod checkpoints;
 mod claims;
 mod database;
 mod folder;
 mod import;
 mod mirror;
 mod passwords;
+mod pieces;
 mod process;
 mod purse;
 mod quotas;

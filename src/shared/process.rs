@@ -31,7 +31,10 @@ impl Process {
     pub(super) fn has_ended(&self, machine: &str, number: i64) -> bool {
         // Where others' processes are hidden, nothing can be told.
         let shows_all = Path::new("/proc/1").exists();
-        let is_there = Path::new("/proc").join(number.to_string()).exists();
+        let stat = std::fs::read_to_string(Path::new("/proc").join(number.to_string()).join("stat"));
+        // After the name, which may hold anything: what it is doing. Z is one that ended and that nobody has asked about yet.
+        let is_there =
+            stat.is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with(['Z', 'X'])));
         !machine.is_empty() && machine == self.machine && shows_all && !is_there
     }
 }
@@ -47,6 +50,11 @@ mod tests {
         assert!(!own.has_ended(&own.machine, own.number));
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let number = i64::from(child.id());
+        // Also before anybody has asked how it ended.
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while !own.has_ended(&own.machine, number) {
+            assert!(std::time::Instant::now() < patience);
+        }
         child.wait().unwrap();
         assert!(own.has_ended(&own.machine, number));
         assert!(!own.has_ended("another boot pid:[1]", number));

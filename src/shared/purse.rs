@@ -9,8 +9,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use rust_decimal::Decimal;
 use tokio::sync::Mutex;
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Transaction};
 
 use super::database::{PgError, Session, with_client};
 use crate::error::Result;
@@ -99,6 +99,15 @@ impl Purse for SharedPurse {
     }
 }
 
+/// All that was spent on the run of a row of `runs`: what its workers said, and what is counted for those that were given up.
+pub(super) const SPENT: &str = "runs.spent + (SELECT coalesce(sum(g.spent), 0) FROM grants g WHERE g.run = runs.id)";
+
+/// Whoever grants or takes back money of a run does so alone.
+async fn lock(transaction: &Transaction<'_>, run: i64) -> Result<(), PgError> {
+    transaction.query_typed("SELECT FROM runs WHERE id = $1 FOR NO KEY UPDATE", &[(&run, Type::INT8)]).await?;
+    Ok(())
+}
+
 /// From here on the worker spends on the run.
 pub(super) async fn begin(client: &mut Client, worker: i64, run: i64) -> Result<(), PgError> {
     client
@@ -112,16 +121,21 @@ pub(super) async fn begin(client: &mut Client, worker: i64, run: i64) -> Result<
 
 /// Grants a worker a piece of a run's budget, `wanted.least` at least. That there is none, for good, is said of the run from then on.
 ///
-/// What a worker holds is told as a sum since it began, less what it has reported as spent: the same may be sent again.
+/// What a worker holds is told as a sum since it began, less what it has reported as spent: the same may be sent again. Workers that settle
+/// meanwhile move money from what they hold to what they spent, and change no sum of both.
 async fn grant(client: &mut Client, worker: i64, run: i64, wanted: Wanted) -> Result<Granted, PgError> {
     let number = |text: Option<String>| text.and_then(|text| text.parse::<Decimal>().ok());
     let transaction = client.transaction().await?;
+    lock(&transaction, run).await?;
+    // Another statement, which sees what whoever had the lock before granted.
     let row = transaction
         .query_typed_one(
-            "SELECT cap::text, spent::text,
-                 (SELECT coalesce(sum(amount), 0)::text FROM grants WHERE run = $1 AND worker <> $2 AND amount > 0),
-                 (SELECT reported::text FROM grants WHERE run = $1 AND worker = $2)
-             FROM runs r WHERE id = $1 FOR NO KEY UPDATE OF r",
+            &format!(
+                "SELECT cap::text, ({SPENT})::text,
+                     (SELECT coalesce(sum(amount), 0)::text FROM grants WHERE run = $1 AND worker <> $2 AND amount > 0),
+                     (SELECT reported::text FROM grants WHERE run = $1 AND worker = $2)
+                 FROM runs WHERE id = $1"
+            ),
             &[(&run, Type::INT8), (&worker, Type::INT8)],
         )
         .await?;
@@ -160,7 +174,7 @@ async fn grant(client: &mut Client, worker: i64, run: i64, wanted: Wanted) -> Re
 /// Takes back what a worker does not need: it holds so much, what it has spent included.
 async fn keep_only(client: &mut Client, worker: i64, run: i64, held: Decimal) -> Result<(), PgError> {
     let transaction = client.transaction().await?;
-    transaction.query_typed("SELECT FROM runs WHERE id = $1 FOR NO KEY UPDATE", &[(&run, Type::INT8)]).await?;
+    lock(&transaction, run).await?;
     transaction
         .execute_typed(
             "UPDATE grants SET amount = least(amount, $3::text::numeric - reported) WHERE run = $1 AND worker = $2",
@@ -174,9 +188,11 @@ async fn keep_only(client: &mut Client, worker: i64, run: i64, held: Decimal) ->
 pub(super) async fn is_scarce(client: &mut Client, run: i64) -> Result<bool, PgError> {
     let row = client
         .query_typed_opt(
-            "SELECT coalesce(wanted > now() - interval '5 seconds', false) OR coalesce(
-                 cap - spent - (SELECT coalesce(sum(amount), 0) FROM grants WHERE run = $1 AND amount > 0) < cap / 20, false)
-             FROM runs WHERE id = $1",
+            &format!(
+                "SELECT coalesce(wanted > now() - interval '5 seconds', false) OR coalesce(
+                     cap - ({SPENT}) - (SELECT coalesce(sum(amount), 0) FROM grants WHERE run = $1 AND amount > 0) < cap / 20, false)
+                 FROM runs WHERE id = $1"
+            ),
             &[(&run, Type::INT8)],
         )
         .await?;

@@ -8,6 +8,7 @@ use tokio_postgres::{Client, Transaction};
 use super::claims::IS_MISSING;
 use super::database::PgError;
 use super::process::Process;
+use super::purse::SPENT;
 use super::setup::SharedFile;
 use crate::domain::answer::AnswerKey;
 
@@ -140,9 +141,11 @@ pub(super) async fn beat(client: &mut Client, lease: Lease) -> Result<Result<Sta
     super::claims::free_lost(client).await?;
     let row = client
         .query_typed_one(
-            "SELECT stopped, spent::text,
-                 (SELECT count(*) FROM workers w JOIN grants g ON g.worker = w.id WHERE g.run = $1 AND NOT w.gone)
-             FROM runs WHERE id = $1",
+            &format!(
+                "SELECT stopped, ({SPENT})::text,
+                     (SELECT count(*) FROM workers w JOIN grants g ON g.worker = w.id WHERE g.run = $1 AND NOT w.gone)
+                 FROM runs WHERE id = $1"
+            ),
             &[(&lease.run, Type::INT8)],
         )
         .await?;
@@ -368,7 +371,7 @@ pub(super) async fn files(client: &mut Client, hashes: &[[u8; 16]]) -> Result<Ve
 pub(super) async fn spent_before(client: &mut Client, lease: Lease, spent: Decimal) -> Result<(), PgError> {
     client
         .execute_typed(
-            "UPDATE runs SET spent = greatest(spent, $2::text::numeric) WHERE id = $1",
+            &format!("UPDATE runs SET spent = spent + greatest($2::text::numeric - ({SPENT}), 0) WHERE id = $1"),
             &[(&lease.run, Type::INT8), (&spent.to_string(), Type::TEXT)],
         )
         .await?;

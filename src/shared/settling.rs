@@ -21,8 +21,11 @@ use crate::teacher::ledger::Ledger;
 
 /// How long a worker that is to end waits for a database that is away.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Questions that are settled in one transaction, at most.
+/// Questions that are settled in one statement, at most.
 const TOGETHER: usize = 256;
+/// How long the first of them waits for others: next to what a model takes it is nothing, and one statement costs the database hardly more
+/// than another that settles fewer.
+const LINGER: Duration = Duration::from_millis(10);
 
 /// A question that ended, and what it held on its way.
 pub(super) struct Settled {
@@ -83,6 +86,14 @@ pub(super) async fn settle_all(
     let mut refused: Option<Error> = None;
     let mut batch = Vec::new();
     while settled.recv_many(&mut batch, TOGETHER).await > 0 {
+        if batch.len() < TOGETHER {
+            tokio::time::sleep(LINGER).await;
+        }
+        while batch.len() < TOGETHER
+            && let Ok(next) = settled.try_recv()
+        {
+            batch.push(next);
+        }
         let mut runs: BTreeMap<i64, Vec<Settled>> = BTreeMap::new();
         for settled in batch.drain(..) {
             runs.entry(settled.run).or_default().push(settled);

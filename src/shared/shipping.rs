@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::checkpoints::Checkpoints;
 use super::database::{Database, PgError, Session, with_client};
+use super::pieces::{self, Piece};
 use super::runs::{Lease, Outdated, fence};
 use super::said::Said;
 use crate::base::threads::blocking;
@@ -51,9 +53,14 @@ pub(super) struct Shipping {
     pub(super) said: Said,
 }
 
-/// Ships the logs until `end` is set, and once more then; keeps what people say elsewhere. What goes wrong is tried again, and told
-/// once: the run itself does not depend on it.
-pub(super) async fn ship(database: Arc<Database>, mut of: Shipping, mut end: watch::Receiver<bool>) -> Result<()> {
+/// Ships logs and checkpoints until `end` is set, and once more then, the logs first: `all_logs` is told of that. Keeps what people say
+/// elsewhere. What goes wrong is tried again, and told once: the run itself does not depend on it.
+pub(super) async fn ship(
+    database: Arc<Database>,
+    mut of: Shipping,
+    mut end: watch::Receiver<bool>,
+    all_logs: oneshot::Sender<()>,
+) -> Result<()> {
     let mut session = database.session().await?;
     let mut shipped = Vec::new();
     for file in LOGS {
@@ -61,11 +68,18 @@ pub(super) async fn ship(database: Arc<Database>, mut of: Shipping, mut end: wat
         shipped.push((file, known));
     }
     let mut notes = NOTES.map(|file| (file, Vec::new()));
+    let mut checkpoints = Checkpoints::of(&of.dir);
     let mut told = false;
     loop {
         let is_last = tokio::time::timeout(LOOK, end.wait_for(|&end| end)).await.is_ok();
-        match of.ship_once(&mut session, &mut shipped, &mut notes).await {
-            Ok(()) => told = false,
+        let round = async {
+            // A checkpoint counts when the logs are there on which it stands: those of after it was found.
+            checkpoints.look(is_last)?;
+            of.ship_once(&mut session, &mut shipped, &mut notes).await?;
+            if is_last { Ok(true) } else { checkpoints.send(&mut session, of.lease).await }
+        };
+        match round.await {
+            Ok(_) => told = false,
             Err(error) if is_last || matches!(error, Error::Gone { .. }) => return Err(error),
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
@@ -75,6 +89,9 @@ pub(super) async fn ship(database: Arc<Database>, mut of: Shipping, mut end: wat
             }
         }
         if is_last {
+            // Nobody is there any more where the trainer waits no longer.
+            let _ = all_logs.send(());
+            while !checkpoints.send(&mut session, of.lease).await? {}
             return Ok(());
         }
     }
@@ -127,8 +144,8 @@ async fn ship_log(session: &mut Session, lease: Lease, path: &Path, file: &str, 
         let mut hasher = crc32fast::Hasher::new_with_initial_len(crc, found.begins);
         hasher.update(&found.bytes);
         let crc = hasher.finalize();
-        let to = Piece { file, generation, begins: found.begins, bytes: &found.bytes, crc };
-        with_client!(session, |client| add(client, lease, &to)).map_err(|Outdated| gone())?;
+        let to = Piece { run: lease.run, file, generation, begins: found.begins, bytes: &found.bytes };
+        with_client!(session, |client| add(client, lease, &to, crc)).map_err(|Outdated| gone())?;
         let size = found.begins + found.bytes.len() as u64;
         *shipped = Shipped { generation, size, crc, inode: Some(found.inode) };
     }
@@ -203,54 +220,32 @@ async fn known(client: &mut Client, run: i64, file: &str) -> Result<Shipped, PgE
     }))
 }
 
-/// A piece of a log.
-struct Piece<'a> {
-    file: &'a str,
-    generation: i64,
-    begins: u64,
-    bytes: &'a [u8],
-    /// Of the log up to its end.
-    crc: u32,
-}
-
-/// Adds a piece; pieces of earlier generations go. The same may be sent again.
-async fn add(client: &mut Client, lease: Lease, piece: &Piece<'_>) -> Result<Result<(), Outdated>, PgError> {
+/// Adds a piece; pieces of earlier generations go. `crc` is of the log up to its end. The same may be sent again.
+async fn add(client: &mut Client, lease: Lease, piece: &Piece<'_>, crc: u32) -> Result<Result<(), Outdated>, PgError> {
     let transaction = client.transaction().await?;
     if let Err(outdated) = fence(&transaction, lease).await? {
         return Ok(Err(outdated));
     }
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let (run, Piece { file, generation, bytes, .. }) = (lease.run, piece);
+    let Piece { run, file, generation, bytes, .. } = piece;
     if piece.begins == 0 {
         transaction
-            .execute_typed("DELETE FROM pieces WHERE run = $1 AND file = $2", &[(&run, Type::INT8), (file, Type::TEXT)])
+            .execute_typed("DELETE FROM pieces WHERE run = $1 AND file = $2", &[(run, Type::INT8), (file, Type::TEXT)])
             .await?;
     }
-    if !bytes.is_empty() {
-        transaction
-            .execute_typed(
-                "INSERT INTO pieces (run, file, generation, begins, bytes) VALUES ($1, $2, $3, $4, $5)
-                 ON CONFLICT (run, file, generation, begins) DO UPDATE SET bytes = excluded.bytes",
-                &[
-                    (&run, Type::INT8),
-                    (file, Type::TEXT),
-                    (generation, Type::INT8),
-                    (&number(piece.begins), Type::INT8),
-                    (bytes, Type::BYTEA),
-                ],
-            )
-            .await?;
+    if !piece.bytes.is_empty() {
+        pieces::put(&transaction, piece).await?;
     }
     transaction
         .execute_typed(
             "INSERT INTO logs (run, file, generation, size, crc) VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (run, file) DO UPDATE SET generation = excluded.generation, size = excluded.size, crc = excluded.crc",
             &[
-                (&run, Type::INT8),
+                (run, Type::INT8),
                 (file, Type::TEXT),
                 (generation, Type::INT8),
                 (&(number(piece.begins) + number(bytes.len() as u64)), Type::INT8),
-                (&i64::from(piece.crc), Type::INT8),
+                (&i64::from(crc), Type::INT8),
             ],
         )
         .await?;
@@ -264,23 +259,26 @@ async fn replace(client: &mut Client, lease: Lease, file: &str, bytes: &[u8]) ->
     if let Err(outdated) = fence(&transaction, lease).await? {
         return Ok(Err(outdated));
     }
-    transaction
-        .execute_typed(
-            "WITH log AS (
-                 INSERT INTO logs AS l (run, file, generation, size, crc) VALUES ($1, $2, 1, $4, $5)
-                 ON CONFLICT (run, file) DO UPDATE SET generation = l.generation + 1, size = excluded.size, crc = excluded.crc
-                 RETURNING generation
-             ), old AS (DELETE FROM pieces WHERE run = $1 AND file = $2)
-             INSERT INTO pieces (run, file, generation, begins, bytes) SELECT $1, $2, generation, 0, $3 FROM log",
+    let row = transaction
+        .query_typed_one(
+            "INSERT INTO logs AS l (run, file, generation, size, crc) VALUES ($1, $2, 1, $3, $4)
+             ON CONFLICT (run, file) DO UPDATE SET generation = l.generation + 1, size = excluded.size, crc = excluded.crc
+             RETURNING generation",
             &[
                 (&lease.run, Type::INT8),
                 (&file, Type::TEXT),
-                (&bytes, Type::BYTEA),
                 (&i64::try_from(bytes.len()).unwrap_or(i64::MAX), Type::INT8),
                 (&i64::from(crc32fast::hash(bytes)), Type::INT8),
             ],
         )
         .await?;
+    transaction
+        .execute_typed(
+            "DELETE FROM pieces WHERE run = $1 AND file = $2",
+            &[(&lease.run, Type::INT8), (&file, Type::TEXT)],
+        )
+        .await?;
+    pieces::put(&transaction, &Piece { run: lease.run, file, generation: row.get(0), begins: 0, bytes }).await?;
     transaction.commit().await?;
     Ok(Ok(()))
 }

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::checkpoints;
 use super::database::{Database, with_client};
-use super::mirror::{Fetched, fetch_file, logs, pieces};
+use super::mirror::{Fetched, fetch_file, logs};
+use super::pieces;
 use super::runs;
 use super::schema;
 use super::shipping::LOGS;
@@ -46,6 +48,10 @@ pub(super) async fn fetch_into(database: &Arc<Database>, run: i64, dir: &Path) -
             }
         }
         std::fs::remove_dir_all(&aside).map_err(Error::run_file("remove", &aside))?;
+        checkpoints::fetch(&mut session, run, dir).await?;
+        // Empty, so that it is not taken for one that was lost.
+        let store = dir.join("store");
+        std::fs::create_dir_all(&store).map_err(Error::run_file("create", &store))?;
         return Ok(true);
     }
     for file in [CORRECTIONS, AUDITS] {
@@ -53,12 +59,12 @@ pub(super) async fn fetch_into(database: &Arc<Database>, run: i64, dir: &Path) -
             let mut theirs = Vec::new();
             let mut from = Fetched { size: 0, ..log };
             while from.size < log.size {
-                let pieces = with_client!(session, |client| pieces(client, run, file, from));
-                if pieces.is_empty() {
+                let found = with_client!(session, |client| pieces::next(client, run, file, from));
+                if found.is_empty() {
                     break;
                 }
-                from.size += pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-                theirs.extend(pieces.concat());
+                from.size += found.iter().map(|piece| piece.len() as u64).sum::<u64>();
+                theirs.extend(found.concat());
             }
             bring_along(&dir.join(file), &theirs)?;
         }

@@ -44,6 +44,8 @@ const GRACE: Duration = Duration::from_secs(5);
 const STAND_BY: Duration = Duration::from_secs(1);
 /// How long an end waits for the database: without it the next trainer waits until the heartbeat is missing.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// And for the student's last checkpoint to be there: without it the next trainer replays more.
+const CHECKPOINT_FAREWELL: Duration = Duration::from_secs(20);
 
 /// See the module.
 pub(crate) struct Trainer {
@@ -54,8 +56,8 @@ pub(crate) struct Trainer {
     /// Whether the corpus came to its end.
     complete: watch::Sender<Option<bool>>,
     task: JoinHandle<Result<()>>,
-    /// What ships the logs, once the run directory is open; ended by the sender.
-    shipping: Option<(watch::Sender<bool>, JoinHandle<Result<()>>)>,
+    /// What ships the logs, once the run directory is open.
+    shipping: Option<Shipper>,
     /// The worker in this process.
     worker: Option<JoinHandle<Result<worker::Worked>>>,
 }
@@ -176,8 +178,9 @@ impl Trainer {
         said.keep(&mut session, self.lease, &self.labels, dir).await?;
         let (end, ending) = watch::channel(false);
         let to = Shipping { lease: self.lease, labels: self.labels.clone(), dir: dir.to_owned(), said };
-        let shipping = ship(Arc::clone(&self.database), to, ending);
-        self.shipping = Some((end, tokio::spawn(shipping)));
+        let (told, all_logs) = oneshot::channel();
+        let task = tokio::spawn(ship(Arc::clone(&self.database), to, ending, told));
+        self.shipping = Some(Shipper { end, all_logs, task });
         Ok(())
     }
 
@@ -188,15 +191,8 @@ impl Trainer {
     /// What kept the trainer from going on, if anything did.
     pub(crate) async fn end(mut self, complete: bool) -> Result<()> {
         // While the lease is ours.
-        if let Some((end, shipping)) = self.shipping.take() {
-            end.send_replace(true);
-            match tokio::time::timeout(FAREWELL, shipping).await {
-                Ok(Ok(Ok(()))) => {}
-                // Another trains by now, and ships its own.
-                Ok(Ok(Err(Error::Gone { .. }))) => {}
-                Ok(Ok(Err(error))) => tracing::warn!("the database has not all of the logs: {}", with_causes(&error)),
-                _ => tracing::warn!("the database has not all of the logs; the next run brings them there"),
-            }
+        if let Some(shipper) = self.shipping.take() {
+            shipper.end().await;
         }
         self.complete.send_replace(Some(complete));
         self.desk.stop.send_replace(true);
@@ -209,6 +205,35 @@ impl Trainer {
             }
         }
         result
+    }
+}
+
+/// The task that ships the logs, and then the last checkpoint.
+struct Shipper {
+    end: watch::Sender<bool>,
+    /// Says that the database has all logs.
+    all_logs: oneshot::Receiver<()>,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Shipper {
+    async fn end(self) {
+        self.end.send_replace(true);
+        let has_all = match tokio::time::timeout(FAREWELL, self.all_logs).await {
+            Ok(told) => told.is_ok(),
+            Err(_) => return tracing::warn!("the database has not all of the logs; the next run brings them there"),
+        };
+        match tokio::time::timeout(CHECKPOINT_FAREWELL, self.task).await {
+            Ok(Ok(Ok(()))) => {}
+            // Another trains by now, and ships its own.
+            Ok(Ok(Err(Error::Gone { .. }))) => {}
+            Ok(Ok(Err(error))) if !has_all => {
+                tracing::warn!("the database has not all of the logs: {}", with_causes(&error));
+            }
+            _ => tracing::info!(
+                "the database has no checkpoint of now: elsewhere the student would learn some of it again"
+            ),
+        }
     }
 }
 

@@ -65,6 +65,18 @@ impl CheckpointFiles {
         paths
     }
 
+    /// Removes all others, where that can be done.
+    pub(crate) fn keep_only(&self, kept: Option<&Path>) {
+        for other in self.named().into_iter().filter(|path| Some(path.as_path()) != kept) {
+            let _ = std::fs::remove_file(other);
+        }
+    }
+
+    /// The newest as far as names tell.
+    pub(crate) fn newest_by_name(&self) -> Option<PathBuf> {
+        self.named().into_iter().next()
+    }
+
     /// Reads all of the file.
     fn is_whole(path: &Path) -> bool {
         path.is_file() && hash_of(path).is_ok_and(|hash| hash_in_name(path) == Some(hash.as_str()))

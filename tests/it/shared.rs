@@ -1,5 +1,6 @@
 //! Runs that several processes ask for, over a PostgreSQL of each test's own.
 
+mod network;
 mod postgres;
 
 use std::cell::RefCell;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use candist::internal::rng;
 use rand::Rng;
 
+use self::network::{Network, Way};
 use self::postgres::Postgres;
 use crate::server::Behaviour;
 use crate::support::{Finished, Project, Server, openai};
@@ -45,7 +47,11 @@ impl Team {
     }
 
     fn configure(&self, teacher: &str, run: &str) {
-        let shared = format!("shared = \"{}\"\n{run}", self.postgres.url());
+        self.configure_at(&self.postgres.url(), teacher, run);
+    }
+
+    fn configure_at(&self, url: &str, teacher: &str, run: &str) {
+        let shared = format!("shared = \"{url}\"\n{run}");
         self.project.configure(&asked_at(&self.server.url, teacher), &shared);
     }
 
@@ -222,6 +228,39 @@ fn whoever_is_killed_the_labels_come_and_nothing_is_paid_twice_but_what_was_in_f
 }
 
 #[test]
+fn a_network_that_is_cut_costs_time_and_nothing_else() {
+    let cuts = crate::support::count("CANDIST_CUTS", 4) as u64;
+    let teacher = "max_in_flight = 16\n";
+    let Some(team) = Team::new(if cuts > 8 { 1 } else { 6 }, slow(), teacher, "") else { return };
+    let expected = team.alone(teacher);
+    let [near, far] = [(); 2].map(|()| Network::to(team.postgres.port()));
+    let through = |network: &Network| Postgres::url_at(network.port());
+    team.configure_at(&through(&near), teacher, "");
+    let workers = [&near, &far].map(|network| team.start(&["work", &through(network)]));
+    let mut trainer = team.trainer();
+    let mut rng = rng(0, "cuts", &[]);
+    let mut done = 0;
+    while done < cuts && trainer.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(rng.random_range(100..700)));
+        let network = if rng.random() { &near } else { &far };
+        network.set(if rng.random() { Way::Broken } else { Way::Silent });
+        // Shorter than what has a worker given up.
+        std::thread::sleep(Duration::from_millis(rng.random_range(50..3000)));
+        network.set(Way::Open);
+        done += 1;
+    }
+    assert_eq!(done, cuts, "the run ended before it was cut so often");
+    ended(trainer).expect_exit(0);
+    for worker in workers {
+        interrupt(&worker);
+        ended(worker).expect_exit(130);
+    }
+    assert!(team.project.labels() == expected);
+    let stats = team.server.replay.stats();
+    assert_eq!((stats.requests, stats.repeated), (team.texts(), 0));
+}
+
+#[test]
 fn one_trains_and_the_next_takes_over() {
     let Some(team) = Team::new(8, slow(), "max_in_flight = 8\n", "") else { return };
     let expected = team.alone("max_in_flight = 8\n");
@@ -256,7 +295,7 @@ fn a_budget_holds_over_all_who_spend_it() {
     // As the server counts it, and as the database does: 0.02 an answer and a little for the prompt.
     let stats = team.server.replay.stats();
     let cost = (stats.prompt_tokens * 10 + stats.completion_tokens * 1000) as f64 / 1e6;
-    let spent: f64 = team.postgres.ask("SELECT spent FROM candist.runs").parse().unwrap();
+    let spent: f64 = team.postgres.ask("SELECT sum(spent) FROM candist.grants").parse().unwrap();
     assert!(cost <= 1.5 && spent <= 1.5, "{cost} {spent}");
     // What is left is less than the dearest that the next request could be.
     assert!(cost > 1.4 && (spent - cost).abs() < 1e-9, "{cost} {spent} {stats:?}");
@@ -343,6 +382,11 @@ fn a_run_is_looked_at_and_corrected_from_elsewhere() {
         let named = |out: &str| out.lines().filter(|line| !line.contains("\"run\"")).collect::<Vec<_>>().join("\n");
         assert!(named(&there) == named(&here), "{verb}: {there:.2000}\n{here:.2000}");
     }
+    // And the student is the same, whose last checkpoint is there.
+    elsewhere(&["export", &url, "--student", "student-there"]).expect_exit(0);
+    team.project.candist(&["export", "run", "--student", "student-here"]).expect_exit(0);
+    let weights = |folder: &str| std::fs::read(team.project.path(folder).join("model.safetensors")).unwrap();
+    assert!(weights("student-there") == weights("student-here"));
     // Where there is no run directory, the configuration says where the run is.
     std::fs::rename(team.project.path("run"), team.project.path("away")).unwrap();
     elsewhere(&["export", "config.toml", "--labels", "labels.csv"]).expect_exit(0);
@@ -387,4 +431,41 @@ fn on_another_machine_a_run_goes_on_where_it_stood() {
     ended(team.trainer()).expect_exit(0);
     assert!(team.project.read("run/inputs.jsonl") == inputs);
     assert!(team.project.labels() == labels);
+}
+
+#[test]
+fn on_another_machine_the_student_goes_on_too() {
+    let Some(team) = Team::new(4, slow(), "max_in_flight = 8\n", "") else { return };
+    let expected = team.alone("max_in_flight = 8\n");
+    team.configure("max_in_flight = 8\n", "");
+    let worker = team.worker();
+    let first = team.trainer();
+    until(|| team.project.path("run/labels.jsonl").exists() && team.project.labels().lines().count() > 200);
+    interrupt(&first);
+    ended(first).expect_exit(130);
+    let checkpoints = "FROM candist.logs WHERE file LIKE 'checkpoints/%'";
+    assert_eq!(team.postgres.ask(&format!("SELECT count(*) {checkpoints}")), "1");
+    // Elsewhere it is there before the logs are opened.
+    let name = team.postgres.ask(&format!("SELECT file {checkpoints}"));
+    let elsewhere = ["run", "config.toml", "--train-only", "--run-dir", "second"];
+    let dies = team.project.command(&elsewhere).env("FAILPOINTS", "mark-taken=return").output().unwrap();
+    Finished::of(dies).expect_exit(1).expect_said("goes on here").expect_said("mark-taken");
+    let bytes = |folder: &str| std::fs::read(team.project.path(folder).join(&name)).unwrap();
+    assert!(bytes("second") == bytes("run"));
+    // And nothing was lost that would have to be told.
+    let second = team.start(&elsewhere);
+    std::thread::sleep(Duration::from_secs(2));
+    interrupt(&second);
+    let second = ended(second).expect_exit(130);
+    assert!(!second.err.contains("warning"), "{}", second.err);
+    // What it learned since is a newer one.
+    assert_ne!(team.postgres.ask(&format!("SELECT file {checkpoints}")), name);
+    // Without one all is replayed, and comes out the same.
+    team.postgres.ask(&format!("DELETE {checkpoints}"));
+    let third = ended(team.start(&["run", "config.toml", "--train-only", "--run-dir", "third"])).expect_exit(0);
+    assert!(!third.err.contains("warning"), "{}", third.err);
+    assert!(team.project.read("third/labels.jsonl") == expected);
+    interrupt(&worker);
+    ended(worker).expect_exit(130);
+    assert_eq!(team.server.replay.stats().repeated, 0);
 }

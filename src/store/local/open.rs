@@ -78,6 +78,8 @@ pub(super) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
     // A new run directory has no store either, which is nothing to tell.
     let had_logs = std::fs::metadata(wanted.dir.join(super::answers::FILE)).is_ok_and(|file| file.len() > 0);
     let is_lost = !folder.exists() && had_logs;
+    // Who leaves an empty one knows that all of it is to be made.
+    let is_begun = std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_none());
     std::fs::create_dir_all(&folder).map_err(Error::run_file("create", &folder))?;
     let mut repairs = Vec::new();
     // Damage may show at the first try, and damaged answers, which are taken out of their log, at the second; the third
@@ -96,6 +98,9 @@ pub(super) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
                 repairs.push(sentence);
             }
             Ok(mut opened) => {
+                if is_begun {
+                    repairs.retain(|repair| !repair.starts_with("store/"));
+                }
                 if is_lost {
                     repairs.push("store/ was missing: made anew from the logs".to_owned());
                 }

@@ -52,7 +52,16 @@ impl Postgres {
 
     /// The database's address.
     pub(crate) fn url(&self) -> String {
-        format!("postgres://candist@127.0.0.1:{}/postgres", self.port)
+        Self::url_at(self.port)
+    }
+
+    /// The address of a database that is reached by way of another port.
+    pub(crate) fn url_at(port: u16) -> String {
+        format!("postgres://candist@127.0.0.1:{port}/postgres")
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// Starts the server again, and waits until it answers.
