@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # A throw-away PostgreSQL for trying out shared runs: postgres.sh start FOLDER prints its address, postgres.sh stop FOLDER ends it.
-# Loopback only, a port that is free, everything below FOLDER. PostgreSQL runs as nobody where this is called by root, as it wants.
+# Loopback only, a port that is free, everything below FOLDER; the newest PostgreSQL that is here, or the programs in the folder
+# CANDIST_POSTGRES. It runs as nobody where this is called by root, as it wants.
 set -euo pipefail
 action="${1:?start or stop}" folder="$(realpath -m "${2:?a folder}")"
 
 bin() {
+  if [ -n "${CANDIST_POSTGRES:-}" ]; then echo "$CANDIST_POSTGRES"; return; fi
   local newest
   newest="$(ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin /opt/homebrew/opt/postgresql*/bin 2> /dev/null | sort -V | tail -1)"
   if [ -n "$newest" ] && [ -x "$newest/initdb" ]; then echo "$newest"; return; fi

@@ -129,6 +129,9 @@ class Reaped:
     def wait(self):
         _, status, usage = os.wait4(self.child.pid, 0)
         self.child.returncode = os.waitstatus_to_exitcode(status)
+        # 130: it was told to end.
+        if self.child.returncode not in (0, 130):
+            raise SystemExit(f"{self.child.args} ended with {self.child.returncode}")
         return usage.ru_utime + usage.ru_stime
 
 
@@ -253,8 +256,11 @@ def main():
     parser.add_argument("--latency", type=int, default=0, metavar="MS", help="of the server, for rates (default: %(default)s)")
     parser.add_argument("--stored", type=int, default=0, metavar="N", help="answers in the database beforehand, for rates")
     args = parser.parse_args()
-    for what in args.what or ["rates", "takeover", "tail"]:
-        {"rates": rates, "takeover": takeover, "tail": tail}[what](args)
+    known = {"rates": rates, "takeover": takeover, "tail": tail}
+    if unknown := set(args.what) - set(known):
+        parser.error(f"{', '.join(unknown)}: measured are {', '.join(known)}")
+    for what in args.what or known:
+        known[what](args)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,10 @@
 //! look at any run directory.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use candist::config::SharedConfig;
 use candist::{Error, Mirror, RunDir, is_trained_here};
-
-/// Between two looks whether a run has begun.
-const LOOK: Duration = Duration::from_millis(500);
 
 /// A run in a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,15 +72,8 @@ pub(super) fn follow(elsewhere: &Elsewhere, student: bool) -> Result<PathBuf> {
 
 /// Waits until there is such a run.
 pub(super) fn wait_for(elsewhere: &Elsewhere) -> Result<()> {
-    let runtime = runtime()?;
-    let mut told = false;
-    while !runtime.block_on(Mirror::is_begun(&elsewhere.url, elsewhere.run.as_deref()))? {
-        if !std::mem::replace(&mut told, true) {
-            tracing::info!("there is no such run yet: waiting for one");
-        }
-        std::thread::sleep(LOOK);
-    }
-    Ok(())
+    let waits = || tracing::info!("there is no such run yet: waiting for one");
+    Ok(runtime()?.block_on(Mirror::wait_for(&elsewhere.url, elsewhere.run.as_deref(), waits))?)
 }
 
 /// Fetches a run, has `correct` add to its corrections in a folder of a moment, and hands those to whoever trains the run; gives the run's

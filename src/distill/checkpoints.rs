@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use super::new_student::NewStudent;
 use super::refinery::Refinery;
@@ -91,7 +92,7 @@ pub(super) struct State {
 }
 
 /// What a checkpoint's header holds; the student's settings make the file usable by itself.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Header {
     format: u32,
     /// What its labels depend on besides the input log.
@@ -143,12 +144,19 @@ pub(super) struct Keeper {
     every: Duration,
     last: Instant,
     /// The one that is being written.
-    writing: Option<JoinHandle<Result<()>>>,
+    writing: Option<Writing>,
     /// For the header: how to make the student that can read the file.
     student: NewStudent,
     labelling: String,
     distill: DistillConfig,
     labels: usize,
+}
+
+/// A checkpoint on its way to the disk.
+struct Writing {
+    thread: JoinHandle<Result<()>>,
+    /// Ends with the thread.
+    ended: oneshot::Receiver<()>,
 }
 
 /// What was found to go on with.
@@ -177,7 +185,7 @@ impl Keeper {
     /// Those of [`Keeper::finish`], for one that came to its end since.
     pub(super) fn is_due(&mut self) -> Result<bool> {
         match &self.writing {
-            Some(writing) if !writing.is_finished() => return Ok(false),
+            Some(writing) if !writing.thread.is_finished() => return Ok(false),
             Some(_) => self.finish()?,
             None => {}
         }
@@ -203,6 +211,7 @@ impl Keeper {
         let header = Header {
             format: FORMAT,
             labelling: self.labelling.clone(),
+            // Known when the log is sealed.
             labels_digest: Digest::default(),
             state: state.clone(),
             refinery: refinery.save(),
@@ -212,19 +221,31 @@ impl Keeper {
             distill: self.distill.clone(),
             labels: self.labels,
         };
-        let (files, store) = (Arc::clone(&self.files), store.clone());
-        match student.snapshot() {
-            Some(snapshot) => {
-                let write = move || caught("student", || write(header, snapshot, files.as_ref(), &store));
-                let thread = std::thread::Builder::new().name("candist-keeper".to_owned());
-                self.writing = Some(thread.spawn(write).map_err(Error::no_thread)?);
-            }
-            None => {
-                write(header, |path, notes| student.save(path, notes), files.as_ref(), &store)?;
-                self.last = Instant::now();
-            }
+        self.writing = student.snapshot().and_then(|snapshot| {
+            let (header, files, store) = (header.clone(), Arc::clone(&self.files), store.clone());
+            let (ends, ended) = oneshot::channel();
+            let write = move || {
+                let _ends: oneshot::Sender<()> = ends;
+                caught("student", || write(header, snapshot, files.as_ref(), &store))
+            };
+            let thread = std::thread::Builder::new().name("candist-keeper".to_owned()).spawn(write).ok()?;
+            Some(Writing { thread, ended })
+        });
+        // Without a snapshot, and where the system has no thread, the student waits.
+        if self.writing.is_none() {
+            write(header, |path, notes| student.save(path, notes), self.files.as_ref(), store)?;
+            self.last = Instant::now();
         }
         Ok(())
+    }
+
+    /// Returns when a checkpoint that is being written has ended; never where none is.
+    pub(super) async fn ended(&mut self) {
+        match &mut self.writing {
+            // It says nothing: it is dropped.
+            Some(writing) => drop((&mut writing.ended).await),
+            None => std::future::pending().await,
+        }
     }
 
     /// Waits until the last checkpoint that was begun is on disk.
@@ -235,7 +256,7 @@ impl Keeper {
     /// cannot be written; [`Error::Gone`] where the store is.
     pub(super) fn finish(&mut self) -> Result<()> {
         let Some(writing) = self.writing.take() else { return Ok(()) };
-        writing.join().unwrap_or_else(|panic| Err(panicked("student", panic)))?;
+        writing.thread.join().unwrap_or_else(|panic| Err(panicked("student", panic)))?;
         self.last = Instant::now();
         Ok(())
     }
@@ -279,7 +300,7 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        // After an error, which is told: this one can say nothing more.
+        // After a panic or an error, which is told: this one can say nothing more.
         drop(self.finish());
     }
 }

@@ -425,6 +425,20 @@ impl Distiller {
         self.keeper.begin(&self.boundary, self.refinery.as_ref(), self.student.as_ref(), &self.store)
     }
 
+    /// Returns when a checkpoint that is being written has ended, which is to be finished then; never where none is.
+    pub(super) async fn checkpoint_ended(&mut self) {
+        self.keeper.ended().await;
+    }
+
+    /// Waits for the checkpoint that is being written, if one is.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing it.
+    pub(super) fn finish_checkpoint(&mut self) -> Result<()> {
+        self.keeper.finish()
+    }
+
     /// The same, on disk when it returns.
     pub(super) fn checkpoint(&mut self) -> Result<()> {
         self.begin_checkpoint()?;

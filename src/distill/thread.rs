@@ -105,11 +105,13 @@ impl Follower {
         }
         let followed = self.follow(&mut distiller);
         let report = Report { settled: distiller.settled(), has_candidates: distiller.has_candidates() };
+        let kept = distiller.finish_checkpoint();
         // What computes goes before the lock does. Handles of the store hold it themselves until they are gone.
         drop(distiller);
         drop(self.lock);
         match followed {
-            Ok(()) | Err(Error::Interrupted) => Ok(report),
+            // A checkpoint that could not be written is told also by a run that was to stop.
+            Ok(()) | Err(Error::Interrupted) => kept.map(|()| report),
             Err(error) => Err(error),
         }
     }
@@ -135,8 +137,14 @@ impl Follower {
             if feed.closed {
                 return Ok(());
             }
-            // An error means that the sender is gone: the pipeline failed and says why itself.
-            futures::executor::block_on(self.feed.changed()).map_err(|_| Error::Interrupted)?;
+            futures::executor::block_on(async {
+                tokio::select! {
+                    // An error means that the sender is gone: the pipeline failed and says why itself.
+                    changed = self.feed.changed() => changed.map_err(|_| Error::Interrupted),
+                    // There is nothing else to do, and what went wrong is not to be told much later.
+                    () = distiller.checkpoint_ended() => distiller.finish_checkpoint(),
+                }
+            })?;
         }
     }
 }

@@ -9,69 +9,68 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Transaction};
 
 use super::database::{PgError, Session, with_client};
-use super::mirror::{Fetched, fetch_file, logs};
-use super::pieces::{self, Piece};
+use super::pieces::{self, Fetched, Piece, fetch_file, logs};
 use super::runs::{Lease, Outdated, fence};
+use crate::base::durable::rename;
 use crate::base::threads::blocking;
 use crate::error::{Error, Result};
 use crate::store::CheckpointFiles;
 
-/// Between two of them, at least.
+/// Between two of them, at least; and so many times as long as sending one took, if that is more, which on a way that was cut may be long.
 const EVERY: Duration = Duration::from_secs(60);
-/// And so many times as long as sending one took.
 const SPARE: u32 = 20;
-/// Bytes that are sent together.
-const PIECE: usize = 1 << 20;
-/// Pieces that are sent between two looks at the logs, which are not to wait.
-const PORTION: usize = 8;
+const AT_LEAST_EVERY: Duration = Duration::from_secs(15 * 60);
+/// Bytes that are sent together: a slow way brings them before the database ends a transaction that waits.
+const PIECE: u64 = 256 << 10;
+/// How long the logs may wait for them.
+const PORTION: Duration = Duration::from_millis(500);
+/// Times that a checkpoint is fetched which is replaced meanwhile.
+const TRIES: usize = 3;
 /// What their names in the database begin with.
 const FOLDER: &str = "checkpoints/";
 
 /// See the module.
 pub(super) struct Checkpoints {
     files: CheckpointFiles,
-    /// What the database has, or is not to have.
-    last: Option<String>,
+    /// What the database has.
+    sent: Option<String>,
     next: Instant,
     sending: Option<Sending>,
 }
 
 struct Sending {
-    /// In the database.
+    /// Of its file.
     name: String,
     /// Open, so that it can be read to its end when it is no longer among the files.
     file: File,
-    sent: u64,
-    crc: crc32fast::Hasher,
+    bytes: u64,
     began: Instant,
 }
 
 impl Checkpoints {
-    /// Those of the run directory `dir`.
-    pub(super) fn of(dir: &Path) -> Self {
-        Self { files: CheckpointFiles::of(dir), last: None, next: Instant::now() + EVERY, sending: None }
+    /// Those of the run directory `dir`. `sent` is what the database has of the run.
+    pub(super) fn of(dir: &Path, sent: Option<String>) -> Self {
+        Self { files: CheckpointFiles::of(dir), sent, next: Instant::now() + EVERY, sending: None }
     }
 
-    /// Takes up the newest, if one is due: before the logs are shipped that it stands on. `now` is at the end, when there will be no other.
-    pub(super) fn look(&mut self, now: bool) -> Result<()> {
-        if self.sending.is_some() || (!now && Instant::now() < self.next) {
+    /// Takes up the newest, if one is due: before the logs are shipped that it stands on. `is_last` is at the end, when there will be no
+    /// other: then one that is on its way and no longer the newest is given up.
+    pub(super) fn look(&mut self, is_last: bool) -> Result<()> {
+        if !is_last && (self.sending.is_some() || Instant::now() < self.next) {
             return Ok(());
         }
-        let newest = self.files.newest_by_name();
+        let newest = self.files.newest_published();
         let name = newest.as_deref().and_then(Path::file_name).and_then(|name| name.to_str()).map(str::to_owned);
         let (Some(path), Some(name)) = (newest, name) else { return Ok(()) };
-        if self.last.as_ref() == Some(&name) {
+        if self.sent.as_ref() == Some(&name) || self.sending.as_ref().is_some_and(|sending| sending.name == name) {
             return Ok(());
         }
         self.sending = match File::open(&path) {
-            Ok(file) => {
-                let (name, crc, began) = (format!("{FOLDER}{name}"), crc32fast::Hasher::new(), Instant::now());
-                Some(Sending { name, file, sent: 0, crc, began })
-            }
+            Ok(file) => Some(Sending { name, file, bytes: 0, began: Instant::now() }),
             // Another has taken its place meanwhile.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(source) => return Err(Error::run_file("read", &path)(source)),
@@ -79,110 +78,120 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Sends the next pieces of what was taken up. Whether nothing is left of it.
+    /// Sends the next pieces of what was taken up, for as long as the logs may wait. Whether nothing is left of it.
     pub(super) async fn send(&mut self, session: &mut Session, lease: Lease) -> Result<bool> {
-        for _ in 0..PORTION {
+        let until = Instant::now() + PORTION;
+        while Instant::now() < until {
             let Some(mut sending) = self.sending.take() else { return Ok(true) };
             let (read, piece) = blocking("shipping", move || {
                 let mut piece = Vec::new();
-                let read = sending.file.by_ref().take(PIECE as u64).read_to_end(&mut piece);
+                let read = sending.file.by_ref().take(PIECE).read_to_end(&mut piece);
                 read.map_err(Error::run_file("read", Path::new(&sending.name)))?;
                 Ok((sending, piece))
             })
             .await?;
             sending = read;
+            let name = format!("{FOLDER}{}", sending.name);
+            let found = Piece { run: lease.run, file: &name, generation: 0, begins: sending.bytes, bytes: &piece };
+            let put = with_client!(session, |client| put(client, lease, &found));
+            put.map_err(|Outdated| Error::gone("trainer"))?;
             if piece.is_empty() {
-                let (name, size, crc) = (&sending.name, sending.sent, sending.crc.finalize());
-                with_client!(session, |client| publish(client, lease, name, size, crc)).map_err(|Outdated| gone())?;
-                self.last = sending.name.strip_prefix(FOLDER).map(str::to_owned);
-                self.next = Instant::now() + EVERY.max(sending.began.elapsed() * SPARE);
+                let wait = sending.began.elapsed() * SPARE;
+                self.next = Instant::now() + wait.clamp(EVERY, AT_LEAST_EVERY);
+                self.sent = Some(sending.name);
                 return Ok(true);
             }
-            sending.crc.update(&piece);
-            with_client!(session, |client| add(client, lease, &sending.name, sending.sent, &piece))
-                .map_err(|Outdated| gone())?;
-            sending.sent += piece.len() as u64;
+            sending.bytes += piece.len() as u64;
             self.sending = Some(sending);
         }
         Ok(false)
     }
 }
 
-fn gone() -> Error {
-    Error::gone("trainer")
+/// The name of the checkpoint that the database has of a run, if it has one.
+pub(super) async fn known(session: &mut Session, run: i64) -> Result<Option<(String, Fetched)>> {
+    let there = with_client!(session, |client| logs(client, run));
+    let mut found = there.into_iter().filter_map(|(file, log)| {
+        let name = file.strip_prefix(FOLDER)?;
+        (!name.contains(['/', '\\'])).then(|| (name.to_owned(), log))
+    });
+    Ok(found.next())
 }
 
-/// Fetches the run's checkpoint, if it has one, to where those of the run directory `dir` are; gives its path there.
-pub(super) async fn fetch(session: &mut Session, run: i64, dir: &Path) -> Result<Option<PathBuf>> {
-    let there = with_client!(session, |client| logs(client, run));
-    for (file, log) in there {
-        let Some(name) = file.strip_prefix(FOLDER).filter(|name| !name.contains(['/', '\\'])) else { continue };
-        let path = dir.join(FOLDER).join(name);
-        if path.exists() {
+/// Fetches the run's checkpoint, if it has one, to where those of the run directory `dir` are; gives its path there. `aside` is where it
+/// is until it is whole.
+///
+/// # Errors
+///
+/// [`Error::RunFile`] where it cannot be written, [`Error::Shared`] where the database cannot be asked, or puts another in its place again
+/// and again.
+pub(super) async fn fetch(session: &mut Session, run: i64, dir: &Path, aside: &Path) -> Result<Option<PathBuf>> {
+    // As often as another may take its place meanwhile.
+    for _ in 0..TRIES {
+        let Some((name, log)) = known(session, run).await? else { return Ok(None) };
+        let path = dir.join(FOLDER).join(&name);
+        if CheckpointFiles::is_whole(&path) {
             return Ok(Some(path));
         }
-        // Whoever else fetches into the same folder does so beside it.
-        let aside = dir.join(format!("fetching-{}", std::process::id()));
-        let failed = |path: &Path| Error::run_file("write", path);
-        let _ = std::fs::remove_dir_all(&aside);
-        std::fs::create_dir_all(aside.join(FOLDER)).map_err(failed(&aside))?;
-        std::fs::create_dir_all(dir.join(FOLDER)).map_err(failed(&path))?;
-        fetch_file(session, run, &aside, &file, log, &mut Fetched::default()).await?;
-        std::fs::rename(aside.join(&file), &path).map_err(failed(&path))?;
-        std::fs::remove_dir_all(&aside).map_err(failed(&aside))?;
-        return Ok(Some(path));
+        let file = format!("{FOLDER}{name}");
+        let (from, failed) = (aside.join(&file), |path: &Path| Error::run_file("write", path));
+        for folder in [aside, dir] {
+            std::fs::create_dir_all(folder.join(FOLDER)).map_err(failed(folder))?;
+        }
+        fetch_file(session, run, aside, &file, log, &mut Fetched::default()).await?;
+        if CheckpointFiles::is_whole(&from) {
+            File::open(&from).and_then(|file| file.sync_all()).map_err(failed(&from))?;
+            rename(&from, &path).map_err(failed(&path))?;
+            return Ok(Some(path));
+        }
+        let _ = std::fs::remove_file(&from);
     }
-    Ok(None)
+    Err(Error::Shared {
+        message: "the student's checkpoint in the database changes faster than it is fetched".to_owned(),
+    })
 }
 
-/// Adds a piece. The same may be sent again.
-async fn add(
-    client: &mut Client,
-    lease: Lease,
-    name: &str,
-    begins: u64,
-    bytes: &[u8],
-) -> Result<Result<(), Outdated>, PgError> {
+/// Removes what the database has of checkpoints of a run: they are of other labels than those that follow.
+pub(super) async fn forget(transaction: &Transaction<'_>, run: i64) -> Result<(), PgError> {
+    others(transaction, run, "").await
+}
+
+/// Puts a piece. The same may be put again. One without bytes is the last: what was put under its name is the run's checkpoint then.
+async fn put(client: &mut Client, lease: Lease, piece: &Piece<'_>) -> Result<Result<(), Outdated>, PgError> {
     let transaction = client.transaction().await?;
     if let Err(outdated) = fence(&transaction, lease).await? {
         return Ok(Err(outdated));
     }
-    pieces::put(&transaction, &Piece { run: lease.run, file: name, generation: 0, begins, bytes }).await?;
+    if piece.bytes.is_empty() {
+        others(&transaction, piece.run, piece.file).await?;
+        transaction
+            .execute_typed(
+                // Its name has its hash.
+                "INSERT INTO logs (run, file, generation, size, crc) VALUES ($1, $2, $3, $4, 0) ON CONFLICT DO NOTHING",
+                &[
+                    (&piece.run, Type::INT8),
+                    (&piece.file, Type::TEXT),
+                    (&piece.generation, Type::INT8),
+                    (&i64::try_from(piece.begins).unwrap_or(i64::MAX), Type::INT8),
+                ],
+            )
+            .await?;
+    } else {
+        pieces::put(&transaction, piece).await?;
+    }
     transaction.commit().await?;
     Ok(Ok(()))
 }
 
-/// Makes the pieces of a name the run's checkpoint; those of others go, also what was sent of one in part.
-async fn publish(
-    client: &mut Client,
-    lease: Lease,
-    name: &str,
-    size: u64,
-    crc: u32,
-) -> Result<Result<(), Outdated>, PgError> {
-    let transaction = client.transaction().await?;
-    if let Err(outdated) = fence(&transaction, lease).await? {
-        return Ok(Err(outdated));
-    }
+/// Removes those of other names, also what was sent of one in part.
+async fn others(transaction: &Transaction<'_>, run: i64, kept: &str) -> Result<(), PgError> {
     for table in ["pieces", "logs"] {
         transaction
             .execute_typed(
                 &format!("DELETE FROM {table} WHERE run = $1 AND starts_with(file, $2) AND file <> $3"),
-                &[(&lease.run, Type::INT8), (&FOLDER, Type::TEXT), (&name, Type::TEXT)],
+                &[(&run, Type::INT8), (&FOLDER, Type::TEXT), (&kept, Type::TEXT)],
             )
             .await?;
     }
-    transaction
-        .execute_typed(
-            "INSERT INTO logs (run, file, generation, size, crc) VALUES ($1, $2, 0, $3, $4) ON CONFLICT DO NOTHING",
-            &[
-                (&lease.run, Type::INT8),
-                (&name, Type::TEXT),
-                (&i64::try_from(size).unwrap_or(i64::MAX), Type::INT8),
-                (&i64::from(crc), Type::INT8),
-            ],
-        )
-        .await?;
-    transaction.commit().await?;
-    Ok(Ok(()))
+    Ok(())
 }

@@ -62,7 +62,7 @@ pub(super) async fn enter(client: &mut Client, process: &Process) -> Result<i64,
                 &[(&ended, Type::INT8_ARRAY)],
             )
             .await?;
-        free_lost(client).await?;
+        free_lost(client, false).await?;
     }
     let row = client
         .query_typed_one(
@@ -78,12 +78,13 @@ pub(super) async fn beat(client: &mut Client, worker: i64) -> Result<bool, PgErr
     let beaten = client
         .execute_typed("UPDATE workers SET seen = now() WHERE id = $1 AND NOT gone", &[(&worker, Type::INT8)])
         .await?;
-    free_lost(client).await?;
+    free_lost(client, false).await?;
     Ok(beaten == 1)
 }
 
-/// Gives up the workers whose heartbeat is missing: what they hold of a budget counts as spent, their questions are free.
-pub(super) async fn free_lost(client: &mut Client) -> Result<(), PgError> {
+/// Gives up the workers whose heartbeat is missing: what they hold of a budget counts as spent, their questions are free; `also_earlier`
+/// those of workers that were given up before, for which all questions are looked at.
+pub(super) async fn free_lost(client: &mut Client, also_earlier: bool) -> Result<(), PgError> {
     let lost = format!(
         "WITH lost AS (
              SELECT id FROM workers WHERE NOT gone AND (seen = '-infinity' OR {IS_MISSING}) FOR NO KEY UPDATE SKIP LOCKED
@@ -94,7 +95,7 @@ pub(super) async fn free_lost(client: &mut Client) -> Result<(), PgError> {
     let rows = transaction.query_typed(&lost, &[]).await?;
     let workers: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     if !workers.is_empty() {
-        // By run, in their order: who settles locks one.
+        // By run, in their order, as all who lock several do.
         transaction
             .query_typed(
                 "SELECT id FROM runs WHERE id IN (SELECT run FROM grants WHERE worker = ANY ($1)) ORDER BY id FOR NO KEY UPDATE",
@@ -107,16 +108,18 @@ pub(super) async fn free_lost(client: &mut Client) -> Result<(), PgError> {
                      UPDATE grants g SET lost = greatest(g.amount, 0), amount = 0 WHERE g.worker = ANY ($1) AND g.amount > 0
                      RETURNING g.run, g.lost
                  )
-                 UPDATE runs r SET spent = r.spent + s.sum
+                 UPDATE runs r SET spent_besides = r.spent_besides + s.sum
                  FROM (SELECT run, sum(lost) AS sum FROM given GROUP BY run) s WHERE r.id = s.run AND r.cap IS NOT NULL",
                 &[(&workers, Type::INT8_ARRAY)],
             )
             .await?;
     }
-    // Of all that are gone: one may have claimed at the moment at which it was given up.
-    transaction
-        .execute_typed("UPDATE questions q SET worker = NULL FROM workers w WHERE q.worker = w.id AND w.gone", &[])
-        .await?;
+    // Of all that are gone: one may have claimed at the moment at which it was given up, which a later look finds.
+    if !workers.is_empty() || also_earlier {
+        transaction
+            .execute_typed("UPDATE questions q SET worker = NULL FROM workers w WHERE q.worker = w.id AND w.gone", &[])
+            .await?;
+    }
     transaction.commit().await?;
     for row in rows {
         let name: String = row.get(1);
@@ -193,7 +196,7 @@ pub(super) async fn let_go(client: &mut Client, worker: i64, held: &[i64]) -> Re
     Ok(())
 }
 
-/// Settles what ended of one run, in one statement: answers are kept, who waits is told, and `spent`, all that the worker has spent on the
+/// Settles what ended of one run, in one transaction: answers are kept, who waits is told, and `spent`, all that the worker has spent on the
 /// run since it began, is counted. May be sent again: nothing is counted twice. No row is touched that another worker's settling
 /// touches, but of the same question.
 pub(super) async fn settle(
@@ -221,8 +224,9 @@ pub(super) async fn settle(
             Ending::Returned => returned.push(*seq),
         }
     }
+    let transaction = client.transaction().await?;
     // The question of an answer ends also where it is somebody else's by now: who claims looks for an answer.
-    client
+    transaction
         .execute_typed(
             "WITH answered AS (SELECT * FROM unnest($3, $4, $5, $6) AS n (seq, key, attempt, line)),
              failed AS (SELECT * FROM unnest($7, $8) AS n (seq, reason)),
@@ -231,8 +235,6 @@ pub(super) async fn settle(
                  ON CONFLICT DO NOTHING
              ), done AS (
                  DELETE FROM questions q USING answered n WHERE q.seq = n.seq
-             ), told AS (
-                 UPDATE waiting w SET ready = true FROM answered n WHERE w.key = n.key AND w.attempt = n.attempt
              ), left_open AS (
                  DELETE FROM questions q USING failed n WHERE q.seq = n.seq AND q.worker = $2 RETURNING q.key, q.attempt, n.reason
              ), told_why AS (
@@ -259,7 +261,16 @@ pub(super) async fn settle(
             ],
         )
         .await?;
-    Ok(())
+    if !keys.is_empty() {
+        // A statement of its own, which sees who began to wait before the question was gone.
+        transaction
+            .execute_typed(
+                "UPDATE waiting w SET ready = true FROM unnest($1, $2) AS n (key, attempt) WHERE w.key = n.key AND w.attempt = n.attempt",
+                &[(&keys, Type::BYTEA_ARRAY), (&attempts, Type::INT4_ARRAY)],
+            )
+            .await?;
+    }
+    transaction.commit().await
 }
 
 /// Says why a worker cannot ask a teacher.
@@ -294,7 +305,7 @@ pub(super) async fn leave(client: &mut Client, worker: i64) -> Result<(), PgErro
     // One that was given up and is back has told all that it spent: the rest of what was counted for it was not.
     transaction
         .execute_typed(
-            "UPDATE runs r SET spent = r.spent - g.lost FROM grants g
+            "UPDATE runs r SET spent_besides = r.spent_besides - g.lost FROM grants g
              WHERE g.worker = $1 AND g.run = r.id AND g.lost > 0 AND r.cap IS NOT NULL",
             &[(&worker, Type::INT8)],
         )

@@ -124,7 +124,9 @@ impl Database {
                         was_lost: false,
                     });
                 }
-                Err(error) if Instant::now() < patience && error.code().is_none_or(is_passing) => {
+                Err(error)
+                    if Instant::now() < patience && error.code().is_none_or(is_passing) && !is_distrusted(&error) =>
+                {
                     if !std::mem::replace(&mut told, true) {
                         tracing::info!(
                             "{} cannot be reached yet ({}): trying for a while",
@@ -140,13 +142,12 @@ impl Database {
     }
 
     fn unreachable(&self, error: &PgError) -> Error {
-        Error::Shared {
-            message: format!(
-                "{} cannot be reached: {}. Check the address, that the database is up, and PGPASSWORD or ~/.pgpass",
-                self.shown(),
-                causes(error)
-            ),
-        }
+        let advice = if is_distrusted(error) {
+            "Name the certificate that vouches for the server by sslrootcert=FILE in the address"
+        } else {
+            "Check the address, that the database is up, and PGPASSWORD or ~/.pgpass"
+        };
+        Error::Shared { message: format!("{} cannot be reached: {}. {advice}", self.shown(), causes(error)) }
     }
 }
 
@@ -281,6 +282,23 @@ fn is_passing(code: &SqlState) -> bool {
     ["08", "53", "57", "58"].iter().any(|class| code.code().starts_with(class))
         || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
         || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+}
+
+/// Whether the server's certificate is not trusted here, which no waiting changes.
+fn is_distrusted(error: &PgError) -> bool {
+    let is_of_tls = |error: &(dyn std::error::Error + 'static)| {
+        matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
+    };
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        // An I/O error that holds another passes it over as its cause.
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if is_of_tls(error) || held.is_some_and(|held| is_of_tls(held)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Whether all hosts are this machine.

@@ -1,4 +1,4 @@
-//! A folder for what a worker's teachers read, of its own and gone with it.
+//! A folder of a process' own and gone with it: for what a worker's teachers read, and for what is fetched.
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -30,9 +30,13 @@ fn clear(temporary: &Path) {
 impl Folder {
     /// An empty one, in the system's folder for such.
     pub(super) fn new() -> Result<Self> {
-        let temporary = std::env::temp_dir();
-        clear(&temporary);
-        let path = temporary.join(format!("{PREFIX}{}-{:016x}", std::process::id(), rand::random::<u64>()));
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// An empty one in `parent`.
+    pub(super) fn within(parent: &Path) -> Result<Self> {
+        clear(parent);
+        let path = parent.join(format!("{PREFIX}{}-{:016x}", std::process::id(), rand::random::<u64>()));
         // Nobody else reads what a prompt has of examples.
         std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(Error::run_file("create", &path))?;
         Ok(Self(path))

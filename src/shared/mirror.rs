@@ -6,7 +6,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
@@ -14,7 +13,7 @@ use tokio_postgres::types::Type;
 use super::checkpoints;
 use super::database::{Database, PgError, Session, with_client};
 use super::folder::Folder;
-use super::pieces;
+use super::pieces::{Fetched, fetch_file, logs};
 use super::runs;
 use super::said;
 use super::schema;
@@ -32,13 +31,6 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const STATE: &str = "mirror.json";
 /// Held by the process that fetches: others look at what it has.
 const TURN: &str = "mirror.lock";
-
-/// What a folder has of a file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Fetched {
-    pub(super) generation: i64,
-    pub(super) size: u64,
-}
 
 /// See the module.
 pub struct Mirror {
@@ -83,6 +75,7 @@ impl Mirror {
         if !with_client!(session, |client| schema::is_there(client)) {
             return Err(no_run(&database, name));
         }
+        schema::check(&mut session).await?;
         let found = with_client!(session, |client| runs::list(client, name));
         let run = match found.as_slice() {
             [run] => run,
@@ -118,15 +111,23 @@ impl Mirror {
         Ok(mirror)
     }
 
-    /// Whether there is such a run at all: one that has not begun can be waited for.
+    /// Waits until there is such a run; `waits` is told where it has to.
     ///
     /// # Errors
     ///
     /// [`Error::Shared`] where the database cannot be used.
-    pub async fn is_begun(url: &str, name: Option<&str>) -> Result<bool> {
+    pub async fn wait_for(url: &str, name: Option<&str>, waits: impl FnOnce()) -> Result<()> {
         let mut session = Database::at(url)?.session().await?;
-        Ok(with_client!(session, |client| schema::is_there(client))
-            && !with_client!(session, |client| runs::list(client, name)).is_empty())
+        let mut waits = Some(waits);
+        while !with_client!(session, |client| schema::is_there(client))
+            || with_client!(session, |client| runs::list(client, name)).is_empty()
+        {
+            if let Some(waits) = waits.take() {
+                waits();
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     /// The folder.
@@ -197,7 +198,8 @@ impl Mirror {
     ///
     /// Those of [`Mirror::open`].
     pub async fn fetch_student(&mut self) -> Result<()> {
-        let newest = checkpoints::fetch(&mut self.session, self.run, &self.dir).await?;
+        let aside = Folder::within(&self.dir)?;
+        let newest = checkpoints::fetch(&mut self.session, self.run, &self.dir, aside.path()).await?;
         // Of a log that began anew since, an older one may have the newer name.
         CheckpointFiles::of(&self.dir).keep_only(newest.as_deref());
         Ok(())
@@ -288,54 +290,6 @@ fn turn(dir: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Brings a file to what the database has. Whether anything was new.
-pub(super) async fn fetch_file(
-    session: &mut Session,
-    run: i64,
-    dir: &Path,
-    file: &str,
-    log: Fetched,
-    fetched: &mut Fetched,
-) -> Result<bool> {
-    let path = dir.join(file);
-    let here = std::fs::metadata(&path).map_or(0, |meta| meta.len());
-    if *fetched == log && here == log.size {
-        return Ok(false);
-    }
-    if NOTES.contains(&file) {
-        // Whoever reads it finds the one before or this one.
-        let found = with_client!(session, |client| pieces::next(client, run, file, Fetched { size: 0, ..log }));
-        if found.iter().map(|piece| piece.len() as u64).sum::<u64>() != log.size {
-            return Ok(false);
-        }
-        replace_file(&path, &found.concat())?;
-        *fetched = log;
-        return Ok(true);
-    }
-    if fetched.generation != log.generation || here < fetched.size {
-        // Another file in the place of the one before: who follows it sees that by its inode.
-        replace_file(&path, b"")?;
-        *fetched = Fetched { generation: log.generation, size: 0 };
-    }
-    let mut writer =
-        OpenOptions::new().create(true).append(true).open(&path).map_err(Error::run_file("open", &path))?;
-    // What was written and not noted comes again.
-    writer.set_len(fetched.size).map_err(Error::run_file("cut", &path))?;
-    while fetched.size < log.size {
-        let from = *fetched;
-        let found = with_client!(session, |client| pieces::next(client, run, file, from));
-        if found.is_empty() {
-            // It was replaced meanwhile: the next look finds what is there.
-            break;
-        }
-        for piece in found {
-            writer.write_all(&piece).map_err(Error::run_file("write", &path))?;
-            fetched.size += piece.len() as u64;
-        }
-    }
-    Ok(true)
-}
-
 /// Leaves lines for the trainer.
 async fn say(client: &mut Client, run: i64, lines: &[&str]) -> Result<(), PgError> {
     client
@@ -345,15 +299,4 @@ async fn say(client: &mut Client, run: i64, lines: &[&str]) -> Result<(), PgErro
         )
         .await?;
     Ok(())
-}
-
-/// What the database has of a run's files.
-pub(super) async fn logs(client: &mut Client, run: i64) -> Result<Vec<(String, Fetched)>, PgError> {
-    let rows =
-        client.query_typed("SELECT file, generation, size FROM logs WHERE run = $1", &[(&run, Type::INT8)]).await?;
-    let of = |row: &tokio_postgres::Row| {
-        let size = u64::try_from(row.get::<_, i64>(2)).unwrap_or_default();
-        (row.get(0), Fetched { generation: row.get(1), size })
-    };
-    Ok(rows.iter().map(of).collect())
 }

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+/// ESRCH.
+const NO_SUCH_PROCESS: i32 = 3;
+
 /// A process, as the database has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Process {
@@ -31,10 +34,12 @@ impl Process {
     pub(super) fn has_ended(&self, machine: &str, number: i64) -> bool {
         // Where others' processes are hidden, nothing can be told.
         let shows_all = Path::new("/proc/1").exists();
-        let stat = std::fs::read_to_string(Path::new("/proc").join(number.to_string()).join("stat"));
-        // After the name, which may hold anything: what it is doing. Z is one that ended and that nobody has asked about yet.
-        let is_there =
-            stat.is_ok_and(|stat| !stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with(['Z', 'X'])));
+        let is_there = match std::fs::read_to_string(Path::new("/proc").join(number.to_string()).join("stat")) {
+            // After the name, which may hold anything: what it is doing. Z is one that ended and that nobody has asked about yet.
+            Ok(stat) => !stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with(['Z', 'X'])),
+            // The second where it ends while it is read. Whatever else keeps it from being read says nothing of it.
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound && error.raw_os_error() != Some(NO_SUCH_PROCESS),
+        };
         !machine.is_empty() && machine == self.machine && shows_all && !is_there
     }
 }

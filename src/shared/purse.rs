@@ -100,7 +100,8 @@ impl Purse for SharedPurse {
 }
 
 /// All that was spent on the run of a row of `runs`: what its workers said, and what is counted for those that were given up.
-pub(super) const SPENT: &str = "runs.spent + (SELECT coalesce(sum(g.spent), 0) FROM grants g WHERE g.run = runs.id)";
+pub(super) const SPENT: &str =
+    "runs.spent_besides + (SELECT coalesce(sum(g.spent), 0) FROM grants g WHERE g.run = runs.id)";
 
 /// Whoever grants or takes back money of a run does so alone.
 async fn lock(transaction: &Transaction<'_>, run: i64) -> Result<(), PgError> {

@@ -138,7 +138,7 @@ pub(super) async fn beat(client: &mut Client, lease: Lease) -> Result<Result<Sta
     if beaten == 0 {
         return Ok(Err(Outdated));
     }
-    super::claims::free_lost(client).await?;
+    super::claims::free_lost(client, true).await?;
     let row = client
         .query_typed_one(
             &format!(
@@ -371,7 +371,7 @@ pub(super) async fn files(client: &mut Client, hashes: &[[u8; 16]]) -> Result<Ve
 pub(super) async fn spent_before(client: &mut Client, lease: Lease, spent: Decimal) -> Result<(), PgError> {
     client
         .execute_typed(
-            &format!("UPDATE runs SET spent = spent + greatest($2::text::numeric - ({SPENT}), 0) WHERE id = $1"),
+            &format!("UPDATE runs SET spent_besides = spent_besides + greatest($2::text::numeric - ({SPENT}), 0) WHERE id = $1"),
             &[(&lease.run, Type::INT8), (&spent.to_string(), Type::TEXT)],
         )
         .await?;

@@ -21,6 +21,20 @@ pub(super) async fn bring_up(session: &mut Session) -> Result<()> {
         return Err(Error::Shared { message });
     }
     let found = with_client!(session, |client| migrate(client));
+    refuse_newer(found)
+}
+
+/// Whether the tables are of this version, for whoever only looks.
+pub(super) async fn check(session: &mut Session) -> Result<()> {
+    let found = with_client!(session, |client| step(client));
+    if found < STEPS.len() {
+        let message = "the database's tables are of an older candist: `candist run` or `candist work` of this version brings them on";
+        return Err(Error::Shared { message: message.to_owned() });
+    }
+    refuse_newer(found)
+}
+
+fn refuse_newer(found: usize) -> Result<()> {
     if found > STEPS.len() {
         return Err(Error::Shared {
             message: format!(
@@ -30,6 +44,11 @@ pub(super) async fn bring_up(session: &mut Session) -> Result<()> {
         });
     }
     Ok(())
+}
+
+async fn step(client: &mut Client) -> Result<usize, PgError> {
+    let row = client.query_typed_one("SELECT step FROM candist.version", &[]).await?;
+    Ok(usize::try_from(row.get::<_, i32>(0)).unwrap_or_default())
 }
 
 async fn encoding(client: &mut Client) -> Result<String, PgError> {

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::checkpoints::Checkpoints;
+use super::checkpoints::{self, Checkpoints};
 use super::database::{Database, PgError, Session, with_client};
 use super::pieces::{self, Piece};
 use super::runs::{Lease, Outdated, fence};
@@ -68,18 +68,23 @@ pub(super) async fn ship(
         shipped.push((file, known));
     }
     let mut notes = NOTES.map(|file| (file, Vec::new()));
-    let mut checkpoints = Checkpoints::of(&of.dir);
+    let sent = checkpoints::known(&mut session, of.lease.run).await?;
+    let mut checkpoints = Checkpoints::of(&of.dir, sent.map(|(name, _)| name));
     let mut told = false;
     loop {
         let is_last = tokio::time::timeout(LOOK, end.wait_for(|&end| end)).await.is_ok();
         let round = async {
             // A checkpoint counts when the logs are there on which it stands: those of after it was found.
-            checkpoints.look(is_last)?;
+            let looked = checkpoints.look(is_last);
             of.ship_once(&mut session, &mut shipped, &mut notes).await?;
-            if is_last { Ok(true) } else { checkpoints.send(&mut session, of.lease).await }
+            looked?;
+            if !is_last {
+                checkpoints.send(&mut session, of.lease).await?;
+            }
+            Ok(())
         };
         match round.await {
-            Ok(_) => told = false,
+            Ok(()) => told = false,
             Err(error) if is_last || matches!(error, Error::Gone { .. }) => return Err(error),
             Err(error) => {
                 if !std::mem::replace(&mut told, true) {
@@ -229,6 +234,9 @@ async fn add(client: &mut Client, lease: Lease, piece: &Piece<'_>, crc: u32) -> 
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let Piece { run, file, generation, bytes, .. } = piece;
     if piece.begins == 0 {
+        if piece.file == LABELS {
+            checkpoints::forget(&transaction, lease.run).await?;
+        }
         transaction
             .execute_typed("DELETE FROM pieces WHERE run = $1 AND file = $2", &[(run, Type::INT8), (file, Type::TEXT)])
             .await?;

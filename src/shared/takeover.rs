@@ -9,17 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoints;
 use super::database::{Database, with_client};
-use super::mirror::{Fetched, fetch_file, logs};
-use super::pieces;
+use super::pieces::{self, Fetched, fetch_file, logs};
 use super::runs;
 use super::schema;
 use super::shipping::LOGS;
 use crate::base::durable::replace_file;
+use crate::base::failpoint::pass;
 use crate::error::{Error, Result};
-use crate::store::{AUDITS, CORRECTIONS};
+use crate::store::{AUDITS, CORRECTIONS, FETCHING};
 
-/// Where a run directory is fetched to first.
-const ASIDE: &str = "fetching";
 /// Which run's the directory is, and under which lease it was trained.
 const NOTE: &str = "shared.json";
 
@@ -31,7 +29,7 @@ pub(super) async fn fetch_into(database: &Arc<Database>, run: i64, dir: &Path) -
     let find = |file: &str| there.iter().find(|(name, _)| name == file).map(|(_, log)| *log);
     let is_empty = !LOGS.iter().any(|file| dir.join(file).exists());
     // Until all is here it is in a folder of its own: what is in the directory is whole, or fetched again.
-    let aside = dir.join(ASIDE);
+    let aside = dir.join(FETCHING);
     if (is_empty || aside.exists()) && !there.is_empty() {
         let _ = std::fs::remove_dir_all(&aside);
         std::fs::create_dir_all(&aside).map_err(Error::run_file("create", &aside))?;
@@ -39,19 +37,26 @@ pub(super) async fn fetch_into(database: &Arc<Database>, run: i64, dir: &Path) -
         for file in &files {
             if let Some(log) = find(file) {
                 fetch_file(&mut session, run, &aside, file, log, &mut Fetched::default()).await?;
+                pass("takeover-fetched")?;
             }
         }
         for file in files {
             let (from, to) = (aside.join(file), dir.join(file));
             if from.exists() {
                 std::fs::rename(&from, &to).map_err(Error::run_file("move", &to))?;
+                pass("takeover-moved")?;
             }
         }
-        std::fs::remove_dir_all(&aside).map_err(Error::run_file("remove", &aside))?;
-        checkpoints::fetch(&mut session, run, dir).await?;
+        if let Err(error) = checkpoints::fetch(&mut session, run, dir, &aside).await {
+            // It saves time, and that is all.
+            tracing::warn!("the student learns again what it knew, for its checkpoint is not to be had: {error}");
+        }
         // Empty, so that it is not taken for one that was lost.
         let store = dir.join("store");
         std::fs::create_dir_all(&store).map_err(Error::run_file("create", &store))?;
+        pass("takeover-checkpoint")?;
+        // Last: as long as it is there, all is fetched again.
+        std::fs::remove_dir_all(&aside).map_err(Error::run_file("remove", &aside))?;
         return Ok(true);
     }
     for file in [CORRECTIONS, AUDITS] {

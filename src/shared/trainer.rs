@@ -219,21 +219,23 @@ struct Shipper {
 impl Shipper {
     async fn end(self) {
         self.end.send_replace(true);
-        let has_all = match tokio::time::timeout(FAREWELL, self.all_logs).await {
-            Ok(told) => told.is_ok(),
-            Err(_) => return tracing::warn!("the database has not all of the logs; the next run brings them there"),
+        // Nothing of it goes on when the run directory is another's.
+        let end = self.task.abort_handle();
+        let Ok(told) = tokio::time::timeout(FAREWELL, self.all_logs).await else {
+            end.abort();
+            return tracing::warn!("the database has not all of the logs; the next run brings them there");
         };
-        match tokio::time::timeout(CHECKPOINT_FAREWELL, self.task).await {
-            Ok(Ok(Ok(()))) => {}
-            // Another trains by now, and ships its own.
-            Ok(Ok(Err(Error::Gone { .. }))) => {}
-            Ok(Ok(Err(error))) if !has_all => {
-                tracing::warn!("the database has not all of the logs: {}", with_causes(&error));
-            }
-            _ => tracing::info!(
-                "the database has no checkpoint of now: elsewhere the student would learn some of it again"
-            ),
-        }
+        let lacks = if told.is_ok() { "the student's last checkpoint" } else { "all of the logs" };
+        let why = match tokio::time::timeout(CHECKPOINT_FAREWELL, self.task).await {
+            Ok(ended) => match joined("shipping", ended) {
+                // In the second case another trains by now, and ships its own.
+                Ok(()) | Err(Error::Gone { .. }) => return,
+                Err(error) => with_causes(&error),
+            },
+            Err(_) => format!("it takes longer than {} s", CHECKPOINT_FAREWELL.as_secs()),
+        };
+        end.abort();
+        tracing::warn!("the database has not {lacks} ({why}); the next run brings it there");
     }
 }
 
@@ -286,7 +288,13 @@ impl Task {
             drop(told);
         }
         self.waiting.clear();
-        let complete = self.complete.wait_for(Option::is_some).await.is_ok_and(|complete| *complete == Some(true));
+        // The lease is kept until all is shipped.
+        let ended = self.complete.wait_for(Option::is_some);
+        let complete = tokio::select! {
+            complete = ended => complete.is_ok_and(|complete| *complete == Some(true)),
+            // Another's by now: nothing is left to be released.
+            _ = keep_lease(&mut self.session, self.lease, &self.run), if worked.is_ok() => return worked,
+        };
         let farewell = async {
             let session = &mut self.session;
             with_client!(session, |client| runs::release(client, self.lease, complete));

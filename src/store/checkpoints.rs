@@ -72,13 +72,14 @@ impl CheckpointFiles {
         }
     }
 
-    /// The newest as far as names tell.
-    pub(crate) fn newest_by_name(&self) -> Option<PathBuf> {
-        self.named().into_iter().next()
+    /// The one that was published last. By name another may be newer, of a label log that is gone.
+    pub(crate) fn newest_published(&self) -> Option<PathBuf> {
+        let when = |path: &PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
+        self.named().into_iter().max_by_key(when)
     }
 
-    /// Reads all of the file.
-    fn is_whole(path: &Path) -> bool {
+    /// Whether a file is as it was published. Reads all of it.
+    pub(crate) fn is_whole(path: &Path) -> bool {
         path.is_file() && hash_of(path).is_ok_and(|hash| hash_in_name(path) == Some(hash.as_str()))
     }
 

@@ -58,7 +58,7 @@ pub use self::lock::RunLock;
 pub(crate) use self::outside::outside;
 pub(crate) use self::raw::{Ended, Place, RawLogs};
 pub use self::run_dir::RunDir;
-pub(crate) use self::run_dir::{Identity, OwnedRun};
+pub(crate) use self::run_dir::{FETCHING, Identity, OwnedRun};
 pub use self::tail::{Follow, Tail};
 pub use self::totals::Totals;
 pub use self::view::{RunView, ViewCounts};

@@ -55,7 +55,7 @@ impl Identity {
 const NAMED_LABELS: usize = 5;
 
 /// What is only in a run directory.
-const OURS: [&str; 13] = [
+const OURS: [&str; 14] = [
     ANSWERS,
     INPUTS,
     LABELS,
@@ -68,8 +68,12 @@ const OURS: [&str; 13] = [
     "requests.jsonl",
     "dialects.json",
     "shared.json",
+    FETCHING,
     SPOOL,
 ];
+
+/// Where a shared run is fetched to first: nothing else need be there of a directory that is being made.
+pub(crate) const FETCHING: &str = "fetching";
 
 /// Where a run keeps what it has: see [`RunDir::view`].
 #[derive(Debug)]

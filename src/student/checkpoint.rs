@@ -1,13 +1,14 @@
 //! Tensors to and from one safetensors file, with notes in its header. None with a value that is not finite.
 //!
-//! Values are f32 or i64, little-endian, row-major, on the processor. They are held in memory as bytes while a file
-//! is written or read, so for a moment a student is there twice.
+//! Values are f32 or i64, little-endian, row-major, on the processor. While a file is written or read a student is there
+//! twice.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors, View};
 use tch::{Kind, Tensor};
 
 use super::Snapshot;
@@ -15,12 +16,12 @@ use super::finite::is_finite;
 use crate::base::regular::read_regular;
 use crate::error::{Error, Result};
 
-/// Tensors that are being gathered for a file. Gathering does not fail, so that students need not handle it: what is
-/// wrong is told when the file is written.
+/// Tensors that are being gathered for a file. Gathering copies them and does no more, so that the student goes on soon, and does not
+/// fail: what is wrong is told when the file is written.
 #[derive(Debug, Default)]
 pub(super) struct Saved {
-    /// Name, type, shape and bytes; names are each once.
-    tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
+    /// Nobody else has any of them. Names are each once.
+    tensors: Vec<(String, Tensor)>,
 }
 
 impl Saved {
@@ -28,14 +29,14 @@ impl Saved {
         Self::default()
     }
 
-    /// Adds a tensor of f32 or i64 that is on the processor. Its values are copied, and looked at when they are written.
+    /// Adds the values of a tensor of f32 or i64 that is on the processor.
     pub(super) fn add(&mut self, name: &str, tensor: &Tensor) {
-        let flat = tensor.contiguous().view([-1]);
-        let (dtype, width) = if tensor.kind() == Kind::Int64 { (Dtype::I64, 8) } else { (Dtype::F32, 4) };
-        let mut bytes = vec![0; flat.numel() * width];
-        flat.copy_data_u8(&mut bytes, flat.numel());
-        let shape = tensor.size().into_iter().map(|size| usize::try_from(size).unwrap_or(0)).collect();
-        self.tensors.push((name.to_owned(), dtype, shape, bytes));
+        self.add_own(name, tensor.detach().copy());
+    }
+
+    /// The same of a tensor that nobody else has.
+    pub(super) fn add_own(&mut self, name: &str, tensor: Tensor) {
+        self.tensors.push((name.to_owned(), tensor));
     }
 
     /// Writes the file at `path`, on disk when this returns; nothing if a value is not finite. The name in its folder
@@ -46,18 +47,17 @@ impl Saved {
     /// [`Error::NotFinite`] with the first tensor's name, [`Error::Checkpoint`] and [`Error::RunFile`] where it
     /// cannot be written.
     pub(super) fn write(&self, path: &Path, notes: HashMap<String, String>) -> Result<()> {
-        let broken = self.tensors.iter().find(|(_, dtype, _, bytes)| *dtype == Dtype::F32 && !are_finite(bytes));
-        if let Some((name, ..)) = broken {
+        let broken =
+            self.tensors.iter().find(|(_, tensor)| tensor.kind() == Kind::Float && !are_finite(&bytes_of(tensor)));
+        if let Some((name, _)) = broken {
             return Err(Error::NotFinite { what: format!("{name}, which was not written to {}", path.display()) });
         }
-        let failed = |message: String| Error::Checkpoint { path: path.to_owned(), message };
-        let views = self
-            .tensors
-            .iter()
-            .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)))
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-            .map_err(|error| failed(error.to_string()))?;
-        safetensors::serialize_to_file(views, Some(notes), path).map_err(|error| failed(error.to_string()))?;
+        let failed = |error: safetensors::SafeTensorError| Error::Checkpoint {
+            path: path.to_owned(),
+            message: error.to_string(),
+        };
+        let views = self.tensors.iter().map(|(name, tensor)| (name.as_str(), Written::new(tensor, path)));
+        safetensors::serialize_to_file(views, Some(notes), path).map_err(failed)?;
         File::open(path).and_then(|file| file.sync_all()).map_err(Error::run_file("write", path))
     }
 
@@ -70,9 +70,61 @@ impl Saved {
     }
 }
 
-/// Whether all of these f32 are finite.
+/// Whether all of these f32 are finite. Without libtorch, whose threads are the student's.
 fn are_finite(bytes: &[u8]) -> bool {
     bytes.chunks_exact(4).all(|chunk| chunk.try_into().is_ok_and(|bytes| f32::from_le_bytes(bytes).is_finite()))
+}
+
+fn bytes_of(tensor: &Tensor) -> Vec<u8> {
+    let flat = tensor.contiguous().view([-1]);
+    let mut bytes = vec![0; flat.numel() * width_of(tensor)];
+    flat.copy_data_u8(&mut bytes, flat.numel());
+    bytes
+}
+
+/// Bytes of a value.
+fn width_of(tensor: &Tensor) -> usize {
+    if tensor.kind() == Kind::Int64 { 8 } else { 4 }
+}
+
+/// Bytes of a tensor before which what is written is synced.
+const LARGE: usize = 1 << 20;
+
+/// A tensor as it is written: its bytes are there for as long as that takes, and those of large ones before it are on disk by then. For a
+/// file that is synced as a whole all other files of the disk would have to wait, and labels with them.
+struct Written<'a> {
+    tensor: &'a Tensor,
+    shape: Vec<usize>,
+    path: &'a Path,
+}
+
+impl<'a> Written<'a> {
+    fn new(tensor: &'a Tensor, path: &'a Path) -> Self {
+        let shape = tensor.size().into_iter().map(|size| usize::try_from(size).unwrap_or(0)).collect();
+        Self { tensor, shape, path }
+    }
+}
+
+impl View for Written<'_> {
+    fn dtype(&self) -> Dtype {
+        if self.tensor.kind() == Kind::Int64 { Dtype::I64 } else { Dtype::F32 }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        if self.data_len() >= LARGE {
+            // What goes wrong is told when all is synced.
+            let _ = File::open(self.path).and_then(|file| file.sync_data());
+        }
+        Cow::Owned(bytes_of(self.tensor))
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.numel() * width_of(self.tensor)
+    }
 }
 
 /// Tensors of a file, checked as they are taken: a checkpoint of other settings has other shapes, and is refused

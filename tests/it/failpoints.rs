@@ -8,9 +8,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::predict_parts::PLACES;
 use crate::server::Behaviour;
 use crate::support::{Finished, Project, Server, copy_folder, openai, recorded, repository};
+use crate::{predict_parts, shared};
 
 /// Requests in flight, at most.
 const IN_FLIGHT: u64 = 4;
@@ -219,8 +219,18 @@ fn places_in(folder: &Path) -> BTreeSet<String> {
 
 #[test]
 fn every_place_in_the_code_is_tried() {
-    let tried: [&[&str]; 9] =
-        [&BEGINNING, &ASKING, &LABELLING, &ENDING, &LABELLING_ANEW, &BEGINNING_ANEW, &MENDING, &TAKING_UP, &PLACES];
+    let tried: [&[&str]; 10] = [
+        &BEGINNING,
+        &ASKING,
+        &LABELLING,
+        &ENDING,
+        &LABELLING_ANEW,
+        &BEGINNING_ANEW,
+        &MENDING,
+        &TAKING_UP,
+        &predict_parts::PLACES,
+        &shared::PLACES,
+    ];
     let tried: BTreeSet<String> = tried.concat().into_iter().map(str::to_owned).collect();
     assert_eq!(places_in(&repository().join("src")), tried);
 }

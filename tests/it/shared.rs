@@ -15,6 +15,9 @@ use self::postgres::Postgres;
 use crate::server::Behaviour;
 use crate::support::{Finished, Project, Server, openai};
 
+/// Places in the code, of who takes over from another machine, at which it may die.
+pub(crate) const PLACES: [&str; 3] = ["takeover-fetched", "takeover-moved", "takeover-checkpoint"];
+
 /// A project whose run is shared.
 struct Team {
     project: Project,
@@ -352,6 +355,24 @@ fn what_keeps_a_team_from_asking_is_told_to_whoever_can_mend_it() {
 }
 
 #[test]
+fn a_server_that_is_to_be_encrypted_must_be_vouched_for() {
+    let Some(team) = Team::new(64, Behaviour::default(), "", "") else { return };
+    let authority = team.postgres.encrypt();
+    let port = team.postgres.port();
+    let status = |trusted: &std::path::Path| {
+        let url = format!("postgres://candist@localhost:{port}/postgres?sslmode=require&sslrootcert=");
+        team.project.candist(&["status", &format!("{url}{}", trusted.display())])
+    };
+    // The settings are read anew a moment later.
+    until(|| status(&authority).err.contains("has no run"));
+    // Somebody else, who vouches for himself: that is told at once, and not tried for a while.
+    let began = Instant::now();
+    let other = crate::support::repository().join("tests/it/shared/other.crt");
+    status(&other).expect_exit(1).expect_said("sslrootcert=FILE in the address");
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
 fn a_run_is_looked_at_and_corrected_from_elsewhere() {
     let Some(team) = Team::new(16, slow(), "", "") else { return };
     let cache = tempfile::tempdir().unwrap();
@@ -448,8 +469,19 @@ fn on_another_machine_the_student_goes_on_too() {
     // Elsewhere it is there before the logs are opened.
     let name = team.postgres.ask(&format!("SELECT file {checkpoints}"));
     let elsewhere = ["run", "config.toml", "--train-only", "--run-dir", "second"];
-    let dies = team.project.command(&elsewhere).env("FAILPOINTS", "mark-taken=return").output().unwrap();
-    Finished::of(dies).expect_exit(1).expect_said("goes on here").expect_said("mark-taken");
+    // Whoever dies on the way there begins again.
+    let dies = |place: &str| team.project.command(&elsewhere).env("FAILPOINTS", place).output().unwrap();
+    for place in PLACES {
+        for passed in [0, 1] {
+            let died = !dies(&format!("{place}={passed}*off->return(abort)")).status.success();
+            assert!(died, "{place} is never reached");
+            if place == "takeover-checkpoint" {
+                break;
+            }
+        }
+    }
+    Finished::of(dies("mark-taken=return")).expect_exit(1).expect_said("goes on here").expect_said("mark-taken");
+    assert!(!team.project.path("second/fetching").exists());
     let bytes = |folder: &str| std::fs::read(team.project.path(folder).join(&name)).unwrap();
     assert!(bytes("second") == bytes("run"));
     // And nothing was lost that would have to be told.

@@ -46,7 +46,7 @@ impl Model {
         // squares underflow.)
         let rows = copy.table_sums.nonzero().view([-1]);
         saved.add(&format!("{name}.table.rows"), &rows);
-        saved.add(&format!("{name}.table.weight"), &copy.table.index_select(0, &rows));
+        saved.add_own(&format!("{name}.table.weight"), copy.table.index_select(0, &rows));
         for (part, tensor) in copy.dense.iter().filter(|(part, _)| part.ends_with("weight")) {
             saved.add(&format!("{name}.{part}"), tensor);
         }
@@ -73,8 +73,8 @@ impl Model {
         let copy = self.copy(fold);
         let rows = copy.table_sums.nonzero().view([-1]);
         saved.add(&format!("{name}.table.rows"), &rows);
-        saved.add(&format!("{name}.table.weight"), &copy.table.index_select(0, &rows));
-        saved.add(&format!("{name}.table.sums"), &copy.table_sums.index_select(0, &rows));
+        saved.add_own(&format!("{name}.table.weight"), copy.table.index_select(0, &rows));
+        saved.add_own(&format!("{name}.table.sums"), copy.table_sums.index_select(0, &rows));
         for (part, tensor) in &copy.dense {
             saved.add(&format!("{name}.{part}"), tensor);
         }
