@@ -34,16 +34,7 @@ impl Postgres {
         let mut postgres = Self { folder, programs, port, server: None };
         postgres.give_to_nobody();
         let mut initdb = postgres.command("initdb");
-        initdb.arg("-D").arg(&data).args([
-            "-U",
-            "candist",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-sync",
-            "--no-instructions",
-        ]);
+        initdb.arg("-D").arg(&data).args(["-U", "candist", "-A", "trust", "-E", "UTF8", "--no-sync"]);
         let done = initdb.output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         postgres.begin();
