@@ -66,6 +66,7 @@ impl CheckpointFiles {
     }
 
     /// Removes all others, where that can be done.
+    #[cfg(feature = "shared")]
     pub(crate) fn keep_only(&self, kept: Option<&Path>) {
         for other in self.named().into_iter().filter(|path| Some(path.as_path()) != kept) {
             let _ = std::fs::remove_file(other);
@@ -73,6 +74,7 @@ impl CheckpointFiles {
     }
 
     /// The one that was published last. By name another may be newer, of a label log that is gone.
+    #[cfg(feature = "shared")]
     pub(crate) fn newest_published(&self) -> Option<PathBuf> {
         let when = |path: &PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
         self.named().into_iter().max_by_key(when)

@@ -57,8 +57,10 @@ pub(crate) use self::local::{ANSWERS, LABELS};
 pub use self::lock::RunLock;
 pub(crate) use self::outside::outside;
 pub(crate) use self::raw::{Ended, Place, RawLogs};
+#[cfg(feature = "shared")]
+pub(crate) use self::run_dir::FETCHING;
 pub use self::run_dir::RunDir;
-pub(crate) use self::run_dir::{FETCHING, Identity, OwnedRun};
+pub(crate) use self::run_dir::{Identity, OwnedRun};
 pub use self::tail::{Follow, Tail};
 pub use self::totals::Totals;
 pub use self::view::{RunView, ViewCounts};
