@@ -4,7 +4,7 @@
 //! It counts once its last piece is there, and by then the database has the logs that it stands on: whoever fetches both can use it.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,7 +47,8 @@ struct Sending {
     name: String,
     /// Open, so that it can be read to its end when it is no longer among the files.
     file: File,
-    bytes: u64,
+    /// Those that the database has; it is to be asked where nothing was sent yet.
+    bytes: Option<u64>,
     began: Instant,
 }
 
@@ -70,7 +71,7 @@ impl Checkpoints {
             return Ok(());
         }
         self.sending = match File::open(&path) {
-            Ok(file) => Some(Sending { name, file, bytes: 0, began: Instant::now() }),
+            Ok(file) => Some(Sending { name, file, bytes: None, began: Instant::now() }),
             // Another has taken its place meanwhile.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(source) => return Err(Error::run_file("read", &path)(source)),
@@ -83,16 +84,24 @@ impl Checkpoints {
         let until = Instant::now() + PORTION;
         while Instant::now() < until {
             let Some(mut sending) = self.sending.take() else { return Ok(true) };
+            let name = format!("{FOLDER}{}", sending.name);
+            let from = match sending.bytes {
+                Some(bytes) => bytes,
+                // A name has the hash of what it names: what is there of it is of this one. The last piece comes again.
+                None => with_client!(session, |client| begun(client, lease.run, &name)),
+            };
             let (read, piece) = blocking("shipping", move || {
                 let mut piece = Vec::new();
-                let read = sending.file.by_ref().take(PIECE).read_to_end(&mut piece);
+                let read = sending
+                    .file
+                    .seek(SeekFrom::Start(from))
+                    .and_then(|_| sending.file.by_ref().take(PIECE).read_to_end(&mut piece));
                 read.map_err(Error::run_file("read", Path::new(&sending.name)))?;
                 Ok((sending, piece))
             })
             .await?;
             sending = read;
-            let name = format!("{FOLDER}{}", sending.name);
-            let found = Piece { run: lease.run, file: &name, generation: 0, begins: sending.bytes, bytes: &piece };
+            let found = Piece { run: lease.run, file: &name, generation: 0, begins: from, bytes: &piece };
             let put = with_client!(session, |client| put(client, lease, &found));
             put.map_err(|Outdated| Error::gone("trainer"))?;
             if piece.is_empty() {
@@ -101,7 +110,7 @@ impl Checkpoints {
                 self.sent = Some(sending.name);
                 return Ok(true);
             }
-            sending.bytes += piece.len() as u64;
+            sending.bytes = Some(from + piece.len() as u64);
             self.sending = Some(sending);
         }
         Ok(false)
@@ -181,6 +190,17 @@ async fn put(client: &mut Client, lease: Lease, piece: &Piece<'_>) -> Result<Res
     }
     transaction.commit().await?;
     Ok(Ok(()))
+}
+
+/// Where the last piece of a file begins that the database has; 0 where it has none.
+async fn begun(client: &mut Client, run: i64, name: &str) -> Result<u64, PgError> {
+    let row = client
+        .query_typed_one(
+            "SELECT coalesce(max(begins), 0) FROM pieces WHERE run = $1 AND file = $2",
+            &[(&run, Type::INT8), (&name, Type::TEXT)],
+        )
+        .await?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).unwrap_or_default())
 }
 
 /// Removes those of other names, also what was sent of one in part.

@@ -91,7 +91,8 @@ impl Mirror {
             }
         };
         let identity = with_client!(session, |client| schema::identity(client));
-        let hash = to_hex(short_hash(&[identity.as_bytes(), run.name.as_bytes()]));
+        // The number too: another run may have had the name.
+        let hash = to_hex(short_hash(&[identity.as_bytes(), &run.run.to_le_bytes(), run.name.as_bytes()]));
         let dir = cache()?.join("candist").join("shared").join(hash);
         std::fs::create_dir_all(&dir).map_err(Error::run_file("create", &dir))?;
         let (held, name) = (turn(&dir)?, run.name.clone());
@@ -127,7 +128,7 @@ impl Mirror {
             }
             tokio::time::sleep(LOOK).await;
         }
-        Ok(())
+        schema::check(&mut session).await
     }
 
     /// The folder.

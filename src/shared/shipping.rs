@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Transaction};
 
 use super::checkpoints::{self, Checkpoints};
 use super::database::{Database, PgError, Session, with_client};
 use super::pieces::{self, Piece};
 use super::runs::{Lease, Outdated, fence};
 use super::said::Said;
+use crate::base::failpoint::pass;
 use crate::base::threads::blocking;
 use crate::domain::label::LabelSet;
 use crate::error::{Error, Result, with_causes};
@@ -24,7 +25,9 @@ use crate::store::{ANSWERS, AUDITS, CORRECTIONS, INPUTS, LABELS};
 /// What only grows, the labels last: who has a label has its text.
 pub(super) const LOGS: [&str; 5] = [CORRECTIONS, AUDITS, ANSWERS, INPUTS, LABELS];
 /// What is replaced as a whole.
-pub(super) const NOTES: [&str; 3] = ["manifest.json", "failures.jsonl", "status.json"];
+/// Says which input log and which settings labels are of.
+const MANIFEST: &str = "manifest.json";
+pub(super) const NOTES: [&str; 3] = [MANIFEST, "failures.jsonl", "status.json"];
 
 /// Between two looks at the files.
 const LOOK: Duration = Duration::from_millis(200);
@@ -70,12 +73,18 @@ pub(super) async fn ship(
     let mut notes = NOTES.map(|file| (file, Vec::new()));
     let sent = checkpoints::known(&mut session, of.lease.run).await?;
     let mut checkpoints = Checkpoints::of(&of.dir, sent.map(|(name, _)| name));
-    let mut told = false;
+    let (mut told, mut is_in_place) = (false, false);
     loop {
-        let is_last = tokio::time::timeout(LOOK, end.wait_for(|&end| end)).await.is_ok();
+        // At once at first: the logs of another directory are not to be there any longer than they must.
+        let wait = if is_in_place { LOOK } else { Duration::ZERO };
+        let is_last = tokio::time::timeout(wait, end.wait_for(|&end| end)).await.is_ok();
         let round = async {
             // A checkpoint counts when the logs are there on which it stands: those of after it was found.
             let looked = checkpoints.look(is_last);
+            if !is_in_place {
+                of.take_place(&mut session, &mut shipped).await?;
+                is_in_place = true;
+            }
             of.ship_once(&mut session, &mut shipped, &mut notes).await?;
             looked?;
             if !is_last {
@@ -103,6 +112,54 @@ pub(super) async fn ship(
 }
 
 impl Shipping {
+    /// Where the directory has other logs than the database, all that differ are brought there beside them, and then put in their place
+    /// together with the manifest: whoever fetches finds the logs of one directory, whenever this is interrupted.
+    async fn take_place(&self, session: &mut Session, shipped: &mut [(&'static str, Shipped)]) -> Result<()> {
+        let mut others = Vec::new();
+        for (file, known) in shipped.iter_mut().filter(|(_, known)| known.size > 0) {
+            let (path, of) = (self.dir.join(*file), known.clone());
+            match blocking("shipping", move || next_piece(&path, &of)).await? {
+                Some(found) if found.begins == known.size => known.inode = Some(found.inode),
+                _ => others.push(*file),
+            }
+        }
+        if others.is_empty() {
+            return Ok(());
+        }
+        let mut news = Vec::new();
+        for file in others {
+            let generation =
+                shipped.iter().find(|(name, _)| *name == file).map_or(0, |(_, known)| known.generation + 1);
+            news.push((file, self.bring(session, file, generation).await?));
+        }
+        pass("logs-brought")?;
+        let manifest = tokio::fs::read(self.dir.join(MANIFEST)).await.unwrap_or_default();
+        let put = with_client!(session, |client| put_in_place(client, self.lease, &news, &manifest));
+        put.map_err(|Outdated| gone())?;
+        for (file, known) in shipped.iter_mut() {
+            if let Some((_, new)) = news.iter().find(|(name, _)| name == file) {
+                *known = new.clone();
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings a log to the database as one of a later generation, which counts when it is put in its place. Gives how much there is.
+    async fn bring(&self, session: &mut Session, file: &'static str, generation: i64) -> Result<Shipped> {
+        let mut new = Shipped { generation, ..Shipped::default() };
+        loop {
+            let (path, of) = (self.dir.join(file), new.clone());
+            let Some(found) = blocking("shipping", move || next_piece(&path, &of)).await? else { return Ok(new) };
+            if found.bytes.is_empty() {
+                return Ok(new);
+            }
+            let piece = Piece { run: self.lease.run, file, generation, begins: found.begins, bytes: &found.bytes };
+            with_client!(session, |client| put_aside(client, self.lease, &piece)).map_err(|Outdated| gone())?;
+            let crc = crc_after(new.crc, &found);
+            new = Shipped { size: found.begins + found.bytes.len() as u64, crc, inode: Some(found.inode), ..new };
+        }
+    }
+
     async fn ship_once(
         &mut self,
         session: &mut Session,
@@ -145,10 +202,7 @@ async fn ship_log(session: &mut Session, lease: Lease, path: &Path, file: &str, 
             return Ok(());
         }
         let generation = shipped.generation + i64::from(anew);
-        let crc = if found.begins == 0 { 0 } else { shipped.crc };
-        let mut hasher = crc32fast::Hasher::new_with_initial_len(crc, found.begins);
-        hasher.update(&found.bytes);
-        let crc = hasher.finalize();
+        let crc = crc_after(shipped.crc, &found);
         let to = Piece { run: lease.run, file, generation, begins: found.begins, bytes: &found.bytes };
         with_client!(session, |client| add(client, lease, &to, crc)).map_err(|Outdated| gone())?;
         let size = found.begins + found.bytes.len() as u64;
@@ -162,6 +216,14 @@ struct Found {
     /// Where they begin: at the start where it is another file than was shipped.
     begins: u64,
     inode: u64,
+}
+
+/// CRC-32 of a log with what was found of it, `before` being that of what precedes.
+fn crc_after(before: u32, found: &Found) -> u32 {
+    let before = if found.begins == 0 { 0 } else { before };
+    let mut hasher = crc32fast::Hasher::new_with_initial_len(before, found.begins);
+    hasher.update(&found.bytes);
+    hasher.finalize()
 }
 
 /// The next whole lines of a log; none where there is no file.
@@ -261,12 +323,76 @@ async fn add(client: &mut Client, lease: Lease, piece: &Piece<'_>, crc: u32) -> 
     Ok(Ok(()))
 }
 
+/// Puts a piece of a log that does not count yet. What somebody left of the same generation goes with the first.
+async fn put_aside(client: &mut Client, lease: Lease, piece: &Piece<'_>) -> Result<Result<(), Outdated>, PgError> {
+    let transaction = client.transaction().await?;
+    if let Err(outdated) = fence(&transaction, lease).await? {
+        return Ok(Err(outdated));
+    }
+    if piece.begins == 0 {
+        transaction
+            .execute_typed(
+                "DELETE FROM pieces WHERE run = $1 AND file = $2 AND generation >= $3",
+                &[(&piece.run, Type::INT8), (&piece.file, Type::TEXT), (&piece.generation, Type::INT8)],
+            )
+            .await?;
+    }
+    pieces::put(&transaction, piece).await?;
+    transaction.commit().await?;
+    Ok(Ok(()))
+}
+
+/// Has logs that were put aside count from now on, all together; those before them go.
+async fn put_in_place(
+    client: &mut Client,
+    lease: Lease,
+    news: &[(&'static str, Shipped)],
+    manifest: &[u8],
+) -> Result<Result<(), Outdated>, PgError> {
+    let transaction = client.transaction().await?;
+    if let Err(outdated) = fence(&transaction, lease).await? {
+        return Ok(Err(outdated));
+    }
+    for (file, new) in news {
+        if *file == LABELS {
+            checkpoints::forget(&transaction, lease.run).await?;
+        }
+        transaction
+            .execute_typed(
+                "DELETE FROM pieces WHERE run = $1 AND file = $2 AND generation <> $3",
+                &[(&lease.run, Type::INT8), (file, Type::TEXT), (&new.generation, Type::INT8)],
+            )
+            .await?;
+        transaction
+            .execute_typed(
+                "UPDATE logs SET generation = $3, size = $4, crc = $5 WHERE run = $1 AND file = $2",
+                &[
+                    (&lease.run, Type::INT8),
+                    (file, Type::TEXT),
+                    (&new.generation, Type::INT8),
+                    (&i64::try_from(new.size).unwrap_or(i64::MAX), Type::INT8),
+                    (&i64::from(new.crc), Type::INT8),
+                ],
+            )
+            .await?;
+    }
+    put_note(&transaction, lease, MANIFEST, manifest).await?;
+    transaction.commit().await?;
+    Ok(Ok(()))
+}
+
 /// Puts a file that is replaced as a whole: each time another generation.
 async fn replace(client: &mut Client, lease: Lease, file: &str, bytes: &[u8]) -> Result<Result<(), Outdated>, PgError> {
     let transaction = client.transaction().await?;
     if let Err(outdated) = fence(&transaction, lease).await? {
         return Ok(Err(outdated));
     }
+    put_note(&transaction, lease, file, bytes).await?;
+    transaction.commit().await?;
+    Ok(Ok(()))
+}
+
+async fn put_note(transaction: &Transaction<'_>, lease: Lease, file: &str, bytes: &[u8]) -> Result<(), PgError> {
     let row = transaction
         .query_typed_one(
             "INSERT INTO logs AS l (run, file, generation, size, crc) VALUES ($1, $2, 1, $3, $4)
@@ -286,9 +412,7 @@ async fn replace(client: &mut Client, lease: Lease, file: &str, bytes: &[u8]) ->
             &[(&lease.run, Type::INT8), (&file, Type::TEXT)],
         )
         .await?;
-    pieces::put(&transaction, &Piece { run: lease.run, file, generation: row.get(0), begins: 0, bytes }).await?;
-    transaction.commit().await?;
-    Ok(Ok(()))
+    pieces::put(transaction, &Piece { run: lease.run, file, generation: row.get(0), begins: 0, bytes }).await
 }
 
 #[cfg(test)]

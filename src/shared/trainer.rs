@@ -25,7 +25,7 @@ use crate::config::{Config, SharedConfig};
 use crate::domain::answer::{Answer, AnswerKey};
 use crate::domain::label::LabelSet;
 use crate::error::{Error, Result, with_causes};
-use crate::store::{RunDir, parse_answer};
+use crate::store::{RunDir, RunLock, parse_answer};
 use crate::teacher::ledger::Ledger;
 use crate::teacher::{AskError, Teacher};
 
@@ -44,8 +44,10 @@ const GRACE: Duration = Duration::from_secs(5);
 const STAND_BY: Duration = Duration::from_secs(1);
 /// How long an end waits for the database: without it the next trainer waits until the heartbeat is missing.
 const FAREWELL: Duration = Duration::from_secs(5);
-/// And for the student's last checkpoint to be there: without it the next trainer replays more.
+/// And for the student's last checkpoint to be there: without it the next trainer replays more, and of a complete run nobody has the
+/// student elsewhere.
 const CHECKPOINT_FAREWELL: Duration = Duration::from_secs(20);
+const LAST_CHECKPOINT_FAREWELL: Duration = Duration::from_secs(10 * 60);
 
 /// See the module.
 pub(crate) struct Trainer {
@@ -75,6 +77,10 @@ impl Trainer {
     ) -> Result<(Self, Vec<Arc<dyn Teacher>>)> {
         let database = Database::at(&shared.url)?;
         RunDir::refuse_foreign(&config.run.dir)?;
+        // Before the lease: whoever has it and not the directory trains nothing.
+        if config.run.dir.exists() && RunLock::is_held(&config.run.dir) {
+            return Err(Error::Busy { path: config.run.dir.clone() });
+        }
         let (setup, files) = Setup::of(config)?;
         let labels = setup.labels()?;
         // A structure of strings and numbers: writing it cannot fail.
@@ -192,7 +198,7 @@ impl Trainer {
     pub(crate) async fn end(mut self, complete: bool) -> Result<()> {
         // While the lease is ours.
         if let Some(shipper) = self.shipping.take() {
-            shipper.end().await;
+            shipper.end(complete).await;
         }
         self.complete.send_replace(Some(complete));
         self.desk.stop.send_replace(true);
@@ -217,7 +223,7 @@ struct Shipper {
 }
 
 impl Shipper {
-    async fn end(self) {
+    async fn end(mut self, complete: bool) {
         self.end.send_replace(true);
         // Nothing of it goes on when the run directory is another's.
         let end = self.task.abort_handle();
@@ -226,13 +232,21 @@ impl Shipper {
             return tracing::warn!("the database has not all of the logs; the next run brings them there");
         };
         let lacks = if told.is_ok() { "the student's last checkpoint" } else { "all of the logs" };
-        let why = match tokio::time::timeout(CHECKPOINT_FAREWELL, self.task).await {
+        let patience = if complete { LAST_CHECKPOINT_FAREWELL } else { CHECKPOINT_FAREWELL };
+        let mut ended = tokio::time::timeout(FAREWELL, &mut self.task).await;
+        if ended.is_err() {
+            tracing::info!(
+                "bringing the student's last checkpoint to the database (Ctrl-C twice: the next run goes on with it)"
+            );
+            ended = tokio::time::timeout(patience, self.task).await;
+        }
+        let why = match ended {
             Ok(ended) => match joined("shipping", ended) {
                 // In the second case another trains by now, and ships its own.
                 Ok(()) | Err(Error::Gone { .. }) => return,
                 Err(error) => with_causes(&error),
             },
-            Err(_) => format!("it takes longer than {} s", CHECKPOINT_FAREWELL.as_secs()),
+            Err(_) => format!("it takes longer than {} s", patience.as_secs()),
         };
         end.abort();
         tracing::warn!("the database has not {lacks} ({why}); the next run brings it there");

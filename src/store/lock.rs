@@ -43,14 +43,14 @@ impl RunLock {
             Err(TryLockError::Error(source)) => Err(Error::run_file("lock", &path)(source)),
         }
     }
-}
 
-/// Whether a process holds the lock of `dir`. Asked of the kernel's list and not by trying: whoever tries holds it for a moment,
-/// and a run that begins just then would be refused.
-pub(super) fn is_held(dir: &Path) -> bool {
-    let Ok(file) = std::fs::metadata(dir.join(FILE)) else { return false };
-    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    locks.lines().any(|line| holds(line, file.ino()))
+    /// Whether a process holds the lock of `dir`. Asked of the kernel's list and not by trying: whoever tries holds it for a moment,
+    /// and a run that begins just then would be refused.
+    pub(crate) fn is_held(dir: &Path) -> bool {
+        let Ok(file) = std::fs::metadata(dir.join(FILE)) else { return false };
+        let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+        locks.lines().any(|line| holds(line, file.ino()))
+    }
 }
 
 /// `1: FLOCK  ADVISORY  WRITE 1234 fd:01:5678 0 EOF`: of the device only some file systems say the same here as in stat, so
@@ -72,12 +72,12 @@ mod tests {
     #[test]
     fn a_lock_is_seen_while_it_is_held_and_looking_does_not_take_it() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(!is_held(dir.path()));
+        assert!(!RunLock::is_held(dir.path()));
         let lock = RunLock::take(dir.path()).unwrap();
-        assert!(is_held(dir.path()));
+        assert!(RunLock::is_held(dir.path()));
         assert!(matches!(RunLock::take(dir.path()), Err(Error::Busy { .. })));
         drop(lock);
-        assert!(!is_held(dir.path()));
+        assert!(!RunLock::is_held(dir.path()));
     }
 
     #[test]

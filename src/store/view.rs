@@ -119,7 +119,7 @@ impl RunView {
     /// Whether a process runs in the directory now, as the kernel has it.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        super::lock::is_held(&self.dir)
+        super::lock::RunLock::is_held(&self.dir)
     }
 
     /// What holds in the label log, by the word that a run left when it closed the logs; `None` where it left none, or they

@@ -52,9 +52,9 @@ impl Saved {
         if let Some((name, _)) = broken {
             return Err(Error::NotFinite { what: format!("{name}, which was not written to {}", path.display()) });
         }
-        let failed = |error: safetensors::SafeTensorError| Error::Checkpoint {
-            path: path.to_owned(),
-            message: error.to_string(),
+        let failed = |error| match error {
+            safetensors::SafeTensorError::IoError(source) => Error::run_file("write", path)(source),
+            other => Error::Checkpoint { path: path.to_owned(), message: other.to_string() },
         };
         let views = self.tensors.iter().map(|(name, tensor)| (name.as_str(), Written::new(tensor, path)));
         safetensors::serialize_to_file(views, Some(notes), path).map_err(failed)?;

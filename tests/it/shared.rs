@@ -15,8 +15,8 @@ use self::postgres::Postgres;
 use crate::server::Behaviour;
 use crate::support::{Finished, Project, Server, openai};
 
-/// Places in the code, of who takes over from another machine, at which it may die.
-pub(crate) const PLACES: [&str; 3] = ["takeover-fetched", "takeover-moved", "takeover-checkpoint"];
+/// Places in the code at which who takes over from another machine may die, and who comes back with its own logs.
+pub(crate) const PLACES: [&str; 4] = ["takeover-fetched", "takeover-moved", "takeover-checkpoint", "logs-brought"];
 
 /// A project whose run is shared.
 struct Team {
@@ -471,7 +471,7 @@ fn on_another_machine_the_student_goes_on_too() {
     let elsewhere = ["run", "config.toml", "--train-only", "--run-dir", "second"];
     // Whoever dies on the way there begins again.
     let dies = |place: &str| team.project.command(&elsewhere).env("FAILPOINTS", place).output().unwrap();
-    for place in PLACES {
+    for place in PLACES.into_iter().filter(|place| place.starts_with("takeover")) {
         for passed in [0, 1] {
             let died = !dies(&format!("{place}={passed}*off->return(abort)")).status.success();
             assert!(died, "{place} is never reached");
@@ -497,6 +497,50 @@ fn on_another_machine_the_student_goes_on_too() {
     let third = ended(team.start(&["run", "config.toml", "--train-only", "--run-dir", "third"])).expect_exit(0);
     assert!(!third.err.contains("warning"), "{}", third.err);
     assert!(team.project.read("third/labels.jsonl") == expected);
+    interrupt(&worker);
+    ended(worker).expect_exit(130);
+    assert_eq!(team.server.replay.stats().repeated, 0);
+}
+
+#[test]
+fn who_comes_back_with_older_logs_leaves_those_of_one_directory() {
+    let Some(team) = Team::new(4, slow(), "max_in_flight = 8\n", "") else { return };
+    let expected = team.alone("max_in_flight = 8\n");
+    team.configure("max_in_flight = 8\n", "");
+    let worker = team.worker();
+    let there = |dir: &str| ["run", "config.toml", "--train-only", "--run-dir", dir].map(str::to_owned);
+    let trains = |dir: &str| team.start(&there(dir).each_ref().map(String::as_str));
+    let dies = |dir: &str, place: &str| {
+        let mut command = team.project.command(&there(dir).each_ref().map(String::as_str));
+        Finished::of(command.env("FAILPOINTS", place).output().unwrap())
+    };
+    let lines = |file: &str| match team.project.path(file).exists() {
+        true => team.project.read(file).lines().count(),
+        false => 0,
+    };
+    for (dir, labels) in [("first", 100), ("second", 400)] {
+        let mut trainer = trains(dir);
+        until(|| lines(&format!("{dir}/labels.jsonl")) > labels);
+        // Shipped a moment later.
+        std::thread::sleep(Duration::from_millis(500));
+        trainer.kill().unwrap();
+        trainer.wait().unwrap();
+    }
+    // The first has less than the second. It dies before that is in its place.
+    assert_eq!(dies("first", "logs-brought=return(abort)").exit, None);
+    dies("third", "mark-taken=return").expect_exit(1).expect_said("mark-taken");
+    for file in ["answers.jsonl", "inputs.jsonl", "labels.jsonl"] {
+        let [second, third] = ["second", "third"].map(|dir| team.project.read(&format!("{dir}/{file}")));
+        assert!(second.starts_with(&third) && third.lines().count() > 300, "{file}");
+    }
+    // In their place they are all of the first.
+    let first = trains("first");
+    until(|| lines("first/labels.jsonl") > 450);
+    interrupt(&first);
+    ended(first).expect_exit(130);
+    ended(trains("fourth")).expect_exit(0);
+    assert!(team.project.read("fourth/labels.jsonl") == expected);
+    assert_eq!(lines("fourth/answers.jsonl") as u64, team.texts());
     interrupt(&worker);
     ended(worker).expect_exit(130);
     assert_eq!(team.server.replay.stats().repeated, 0);
