@@ -220,7 +220,9 @@ fn whoever_is_killed_the_labels_come_and_nothing_is_paid_twice_but_what_was_in_f
         ended(trainer).expect_exit(0);
         for worker in workers {
             interrupt(&worker);
-            ended(worker).expect_exit(130);
+            // One that was just started may not listen to signals yet, and holds nothing.
+            let ended = ended(worker);
+            assert!(matches!(ended.exit, Some(130) | None), "{:?} {}", ended.exit, ended.err);
         }
         assert!(team.project.labels() == expected, "round {round}");
         let stats = team.server.replay.stats();
