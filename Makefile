@@ -57,7 +57,7 @@ reference: setup ## write anew what is made from the program: schemas/, and the 
 engines: setup ## Ray and Spark label what one process labels, a worker of each killed (examples/engines/; needs Java)
 	@scripts/check-engines.sh
 
-shared: build ## a trainer and four workers over a throw-away PostgreSQL: the labels of one machine, and how fast (needs PostgreSQL)
+shared: build ## a trainer and four workers over a throw-away PostgreSQL: the labels of one machine, how fast, and how soon the next trainer goes on (needs PostgreSQL)
 	@$(CARGO) build --release --locked --example replay_server
 	@scripts/shared.py
 

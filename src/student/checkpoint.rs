@@ -56,7 +56,7 @@ impl Saved {
             safetensors::SafeTensorError::IoError(source) => Error::run_file("write", path)(source),
             other => Error::Checkpoint { path: path.to_owned(), message: other.to_string() },
         };
-        let views = self.tensors.iter().map(|(name, tensor)| (name.as_str(), Written::new(tensor, path)));
+        let views = self.tensors.iter().map(|(name, tensor)| (name.as_str(), Written::new(tensor)));
         safetensors::serialize_to_file(views, Some(notes), path).map_err(failed)?;
         File::open(path).and_then(|file| file.sync_all()).map_err(Error::run_file("write", path))
     }
@@ -87,21 +87,16 @@ fn width_of(tensor: &Tensor) -> usize {
     if tensor.kind() == Kind::Int64 { 8 } else { 4 }
 }
 
-/// Bytes of a tensor before which what is written is synced.
-const LARGE: usize = 1 << 20;
-
-/// A tensor as it is written: its bytes are there for as long as that takes, and those of large ones before it are on disk by then. For a
-/// file that is synced as a whole all other files of the disk would have to wait, and labels with them.
+/// A tensor as it is written: its bytes are there for as long as that takes.
 struct Written<'a> {
     tensor: &'a Tensor,
     shape: Vec<usize>,
-    path: &'a Path,
 }
 
 impl<'a> Written<'a> {
-    fn new(tensor: &'a Tensor, path: &'a Path) -> Self {
+    fn new(tensor: &'a Tensor) -> Self {
         let shape = tensor.size().into_iter().map(|size| usize::try_from(size).unwrap_or(0)).collect();
-        Self { tensor, shape, path }
+        Self { tensor, shape }
     }
 }
 
@@ -115,10 +110,6 @@ impl View for Written<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        if self.data_len() >= LARGE {
-            // What goes wrong is told when all is synced.
-            let _ = File::open(self.path).and_then(|file| file.sync_data());
-        }
         Cow::Owned(bytes_of(self.tensor))
     }
 
