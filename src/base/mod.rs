@@ -1,4 +1,4 @@
-//! What every stage stands on: durable files, regular files, what is read in any order, work in order on threads, sealed and bounded lines, text that is cut, and as n-grams,
+//! What every stage stands on: durable files, regular files, what is read in any order, more records than there is memory for, work in order on threads, sealed and bounded lines, text that is cut, and as n-grams,
 //! tokenizers that are fenced, random numbers keyed by their use, moments as text, panics as errors, waiting for a file to change.
 
 pub(crate) mod changes;
@@ -17,6 +17,8 @@ pub(crate) mod scratch;
 pub(crate) mod sealed;
 #[cfg(test)]
 pub(crate) mod simulated_disk;
+pub(crate) mod sorting;
+pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod threads;
 pub(crate) mod tokenizer;

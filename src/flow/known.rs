@@ -1,24 +1,25 @@
 //! What a run directory knows of questions, read from its logs without opening its store: for plans and batch files, which only
-//! look. Memory grows with the number of stored answers, some 200 bytes each.
+//! look. Of each answer and text some 30 bytes are kept, on the disk where there are many: an answer is read again when it is asked for.
 //!
 //! It answers as intake would, by the same keys and rules, so that a plan counts what a run then asks. Beside a run it
 //! sees the logs as they are at that moment.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
 use super::fingerprint;
 use super::plan::Plan;
+use crate::base::sorting::{Sorter, part, record, unsorted};
+use crate::base::table::Table;
 use crate::config::{Combine, Config};
-use crate::domain::answer::{AnswerKey, AnswerRecord, Usage};
+use crate::domain::answer::{Answer, AnswerKey, AnswerRecord, Usage};
 use crate::domain::candidates::{CandidateSet, Opinion};
 use crate::domain::input::Input;
 use crate::domain::label::LabelId;
 use crate::domain::sample::{Sample, TextHash};
 use crate::error::{Error, Result};
-use crate::store::{Identity, RunDir, RunView};
+use crate::store::{Identity, RawAnswers, RunDir, RunView};
 use crate::teacher::ledger::Ledger;
 use crate::teacher::{self, Teacher};
 
@@ -65,9 +66,11 @@ pub(crate) struct Known {
     /// Set up without keys: nothing is sent.
     pub(crate) teachers: Vec<Arc<dyn Teacher>>,
     /// Texts that arrived, by the hash of their ids, with a part of their own; none where a run would begin anew.
-    ids: HashMap<TextHash, u64>,
-    /// The latest try under each key, those of other prompts and models included.
-    answers: HashMap<AnswerKey, Stored>,
+    ids: Table<24>,
+    /// The tries under each key, those of other prompts and models included: key, number of the try, and where it stands in the log.
+    tries: Table<28>,
+    /// `None` where there is no run.
+    log: Option<RawAnswers>,
     /// Whether the run directory's answers come of other labels, teachers, prompts or parameters.
     pub(crate) begins_anew: bool,
     /// What was spent so far, at most.
@@ -85,102 +88,122 @@ impl Known {
         let ledger = Ledger::new(config.run.max_cost);
         let teachers = teacher::open_without_keys(config, &ledger)?;
         let identity = fingerprint::identity(&Plan::of(config.clone()), &teachers)?;
-        let mut known =
-            Self { teachers, ids: HashMap::new(), answers: HashMap::new(), begins_anew: false, spent: Decimal::ZERO };
+        let mut known = Self {
+            teachers,
+            ids: Table::default(),
+            tries: Table::default(),
+            log: None,
+            begins_anew: false,
+            spent: Decimal::ZERO,
+        };
         let dir = &config.run.dir;
         let view = match RunDir::view(dir) {
             Err(Error::NoRun { .. }) => return Ok(known),
             view => view?,
         };
         known.begins_anew = is_anew(&view, config, &identity)?;
-        let mut recorded = Decimal::ZERO;
-        view.answers(|record| {
-            recorded += record.answer.cost.unwrap_or_default();
-            known.add(record);
-            Ok(())
-        })?;
+        known.log = RawAnswers::open(&view)?;
+        let (mut tries, mut recorded) = (Sorter::default(), Decimal::ZERO);
+        if let Some(log) = &known.log {
+            log.each(|offset, answer| {
+                recorded += answer.answer.cost.unwrap_or_default();
+                // Of equal tries the later line counts, as in the index: it is the last of its key here.
+                let (attempt, offset) = (answer.attempt.to_be_bytes(), offset.to_be_bytes());
+                tries.push(record(&[&answer.key.0, &attempt, &offset])).map_err(unsorted)
+            })?;
+        }
+        known.tries = tries.sorted().and_then(Table::of).map_err(unsorted)?;
         // All answers of the log were paid here, whichever prompt they are of.
         known.spent = Ledger::look(dir, recorded)?.total();
         // A run with other prompts lets all texts arrive anew, so none is done.
         if !known.begins_anew && view.asking().is_some() {
+            let mut ids = Sorter::default();
             view.inputs(|input| {
                 if let Input::Arrive { sample, .. } = input {
-                    known.ids.insert(TextHash::of(&sample.id.0), part(&sample.text));
+                    let (id, text) = (TextHash::of(&sample.id.0), some_of(&sample.text));
+                    ids.push(record(&[&id.0, &text])).map_err(unsorted)?;
                 }
                 Ok(())
             })?;
+            known.ids = ids.sorted().and_then(Table::of).map_err(unsorted)?;
         }
         Ok(known)
     }
 
-    /// Takes in a line of the log. Of equal tries the later line counts, as in the index.
-    fn add(&mut self, record: AnswerRecord) {
-        let refused = record.is_refused();
-        let AnswerRecord { key, attempt, answer, .. } = record;
-        let stored = Stored {
-            attempt,
-            refused,
-            labels: answer.labels,
-            weights: answer.weights,
-            usage: answer.usage,
-            cost: answer.cost,
-            seconds: answer.seconds,
-        };
-        if self.answers.get(&key).is_none_or(|before| before.attempt <= attempt) {
-            self.answers.insert(key, stored);
-        }
-    }
-
     /// Whether a run would pass over this sample.
-    pub(crate) fn is_done(&self, sample: &Sample) -> bool {
-        self.ids.contains_key(&TextHash::of(&sample.id.0))
+    ///
+    /// # Errors
+    ///
+    /// Those of the folder of temporary files, as of all that is asked here; and of the log where an answer is read.
+    pub(crate) fn is_done(&self, sample: &Sample) -> Result<bool> {
+        Ok(self.text_of(sample)?.is_some())
     }
 
     /// Whether its id was given to another text, which makes it a bad row.
-    pub(crate) fn is_other(&self, sample: &Sample) -> bool {
-        self.ids.get(&TextHash::of(&sample.id.0)).is_some_and(|text| *text != part(&sample.text))
+    pub(crate) fn is_other(&self, sample: &Sample) -> Result<bool> {
+        Ok(self.text_of(sample)?.is_some_and(|text| text != some_of(&sample.text)))
+    }
+
+    /// What is known of the text that has the sample's id.
+    fn text_of(&self, sample: &Sample) -> Result<Option<[u8; 8]>> {
+        let known = self.ids.beginning(TextHash::of(&sample.id.0).0).next().transpose().map_err(unsorted)?;
+        Ok(known.map(|known| part(&known, 16)))
     }
 
     /// The stored answer under `key`, if a run would use it: the rule of [`AnswerRecord::is_settled`].
-    pub(crate) fn stored(&self, teacher: &dyn Teacher, key: AnswerKey) -> Option<&Stored> {
+    pub(crate) fn stored(&self, teacher: &dyn Teacher, key: AnswerKey) -> Result<Option<Stored>> {
         let is_settled =
-            |stored: &&Stored| !stored.labels.is_empty() || stored.refused || stored.attempt >= teacher.attempts();
-        self.answers.get(&key).filter(is_settled)
+            |stored: &Stored| !stored.labels.is_empty() || stored.refused || stored.attempt >= teacher.attempts();
+        Ok(self.latest(key)?.filter(is_settled))
     }
 
     /// The latest try under `key`, whether a run would use it or ask again.
-    pub(crate) fn latest(&self, key: AnswerKey) -> Option<&Stored> {
-        self.answers.get(&key)
+    pub(crate) fn latest(&self, key: AnswerKey) -> Result<Option<Stored>> {
+        let latest = self.tries.beginning(key.0).last().transpose().map_err(unsorted)?;
+        let (Some(latest), Some(log)) = (latest, &self.log) else { return Ok(None) };
+        log.at(u64::from_be_bytes(part(&latest, 20))).map(|answer| Some(answer.into()))
     }
 
     /// Whether a run would ask the teacher of this number about `sample` now: in a cascade only where those before it have
     /// answered and left more than one label.
-    pub(crate) fn is_turn_of(&self, number: usize, sample: &Sample, combine: Combine) -> bool {
+    pub(crate) fn is_turn_of(&self, number: usize, sample: &Sample, combine: Combine) -> Result<bool> {
         let mut said = Vec::new();
         for teacher in self.teachers.iter().take(number).filter(|_| combine == Combine::Cascade) {
-            let stored: Vec<&Stored> = (0..teacher.draws())
-                .map_while(|draw| self.stored(teacher.as_ref(), teacher.key(sample, draw)))
-                .collect();
+            let stored = self.draws(teacher.as_ref(), sample)?;
             if stored.len() < teacher.draws() as usize {
                 // A recording is not asked by requests: nobody has to wait for it.
-                return teacher.requests().is_none();
+                return Ok(teacher.requests().is_none());
             }
             said.push(opinion(&stored));
             if CandidateSet::merge(said.iter().cloned()).len() == 1 {
-                return false;
+                return Ok(false);
             }
         }
-        true
+        Ok(true)
     }
 
-    /// Answers that a run has stored, whether it would use them or not.
-    pub(crate) fn answers(&self) -> usize {
-        self.answers.len()
+    /// The stored answers of the draws of `teacher`, up to the first that is missing.
+    pub(crate) fn draws(&self, teacher: &dyn Teacher, sample: &Sample) -> Result<Vec<Stored>> {
+        (0..teacher.draws()).map_while(|draw| self.stored(teacher, teacher.key(sample, draw)).transpose()).collect()
+    }
+
+    /// Whether a run has stored answers, whether it would use them or not.
+    pub(crate) fn has_answers(&self) -> bool {
+        !self.tries.is_empty()
+    }
+}
+
+impl From<AnswerRecord> for Stored {
+    fn from(record: AnswerRecord) -> Self {
+        let refused = record.is_refused();
+        let AnswerRecord { attempt, answer, .. } = record;
+        let Answer { labels, weights, usage, cost, seconds, .. } = answer;
+        Self { attempt, refused, labels, weights, usage, cost, seconds }
     }
 }
 
 /// What one teacher said, as a run takes it.
-pub(crate) fn opinion(stored: &[&Stored]) -> Opinion {
+pub(crate) fn opinion(stored: &[Stored]) -> Opinion {
     match stored {
         [one] => Opinion::of(0, &one.labels, &one.weights),
         draws => Opinion::vote(0, draws.iter().map(|draw| (draw.labels.as_slice(), draw.weights.as_slice()))),
@@ -188,7 +211,6 @@ pub(crate) fn opinion(stored: &[&Stored]) -> Opinion {
 }
 
 /// Enough to tell texts apart that had the same id.
-fn part(text: &str) -> u64 {
-    let TextHash([a, b, c, d, e, f, g, h, ..]) = TextHash::of(text);
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+fn some_of(text: &str) -> [u8; 8] {
+    part(&TextHash::of(text).0, 0)
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::latest::last_of_each;
+use crate::base::sorting::{Sorter, part, record, unsorted};
 use crate::domain::sample::TextHash;
 use crate::error::Result;
 use crate::store::{Follow, LabelTally, RunDir, Tail};
@@ -32,8 +34,8 @@ impl Distribution {
 
 /// Counts the labels that hold now in the label log of `dir`; none where there is no log.
 ///
-/// Where the log is as a run left it when it closed it, the run's own count is taken. Else the log is read, and some 30 bytes a
-/// text are kept for it.
+/// Where the log is as a run left it when it closed it, the run's own count is taken. Else the log is read, and in memory of each
+/// event no more than is sorted at once.
 ///
 /// # Errors
 ///
@@ -45,23 +47,30 @@ pub fn distribution(dir: &Path) -> Result<Distribution> {
     }
     let mut tail = Tail::new(dir);
     let mut names: HashMap<String, u32> = HashMap::new();
-    // Of each text, by the hash of its id, its label's number and whether it is doubtful.
-    let mut held: HashMap<TextHash, (u32, bool)> = HashMap::new();
+    let (mut sorter, mut number) = (Sorter::<29>::default(), 0_u64);
     loop {
         match tail.poll()? {
             Follow::Event(event, _) => {
                 let next = u32::try_from(names.len()).unwrap_or(u32::MAX);
                 let label = *names.entry(event.label).or_insert(next);
-                held.insert(TextHash::of(&event.id), (label, event.confidence < DOUBTFUL));
+                let is_doubtful = u8::from(event.confidence < DOUBTFUL);
+                let text = TextHash::of(&event.id).0;
+                let parts = [&text[..], &number.to_be_bytes(), &label.to_be_bytes(), &[is_doubtful]];
+                sorter.push(record(&parts)).map_err(unsorted)?;
+                number += 1;
             }
-            Follow::NewLog => held.clear(),
+            Follow::NewLog => (sorter, number) = (Sorter::default(), 0),
             Follow::Waiting => break,
         }
     }
-    let mut counts: HashMap<u32, u64> = HashMap::new();
-    held.values().for_each(|(label, _)| *counts.entry(*label).or_default() += 1);
+    let (mut counts, mut doubtful): (HashMap<u32, u64>, _) = (HashMap::new(), 0);
+    for record in last_of_each(sorter)? {
+        let record = record.map_err(unsorted)?;
+        *counts.entry(u32::from_be_bytes(part(&record, 24))).or_default() += 1;
+        let [is_doubtful] = part(&record, 28);
+        doubtful += u64::from(is_doubtful);
+    }
     let count = |(name, number)| Some((name, *counts.get(&number)?));
-    let doubtful = held.values().filter(|(_, is_doubtful)| *is_doubtful).count() as u64;
     Ok(Distribution::of(doubtful, names.into_iter().filter_map(count).collect()))
 }
 

@@ -3,8 +3,9 @@
 //! The hash has nothing to do with text, label or confidence, so each text is drawn with the same chance, and the first of a sample are a
 //! random sample too. A larger sample of the same seed begins with the smaller one. Holds no more than the drawn texts.
 
-use std::collections::{BinaryHeap, HashSet};
+use std::collections::BinaryHeap;
 
+use crate::base::sorting::unsorted;
 use crate::domain::input::Input;
 use crate::domain::lot::{Lot, lot};
 use crate::domain::sample::{Sample, TextHash};
@@ -66,10 +67,12 @@ pub(crate) fn drawing<T>(
     smaller: Option<Smaller>,
     take: impl Fn(Sample) -> T,
 ) -> Result<Drawing<T>> {
-    let ids = of.ids(view)?;
+    let labelled = of.ids(view)?;
     let mut urn = Urn::new(count, smaller);
     view.inputs_within(of.basis.inputs, |input| {
-        if let Some(sample) = labelled(input, &ids) {
+        if let Input::Arrive { sample, .. } = input
+            && labelled.beginning(TextHash::of(&sample.id.0).0).next().transpose().map_err(unsorted)?.is_some()
+        {
             urn.offer(lot(seed, &sample.id), || take(sample));
         }
         Ok(())
@@ -117,14 +120,6 @@ impl<T> Urn<T> {
     fn drawing(self) -> Drawing<T> {
         let drawn = self.drawn.into_sorted_vec().into_iter().map(|ticket| ticket.1).collect();
         Drawing { drawn, population: self.population, due: self.due }
-    }
-}
-
-/// The text that arrives with `input`, where it is one of `ids`.
-fn labelled(input: Input, ids: &HashSet<TextHash>) -> Option<Sample> {
-    match input {
-        Input::Arrive { sample, .. } if ids.contains(&TextHash::of(&sample.id.0)) => Some(sample),
-        _ => None,
     }
 }
 

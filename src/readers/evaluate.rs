@@ -80,16 +80,26 @@ pub struct HeldOut {
 pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation> {
     let view = RunDir::view(dir)?;
     let labels = view.labels().clone();
-    // What holds of each text is in memory, for gold comes in any order.
-    let held = held(dir, &labels)?;
-    let mut counts = Counts::default();
-    let texts = if matches!(options.gold.rows, GoldRows::Corpus(_)) { texts(&view)? } else { HashMap::new() };
+    // Gold is in memory, for it comes in any order; of the run, which may have far more texts, nothing is.
+    let mut gold = HashMap::new();
     options.gold.read(&labels, |id, text, label| {
-        // A label is of the text that was labelled, whatever has its id by now.
-        let id = TextHash::of(id);
-        let is_of = |text: &str| texts.get(&id).is_some_and(|labelled| *labelled == TextHash::of(text));
-        counts.add(label, held.get(&id).filter(|_| text.is_none_or(is_of)));
+        gold.insert(TextHash::of(id), Gold { label, text: text.map(TextHash::of) });
     })?;
+    let mut counts = Counts { gold: gold.len(), ..Counts::default() };
+    if matches!(options.gold.rows, GoldRows::Corpus(_)) {
+        drop_other_texts(&view, &mut gold)?;
+    }
+    let mut has_labels = false;
+    latest(dir, |event, _| -> Result<()> {
+        has_labels = true;
+        if let Some(gold) = gold.get(&TextHash::of(&event.id)) {
+            counts.add(gold.label, &Held::of(event, &labels));
+        }
+        Ok(())
+    })?;
+    if !has_labels {
+        return Err(no_labels(dir));
+    }
     // Shares of nothing would be printed as 0: told what is wrong instead.
     if counts.labelled == 0 {
         let message = format!(
@@ -104,12 +114,19 @@ pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation
     Ok(Evaluation { held_out, details, ..counts.evaluation() })
 }
 
-/// What a run says of a text, as far as it is judged: of a corpus of millions, whole events would take gigabytes.
+/// What a person says of a text.
+struct Gold {
+    label: LabelId,
+    /// Which text that is, where there is one beside it.
+    text: Option<TextHash>,
+}
+
+/// What a run says of a text, as far as it is judged.
 struct Held {
     /// Always there, as long as the log is of this task.
     label: Option<LabelId>,
     confidence: f64,
-    candidates: Box<[LabelId]>,
+    candidates: Vec<LabelId>,
 }
 
 impl Held {
@@ -119,26 +136,18 @@ impl Held {
     }
 }
 
-/// What holds now, by the hash of the text's id.
-fn held(dir: &Path, labels: &LabelSet) -> Result<HashMap<TextHash, Held>> {
-    let mut held = HashMap::new();
-    latest(dir, |event, _| -> Result<()> {
-        held.insert(TextHash::of(&event.id), Held::of(event, labels));
-        Ok(())
-    })?;
-    if held.is_empty() { Err(no_labels(dir)) } else { Ok(held) }
-}
-
-/// The text of each id that arrived, both by their hashes.
-fn texts(view: &RunView) -> Result<HashMap<TextHash, TextHash>> {
-    let mut texts = HashMap::new();
+/// Drops what is said of other texts than those that the run labelled, by the hash of their ids: a label is of the text that was
+/// labelled, whatever has its id by now.
+fn drop_other_texts(view: &RunView, gold: &mut HashMap<TextHash, Gold>) -> Result<()> {
     view.inputs(|input| {
         if let Input::Arrive { sample, .. } = input {
-            texts.insert(TextHash::of(&sample.id.0), TextHash::of(&sample.text));
+            let id = TextHash::of(&sample.id.0);
+            if gold.get(&id).is_some_and(|gold| gold.text != Some(TextHash::of(&sample.text))) {
+                gold.remove(&id);
+            }
         }
         Ok(())
-    })?;
-    Ok(texts)
+    })
 }
 
 /// Sums over the texts with gold; see [`Evaluation`] for their shares.
@@ -160,9 +169,7 @@ struct Counts {
 
 impl Counts {
     /// Judges one text: `gold` is its right label, `held` what the run says now.
-    fn add(&mut self, gold: LabelId, held: Option<&Held>) {
-        self.gold += 1;
-        let Some(held) = held else { return };
+    fn add(&mut self, gold: LabelId, held: &Held) {
         self.labelled += 1;
         self.first += usize::from(held.candidates.first() == Some(&gold));
         self.covered += usize::from(held.candidates.contains(&gold));
@@ -260,15 +267,9 @@ mod tests {
     fn the_figures_by_hand() {
         let label = |name: &str| Label { name: name.into(), description: None, aliases: Vec::new() };
         let labels = LabelSet::new(["a", "b", "c"].map(label).into()).unwrap();
-        let mut counts = Counts::default();
-        let mut add = |event: Option<LabelEvent>| {
-            counts.add(LabelId(0), event.map(|event| Held::of(&event, &labels)).as_ref());
-        };
-        add(Some(event("a", &["a"])));
-        add(Some(event("a", &["b", "a"])));
-        add(Some(event("b", &["b", "c"])));
-        add(Some(event("a", &[])));
-        add(None);
+        let mut counts = Counts { gold: 5, ..Counts::default() };
+        let events = [event("a", &["a"]), event("a", &["b", "a"]), event("b", &["b", "c"]), event("a", &[])];
+        events.iter().for_each(|event| counts.add(LabelId(0), &Held::of(event, &labels)));
         let evaluation = counts.evaluation();
         assert_eq!((evaluation.gold, evaluation.labelled, evaluation.missing), (5, 4, 1));
         assert!((evaluation.teacher_first - 0.25).abs() < 1e-9);

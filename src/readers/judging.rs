@@ -89,13 +89,11 @@ impl Judging {
     }
 
     /// Judges what is stored of `sample`, where it has gold.
-    pub(super) fn look(&mut self, sample: &Sample, known: &Known) {
-        let Some(&gold) = self.gold.get(&sample.id.0) else { return };
+    pub(super) fn look(&mut self, sample: &Sample, known: &Known) -> Result<()> {
+        let Some(&gold) = self.gold.get(&sample.id.0) else { return Ok(()) };
         let mut opinions: Vec<Opinion> = Vec::new();
         for (teacher, (_, counts)) in known.teachers.iter().zip(&mut self.teachers) {
-            let stored: Vec<_> = (0..teacher.draws())
-                .map_while(|draw| known.stored(teacher.as_ref(), teacher.key(sample, draw)))
-                .collect();
+            let stored = known.draws(teacher.as_ref(), sample)?;
             // With some draws missing it is not what a run would take.
             if stored.len() == teacher.draws() as usize {
                 let opinion = opinion(&stored);
@@ -110,6 +108,7 @@ impl Judging {
             }
             self.together.add(CandidateSet::merge(opinions).labels(), gold);
         }
+        Ok(())
     }
 
     pub(super) fn result(self) -> OnGold {

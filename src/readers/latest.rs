@@ -1,8 +1,10 @@
 //! Which event of the label log holds for each text: the last one with its id.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::Path;
 
+use crate::base::sorting::{Sorter, part, record, unsorted};
 use crate::domain::event::LabelEvent;
 use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
@@ -12,39 +14,108 @@ use crate::store::{Follow, Tail};
 /// Calls `each` with the events that hold now, and their lines, in the order of the log in `dir`. Where a person gave a text
 /// another label, which the log does not have yet, the event says so, and its line is as it will be, but for the offset.
 ///
-/// Reads the log twice, so that no more of an event than its offset is kept.
+/// Reads the log twice, so that no more of an event than a bit is kept.
 ///
 /// # Errors
 ///
-/// [`Error::Labels`] if the log cannot be read, and those of `each`, which end it.
+/// [`Error::Labels`] if the log cannot be read, [`Error::RunFile`] for the folder of temporary files, and those of `each`, which
+/// end it.
 pub fn latest<E: From<Error>>(dir: &Path, mut each: impl FnMut(&LabelEvent, &str) -> Result<(), E>) -> Result<(), E> {
     let mut tail = Tail::new(dir);
-    // Some 30 bytes a text, whatever the length of its id.
-    let mut last: HashMap<TextHash, u64> = HashMap::new();
-    loop {
-        match tail.poll()? {
-            Follow::Event(event, _) => {
-                last.insert(TextHash::of(&event.id), event.offset);
-            }
-            // Its offsets begin anew.
-            Follow::NewLog => last.clear(),
-            Follow::Waiting => break,
-        }
-    }
+    let holding = Holding::of(&mut tail, |_| true)?;
     let corrected = corrected(dir)?;
-    // Still the same file where another log has taken its place meanwhile.
-    tail.rewind()?;
-    while let Follow::Event(event, line) = tail.poll()? {
-        let id = TextHash::of(&event.id);
-        if last.get(&id) != Some(&event.offset) {
-            continue;
+    holding.each(&mut tail, |event, line| match corrected.get(&event.id).and_then(|label| with(event, label)) {
+        Some(event) => each(&event, event.to_line().trim_end()),
+        None => each(event, line),
+    })
+}
+
+/// Which events of a label log hold: a bit an event.
+#[derive(Debug, Default)]
+pub(super) struct Holding {
+    bits: Vec<u64>,
+}
+
+impl Holding {
+    /// Those of the log that `tail` reads, to its end: of each text the last event that `counts`.
+    ///
+    /// # Errors
+    ///
+    /// As [`latest`].
+    pub(super) fn of(tail: &mut Tail, counts: impl Fn(&LabelEvent) -> bool) -> Result<Self> {
+        let (mut sorter, mut number) = (Sorter::<24>::default(), 0_u64);
+        loop {
+            match tail.poll()? {
+                Follow::Event(event, _) => {
+                    if counts(&event) {
+                        let text = TextHash::of(&event.id).0;
+                        sorter.push(record(&[&text, &number.to_be_bytes()])).map_err(unsorted)?;
+                    }
+                    number += 1;
+                }
+                // Its events are counted anew.
+                Follow::NewLog => (sorter, number) = (Sorter::default(), 0),
+                Follow::Waiting => break,
+            }
         }
-        match corrected.get(&event.id).and_then(|label| with(&event, label)) {
-            Some(event) => each(&event, event.to_line().trim_end())?,
-            None => each(&event, &line)?,
+        let mut holding = Self::default();
+        for record in last_of_each(sorter)? {
+            holding.add(u64::from_be_bytes(part(&record.map_err(unsorted)?, 16)));
         }
+        Ok(holding)
     }
-    Ok(())
+
+    /// Calls `each` with these events and their lines. Reads the log that `tail` read once more: also where another has taken its
+    /// place meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Tail::poll`] and of `each`.
+    pub(super) fn each<E: From<Error>>(
+        &self,
+        tail: &mut Tail,
+        mut each: impl FnMut(&LabelEvent, &str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        tail.rewind()?;
+        let mut number = 0;
+        while let Follow::Event(event, line) = tail.poll()? {
+            if self.has(number) {
+                each(&event, &line)?;
+            }
+            number += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bits.is_empty()
+    }
+
+    fn add(&mut self, number: u64) {
+        // The log's lines fit into memory as bits.
+        let (word, bit) = ((number / 64) as usize, number % 64);
+        if self.bits.len() <= word {
+            self.bits.resize(word + 1, 0);
+        }
+        self.bits.get_mut(word).into_iter().for_each(|word| *word |= 1 << bit);
+    }
+
+    fn has(&self, number: u64) -> bool {
+        let word = usize::try_from(number / 64).ok().and_then(|word| self.bits.get(word));
+        word.is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+}
+
+/// The last record of each text: records begin with the hash of its id, and go on with what they come by.
+pub(super) fn last_of_each<const N: usize>(sorter: Sorter<N>) -> Result<impl Iterator<Item = io::Result<[u8; N]>>> {
+    let mut sorted = sorter.sorted().map_err(unsorted)?.peekable();
+    let next = move || {
+        let record = sorted.next()?;
+        let is_of_one = |record: &[u8; N], next: &[u8; N]| record.first_chunk::<16>() == next.first_chunk();
+        let is_last = !matches!((&record, sorted.peek()), (Ok(record), Some(Ok(next))) if is_of_one(record, next));
+        Some(is_last.then_some(record))
+    };
+    Ok(std::iter::from_fn(next).flatten())
 }
 
 /// That the run in `dir` has no labels, and what to do.
@@ -55,15 +126,27 @@ pub fn no_labels(dir: &Path) -> Error {
     Error::Unfit { path: dir.to_owned(), message: message.to_owned() }
 }
 
-/// Tells final labels that were told before: a text's is told again only when it changed.
+/// Tells final labels that were told before: a text's is told again only when it changed. Keeps some 20 bytes a text.
 #[derive(Debug, Default)]
-pub struct Finals(HashMap<TextHash, TextHash>);
+pub struct Finals {
+    /// The label of each text, by 96 bits of the hash of its id.
+    told: HashMap<[u8; 12], u32>,
+    /// Labels by their names, as they came: a few.
+    labels: HashMap<String, u32>,
+}
 
 impl Finals {
     /// Whether `event` is final and says something new of its text; from then on it does not.
     pub fn is_new(&mut self, event: &LabelEvent) -> bool {
-        let label = TextHash::of(&event.label);
-        event.is_final && self.0.insert(TextHash::of(&event.id), label) != Some(label)
+        if !event.is_final {
+            return false;
+        }
+        let label = self.labels.get(&event.label).copied().unwrap_or_else(|| {
+            let next = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
+            self.labels.insert(event.label.clone(), next);
+            next
+        });
+        self.told.insert(part(&TextHash::of(&event.id).0, 0), label) != Some(label)
     }
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::plan::Tokens;
 use crate::domain::answer::{AnswerKey, Usage};
 use crate::domain::sample::Sample;
+use crate::error::Result;
 use crate::flow::known::Known;
 use crate::teacher::Teacher;
 
@@ -74,12 +75,12 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Takes in what is stored of `sample`.
-    pub(super) fn look(&mut self, teacher: &dyn Teacher, sample: &Sample, known: &Known) {
-        let Some(requests) = teacher.requests() else { return };
+    pub(super) fn look(&mut self, teacher: &dyn Teacher, sample: &Sample, known: &Known) -> Result<()> {
+        let Some(requests) = teacher.requests() else { return Ok(()) };
         for draw in 0..teacher.draws() {
             let key = teacher.key(sample, draw);
             // An answer without tokens is a refusal, or a server's that counts none.
-            let Some(stored) = known.latest(key).filter(|stored| stored.usage.is_some()) else { continue };
+            let Some(stored) = known.latest(key)?.filter(|stored| stored.usage.is_some()) else { continue };
             if self.seen.len() >= MOST || !self.seen.insert(key) {
                 continue;
             }
@@ -93,6 +94,7 @@ impl Survey {
                 self.paid = (self.paid.0 + 1, self.paid.1 + cost);
             }
         }
+        Ok(())
     }
 
     /// What was seen, if it is enough.

@@ -171,7 +171,7 @@ pub fn plan_with(config: &Config, options: PlanOptions<'_>) -> Result<Plan> {
             plan.bad_rows += 1;
             continue;
         };
-        if known.is_other(&sample) {
+        if known.is_other(&sample)? {
             plan.bad_rows += 1;
             continue;
         }
@@ -183,12 +183,12 @@ pub fn plan_with(config: &Config, options: PlanOptions<'_>) -> Result<Plan> {
         first.meet(&sample.id);
         plan.texts += 1;
         for (survey, teacher) in surveys.iter_mut().zip(&known.teachers) {
-            survey.look(teacher.as_ref(), &sample, &known);
+            survey.look(teacher.as_ref(), &sample, &known)?;
         }
         if let Some(judging) = &mut judging {
-            judging.look(&sample, &known);
+            judging.look(&sample, &known)?;
         }
-        if known.is_done(&sample) {
+        if known.is_done(&sample)? {
             plan.known += 1;
         } else if add(&mut plan, &known, config.combine, &sample, &mut keys)? && plan.shown.len() < options.show {
             plan.shown.push(preview(&known, &sample)?);
@@ -216,7 +216,7 @@ fn empty(config: &Config, known: &Known) -> Plan {
             .collect(),
         shown: Vec::new(),
         on_gold: None,
-        begins_anew: known.begins_anew && known.answers() > 0,
+        begins_anew: known.begins_anew && known.has_answers(),
         spent: known.spent,
         max_cost: config.run.max_cost,
     };
@@ -259,7 +259,7 @@ fn add(
         let mut stored = Vec::new();
         for draw in 0..teacher.draws() {
             let key = teacher.key(sample, draw);
-            if let Some(record) = known.stored(teacher.as_ref(), key) {
+            if let Some(record) = known.stored(teacher.as_ref(), key)? {
                 plan.stored += 1;
                 stored.push(record);
             } else if keys.insert(key) {

@@ -8,12 +8,14 @@ use std::collections::{HashMap, HashSet};
 
 use super::basis::Basis;
 use super::corrected::with;
-use super::latest::no_labels;
+use super::latest::{Holding, no_labels};
+use crate::base::sorting::{Sorter, unsorted};
+use crate::base::table::Table;
 use crate::domain::event::{By, LabelEvent};
 use crate::domain::input::Input;
 use crate::domain::sample::{Sample, TextHash};
 use crate::error::{Error, Result};
-use crate::store::{Corrections, Follow, RunView, Tail};
+use crate::store::{Corrections, RunView, Tail};
 
 /// See the module. Holds some 16 bytes a text that came since the corpus ended, and the corrections.
 #[derive(Debug)]
@@ -48,12 +50,13 @@ impl Population {
         said.read_within(basis.corrections)?;
         let (corrected, beyond) = (HashMap::new(), HashSet::new());
         let mut found = Self { basis, corrections: said.lines(), corrected, since: HashSet::new(), beyond };
+        let ended = view.ended_within(basis.inputs)?;
         view.inputs_within(basis.inputs, |input| {
-            match input {
-                Input::Arrive { sample, .. } => found.arrive(view, sample, &said, since),
-                // All that came so far belongs to it.
-                Input::End { .. } => found.beyond.clear(),
-                Input::Answers { .. } | Input::Correct { .. } => {}
+            if let Input::Arrive { position, sample, .. } = input {
+                if position >= ended {
+                    found.beyond.insert(TextHash::of(&sample.id.0));
+                }
+                found.arrive(view, sample, &said, since);
             }
             Ok(())
         })?;
@@ -66,12 +69,10 @@ impl Population {
     }
 
     fn arrive(&mut self, view: &RunView, sample: Sample, said: &Corrections, since: Option<u64>) {
-        let id = TextHash::of(&sample.id.0);
-        self.beyond.insert(id);
         let Some(correction) = said.of_sample(&sample) else { return };
         let Some(label) = correction.label else { return };
         if since.is_some_and(|lines| said.is_given_since(&sample.id, correction.text_hash, lines)) {
-            self.since.insert(id);
+            self.since.insert(TextHash::of(&sample.id.0));
         } else {
             self.corrected.insert(sample.id.0, view.labels().name(label).to_owned());
         }
@@ -90,24 +91,25 @@ impl Population {
     /// an end, or has just begun to label anew.
     pub(super) fn each(&self, view: &RunView, mut each: impl FnMut(&LabelEvent)) -> Result<Size> {
         let mut tail = Tail::new(view.dir()).within(self.basis.labels);
-        let last = self.last(&mut tail)?;
+        // The last of a text, or the last by the run itself.
+        let counts = |event: &LabelEvent| {
+            event.by != By::Person || self.since.is_empty() || !self.since.contains(&TextHash::of(&event.id))
+        };
+        let holding = Holding::of(&mut tail, counts)?;
         let (mut size, mut finals) = (Size::default(), 0);
-        // Still the same file where another log has taken its place meanwhile.
-        tail.rewind()?;
-        while let Follow::Event(event, _) = tail.poll()? {
-            let id = TextHash::of(&event.id);
-            if last.get(&id) != Some(&event.offset) || self.beyond.contains(&id) {
-                continue;
+        holding.each(&mut tail, |event, _| -> Result<()> {
+            if self.beyond.is_empty() || !self.beyond.contains(&TextHash::of(&event.id)) {
+                let corrected = self.corrected.get(&event.id).and_then(|label| with(event, label));
+                let event = corrected.as_ref().unwrap_or(event);
+                size.labels += 1;
+                finals += u64::from(event.is_final);
+                each(event);
             }
-            let corrected = self.corrected.get(&event.id).and_then(|label| with(&event, label));
-            let event = corrected.as_ref().unwrap_or(&event);
-            size.labels += 1;
-            finals += u64::from(event.is_final);
-            each(event);
-        }
+            Ok(())
+        })?;
         size.unsettled = size.labels - finals;
-        match (last.len(), finals) {
-            (0, _) => Err(no_labels(view.dir())),
+        match (holding.is_empty(), finals) {
+            (true, _) => Err(no_labels(view.dir())),
             (_, 0) => {
                 let message =
                     "has no final label yet: let `candist run CONFIG` come to the end of the corpus".to_owned();
@@ -117,34 +119,18 @@ impl Population {
         }
     }
 
-    /// Offsets of the events that count, by the hash of the text's id: the last of a text, or the last by the run itself.
-    fn last(&self, tail: &mut Tail) -> Result<HashMap<TextHash, u64>> {
-        let mut last = HashMap::new();
-        loop {
-            match tail.poll()? {
-                Follow::Event(event, _) => {
-                    let id = TextHash::of(&event.id);
-                    if event.by != By::Person || !self.since.contains(&id) {
-                        last.insert(id, event.offset);
-                    }
-                }
-                // Its offsets begin anew.
-                Follow::NewLog => last.clear(),
-                Follow::Waiting => return Ok(last),
-            }
-        }
-    }
-
     /// The texts that have a label, by the hashes of their ids.
     ///
     /// # Errors
     ///
     /// Those of [`Population::each`].
-    pub(super) fn ids(&self, view: &RunView) -> Result<HashSet<TextHash>> {
-        let mut ids = HashSet::new();
+    pub(super) fn ids(&self, view: &RunView) -> Result<Table<16>> {
+        let (mut ids, mut failed) = (Sorter::default(), Ok(()));
         self.each(view, |event| {
-            ids.insert(TextHash::of(&event.id));
+            if failed.is_ok() {
+                failed = ids.push(TextHash::of(&event.id).0);
+            }
         })?;
-        Ok(ids)
+        failed.and_then(|()| Table::of(ids.sorted()?)).map_err(unsorted)
     }
 }

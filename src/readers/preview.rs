@@ -52,8 +52,10 @@ pub(super) fn preview(known: &Known, sample: &Sample) -> Result<Preview> {
     let mut shown = Preview { id: sample.id.clone(), requests: Vec::new() };
     for (number, teacher) in known.teachers.iter().enumerate() {
         let Some(requests) = teacher.requests() else { continue };
-        let is_open = |draw| known.stored(teacher.as_ref(), teacher.key(sample, draw)).is_none();
-        let draws = u32::try_from((0..teacher.draws()).filter(|&draw| is_open(draw)).count()).unwrap_or(u32::MAX);
+        let mut draws = 0;
+        for draw in 0..teacher.draws() {
+            draws += u32::from(known.stored(teacher.as_ref(), teacher.key(sample, draw))?.is_none());
+        }
         if draws == 0 {
             continue;
         }

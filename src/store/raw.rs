@@ -1,20 +1,25 @@
-//! The two logs of a run directory, line by line as they stand, for readers that take no more of a line than they need.
+//! The logs of a run directory, line by line as they stand, for readers that take no more of a line than they need.
 //!
-//! Both are opened at once, and read from what was opened: a run that begins other logs meanwhile changes nothing of what
+//! Labels and inputs are opened at once, and read from what was opened: a run that begins other logs meanwhile changes nothing of what
 //! is read here. As with every view, an unfinished last line is left out.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use super::local::{INPUTS, LABELS, damaged_input};
+use super::answer_line;
+use super::local::{ANSWERS, INPUTS, LABELS, damaged_input};
 use super::view::RunView;
 use crate::base::disk::{Disk, Machine, reading};
 use crate::base::sealed;
+use crate::domain::answer::AnswerRecord;
+use crate::domain::label::LabelSet;
 use crate::error::{Error, Result};
 
 /// Bytes that are read at once.
 const BUFFER: usize = 1 << 18;
+/// And for one line: most are shorter.
+const LINE: usize = 1024;
 /// How often the logs are opened again where others take their place just then.
 const TRIES: u32 = 8;
 
@@ -84,18 +89,29 @@ impl RawLogs {
         }
     }
 
-    /// Hands every line of the label log to `each`.
+    /// Hands every line of the label log to `each`, with its place.
     ///
     /// # Errors
     ///
     /// [`Error::Labels`] if it cannot be read, [`Error::LabelLine`] where `each` says why a line is no event.
-    pub(crate) fn labels(&self, mut each: impl FnMut(&[u8]) -> Result<(), String>) -> Result<()> {
+    pub(crate) fn labels(&self, mut each: impl FnMut(Place, &[u8]) -> Result<(), String>) -> Result<()> {
         let Some(log) = &self.labels else { return Ok(()) };
         let unreadable = |source| Error::Labels { path: log.path.clone(), source };
         log.lines(u64::MAX, unreadable, |place, line| {
-            each(line).map_err(|message| Error::LabelLine { path: log.path.clone(), at: place.offset, message })
+            each(place, line).map_err(|message| Error::LabelLine { path: log.path.clone(), at: place.offset, message })
         })?;
         Ok(())
+    }
+
+    /// What `parse` makes of the line of the label log that begins at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RawLogs::labels`].
+    pub(crate) fn label_at<T>(&self, offset: u64, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T> {
+        let Some(log) = &self.labels else { return Err(Error::gone("label log")) };
+        let line = log.line_at(offset).map_err(|source| Error::Labels { path: log.path.clone(), source })?;
+        parse(&line).map_err(|message| Error::LabelLine { path: log.path.clone(), at: offset, message })
     }
 
     /// Hands every event of the input log to `each`, as its line, not checked against its checksum: to find where
@@ -140,14 +156,56 @@ impl RawLogs {
     ///
     /// Those of [`RawLogs::inputs`].
     pub(crate) fn input_at(&self, place: Place) -> Result<Vec<u8>> {
-        let unreadable = || Error::run_file("read", &self.inputs.path);
-        let mut line = Vec::new();
-        let mut input = BufReader::new(reading(&self.inputs.file, place.offset));
-        input.read_until(b'\n', &mut line).map_err(unreadable())?;
-        line.pop();
+        let line = self.inputs.line_at(place.offset).map_err(Error::run_file("read", &self.inputs.path))?;
         let damaged = || damaged_input(&self.inputs.path, place.number - 1, "does not match its checksum");
         sealed::check(&line).map_err(|_| damaged())?;
         Ok(line)
+    }
+}
+
+/// The answers of a run directory, every try of each, by where they stand.
+#[derive(Debug)]
+pub(crate) struct RawAnswers {
+    log: Log,
+    labels: LabelSet,
+}
+
+impl RawAnswers {
+    /// Opens those of the run that `view` looks at; `None` where there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] where they cannot be opened.
+    pub(crate) fn open(view: &RunView) -> Result<Option<Self>> {
+        let path = view.dir().join(ANSWERS);
+        let labels = view.labels().clone();
+        path.exists().then(|| Ok(Self { log: Log::open(&path)?, labels })).transpose()
+    }
+
+    /// Hands every answer to `each`, with the offset of its line. Lines that cannot be read are none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] if the log cannot be read, and those of `each`.
+    pub(crate) fn each(&self, mut each: impl FnMut(u64, AnswerRecord) -> Result<()>) -> Result<()> {
+        self.log.lines(u64::MAX, Error::run_file("read", &self.log.path), |place, line| {
+            self.parse(line).map_or(Ok(()), |answer| each(place.offset, answer))
+        })?;
+        Ok(())
+    }
+
+    /// The answer that stands at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RunFile`] if it cannot be read, also where it is there no more.
+    pub(crate) fn at(&self, offset: u64) -> Result<AnswerRecord> {
+        let answer = self.log.line_at(offset).and_then(|line| self.parse(&line).ok_or(ErrorKind::InvalidData.into()));
+        answer.map_err(Error::run_file("read", &self.log.path))
+    }
+
+    fn parse(&self, line: &[u8]) -> Option<AnswerRecord> {
+        sealed::check(line).ok().and_then(|()| answer_line::parse(line, &self.labels))
     }
 }
 
@@ -168,6 +226,15 @@ impl Log {
 
     fn is_in_place(&self) -> bool {
         Machine.leads_to(&self.path, &self.file).unwrap_or(false)
+    }
+
+    /// The line that begins at `offset`, without its line feed.
+    fn line_at(&self, offset: u64) -> std::io::Result<Vec<u8>> {
+        let mut line = Vec::new();
+        let mut input = BufReader::with_capacity(LINE, reading(&self.file, offset));
+        input.read_until(b'\n', &mut line)?;
+        line.pop();
+        Ok(line)
     }
 
     /// Hands the whole lines before the offset `end` to `each`; gives the offset behind the last of them. Memory: the longest
@@ -232,7 +299,7 @@ mod tests {
         assert_eq!(seen.len(), 2);
         assert_eq!(logs.input_at(places[1]).unwrap(), seen[1]);
         // Without a label log there is nothing to read.
-        logs.labels(|_| Err("is one".into())).unwrap();
+        logs.labels(|_, _| Err("is one".into())).unwrap();
     }
 
     #[test]
@@ -244,7 +311,7 @@ mod tests {
         assert!(error.contains("inputs.jsonl:3: this line of the input log does not match its checksum"), "{error}");
         let error = logs.inputs(u64::MAX, |_| Err("is odd".to_owned().into())).unwrap_err().to_string();
         assert!(error.contains("inputs.jsonl:2: this line of the input log is odd"), "{error}");
-        let second = |line: &[u8]| if line == b"two" { Err("is wrong".to_owned()) } else { Ok(()) };
+        let second = |_, line: &[u8]| if line == b"two" { Err("is wrong".to_owned()) } else { Ok(()) };
         let error = logs.labels(second).unwrap_err().to_string();
         assert!(error.contains("at byte 4"), "{error}");
     }

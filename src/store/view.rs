@@ -177,6 +177,23 @@ impl RunView {
         self.inputs_where(bytes, |_| true, each)
     }
 
+    /// How many texts had arrived when the corpus ended the last time, in the log's first `bytes`; 0 where it never did.
+    ///
+    /// # Errors
+    ///
+    /// As [`RunView::inputs`].
+    pub(crate) fn ended_within(&self, bytes: u64) -> Result<Position> {
+        let mut ended = 0;
+        let says_end = |line: &[u8]| line.starts_with(br#"{"event":"end""#);
+        self.inputs_where(bytes, says_end, |input| {
+            if let Input::End { samples } = input {
+                ended = samples;
+            }
+            Ok(())
+        })?;
+        Ok(ended)
+    }
+
     /// The same of the events whose lines `wanted` takes, which costs less than parsing them. All lines are checked.
     fn inputs_where(
         &self,

@@ -46,7 +46,7 @@ impl Join {
         let mut all = records(&config)?;
         while let Some(record) = all.next_record()? {
             let Some((sample, fields)) = sample(&sample_of, record) else { continue };
-            unlabelled += u64::from(held.of(&sample.id.0).is_none());
+            unlabelled += u64::from(!held.has(&sample.id.0)?);
             fields.iter().for_each(|(field, value)| survey.add(field, value));
         }
         let text = match &config.text {

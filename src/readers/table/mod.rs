@@ -1,7 +1,7 @@
 //! Tables of labels: one row a text, in the order of arrival, in a format that other programs read.
 //!
-//! Reads through a view: no lock, beside a live run or without one. First the label log, of which some 70 bytes a text are
-//! held; then the input log, row by row, on a thread of its own beside the one that writes. A table is there whole, or
+//! Reads through a view: no lock, beside a live run or without one. First the label log, for where the event of each text
+//! stands; then the input log, row by row, on a thread of its own beside the one that writes. A table is there whole, or
 //! the one before it is.
 
 mod argilla;

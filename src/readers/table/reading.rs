@@ -27,7 +27,6 @@ const QUEUE: usize = 4;
 /// See the module.
 pub(super) struct Reading<'a> {
     view: &'a RunView,
-    logs: RawLogs,
     held: HeldLabels,
     has_text: bool,
     filter: Filter,
@@ -52,8 +51,7 @@ impl<'a> Reading<'a> {
             most: options.max_confidence,
             labels: options.labels.iter().map(|label| resolve(view, options, label)).collect::<Result<_>>()?,
         };
-        let logs = RawLogs::open(view)?;
-        let mut held = HeldLabels::read(&logs, view.labels())?;
+        let mut held = HeldLabels::read(RawLogs::open(view)?, view.labels().clone())?;
         if held.is_empty() {
             return Err(no_labels(view.dir()));
         }
@@ -61,7 +59,7 @@ impl<'a> Reading<'a> {
         let corrected = corrected(view.dir())?;
         held.correct(corrected.into_iter().filter_map(|(id, label)| Some((id, view.labels().exact(&label)?))))?;
         if let Some(certificate) = &certificate {
-            held.recalibrate(&certificate.curve);
+            held.recalibrate(certificate.curve.clone());
         }
         let join = match &options.config {
             Some(config) if options.join => Some(Join::open(config.corpus.clone(), &held)?),
@@ -69,7 +67,7 @@ impl<'a> Reading<'a> {
             _ => None,
         };
         let (has_text, doubtful) = (options.text || options.join, options.doubtful);
-        Ok(Self { view, logs, held, has_text, filter, doubtful, certificate, join })
+        Ok(Self { view, held, has_text, filter, doubtful, certificate, join })
     }
 
     /// What all rows have in common.
@@ -91,7 +89,7 @@ impl<'a> Reading<'a> {
     /// Those of reading, and of writing to `target`.
     pub(super) fn write<W: Writer>(self, target: &Target, mut writer: W) -> Result<(W::Out, TableSummary)> {
         let labels: &LabelSet = self.view.labels();
-        let rows = Rows::new(self.view, &self.logs, &self.held, labels, self.has_text, self.filter, self.join)?;
+        let rows = Rows::new(self.view, &self.held, labels, self.has_text, self.filter, self.join)?;
         let (sender, chunks) = sync_channel(QUEUE);
         let doubtful = self.doubtful;
         let audited = self.certificate.map(|certificate| (certificate.unfilled, certificate.foreign));

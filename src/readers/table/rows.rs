@@ -13,7 +13,7 @@ use super::row::Row;
 use super::weights::{Said, weighted};
 use crate::domain::label::LabelSet;
 use crate::error::Result;
-use crate::store::{Ended, FailureKind, Place, RawLogs, RunView};
+use crate::store::{Ended, FailureKind, Place, RunView};
 
 /// What a line of the input log begins with that has new answers of a text that arrived before.
 const ANSWERS: &[u8] = br#"{"event":"answers""#;
@@ -39,7 +39,6 @@ fn parse(line: &[u8]) -> Result<Fields<'_>, String> {
 
 /// See the module.
 pub(super) struct Rows<'a> {
-    logs: &'a RawLogs,
     held: &'a HeldLabels,
     labels: &'a LabelSet,
     has_text: bool,
@@ -64,7 +63,6 @@ impl<'a> Rows<'a> {
     /// Those of reading the logs.
     pub(super) fn new(
         view: &RunView,
-        logs: &'a RawLogs,
         held: &'a HeldLabels,
         labels: &'a LabelSet,
         has_text: bool,
@@ -72,7 +70,7 @@ impl<'a> Rows<'a> {
         join: Option<Join>,
     ) -> Result<Self> {
         let mut later = HashMap::new();
-        let bytes = logs.unchecked_inputs(|place, line| {
+        let bytes = held.logs().unchecked_inputs(|place, line| {
             // A damaged line is found when it is read for good.
             if let Some(fields) = line.starts_with(ANSWERS).then(|| parse(line).ok()).flatten() {
                 later.insert(fields.position, place);
@@ -81,7 +79,7 @@ impl<'a> Rows<'a> {
         let unanswered = view.noted()?.into_iter().filter(|note| note.kind == FailureKind::Unanswered);
         let unanswered = unanswered.map(|note| note.id).collect();
         let summary = TableSummary::default();
-        Ok(Self { logs, held, labels, has_text, filter, join, unanswered, later, bytes, unlabelled: 0, summary })
+        Ok(Self { held, labels, has_text, filter, join, unanswered, later, bytes, unlabelled: 0, summary })
     }
 
     /// Hands the rows that are wanted to `each`: in the order of arrival, or, where the `doubtful` least certain are asked
@@ -118,7 +116,7 @@ impl<'a> Rows<'a> {
     }
 
     fn all(&mut self, each: &mut dyn FnMut(Row) -> Result<()>) -> Result<()> {
-        let (logs, bytes) = (self.logs, self.bytes);
+        let (logs, bytes) = (self.held.logs(), self.bytes);
         let unanswered = std::mem::take(&mut self.unanswered);
         let mut missing: HashSet<&str> = unanswered.iter().map(String::as_str).collect();
         logs.inputs(bytes, |line| {
@@ -145,11 +143,11 @@ impl<'a> Rows<'a> {
         let candidates = match self.later.get(&arrival.position) {
             None => weighted(&arrival.asked, self.labels)?,
             Some(place) => {
-                let line = self.logs.input_at(*place)?;
+                let line = self.held.logs().input_at(*place)?;
                 weighted(&parse(&line)?.asked, self.labels)?
             }
         };
-        let label = self.held.of(&arrival.id);
+        let label = self.held.of(&arrival.id)?;
         let text = self.has_text.then(|| arrival.text.into_owned());
         Ok(Row { id: arrival.id.into_owned(), text, label, candidates, fields: Vec::new() })
     }

@@ -23,8 +23,9 @@ use crate::domain::sample::{Position, SampleId, TextHash, short_hash};
 use crate::error::{Error, Result};
 use crate::store::Totals;
 
-/// sled's page cache; the part of memory that the store takes, whatever the corpus' size.
-const CACHE_BYTES: u64 = 64 << 20;
+/// sled's page cache, by what its pages take on the disk; in memory they take several times as much. A run of a million texts
+/// with a small student takes 590 MB with this one, and 780 MB and 7% less time with four times as much.
+const CACHE_BYTES: u64 = 16 << 20;
 /// How long the lock of sled's file is waited for, and how often it is tried. Who has the directory's lock is alone with the
 /// index; but sled lets go of a file by closing it, and a process that this one was about to start may have inherited it.
 const LOCK_WAIT: Duration = Duration::from_secs(5);

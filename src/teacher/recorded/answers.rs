@@ -42,19 +42,16 @@ impl Answers {
             return Ok(found);
         }
         let hash = TextHash::of(text);
-        for place in self.index.by_text(hash) {
-            let line = self.line(place)?;
-            if line.text_hash.as_deref().and_then(TextHash::from_hex) == Some(hash) {
-                return self.of_id(&line.id);
-            }
-        }
-        Ok(None)
+        let Some(place) = self.index.by_text(hash)? else { return Ok(None) };
+        let line = self.line(place)?;
+        let is_of_it = line.text_hash.as_deref().and_then(TextHash::from_hex) == Some(hash);
+        if is_of_it { self.of_id(&line.id) } else { Ok(None) }
     }
 
     fn of_id(&self, id: &str) -> io::Result<Option<RecordedAnswer>> {
         let (mut problem, mut draws): (_, Vec<Draw>) = (None, Vec::with_capacity(1));
         for place in self.index.by_id(id) {
-            let mut line = self.line(place)?;
+            let mut line = self.line(place?)?;
             if line.id != id {
                 continue;
             }

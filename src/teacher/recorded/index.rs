@@ -1,20 +1,21 @@
-//! Where the lines of a recording stand, by the texts that they answer: 16 bytes a line, 8 more for a text whose hash they have.
+//! Where the lines of a recording stand, by the texts that they answer: 16 bytes a line, and 16 more for a text whose hash they have,
+//! on the disk where there are many.
 //!
-//! Hashes are cut, so a line that is found may be another's: whoever reads it looks at what it says. While the file is read it is
-//! 24 bytes a line, and some 40 for the moment in which they are put in order.
+//! Hashes are cut, so a line that is found may be another's: whoever reads it looks at what it says.
 
-use std::cmp::Reverse;
-use std::num::NonZeroU64;
+use std::io;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::base::sorting::{Sorter, part, record};
+use crate::base::table::Table;
 use crate::domain::sample::TextHash;
 
 /// Bits of a place that are of the line's checksum; the others are its offset.
 const CHECK_BITS: u32 = 24;
 
 /// Where a line begins, and a part of its checksum, by which a file that was changed is found out. In the order of the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place(u64);
 
 impl Place {
@@ -22,6 +23,15 @@ impl Place {
     pub(super) fn new(offset: u64, line: &[u8]) -> Option<Self> {
         let high = offset.checked_mul(1 << CHECK_BITS)?;
         Some(Self(high | check(line)))
+    }
+
+    /// That of a record of an index.
+    fn of(record: [u8; 16]) -> Self {
+        Self(u64::from_be_bytes(part(&record, 8)))
+    }
+
+    fn bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
     }
 
     pub(super) fn offset(self) -> u64 {
@@ -38,86 +48,92 @@ fn check(line: &[u8]) -> u64 {
     u64::from(crc32fast::hash(line)) & ((1 << CHECK_BITS) - 1)
 }
 
-/// A line as it is read.
-#[derive(Debug)]
-struct Noted {
-    /// Of the text's id.
-    id: u64,
-    place: Place,
-    /// A part of the hash of the text, where the line has it.
-    text: Option<NonZeroU64>,
-}
+/// A line as it is read: the hash of its text's id, its place, a part of the hash of its text or zero, and the number of its teacher.
+type Noted = [u8; 28];
 
 /// Lines as they are read.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
-    /// Of each teacher that is named, in the order in which they come, and of nobody in particular. There are few.
-    of: Vec<(Option<String>, Vec<Noted>)>,
+    lines: Sorter<28>,
+    /// Who is named, in the order in which they come, and nobody in particular. There are few.
+    of: Vec<Option<String>>,
 }
 
 impl Reading {
     /// Takes in a line: whose it is, what it answers, and where it stands.
-    pub(super) fn take(&mut self, teacher: Option<&str>, id: &str, text: Option<TextHash>, place: Place) {
-        let found = self.of.iter().position(|(known, _)| known.as_deref() == teacher).unwrap_or_else(|| {
-            self.of.push((teacher.map(str::to_owned), Vec::new()));
+    ///
+    /// # Errors
+    ///
+    /// Those of the folder of temporary files.
+    pub(super) fn take(
+        &mut self,
+        teacher: Option<&str>,
+        id: &str,
+        text: Option<TextHash>,
+        place: Place,
+    ) -> io::Result<()> {
+        let found = self.of.iter().position(|known| known.as_deref() == teacher).unwrap_or_else(|| {
+            self.of.push(teacher.map(str::to_owned));
             self.of.len() - 1
         });
-        if let Some((_, lines)) = self.of.get_mut(found) {
-            lines.push(Noted { id: hash(id), place, text: text.and_then(part) });
-        }
+        let teacher = u32::try_from(found).unwrap_or(u32::MAX);
+        let text = text.map_or(NO_TEXT, half);
+        self.lines.push(record(&[&hash(id), &place.bytes(), &text, &teacher.to_be_bytes()]))
     }
 
     /// Those who are named in the file.
     pub(super) fn teachers(&self) -> Vec<&str> {
-        self.of.iter().filter_map(|(teacher, _)| teacher.as_deref()).collect()
+        self.of.iter().filter_map(Option::as_deref).collect()
     }
 
     /// The lines of the teacher of this name, and of nobody in particular; without a name, all.
-    pub(super) fn index(self, chosen: Option<&str>) -> Index {
-        let mut lines: Vec<Noted> = Vec::new();
-        for (teacher, mut more) in self.of {
-            let is_chosen = chosen.is_none() || teacher.is_none() || teacher.as_deref() == chosen;
-            if is_chosen && lines.is_empty() {
-                lines = more;
-            } else if is_chosen {
-                lines.append(&mut more);
-            }
-        }
-        lines.sort_unstable_by_key(|line| (line.id, line.place));
-        let (mut texts, mut before) = (Vec::new(), None);
-        for (number, line) in (0..=u32::MAX).zip(&lines) {
+    ///
+    /// # Errors
+    ///
+    /// Those of the folder of temporary files.
+    pub(super) fn index(self, chosen: Option<&str>) -> io::Result<Index> {
+        let Self { lines, of } = self;
+        let is_chosen = |line: &Noted| {
+            let teacher = of.get(u32::from_be_bytes(part(line, 24)) as usize).and_then(Option::as_deref);
+            chosen.is_none() || teacher.is_none() || teacher == chosen
+        };
+        let (mut texts, mut before) = (Sorter::<16>::default(), None);
+        let lines = lines.sorted()?.filter(|line| line.as_ref().is_ok_and(is_chosen) || line.is_err());
+        let lines = Table::of(lines.map(|line| {
+            let line = line?;
+            let (id, place, text): ([u8; 8], [u8; 8], [u8; 8]) = (part(&line, 0), part(&line, 8), part(&line, 16));
             // A text is known by the first line of its id.
-            if before.replace(line.id) != Some(line.id) {
-                texts.extend(line.text.map(|text| (text, number)));
+            if before.replace(id) != Some(id) && text != NO_TEXT {
+                // Of two ids with one text, the later answers for the text: it comes first here.
+                texts.push(record(&[&text, &place.map(|byte| !byte)]))?;
             }
-        }
-        // Of two ids with one text, the later answers for the text.
-        texts.sort_unstable_by_key(|(text, number)| {
-            (*text, Reverse(lines.get(*number as usize).map(|line| line.place)))
+            Ok(record(&[&id, &place]))
+        }))?;
+        let mut before = None;
+        let texts = texts.sorted()?.filter_map(|text| match text {
+            Ok(text) => {
+                let (text, place): ([u8; 8], [u8; 8]) = (part(&text, 0), part(&text, 8));
+                (before.replace(text) != Some(text)).then(|| Ok(record(&[&text, &place.map(|byte| !byte)])))
+            }
+            Err(error) => Some(Err(error)),
         });
-        texts.dedup_by_key(|(text, _)| *text);
-        Index {
-            texts: texts.into_iter().map(|(text, number)| (upper(text), number)).collect(),
-            lines: lines.into_iter().map(|line| (line.id, line.place)).collect(),
-        }
+        Ok(Index { texts: Table::of(texts)?, lines })
     }
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Index {
-    /// By the hash of the text's id, then in the order of the file.
-    lines: Vec<(u64, Place)>,
-    /// By a part of the text's hash: the first line of the id that answers for it.
-    texts: Vec<(u32, u32)>,
+    /// The hash of the text's id, and the place.
+    lines: Table<16>,
+    /// A part of the text's hash, and the place of the first line of the id that answers for it.
+    texts: Table<16>,
 }
 
 impl Index {
     /// The lines of this id, in the order of the file, and perhaps some of others.
-    pub(super) fn by_id(&self, id: &str) -> impl Iterator<Item = Place> {
-        let hash = hash(id);
-        let first = self.lines.partition_point(|(known, _)| *known < hash);
-        self.lines.iter().skip(first).take_while(move |(known, _)| *known == hash).map(|(_, place)| *place)
+    pub(super) fn by_id(&self, id: &str) -> impl Iterator<Item = io::Result<Place>> {
+        self.lines.beginning(hash(id)).map(|line| line.map(Place::of))
     }
 
     /// Whether any line has the hash of its text. Hashing a text is dear.
@@ -125,27 +141,21 @@ impl Index {
         !self.texts.is_empty()
     }
 
-    /// The first line of the id that answers for this text, and perhaps some of other texts.
-    pub(super) fn by_text(&self, text: TextHash) -> impl Iterator<Item = Place> {
-        let hash = part(text).map(upper);
-        let first = self.texts.partition_point(|(known, _)| Some(*known) < hash);
-        let found = self.texts.iter().skip(first).take_while(move |(known, _)| Some(*known) == hash);
-        found.filter_map(|(_, line)| self.lines.get(*line as usize).map(|(_, place)| *place))
+    /// The first line of the id that answers for this text, or perhaps one of another text.
+    pub(super) fn by_text(&self, text: TextHash) -> io::Result<Option<Place>> {
+        Ok(self.texts.beginning(half(text)).next().transpose()?.map(Place::of))
     }
 }
 
 /// Of an id.
-fn hash(id: &str) -> u64 {
-    xxh3_64(id.as_bytes())
+fn hash(id: &str) -> [u8; 8] {
+    xxh3_64(id.as_bytes()).to_be_bytes()
 }
 
-/// The first half of a text's hash; that of no text is zero.
-fn part(text: TextHash) -> Option<NonZeroU64> {
-    let [bytes @ .., _, _, _, _, _, _, _, _] = text.0;
-    NonZeroU64::new(u64::from_be_bytes(bytes))
-}
+/// What stands for the hash of no text.
+const NO_TEXT: [u8; 8] = [0; 8];
 
-/// What texts are sorted by, cut: the order stays.
-fn upper(part: NonZeroU64) -> u32 {
-    (part.get() >> 32) as u32
+/// The first half of a text's hash.
+fn half(text: TextHash) -> [u8; 8] {
+    part(&text.0, 0)
 }

@@ -23,6 +23,7 @@ use self::line::RecordedAnswer;
 use super::{AskError, Asked, Teacher};
 use crate::base::lines::{Lines, Raw};
 use crate::base::scratch::scratch_file;
+use crate::base::sorting::unsorted;
 use crate::config::RecordedConfig;
 use crate::domain::answer::{Answer, AnswerKey, Problem, ProblemKind};
 use crate::domain::label::LabelSet;
@@ -65,12 +66,12 @@ impl Recorded {
             let text = line.text_hash.as_deref().and_then(TextHash::from_hex);
             let beyond = || wrong("begins beyond the first tebibyte: make several recordings of it".to_owned());
             let place = Place::new(start, bytes).ok_or_else(beyond)?;
-            reading.take(line.teacher.as_deref(), &line.id, text, place);
+            reading.take(line.teacher.as_deref(), &line.id, text, place).map_err(unsorted)?;
             line.answer(labels).map_err(wrong)?;
         }
         // Only now all teachers of the file are known.
         let chosen = choose(config, &reading.teachers())?;
-        let index = reading.index(chosen);
+        let index = reading.index(chosen).map_err(unsorted)?;
         let answers = Answers { file, index, labels: labels.clone() };
         Ok(Self { name: config.name.clone(), file: config.path.display().to_string(), answers })
     }
