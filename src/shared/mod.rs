@@ -11,6 +11,7 @@ mod database;
 mod folder;
 mod import;
 mod mirror;
+mod outstanding;
 mod passwords;
 mod pieces;
 mod process;

@@ -1,4 +1,4 @@
-//! The trainer's side: its lease, what it waits for, and what came of it. One task talks to the database.
+//! The trainer's side: its lease, what it waits for, and its end.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,42 +8,30 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
-use super::database::{Database, Session, with_client};
+use super::database::{Database, with_client};
+use super::outstanding::{Outstanding, TOGETHER, keep_lease};
 use super::process::Process;
-use super::runs::{self, Delivered, Lease, Outdated, Posted, Standing, Taken};
+use super::runs::{self, Lease, Taken};
 use super::said::Said;
 use super::scope::Scope;
 use super::setup::Setup;
 use super::shipping::{Shipping, ship};
 use super::takeover;
-use super::teacher::{Desk, Post, SharedTeacher};
+use super::teacher::{Desk, SharedTeacher};
 use super::worker::{self, WorkOptions};
 use super::{joined, schema};
 use crate::config::{Config, SharedConfig};
-use crate::domain::answer::{Answer, AnswerKey};
 use crate::domain::label::LabelSet;
 use crate::error::{Error, Result, with_causes};
-use crate::store::{RunDir, RunLock, parse_answer};
+use crate::store::{RunDir, RunLock};
+use crate::teacher::Teacher;
 use crate::teacher::ledger::Ledger;
-use crate::teacher::{AskError, Teacher};
 
-/// Between two looks for what came back, while something is waited for.
-const LOOK: Duration = Duration::from_millis(20);
-/// Between two heartbeats.
-const BEAT: Duration = Duration::from_secs(2);
-/// What has not come for so long is posted again.
-const AGAIN: Duration = Duration::from_secs(10);
-/// Questions that are posted together, at most, and bytes of their texts, about: between two heartbeats.
-const TOGETHER: usize = 256;
-const BYTES: usize = 2 << 20;
-/// How long a teacher that nobody can ask is waited for.
-const GRACE: Duration = Duration::from_secs(5);
 /// Between two tries of a trainer that waits for its turn.
 const STAND_BY: Duration = Duration::from_secs(1);
 /// How long an end waits for the database: without it the next trainer waits until the heartbeat is missing.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 /// And for the student's last checkpoint to be there: without it the next trainer replays more, and of a complete run nobody has the
 /// student elsewhere.
 const CHECKPOINT_FAREWELL: Duration = Duration::from_secs(20);
@@ -134,7 +122,7 @@ impl Trainer {
         let (stop, asked_all) = (watch::Sender::new(false), watch::Sender::new(0));
         let desk = Desk { posts, scope: Scope::of(&labels), stop, asked_all };
         let complete = watch::Sender::new(None);
-        let task = Task {
+        let task = Outstanding {
             session,
             lease,
             labels: labels.clone(),
@@ -250,250 +238,5 @@ impl Shipper {
         };
         end.abort();
         tracing::warn!("the database has not {lacks} ({why}); the next run brings it there");
-    }
-}
-
-/// What is waited for.
-struct Waiting {
-    question: Posted,
-    /// When it was posted last.
-    since: Instant,
-    told: Vec<oneshot::Sender<Result<Answer, AskError>>>,
-}
-
-/// The task that talks to the database.
-struct Task {
-    session: Session,
-    lease: Lease,
-    labels: LabelSet,
-    patient: bool,
-    run: String,
-    ledger: Arc<Ledger>,
-    posts: mpsc::Receiver<Post>,
-    stop: watch::Receiver<bool>,
-    asked_all: watch::Receiver<usize>,
-    /// Teachers that others ask.
-    teachers: usize,
-    complete: watch::Receiver<Option<bool>>,
-    waiting: HashMap<(AnswerKey, u32), Waiting>,
-    /// Since when nobody asks, or that this was told.
-    alone: Option<Alone>,
-    /// Teachers that no worker can ask, and since when.
-    unasked: HashMap<String, Instant>,
-}
-
-#[derive(Clone, Copy)]
-enum Alone {
-    Since(Instant),
-    Told,
-}
-
-impl Task {
-    async fn run(mut self) -> Result<()> {
-        let mut stop = self.stop.clone();
-        let worked = tokio::select! {
-            biased;
-            _ = stop.wait_for(|&stop| stop) => Ok(()),
-            worked = self.work() => worked,
-        };
-        // From here on a question finds nobody, and is told so.
-        self.posts.close();
-        while let Some(Post { told, .. }) = self.posts.recv().await {
-            drop(told);
-        }
-        self.waiting.clear();
-        // The lease is kept until all is shipped.
-        let ended = self.complete.wait_for(Option::is_some);
-        let complete = tokio::select! {
-            complete = ended => complete.is_ok_and(|complete| *complete == Some(true)),
-            // Another's by now: nothing is left to be released.
-            _ = keep_lease(&mut self.session, self.lease, &self.run), if worked.is_ok() => return worked,
-        };
-        let farewell = async {
-            let session = &mut self.session;
-            with_client!(session, |client| runs::release(client, self.lease, complete));
-            Ok(())
-        };
-        match tokio::time::timeout(FAREWELL, farewell).await {
-            Ok(parted) => worked.and(parted),
-            // The next trainer waits a little longer, and that is all.
-            Err(_) => worked,
-        }
-    }
-
-    /// Posts, looks and says that it is there, until something ends it.
-    async fn work(&mut self) -> Result<()> {
-        let mut beat = tokio::time::interval(BEAT);
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                Some(post) = self.posts.recv() => self.post(post).await?,
-                _ = look.tick(), if !self.waiting.is_empty() => self.look().await?,
-                _ = beat.tick() => self.beat().await?,
-                // In a cascade the later ones are not told: there is always one that may be asked.
-                Ok(()) = self.asked_all.changed() => {
-                    if *self.asked_all.borrow_and_update() < self.teachers {
-                        continue;
-                    }
-                    let session = &mut self.session;
-                    with_client!(session, |client| runs::asked_all(client, self.lease));
-                }
-            }
-        }
-    }
-
-    /// Posts a question, with those that wait behind it.
-    async fn post(&mut self, first: Post) -> Result<()> {
-        let (mut new, mut bytes) = (Vec::new(), 0);
-        let mut next = Some(first);
-        while let Some(Post { question, told }) = next {
-            bytes += question.text.len();
-            let key = (question.key, question.attempt);
-            let since = Instant::now();
-            let waiting = self.waiting.entry(key).or_insert_with(|| Waiting { question, since, told: Vec::new() });
-            waiting.told.push(told);
-            new.push(key);
-            next = if new.len() < TOGETHER && bytes < BYTES { self.posts.try_recv().ok() } else { None };
-        }
-        self.post_all(new, false).await
-    }
-
-    async fn post_all(&mut self, keys: Vec<(AnswerKey, u32)>, late: bool) -> Result<()> {
-        let questions: Vec<&Posted> = keys.iter().filter_map(|key| Some(&self.waiting.get(key)?.question)).collect();
-        let session = &mut self.session;
-        let known = with_client!(session, |client| runs::post(client, self.lease, &questions, late));
-        let known = known.map_err(|Outdated| outdated(&self.run))?;
-        self.deliver(known);
-        Ok(())
-    }
-
-    /// Takes what came back, and posts again what has not come for long.
-    async fn look(&mut self) -> Result<()> {
-        let session = &mut self.session;
-        let delivered = with_client!(session, |client| runs::deliveries(client, self.lease));
-        self.deliver(delivered);
-        let (now, mut bytes) = (Instant::now(), 0);
-        let mut late = Vec::new();
-        for (key, waiting) in self.waiting.iter_mut().filter(|(_, waiting)| now - waiting.since >= AGAIN) {
-            waiting.since = now;
-            bytes += waiting.question.text.len();
-            late.push(*key);
-            if late.len() >= TOGETHER || bytes >= BYTES {
-                break;
-            }
-        }
-        if late.is_empty() { Ok(()) } else { self.post_all(late, true).await }
-    }
-
-    fn deliver(&mut self, delivered: Vec<Delivered>) {
-        for Delivered { key, attempt, answer, failure } in delivered {
-            let outcome = match (answer, failure) {
-                (Some((line, paid_here)), _) => match parse_answer(line.as_bytes(), &self.labels) {
-                    Some(record) => {
-                        let mut answer = record.answer;
-                        if paid_here {
-                            self.ledger.count(answer.cost.unwrap_or_default());
-                        } else {
-                            // Another run paid for it.
-                            answer.cost = None;
-                        }
-                        Ok(answer)
-                    }
-                    None => Err(AskError::Failed("the stored answer is none of this task".to_owned())),
-                },
-                (None, Some(failure)) => Err(AskError::Failed(failure)),
-                // Neither: it is posted again when it is late.
-                (None, None) => continue,
-            };
-            let waiting = self.waiting.remove(&(key, attempt));
-            for told in waiting.into_iter().flat_map(|waiting| waiting.told) {
-                // Who no longer waits finds it in the database next time.
-                drop(told.send(outcome.clone()));
-            }
-        }
-    }
-
-    async fn beat(&mut self) -> Result<()> {
-        let session = &mut self.session;
-        let standing = with_client!(session, |client| runs::beat(client, self.lease));
-        let Standing { stopped, spent, workers, unasked } = standing.map_err(|Outdated| outdated(&self.run))?;
-        self.ledger.spent_in_all(spent);
-        if let Some(reason) = stopped {
-            let reason = format!("{reason}: {} is spent by all who ask. Raise max_cost to go on", spent.normalize());
-            self.refuse(|_| true, &reason);
-        }
-        self.unasked.retain(|teacher, _| unasked.iter().any(|(now, _)| now == teacher));
-        for (teacher, reason) in unasked {
-            // A worker that can may just be coming.
-            if self.unasked.entry(teacher.clone()).or_insert_with(Instant::now).elapsed() < GRACE {
-                continue;
-            }
-            if self.patient {
-                self.tell_alone(workers, Some(&format!("no worker can ask teacher {teacher:?}: {reason}")));
-            } else {
-                self.refuse(|asked| asked == teacher, &reason);
-            }
-        }
-        self.tell_alone(workers, None);
-        Ok(())
-    }
-
-    /// Tells those who wait for a teacher that nothing will come.
-    fn refuse(&mut self, of: impl Fn(&str) -> bool, reason: &str) {
-        let refused: Vec<_> =
-            self.waiting.iter().filter(|(_, waiting)| of(&waiting.question.teacher)).map(|(key, _)| *key).collect();
-        for key in refused {
-            let waiting = self.waiting.remove(&key);
-            for told in waiting.into_iter().flat_map(|waiting| waiting.told) {
-                drop(told.send(Err(AskError::Stop(reason.to_owned()))));
-            }
-        }
-    }
-
-    /// A run that waits for workers says so, once, when none has come for a while.
-    fn tell_alone(&mut self, workers: i64, reason: Option<&str>) {
-        if self.waiting.is_empty() || (workers > 0 && reason.is_none()) {
-            if workers > 0 && reason.is_none() {
-                self.alone = None;
-            }
-            return;
-        }
-        match self.alone {
-            None => self.alone = Some(Alone::Since(Instant::now())),
-            Some(Alone::Since(since)) if since.elapsed() >= AGAIN => {
-                self.alone = Some(Alone::Told);
-                match reason {
-                    Some(reason) => {
-                        tracing::warn!("{reason}. Start `candist work` where it can be asked: that is waited for")
-                    }
-                    None => tracing::warn!("nobody asks for {:?}: start `candist work` on some machine", self.run),
-                }
-            }
-            Some(_) => {}
-        }
-    }
-}
-
-/// Says that the trainer is there for as long as it is polled; gives what keeps it from that.
-async fn keep_lease(session: &mut Session, lease: Lease, run: &str) -> Error {
-    let mut beat = async || -> Result<()> {
-        tokio::time::sleep(BEAT).await;
-        with_client!(session, |client| runs::beat(client, lease)).map_err(|Outdated| outdated(run))?;
-        Ok(())
-    };
-    loop {
-        if let Err(error) = beat().await {
-            return error;
-        }
-    }
-}
-
-fn outdated(run: &str) -> Error {
-    Error::Shared {
-        message: format!(
-            "another process trains the run {run:?} now, since nothing was heard of this one: what was asked is stored, and \
-             goes on there"
-        ),
     }
 }
