@@ -18,10 +18,13 @@ use super::runs::{Lease, Outdated, fence};
 use crate::base::durable::rename;
 use crate::base::threads::blocking;
 use crate::error::{Error, Result};
-use crate::store::CheckpointFiles;
+use crate::store::{CheckpointFiles, LABELS};
 
-/// Between two of them, at least; and so many times as long as sending one took, if that is more, which on a way that was cut may be long.
+/// Between two of them; sooner where there are so many bytes of new labels, some 15,000, which the next trainer would take seconds to
+/// make again.
 const EVERY: Duration = Duration::from_secs(60);
+const MUCH: u64 = 4 << 20;
+/// But so many times as long as sending one took, at least, which on a way that was cut may be long.
 const SPARE: u32 = 20;
 const AT_LEAST_EVERY: Duration = Duration::from_secs(15 * 60);
 /// Bytes that are sent together: a slow way brings them before the database ends a transaction that waits.
@@ -38,7 +41,12 @@ pub(super) struct Checkpoints {
     files: CheckpointFiles,
     /// What the database has.
     sent: Option<String>,
+    /// When the next is due, and where there are many new labels.
     next: Instant,
+    soonest: Instant,
+    log: PathBuf,
+    /// Bytes of it when one was taken up last.
+    labels: u64,
     sending: Option<Sending>,
 }
 
@@ -55,13 +63,18 @@ struct Sending {
 impl Checkpoints {
     /// Those of the run directory `dir`. `sent` is what the database has of the run.
     pub(super) fn of(dir: &Path, sent: Option<String>) -> Self {
-        Self { files: CheckpointFiles::of(dir), sent, next: Instant::now() + EVERY, sending: None }
+        let (now, log) = (Instant::now(), dir.join(LABELS));
+        // What is there now the run has made before.
+        let labels = bytes_of(&log);
+        Self { files: CheckpointFiles::of(dir), sent, next: now + EVERY, soonest: now, log, labels, sending: None }
     }
 
     /// Takes up the newest, if one is due: before the logs are shipped that it stands on. `is_last` is at the end, when there will be no
     /// other: then one that is on its way and no longer the newest is given up.
     pub(super) fn look(&mut self, is_last: bool) -> Result<()> {
-        if !is_last && (self.sending.is_some() || Instant::now() < self.next) {
+        let (now, labels) = (Instant::now(), bytes_of(&self.log));
+        let is_due = now >= self.next || now >= self.soonest && labels >= self.labels.saturating_add(MUCH);
+        if !is_last && (self.sending.is_some() || !is_due) {
             return Ok(());
         }
         let newest = self.files.newest_published();
@@ -70,6 +83,7 @@ impl Checkpoints {
         if self.sent.as_ref() == Some(&name) || self.sending.as_ref().is_some_and(|sending| sending.name == name) {
             return Ok(());
         }
+        self.labels = labels;
         self.sending = match File::open(&path) {
             Ok(file) => Some(Sending { name, file, bytes: None, began: Instant::now() }),
             // Another has taken its place meanwhile.
@@ -106,7 +120,8 @@ impl Checkpoints {
             put.map_err(|Outdated| Error::gone("trainer"))?;
             if piece.is_empty() {
                 let wait = sending.began.elapsed() * SPARE;
-                self.next = Instant::now() + wait.clamp(EVERY, AT_LEAST_EVERY);
+                self.soonest = Instant::now() + wait.min(AT_LEAST_EVERY);
+                self.next = self.soonest.max(Instant::now() + EVERY);
                 self.sent = Some(sending.name);
                 return Ok(true);
             }
@@ -115,6 +130,11 @@ impl Checkpoints {
         }
         Ok(false)
     }
+}
+
+/// None where it is not there yet.
+fn bytes_of(log: &Path) -> u64 {
+    std::fs::metadata(log).map_or(0, |log| log.len())
 }
 
 /// The name of the checkpoint that the database has of a run, if it has one.

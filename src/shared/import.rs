@@ -99,6 +99,8 @@ pub(super) fn unsent(line: &str, key: AnswerKey) -> Option<String> {
 fn answer(bytes: &[u8], scope: Option<Scope>) -> Option<Line> {
     let line: AnswerLine = match sealed::check(bytes) {
         Err(sealed::Broken::Changed) => return None,
+        // A journal's lines are all sealed: the seal itself was hit.
+        Err(sealed::Broken::Unsealed) if scope.is_some() => return None,
         _ => serde_json::from_slice(bytes).ok()?,
     };
     let key = match scope {
@@ -149,5 +151,7 @@ mod tests {
         assert_eq!(answer(unsent(&line, expected).unwrap().as_bytes(), None).unwrap().key, expected.0);
         let changed = sealed.replace("\"a\"", "\"b\"");
         assert!(answer(changed.trim_end().as_bytes(), Some(scope)).is_none());
+        let unsealed = sealed.replace("\"crc\"", "\"crd\"");
+        assert!(answer(unsealed.trim_end().as_bytes(), Some(scope)).is_none());
     }
 }
