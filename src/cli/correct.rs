@@ -46,7 +46,9 @@ pub(super) fn run(args: &CorrectArgs) -> Result<()> {
     if let Some(elsewhere) = args.run.elsewhere()? {
         let (said, run) =
             super::fetched::correct_there(&elsewhere, |dir| Ok(correct_in(&RunDir::view(dir)?, args)?.said()))?;
-        tracing::info!("{run}: {said}; whoever trains the run takes it in, and it is seen then");
+        tracing::info!(
+            "{run}: {said}; whoever trains the run takes it in (`candist run CONFIG`, where nobody does), and it is seen then"
+        );
         return Ok(());
     }
     let dir = args.run.dir()?;

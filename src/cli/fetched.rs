@@ -72,7 +72,10 @@ pub(super) fn follow(elsewhere: &Elsewhere, student: bool) -> Result<PathBuf> {
 
 /// Waits until there is such a run.
 pub(super) fn wait_for(elsewhere: &Elsewhere) -> Result<()> {
-    let waits = || tracing::info!("there is no such run yet: waiting for one");
+    let waits = |there: &str| match &elsewhere.run {
+        Some(run) => tracing::info!("there is no run {run:?} yet{there}: waiting for it"),
+        None => tracing::info!("there is no run yet: waiting for one"),
+    };
     Ok(runtime()?.block_on(Mirror::wait_for(&elsewhere.url, elsewhere.run.as_deref(), waits))?)
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use candist::import_answers;
+use candist::{Error, import_answers};
 use clap::Args;
 use indicatif::HumanCount;
 
@@ -21,6 +21,10 @@ pub(super) fn run(args: &ImportAnswersArgs) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start the asynchronous runtime")?;
     for path in &args.from {
         let imported = runtime.block_on(import_answers(&args.url, path))?;
+        if imported.new + imported.known == 0 && imported.damaged > 0 {
+            let message = "has no answer: name a run directory, or a file candist-unsent-*.jsonl".to_owned();
+            return Err(Error::Unfit { path: path.clone(), message }.into());
+        }
         tracing::info!(
             "{}: {} answers are new in the database, {} were there",
             path.display(),

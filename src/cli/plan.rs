@@ -49,6 +49,12 @@ pub(super) fn run(args: &PlanArgs) -> Result<()> {
     if args.json {
         return Ok(writeln!(out, "{}", serde_json::to_string(&plan)?)?);
     }
+    #[cfg(feature = "shared")]
+    if config.run.shared.is_some() {
+        tracing::info!(
+            "of stored answers those in the run directory are counted: what the database has besides is not asked again either"
+        );
+    }
     if plan.begins_anew {
         tracing::info!(
             "labels, teachers, prompts or their parameters are others than in the run directory: all texts are labelled anew; answers \

@@ -82,6 +82,11 @@ pub(super) fn run(args: &RunArgs, voice: &Voice, quiet: bool) -> Result<Exit> {
 fn annotate(args: &RunArgs, voice: &Voice, manner: Manner) -> Result<Exit> {
     let began = Instant::now();
     let config = Config::load(&args.config, args.run_dir.clone())?;
+    #[cfg(feature = "shared")]
+    if args.train_only && config.run.shared.is_none() {
+        let message = "leaves the asking to others, and without `run.shared` there are none: name the database in the configuration";
+        return Err(Error::Unfit { path: "--train-only".into(), message: message.to_owned() }.into());
+    }
     let device = match &config.student.kind {
         StudentKind::Encoder(encoder) => encoder.device,
         StudentKind::Ngram(_) => DeviceChoice::Cpu,

@@ -446,6 +446,10 @@ fn database_problem(url: &str) -> Option<&'static str> {
     if !["postgres://", "postgresql://"].iter().any(|scheme| has_prefix(url, scheme)) {
         return Some("must be an address of PostgreSQL, postgres://USER@HOST/DATABASE");
     }
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    if query.split('&').any(|parameter| parameter.starts_with("run=")) {
+        return Some("names a run, as addresses do that are looked at: say that by run.shared_name");
+    }
     let authority = url.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
     let has_password =
         authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) || url.contains("password=");

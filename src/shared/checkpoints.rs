@@ -66,15 +66,16 @@ impl Checkpoints {
         let (now, log) = (Instant::now(), dir.join(LABELS));
         // What is there now the run has made before.
         let labels = bytes_of(&log);
-        Self { files: CheckpointFiles::of(dir), sent, next: now + EVERY, soonest: now, log, labels, sending: None }
+        // Where there is none yet, whoever looks from elsewhere waits for one.
+        let next = if sent.is_some() { now + EVERY } else { now };
+        Self { files: CheckpointFiles::of(dir), sent, next, soonest: now, log, labels, sending: None }
     }
 
     /// Takes up the newest, if one is due: before the logs are shipped that it stands on. `is_last` is at the end, when there will be no
     /// other: then one that is on its way and no longer the newest is given up.
     pub(super) fn look(&mut self, is_last: bool) -> Result<()> {
         let (now, labels) = (Instant::now(), bytes_of(&self.log));
-        let is_due = now >= self.next || now >= self.soonest && labels >= self.labels.saturating_add(MUCH);
-        if !is_last && (self.sending.is_some() || !is_due) {
+        if !is_last && (self.sending.is_some() || !self.is_due(now, labels)) {
             return Ok(());
         }
         let newest = self.files.newest_published();
@@ -83,14 +84,21 @@ impl Checkpoints {
         if self.sent.as_ref() == Some(&name) || self.sending.as_ref().is_some_and(|sending| sending.name == name) {
             return Ok(());
         }
-        self.labels = labels;
         self.sending = match File::open(&path) {
-            Ok(file) => Some(Sending { name, file, bytes: None, began: Instant::now() }),
+            Ok(file) => {
+                self.labels = labels;
+                Some(Sending { name, file, bytes: None, began: Instant::now() })
+            }
             // Another has taken its place meanwhile.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(source) => return Err(Error::run_file("read", &path)(source)),
         };
         Ok(())
+    }
+
+    /// Whether it is time for the next, with so many bytes of labels.
+    fn is_due(&self, now: Instant, labels: u64) -> bool {
+        now >= self.next || now >= self.soonest && labels >= self.labels.saturating_add(MUCH)
     }
 
     /// Sends the next pieces of what was taken up, for as long as the logs may wait. Whether nothing is left of it.
@@ -234,4 +242,22 @@ async fn others(transaction: &Transaction<'_>, run: i64, kept: &str) -> Result<(
             .await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_due_after_a_minute_and_sooner_with_many_new_labels_but_not_at_once() {
+        let (dir, now) = (tempfile::tempdir().unwrap(), Instant::now());
+        std::fs::write(dir.path().join(LABELS), "1234").unwrap();
+        let mut checkpoints = Checkpoints::of(dir.path(), None);
+        (checkpoints.soonest, checkpoints.next) = (now + Duration::from_secs(5), now + EVERY);
+        let is_due = |seconds, labels| checkpoints.is_due(now + Duration::from_secs(seconds), labels);
+        assert_eq!(
+            [is_due(59, 4 + MUCH - 1), is_due(60, 4), is_due(4, 4 + MUCH), is_due(5, 4 + MUCH)],
+            [false, true, false, true]
+        );
+    }
 }

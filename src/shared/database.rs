@@ -125,7 +125,9 @@ impl Database {
                     });
                 }
                 Err(error)
-                    if Instant::now() < patience && error.code().is_none_or(is_passing) && !is_distrusted(&error) =>
+                    if Instant::now() < patience
+                        && error.code().is_none_or(is_passing)
+                        && lasting(&error).is_none() =>
                 {
                     if !std::mem::replace(&mut told, true) {
                         tracing::info!(
@@ -142,11 +144,8 @@ impl Database {
     }
 
     fn unreachable(&self, error: &PgError) -> Error {
-        let advice = if is_distrusted(error) {
-            "Name the certificate that vouches for the server by sslrootcert=FILE in the address"
-        } else {
-            "Check the address, that the database is up, and PGPASSWORD or ~/.pgpass"
-        };
+        let advice =
+            lasting(error).unwrap_or("Check the address, that the database is up, and PGPASSWORD or ~/.pgpass");
         Error::Shared { message: format!("{} cannot be reached: {}. {advice}", self.shown(), causes(error)) }
     }
 }
@@ -284,7 +283,23 @@ fn is_passing(code: &SqlState) -> bool {
         || *code == SqlState::READ_ONLY_SQL_TRANSACTION
 }
 
-/// Whether the server's certificate is not trusted here, which no waiting changes.
+/// What to do about what no waiting changes; `None` for all else.
+fn lasting(error: &PgError) -> Option<&'static str> {
+    let why = causes(error);
+    // The client has no kinds for these two: its words alone tell.
+    let says = |words: &str| why.contains(words);
+    if is_distrusted(error) {
+        Some("Name the certificate that vouches for the server by sslrootcert=FILE in the address")
+    } else if says("password missing") {
+        Some("It asks for a password: put it into PGPASSWORD or ~/.pgpass")
+    } else if says("server does not support TLS") {
+        Some("It does not encrypt: have it do so, or, on a network that you trust, add sslmode=disable to the address")
+    } else {
+        None
+    }
+}
+
+/// Whether the server's certificate is not trusted here.
 fn is_distrusted(error: &PgError) -> bool {
     let is_of_tls = |error: &(dyn std::error::Error + 'static)| {
         matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))

@@ -14,7 +14,7 @@ use super::checkpoints;
 use super::database::{Database, PgError, Session, with_client};
 use super::folder::Folder;
 use super::pieces::{Fetched, fetch_file, logs};
-use super::runs;
+use super::runs::{self, Open};
 use super::said;
 use super::schema;
 use super::shipping::{LOGS, NOTES};
@@ -73,13 +73,16 @@ impl Mirror {
         let mut session = database.session().await?;
         // Whoever looks makes no tables.
         if !with_client!(session, |client| schema::is_there(client)) {
-            return Err(no_run(&database, name));
+            return Err(no_run(&database, name, &[]));
         }
         schema::check(&mut session).await?;
         let found = with_client!(session, |client| runs::list(client, name));
         let run = match found.as_slice() {
             [run] => run,
-            [] => return Err(no_run(&database, name)),
+            [] => {
+                let there = with_client!(session, |client| runs::list(client, None));
+                return Err(no_run(&database, name, &there));
+            }
             several => {
                 let names: Vec<&str> = several.iter().map(|run| run.name.as_str()).collect();
                 let message = format!(
@@ -112,19 +115,23 @@ impl Mirror {
         Ok(mirror)
     }
 
-    /// Waits until there is such a run; `waits` is told where it has to.
+    /// Waits until there is such a run; `waits` is told where it has to, and which runs there are, in parentheses.
     ///
     /// # Errors
     ///
     /// [`Error::Shared`] where the database cannot be used.
-    pub async fn wait_for(url: &str, name: Option<&str>, waits: impl FnOnce()) -> Result<()> {
+    pub async fn wait_for(url: &str, name: Option<&str>, waits: impl FnOnce(&str)) -> Result<()> {
         let mut session = Database::at(url)?.session().await?;
         let mut waits = Some(waits);
         while !with_client!(session, |client| schema::is_there(client))
             || with_client!(session, |client| runs::list(client, name)).is_empty()
         {
             if let Some(waits) = waits.take() {
-                waits();
+                let there = match with_client!(session, |client| schema::is_there(client)) {
+                    true => with_client!(session, |client| runs::list(client, None)),
+                    false => Vec::new(),
+                };
+                waits(&runs::named(&there));
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -265,8 +272,8 @@ impl Mirror {
     }
 }
 
-fn no_run(database: &Database, name: Option<&str>) -> Error {
-    let which = name.map_or_else(|| "no run".to_owned(), |name| format!("no run {name:?}"));
+fn no_run(database: &Database, name: Option<&str>, there: &[Open]) -> Error {
+    let which = name.map_or_else(|| "no run".to_owned(), |name| format!("no run {name:?}{}", runs::named(there)));
     Error::Shared {
         message: format!("{} has {which}: `candist run CONFIG` with run.shared begins one", database.shown()),
     }

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use super::database::{Session, with_client};
 use super::runs::{self, Delivered, Lease, Outdated, Posted, Standing};
 use super::teacher::Post;
-use super::trainer::FAREWELL;
 use crate::domain::answer::{Answer, AnswerKey};
 use crate::domain::label::LabelSet;
 use crate::error::{Error, Result};
@@ -19,6 +18,8 @@ use crate::store::parse_answer;
 use crate::teacher::AskError;
 use crate::teacher::ledger::Ledger;
 
+/// How long an end waits for the database: without it the next trainer waits until the heartbeat is missing.
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 /// Between two looks for what came back, while something is waited for.
 const LOOK: Duration = Duration::from_millis(20);
 /// Between two heartbeats.
@@ -33,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// What is waited for.
 #[derive(Debug)]
-pub(super) struct Waiting {
+struct Waiting {
     question: Posted,
     /// When it was posted last.
     since: Instant,
@@ -54,16 +55,22 @@ pub(super) struct Outstanding {
     /// Teachers that others ask.
     pub(super) teachers: usize,
     pub(super) complete: watch::Receiver<Option<bool>>,
-    pub(super) waiting: HashMap<(AnswerKey, u32), Waiting>,
+    pub(super) state: State,
+}
+
+/// What is out, and what is known of who asks.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    waiting: HashMap<(AnswerKey, u32), Waiting>,
     /// Since when nobody asks, or that this was told.
-    pub(super) alone: Option<Alone>,
+    alone: Option<Alone>,
     /// Teachers that no worker can ask, and since when.
-    pub(super) unasked: HashMap<String, Instant>,
+    unasked: HashMap<String, Instant>,
 }
 
 /// A run that nobody asks for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Alone {
+enum Alone {
     Since(Instant),
     Told,
 }
@@ -86,7 +93,7 @@ impl Outstanding {
         while let Some(Post { told, .. }) = self.posts.recv().await {
             drop(told);
         }
-        self.waiting.clear();
+        self.state.waiting.clear();
         // The lease is kept until all is shipped.
         let ended = self.complete.wait_for(Option::is_some);
         let complete = tokio::select! {
@@ -114,7 +121,7 @@ impl Outstanding {
         loop {
             tokio::select! {
                 Some(post) = self.posts.recv() => self.post(post).await?,
-                _ = look.tick(), if !self.waiting.is_empty() => self.look().await?,
+                _ = look.tick(), if !self.state.waiting.is_empty() => self.look().await?,
                 _ = beat.tick() => self.beat().await?,
                 // In a cascade the later ones are not told: there is always one that may be asked.
                 Ok(()) = self.asked_all.changed() => {
@@ -136,7 +143,8 @@ impl Outstanding {
             bytes += question.text.len();
             let key = (question.key, question.attempt);
             let since = Instant::now();
-            let waiting = self.waiting.entry(key).or_insert_with(|| Waiting { question, since, told: Vec::new() });
+            let waiting =
+                self.state.waiting.entry(key).or_insert_with(|| Waiting { question, since, told: Vec::new() });
             waiting.told.push(told);
             new.push(key);
             next = if new.len() < TOGETHER && bytes < BYTES { self.posts.try_recv().ok() } else { None };
@@ -145,7 +153,8 @@ impl Outstanding {
     }
 
     async fn post_all(&mut self, keys: Vec<(AnswerKey, u32)>, late: bool) -> Result<()> {
-        let questions: Vec<&Posted> = keys.iter().filter_map(|key| Some(&self.waiting.get(key)?.question)).collect();
+        let questions: Vec<&Posted> =
+            keys.iter().filter_map(|key| Some(&self.state.waiting.get(key)?.question)).collect();
         let session = &mut self.session;
         let known = with_client!(session, |client| runs::post(client, self.lease, &questions, late));
         let known = known.map_err(|Outdated| outdated(&self.run))?;
@@ -160,7 +169,7 @@ impl Outstanding {
         self.deliver(delivered);
         let (now, mut bytes) = (Instant::now(), 0);
         let mut late = Vec::new();
-        for (key, waiting) in self.waiting.iter_mut().filter(|(_, waiting)| now - waiting.since >= AGAIN) {
+        for (key, waiting) in self.state.waiting.iter_mut().filter(|(_, waiting)| now - waiting.since >= AGAIN) {
             waiting.since = now;
             bytes += waiting.question.text.len();
             late.push(*key);
@@ -191,7 +200,7 @@ impl Outstanding {
                 // Neither: it is posted again when it is late.
                 (None, None) => continue,
             };
-            let waiting = self.waiting.remove(&(key, attempt));
+            let waiting = self.state.waiting.remove(&(key, attempt));
             for told in waiting.into_iter().flat_map(|waiting| waiting.told) {
                 // Who no longer waits finds it in the database next time.
                 drop(told.send(outcome.clone()));
@@ -205,58 +214,74 @@ impl Outstanding {
         let Standing { stopped, spent, workers, unasked } = standing.map_err(|Outdated| outdated(&self.run))?;
         self.ledger.spent_in_all(spent);
         if let Some(reason) = stopped {
-            let reason = format!("{reason}: {} is spent by all who ask. Raise max_cost to go on", spent.normalize());
+            let reason = format!(
+                "{reason}: {} counts as spent by all who ask, with what lost workers held. Raise max_cost to go on",
+                spent.normalize()
+            );
             self.refuse(|_| true, &reason);
         }
-        self.unasked.retain(|teacher, _| unasked.iter().any(|(now, _)| now == teacher));
+        self.state.unasked.retain(|teacher, _| unasked.iter().any(|(now, _)| now == teacher));
+        let mut lonely = None;
         for (teacher, reason) in unasked {
             // A worker that can may just be coming.
-            if self.unasked.entry(teacher.clone()).or_insert_with(Instant::now).elapsed() < GRACE {
+            if self.state.unasked.entry(teacher.clone()).or_insert_with(Instant::now).elapsed() < GRACE {
                 continue;
             }
             if self.patient {
-                self.tell_alone(workers, Some(&format!("no worker can ask teacher {teacher:?}: {reason}")));
+                lonely.get_or_insert_with(|| format!("no worker can ask teacher {teacher:?}: {reason}"));
             } else {
                 self.refuse(|asked| asked == teacher, &reason);
             }
         }
-        self.tell_alone(workers, None);
+        self.tell_alone(workers, lonely.as_deref());
         Ok(())
     }
 
     /// Tells those who wait for a teacher that nothing will come.
     fn refuse(&mut self, of: impl Fn(&str) -> bool, reason: &str) {
-        let refused: Vec<_> =
-            self.waiting.iter().filter(|(_, waiting)| of(&waiting.question.teacher)).map(|(key, _)| *key).collect();
+        let refused: Vec<_> = self
+            .state
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| of(&waiting.question.teacher))
+            .map(|(key, _)| *key)
+            .collect();
         for key in refused {
-            let waiting = self.waiting.remove(&key);
+            let waiting = self.state.waiting.remove(&key);
             for told in waiting.into_iter().flat_map(|waiting| waiting.told) {
                 drop(told.send(Err(AskError::Stop(reason.to_owned()))));
             }
         }
     }
 
-    /// A run that waits for workers says so, once, when none has come for a while.
+    /// A run that waits for workers says so, once, when none has come for a while that can ask.
     fn tell_alone(&mut self, workers: i64, reason: Option<&str>) {
-        if self.waiting.is_empty() || (workers > 0 && reason.is_none()) {
-            if workers > 0 && reason.is_none() {
-                self.alone = None;
-            }
+        if !self.state.is_to_be_told(workers > 0 && reason.is_none(), Instant::now()) {
             return;
         }
-        match self.alone {
-            None => self.alone = Some(Alone::Since(Instant::now())),
-            Some(Alone::Since(since)) if since.elapsed() >= AGAIN => {
-                self.alone = Some(Alone::Told);
-                match reason {
-                    Some(reason) => {
-                        tracing::warn!("{reason}. Start `candist work` where it can be asked: that is waited for")
-                    }
-                    None => tracing::warn!("nobody asks for {:?}: start `candist work` on some machine", self.run),
-                }
-            }
-            Some(_) => {}
+        match reason {
+            Some(reason) => tracing::warn!("{reason}. Start `candist work` where it can be asked: that is waited for"),
+            None => tracing::warn!("nobody asks for {:?}: start `candist work` on some machine", self.run),
         }
+    }
+}
+
+impl State {
+    /// Whether it is time to say that nobody asks.
+    fn is_to_be_told(&mut self, is_asked: bool, now: Instant) -> bool {
+        if is_asked {
+            self.alone = None;
+        } else if !self.waiting.is_empty() {
+            match self.alone {
+                None => self.alone = Some(Alone::Since(now)),
+                Some(Alone::Since(since)) if now - since >= AGAIN => {
+                    self.alone = Some(Alone::Told);
+                    return true;
+                }
+                Some(_) => {}
+            }
+        }
+        false
     }
 }
 
@@ -280,5 +305,24 @@ fn outdated(run: &str) -> Error {
             "another process trains the run {run:?} now, since nothing was heard of this one: what was asked is stored, and \
              goes on there"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_nobody_asks_is_told_once_after_a_while_and_again_when_somebody_asked_meanwhile() {
+        let (mut state, now) = (State::default(), Instant::now());
+        // Nothing is waited for.
+        assert!(!state.is_to_be_told(false, now) && state.alone.is_none());
+        let of = |text: &str| text.to_owned();
+        let question =
+            Posted { teacher: of("t"), key: AnswerKey([1; 16]), attempt: 1, draw: 0, id: of("1"), text: of("x") };
+        state.waiting.insert((question.key, 1), Waiting { question, since: now, told: Vec::new() });
+        let mut told = |is_asked: bool, seconds: u64| state.is_to_be_told(is_asked, now + Duration::from_secs(seconds));
+        assert_eq!([told(false, 0), told(false, 9), told(false, 10), told(false, 60)], [false, false, true, false]);
+        assert_eq!([told(true, 61), told(false, 62), told(false, 71), told(false, 72)], [false, false, false, true]);
     }
 }

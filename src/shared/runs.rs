@@ -326,6 +326,12 @@ pub(super) struct Open {
     pub(super) complete: bool,
 }
 
+/// What runs there are, for whoever asked for another: in parentheses, or nothing.
+pub(super) fn named(there: &[Open]) -> String {
+    let names: Vec<String> = there.iter().map(|run| format!("{:?}", run.name)).collect();
+    if names.is_empty() { String::new() } else { format!(" (there is {})", names.join(", ")) }
+}
+
 /// All runs, or the one that is named.
 pub(super) async fn list(client: &mut Client, name: Option<&str>) -> Result<Vec<Open>, PgError> {
     let rows = client

@@ -128,7 +128,11 @@ async fn out_of_patience(mut ending: watch::Receiver<bool>) {
 
 fn away() -> Error {
     Error::Shared {
-        message: "the database is away, and this worker was to end: what it does not have is in a file".to_owned(),
+        message: format!(
+            "the database is away, and this worker was to end: what it does not have is in {}. When it answers again, `candist \
+             import-answers URL {0}` brings it there",
+            unsent().display()
+        ),
     }
 }
 
@@ -172,7 +176,7 @@ fn keep(settled: &[Settled]) -> Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
-    let path = PathBuf::from(format!("candist-unsent-{}.jsonl", std::process::id()));
+    let path = unsent();
     let write = || {
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&path)?;
         lines.iter().try_for_each(|line| writeln!(file, "{line}"))?;
@@ -180,9 +184,14 @@ fn keep(settled: &[Settled]) -> Result<()> {
     };
     write().map_err(Error::run_file("append to", &path))?;
     tracing::warn!(
-        "{} answers that the database does not take are in {}: `candist import-answers` brings them there",
+        "{} answers that the database does not take were added to {1}: `candist import-answers URL {1}` brings them there",
         lines.len(),
         path.display()
     );
     Ok(())
+}
+
+/// Where answers are that the database does not take: a file of the working directory.
+fn unsent() -> PathBuf {
+    PathBuf::from(format!("candist-unsent-{}.jsonl", std::process::id()))
 }

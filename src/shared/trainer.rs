@@ -1,6 +1,5 @@
-//! The trainer's side: its lease, what it waits for, and its end.
+//! The trainer's side: how it begins, with its lease, and how it ends.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::database::{Database, with_client};
-use super::outstanding::{Outstanding, TOGETHER, keep_lease};
+use super::outstanding::{FAREWELL, Outstanding, State, TOGETHER, keep_lease};
 use super::process::Process;
 use super::runs::{self, Lease, Taken};
 use super::said::Said;
@@ -30,10 +29,8 @@ use crate::teacher::ledger::Ledger;
 
 /// Between two tries of a trainer that waits for its turn.
 const STAND_BY: Duration = Duration::from_secs(1);
-/// How long an end waits for the database: without it the next trainer waits until the heartbeat is missing.
-pub(super) const FAREWELL: Duration = Duration::from_secs(5);
-/// And for the student's last checkpoint to be there: without it the next trainer replays more, and of a complete run nobody has the
-/// student elsewhere.
+/// How long an end waits, beyond [`FAREWELL`], for the student's last checkpoint to be there: without it the next trainer replays
+/// more, and of a complete run nobody has the student elsewhere.
 const CHECKPOINT_FAREWELL: Duration = Duration::from_secs(20);
 const LAST_CHECKPOINT_FAREWELL: Duration = Duration::from_secs(10 * 60);
 
@@ -135,9 +132,7 @@ impl Trainer {
             asked_all: desk.asked_all.subscribe(),
             teachers: teachers.iter().filter(|teacher| teacher.requests().is_some()).count(),
             complete: complete.subscribe(),
-            waiting: HashMap::new(),
-            alone: None,
-            unasked: HashMap::new(),
+            state: State::default(),
         };
         let worker = asks.then(|| {
             let options = WorkOptions { url: shared.url.clone(), run: Some(shared.name.clone()), ends: false };

@@ -252,7 +252,10 @@ impl<'a> Worker<'a> {
         let open = with_client!(session, |client| runs::list(client, name));
         if open.is_empty() && self.looks == 1 {
             match name {
-                Some(name) => tracing::info!("there is no run {name:?} yet: waiting for it"),
+                Some(name) => {
+                    let there = with_client!(session, |client| runs::list(client, None));
+                    tracing::info!("there is no run {name:?} yet{}: waiting for it", runs::named(&there));
+                }
                 None => tracing::info!("there is no run to ask for yet: waiting for one"),
             }
         }

@@ -354,6 +354,15 @@ fn what_keeps_a_team_from_asking_is_told_to_whoever_can_mend_it() {
     assert!(!told.err.contains("ann:pw"), "{}", told.err);
     team.project.configure(&openai(&["all-merged"], &team.server.url, ""), "shared_name = \"x\"");
     team.project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("run.shared");
+    team.project.configure(&openai(&["all-merged"], &team.server.url, ""), "shared = \"postgres://ann@host/db?run=x\"");
+    team.project.candist(&["check", "config.toml"]).expect_exit(2).expect_said("run.shared_name");
+    // Nobody else asks where there is no database.
+    team.project.configure(&openai(&["all-merged"], &team.server.url, ""), "");
+    team.project.candist(&["run", "config.toml", "--train-only"]).expect_exit(2).expect_said("name the database");
+    // Runs that are there are named to whoever asks for another; what is no file of answers is not taken for a damaged one.
+    let other = format!("{url}?run=bankin");
+    team.project.candist(&["status", &other]).expect_exit(1).expect_said("there is \"banking77\"");
+    team.project.candist(&["import-answers", &url, "config.toml"]).expect_exit(2).expect_said("has no answer");
 }
 
 #[test]
