@@ -39,10 +39,31 @@ fn journal(folder: &std::path::Path) {
     }
 }
 
+/// A hash, as the keys of entries are.
+fn key(number: u64) -> [u8; 16] {
+    u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes()
+}
+
+/// Memory that sled takes with growing numbers of entries (a text has two) and the cache that candist gives it.
+fn memory_of_trees(folder: &std::path::Path) {
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or_default() / 1024
+    };
+    let before = resident();
+    let tree = sled::Config::new().path(folder.join("sled")).cache_capacity(16 << 20).open().unwrap();
+    for million in 0..4 {
+        let entries = million * 1_000_000..(million + 1) * 1_000_000;
+        entries.for_each(|number| drop(tree.insert(key(number), &key(!number)).unwrap()));
+        let what = format!("{} million entries in sled with a cache of 16 MB", million + 1);
+        println!("  {what:<72}{:>12} MB", resident().saturating_sub(before));
+    }
+}
+
 /// Entries as candist has them: a hash and where something stands.
 fn trees(folder: &std::path::Path) {
     const ENTRIES: u64 = 200_000;
-    let key = |number: u64| u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_be_bytes();
     let mut time = 0;
     let mut new = || {
         time += 1;
@@ -109,6 +130,7 @@ fn main() {
     }
     let folder = tempfile::tempdir_in(".").unwrap();
     println!("what there is without candist, on one core but for HTTP:");
+    memory_of_trees(folder.path());
     journal(folder.path());
     trees(folder.path());
     http();

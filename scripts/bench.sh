@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures: what machine and libraries give by themselves, the stages one by one, reading, opening, tables of labels, the page, a student over HTTP, following labels, the quickstart as a whole, and the teacher stage against a loopback server; with
+# Measures: what machine, libraries and fastText give by themselves, the stages one by one, reading, opening, tables of labels, the page, a student over HTTP, following labels, the quickstart as a whole, and the teacher stage against a loopback server; with
 # CANDIST_ENCODER set to a Hugging Face folder also the encoder student, beside Python's transformers where that is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,6 +10,12 @@ cargo bench --locked --bench limits --bench stages --bench reading --bench openi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 candist=$PWD/target/release/candist
+
+if python3 -c 'import fasttext' 2> "$work/said"; then
+  python3 scripts/bench-fasttext.py
+else
+  echo "fastText: not measured, python3 has no fasttext (pip install fasttext-wheel 'numpy<2')"
+fi
 
 # timed NAME COMMAND...: wall and CPU seconds of a command.
 timed() {
