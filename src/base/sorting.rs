@@ -9,16 +9,18 @@ use std::sync::Arc;
 
 use super::disk::{Reading, reading};
 use super::scratch::scratch_file;
+use super::table::Table;
 use crate::error::Error;
 
-/// Bytes that are sorted in memory.
-const HELD: usize = 16 << 20;
+/// Bytes that are sorted in memory; few in tests, so that what is sorted there has pieces.
+const HELD: usize = if cfg!(test) { 256 } else { 16 << 20 };
 /// Bytes of a piece that are read ahead. A corpus of a thousand million texts makes some fifteen hundred pieces.
 const AHEAD: usize = 32 << 10;
 
 /// A record of `parts`, which have `N` bytes together: sorted by the first, then by the next. Numbers are big-endian, to be sorted
 /// as such.
 pub(crate) fn record<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+    debug_assert_eq!(parts.iter().map(|part| part.len()).sum::<usize>(), N, "a record of other parts");
     let mut record = [0; N];
     let mut rest = record.as_mut_slice();
     for part in parts {
@@ -29,14 +31,29 @@ pub(crate) fn record<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
     record
 }
 
-/// The `M` bytes of `record` from `at` on, as they were put together; zero where there are none.
+/// The `M` bytes of `record` from `at` on, as they were put together.
 pub(crate) fn part<const M: usize>(record: &[u8], at: usize) -> [u8; M] {
+    debug_assert!(at + M <= record.len(), "a part of another record");
     record.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; M])
 }
 
 /// What failed in the folder of temporary files, where records are that there is no memory for.
 pub(crate) fn unsorted(source: io::Error) -> Error {
-    Error::run_file("sort in", &std::env::temp_dir())(source)
+    Error::Temporary { path: std::env::temp_dir(), source }
+}
+
+/// Of records that begin with the same `P` bytes the last.
+pub(crate) fn last_of_each<const P: usize, const N: usize>(
+    records: impl Iterator<Item = io::Result<[u8; N]>>,
+) -> impl Iterator<Item = io::Result<[u8; N]>> {
+    let mut records = records.peekable();
+    let next = move || {
+        let record = records.next()?;
+        let is_of_one = |record: &[u8; N], next: &[u8; N]| record.first_chunk::<P>() == next.first_chunk();
+        let is_last = !matches!((&record, records.peek()), (Ok(record), Some(Ok(next))) if is_of_one(record, next));
+        Some(is_last.then_some(record))
+    };
+    std::iter::from_fn(next).flatten()
 }
 
 /// Takes records of `N` bytes in any order.
@@ -76,6 +93,10 @@ impl<const N: usize> Sorter<N> {
         if self.held.len() >= self.most {
             self.spill()?;
         }
+        if self.held.len() == self.held.capacity() {
+            // Twice as many, but never more than are sorted at once.
+            self.held.reserve_exact(self.held.len().max(64).min(self.most - self.held.len()));
+        }
         self.held.push(record);
         Ok(())
     }
@@ -90,6 +111,15 @@ impl<const N: usize> Sorter<N> {
         spilled.pieces.push(self.held.len() as u64);
         self.held.clear();
         Ok(())
+    }
+
+    /// All records, to be looked up.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Sorter::push`].
+    pub(crate) fn table(self) -> io::Result<Table<N>> {
+        self.sorted().and_then(Table::of)
     }
 
     /// All records, in the order of their bytes.
@@ -183,6 +213,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_last_of_each_is_found_in_whatever_pieces_they_are(
+            records in prop::collection::vec((0..9_u8, any::<[u8; 2]>()), 0..200), most in 1..50_usize,
+        ) {
+            let mut expected = std::collections::BTreeMap::new();
+            let mut sorter = Sorter::holding(most);
+            for (text, rest) in records {
+                sorter.push(record(&[&[text], &rest])).unwrap();
+                let last = expected.entry(text).or_insert(rest);
+                *last = rest.max(*last);
+            }
+            let expected: Vec<[u8; 3]> = expected.into_iter().map(|(text, [a, b])| [text, a, b]).collect();
+            let found: Vec<[u8; 3]> = last_of_each::<1, 3>(sorter.sorted().unwrap()).map(Result::unwrap).collect();
+            prop_assert_eq!(found, expected);
+        }
+
         #[test]
         fn records_come_sorted_with_little_memory_as_with_much(
             records in prop::collection::vec(any::<[u8; 3]>(), 0..200), most in 1..50_usize,

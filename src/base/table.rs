@@ -7,8 +7,8 @@ use std::io::{self, BufWriter, Write};
 use super::disk::DiskFile;
 use super::scratch::scratch_file;
 
-/// Bytes of records that are held in memory.
-const HELD: usize = 16 << 20;
+/// Bytes of records that are held in memory; few in tests, so that what is looked up there is in files too.
+const HELD: usize = if cfg!(test) { 256 } else { 16 << 20 };
 /// Bytes of a block, about.
 const BLOCK: usize = 4096;
 
@@ -35,8 +35,9 @@ impl<const N: usize> Table<N> {
     }
 
     fn holding(most: usize, mut sorted: impl Iterator<Item = io::Result<[u8; N]>>) -> io::Result<Self> {
-        let held = sorted.by_ref().take(most).collect::<io::Result<Vec<_>>>()?;
+        let mut held = sorted.by_ref().take(most).collect::<io::Result<Vec<_>>>()?;
         let Some(next) = sorted.next().transpose()? else {
+            held.shrink_to_fit();
             let len = held.len() as u64;
             return Ok(Self { held, file: None, len });
         };
@@ -58,6 +59,15 @@ impl<const N: usize> Table<N> {
         self.len == 0
     }
 
+    /// The first record that begins with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading it.
+    pub(crate) fn first<const P: usize>(&self, prefix: [u8; P]) -> io::Result<Option<[u8; N]>> {
+        self.beginning(prefix).next().transpose()
+    }
+
     /// The records that begin with `prefix`, in their order.
     pub(crate) fn beginning<const P: usize>(&self, prefix: [u8; P]) -> Beginning<'_, N, P> {
         let above = self.held.partition_point(|record| record.as_slice() < prefix.as_slice());
@@ -66,12 +76,8 @@ impl<const N: usize> Table<N> {
         Beginning { table: self, prefix, next: next as u64, block: Vec::new().into_iter() }
     }
 
-    /// The records of the block that begins with that of this number; of a table in memory a block is a record.
-    fn block(&self, number: u64) -> io::Result<Vec<[u8; N]>> {
-        let Some(file) = &self.file else {
-            let place = usize::try_from(number).unwrap_or(usize::MAX);
-            return Ok(self.held.get(place).copied().into_iter().collect());
-        };
+    /// The records of the block of `file` that begins with that of this number.
+    fn block(&self, file: &File, number: u64) -> io::Result<Vec<[u8; N]>> {
         let rest = usize::try_from(self.len - number).unwrap_or(usize::MAX);
         let mut block = vec![[0; N]; rest.min(Self::IN_BLOCK)];
         file.read_exact_at(block.as_flattened_mut(), number * N as u64)?;
@@ -94,21 +100,23 @@ impl<const N: usize, const P: usize> Iterator for Beginning<'_, N, P> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.block.next() {
+            match self.read() {
                 Some(record) if record.as_slice() < self.prefix.as_slice() => {}
                 Some(record) if record.starts_with(&self.prefix) => return Some(Ok(record)),
                 // Behind all that begin with it, as all further ones are.
                 Some(_) => self.end(),
-                None if self.next >= self.table.len => return None,
-                None => match self.table.block(self.next) {
-                    Ok(block) => {
-                        self.next += block.len() as u64;
-                        self.block = block.into_iter();
-                    }
-                    Err(error) => {
-                        self.end();
-                        return Some(Err(error));
-                    }
+                None => match (&self.table.file, self.next < self.table.len) {
+                    (Some(file), true) => match self.table.block(file, self.next) {
+                        Ok(block) => {
+                            self.next += block.len() as u64;
+                            self.block = block.into_iter();
+                        }
+                        Err(error) => {
+                            self.end();
+                            return Some(Err(error));
+                        }
+                    },
+                    _ => return None,
                 },
             }
         }
@@ -116,6 +124,16 @@ impl<const N: usize, const P: usize> Iterator for Beginning<'_, N, P> {
 }
 
 impl<const N: usize, const P: usize> Beginning<'_, N, P> {
+    /// The next record that is in memory.
+    fn read(&mut self) -> Option<[u8; N]> {
+        if self.table.file.is_some() {
+            return self.block.next();
+        }
+        let record = self.table.held.get(usize::try_from(self.next).ok()?).copied();
+        self.next += u64::from(record.is_some());
+        record
+    }
+
     fn end(&mut self) {
         (self.next, self.block) = (self.table.len, Vec::new().into_iter());
     }
@@ -125,6 +143,17 @@ impl<const N: usize, const P: usize> Beginning<'_, N, P> {
 mod tests {
     use super::*;
     use proptest::prelude::{any, prop, prop_assert_eq, proptest};
+
+    #[test]
+    fn what_cannot_be_read_is_told_once() {
+        let records = (0..2000_u32).map(|number| Ok(number.to_be_bytes()));
+        let table = Table::holding(1, records).unwrap();
+        table.file.as_ref().unwrap().set_len(100).unwrap();
+        let mut found = table.beginning([0, 0]);
+        assert_eq!(found.next().unwrap().unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(found.next().is_none());
+        assert!(table.first([0, 0, 7]).is_err());
+    }
 
     proptest! {
         #[test]

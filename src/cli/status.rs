@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use candist::{
-    AuditProgress, CorrectionCounts, DOUBTFUL, Distribution, Failure, FailureKind, Phase, RunDir, RunView, Status,
-    Sums, ViewCounts, audit_progress, correction_counts, distribution, spending,
+    AuditProgress, CorrectionCounts, DOUBTFUL, Distribution, Error, Failure, FailureKind, Phase, RunDir, RunView,
+    Status, Sums, ViewCounts, audit_progress, correction_counts, distribution, spending,
 };
 use clap::Args;
 use rust_decimal::Decimal;
@@ -128,10 +128,14 @@ fn at_rest(view: &RunView, word: Option<&Status>) -> Result<AtRest> {
     // Without a text there is no label to be final.
     let state = state(&counts, word, unanswered, is_final || counts.samples == 0);
     // A damaged line is told by who reads labels; how far the run is does not depend on it.
-    let distribution = distribution(view.dir()).unwrap_or_else(|error| {
-        tracing::warn!("{error}");
-        Distribution::default()
-    });
+    let distribution = distribution(view.dir()).or_else(|error| match error {
+        // The labels are well: no figure would be told as none.
+        Error::Temporary { .. } => Err(error),
+        error => {
+            tracing::warn!("{error}");
+            Ok(Distribution::default())
+        }
+    })?;
     let (sums, failures, corrections) = (spending(view, &counts)?, view.failures()?, correction_counts(view)?);
     let calibration_doubt = word.and_then(|status| status.calibration_doubt.clone()).filter(|_| events > 0);
     Ok(AtRest { state, counts, rows, unanswered, events, sums, distribution, corrections, failures, calibration_doubt })

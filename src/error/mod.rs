@@ -130,6 +130,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// What there is no memory for cannot be kept in the folder of temporary files.
+    #[error("cannot keep what there is no memory for in {}: see that there is room, or let TMPDIR name a folder that has some", path.display())]
+    Temporary {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// A file of the run directory was removed or replaced during the run.
     #[error(
         "{} was removed or replaced while the run was writing it: leave the run directory alone while candist runs, and \

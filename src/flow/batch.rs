@@ -88,12 +88,12 @@ pub fn export(config: &Config, out: &Path) -> Result<Exported> {
         let mut corpus = corpus::open(&config.corpus)?;
         while let Some(row) = corpus.next_row()? {
             let Ok(sample) = row.sample else { continue };
-            if known.is_done(&sample)? || !known.is_turn_of(number, &sample, config.combine)? {
+            if known.arrived(&sample)?.is_some() || !known.is_turn_of(number, &sample, config.combine)? {
                 continue;
             }
             for draw in 0..teacher.draws() {
                 let key = teacher.key(&sample, draw);
-                if known.stored(teacher.as_ref(), key)?.is_some() {
+                if known.has(teacher.as_ref(), key)? {
                     exported.stored += 1;
                 } else if keys.insert(key) {
                     // The same request that a run would send, so the answer is the one that the key stands for.

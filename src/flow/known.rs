@@ -1,5 +1,5 @@
 //! What a run directory knows of questions, read from its logs without opening its store: for plans and batch files, which only
-//! look. Of each answer and text some 30 bytes are kept, on the disk where there are many: an answer is read again when it is asked for.
+//! look. Of each answer and text it is kept where it stands, on the disk where there are many: an answer is read again when it is asked for.
 //!
 //! It answers as intake would, by the same keys and rules, so that a plan counts what a run then asks. Beside a run it
 //! sees the logs as they are at that moment.
@@ -28,8 +28,6 @@ use crate::teacher::{self, Teacher};
 pub(crate) struct Stored {
     /// Of the latest try, from 1.
     pub(crate) attempt: u32,
-    /// The text was refused: that settles the question whatever tries are left.
-    refused: bool,
     pub(crate) labels: Vec<LabelId>,
     pub(crate) weights: Vec<f32>,
     /// Tokens of the latest try, what it cost and how long it took, as far as that is known.
@@ -61,14 +59,22 @@ fn is_anew(view: &RunView, config: &Config, identity: &Identity) -> Result<bool>
     Ok(view.asking().is_some_and(|asking| labels.is_some() || asking != identity.asking))
 }
 
+/// What is kept of a stored answer.
+struct Try {
+    attempt: u32,
+    offset: u64,
+    settles: bool,
+}
+
 /// See the module.
 pub(crate) struct Known {
     /// Set up without keys: nothing is sent.
     pub(crate) teachers: Vec<Arc<dyn Teacher>>,
     /// Texts that arrived, by the hash of their ids, with a part of their own; none where a run would begin anew.
     ids: Table<24>,
-    /// The tries under each key, those of other prompts and models included: key, number of the try, and where it stands in the log.
-    tries: Table<28>,
+    /// The tries under each key, those of other prompts and models included: key, number of the try, where it stands in the log, and
+    /// whether it settles the question whatever tries are left.
+    tries: Table<29>,
     /// `None` where there is no run.
     log: Option<RawAnswers>,
     /// Whether the run directory's answers come of other labels, teachers, prompts or parameters.
@@ -109,10 +115,11 @@ impl Known {
                 recorded += answer.answer.cost.unwrap_or_default();
                 // Of equal tries the later line counts, as in the index: it is the last of its key here.
                 let (attempt, offset) = (answer.attempt.to_be_bytes(), offset.to_be_bytes());
-                tries.push(record(&[&answer.key.0, &attempt, &offset])).map_err(unsorted)
+                let settles = u8::from(!answer.answer.labels.is_empty() || answer.is_refused());
+                tries.push(record(&[&answer.key.0, &attempt, &offset, &[settles]])).map_err(unsorted)
             })?;
         }
-        known.tries = tries.sorted().and_then(Table::of).map_err(unsorted)?;
+        known.tries = tries.table().map_err(unsorted)?;
         // All answers of the log were paid here, whichever prompt they are of.
         known.spent = Ledger::look(dir, recorded)?.total();
         // A run with other prompts lets all texts arrive anew, so none is done.
@@ -125,43 +132,46 @@ impl Known {
                 }
                 Ok(())
             })?;
-            known.ids = ids.sorted().and_then(Table::of).map_err(unsorted)?;
+            known.ids = ids.table().map_err(unsorted)?;
         }
         Ok(known)
     }
 
-    /// Whether a run would pass over this sample.
+    /// Whether a text arrived under the sample's id, which a run would pass over, and whether that was this text: else it is a bad row.
     ///
     /// # Errors
     ///
-    /// Those of the folder of temporary files, as of all that is asked here; and of the log where an answer is read.
-    pub(crate) fn is_done(&self, sample: &Sample) -> Result<bool> {
-        Ok(self.text_of(sample)?.is_some())
+    /// [`Error::Temporary`], as of all that is asked here; and those of the log where an answer is read.
+    pub(crate) fn arrived(&self, sample: &Sample) -> Result<Option<bool>> {
+        let known = self.ids.first(TextHash::of(&sample.id.0).0).map_err(unsorted)?;
+        Ok(known.map(|known| part(&known, 16) == some_of(&sample.text)))
     }
 
-    /// Whether its id was given to another text, which makes it a bad row.
-    pub(crate) fn is_other(&self, sample: &Sample) -> Result<bool> {
-        Ok(self.text_of(sample)?.is_some_and(|text| text != some_of(&sample.text)))
+    /// The latest try under `key`.
+    fn latest_try(&self, key: AnswerKey) -> Result<Option<Try>> {
+        let latest = self.tries.beginning(key.0).last().transpose().map_err(unsorted)?;
+        Ok(latest.map(|latest| Try {
+            attempt: u32::from_be_bytes(part(&latest, 16)),
+            offset: u64::from_be_bytes(part(&latest, 20)),
+            settles: part(&latest, 28) != [0],
+        }))
     }
 
-    /// What is known of the text that has the sample's id.
-    fn text_of(&self, sample: &Sample) -> Result<Option<[u8; 8]>> {
-        let known = self.ids.beginning(TextHash::of(&sample.id.0).0).next().transpose().map_err(unsorted)?;
-        Ok(known.map(|known| part(&known, 16)))
+    /// Whether there is an answer under `key` that a run would use: the rule of [`AnswerRecord::is_settled`].
+    pub(crate) fn has(&self, teacher: &dyn Teacher, key: AnswerKey) -> Result<bool> {
+        let is_settled = |latest: Try| latest.settles || latest.attempt >= teacher.attempts();
+        Ok(self.latest_try(key)?.is_some_and(is_settled))
     }
 
-    /// The stored answer under `key`, if a run would use it: the rule of [`AnswerRecord::is_settled`].
+    /// That answer.
     pub(crate) fn stored(&self, teacher: &dyn Teacher, key: AnswerKey) -> Result<Option<Stored>> {
-        let is_settled =
-            |stored: &Stored| !stored.labels.is_empty() || stored.refused || stored.attempt >= teacher.attempts();
-        Ok(self.latest(key)?.filter(is_settled))
+        if self.has(teacher, key)? { self.latest(key) } else { Ok(None) }
     }
 
     /// The latest try under `key`, whether a run would use it or ask again.
     pub(crate) fn latest(&self, key: AnswerKey) -> Result<Option<Stored>> {
-        let latest = self.tries.beginning(key.0).last().transpose().map_err(unsorted)?;
-        let (Some(latest), Some(log)) = (latest, &self.log) else { return Ok(None) };
-        log.at(u64::from_be_bytes(part(&latest, 20))).map(|answer| Some(answer.into()))
+        let (Some(latest), Some(log)) = (self.latest_try(key)?, &self.log) else { return Ok(None) };
+        log.at(latest.offset).map(|answer| Some(answer.into()))
     }
 
     /// Whether a run would ask the teacher of this number about `sample` now: in a cascade only where those before it have
@@ -195,10 +205,9 @@ impl Known {
 
 impl From<AnswerRecord> for Stored {
     fn from(record: AnswerRecord) -> Self {
-        let refused = record.is_refused();
         let AnswerRecord { attempt, answer, .. } = record;
         let Answer { labels, weights, usage, cost, seconds, .. } = answer;
-        Self { attempt, refused, labels, weights, usage, cost, seconds }
+        Self { attempt, labels, weights, usage, cost, seconds }
     }
 }
 

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::latest::last_of_each;
-use crate::base::sorting::{Sorter, part, record, unsorted};
+use crate::base::sorting::{Sorter, last_of_each, part, record, unsorted};
 use crate::domain::sample::TextHash;
 use crate::error::Result;
 use crate::store::{Follow, LabelTally, RunDir, Tail};
@@ -34,8 +33,8 @@ impl Distribution {
 
 /// Counts the labels that hold now in the label log of `dir`; none where there is no log.
 ///
-/// Where the log is as a run left it when it closed it, the run's own count is taken. Else the log is read, and in memory of each
-/// event no more than is sorted at once.
+/// Where the log is as a run left it when it closed it, the run's own count is taken. Else the log is read, and no more of its
+/// events is in memory than is sorted at once.
 ///
 /// # Errors
 ///
@@ -64,10 +63,10 @@ pub fn distribution(dir: &Path) -> Result<Distribution> {
         }
     }
     let (mut counts, mut doubtful): (HashMap<u32, u64>, _) = (HashMap::new(), 0);
-    for record in last_of_each(sorter)? {
-        let record = record.map_err(unsorted)?;
-        *counts.entry(u32::from_be_bytes(part(&record, 24))).or_default() += 1;
-        let [is_doubtful] = part(&record, 28);
+    for last in last_of_each::<16, 29>(sorter.sorted().map_err(unsorted)?) {
+        let last = last.map_err(unsorted)?;
+        *counts.entry(u32::from_be_bytes(part(&last, 24))).or_default() += 1;
+        let [is_doubtful] = part(&last, 28);
         doubtful += u64::from(is_doubtful);
     }
     let count = |(name, number)| Some((name, *counts.get(&number)?));

@@ -71,7 +71,7 @@ pub(crate) fn drawing<T>(
     let mut urn = Urn::new(count, smaller);
     view.inputs_within(of.basis.inputs, |input| {
         if let Input::Arrive { sample, .. } = input
-            && labelled.beginning(TextHash::of(&sample.id.0).0).next().transpose().map_err(unsorted)?.is_some()
+            && labelled.first(TextHash::of(&sample.id.0).0).map_err(unsorted)?.is_some()
         {
             urn.offer(lot(seed, &sample.id), || take(sample));
         }

@@ -16,7 +16,7 @@ use crate::readers::confusion::{Details, Pairs};
 use crate::readers::gold::{GoldLabels, GoldRows};
 use crate::readers::latest::{latest, no_labels};
 use crate::readers::statistics::Calibration;
-use crate::store::{RunDir, RunView};
+use crate::store::{Follow, RunDir, RunView, Tail};
 use crate::student::{argmax, softmax};
 
 /// Texts that are predicted together.
@@ -80,26 +80,20 @@ pub struct HeldOut {
 pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation> {
     let view = RunDir::view(dir)?;
     let labels = view.labels().clone();
-    // Gold is in memory, for it comes in any order; of the run, which may have far more texts, nothing is.
-    let mut gold = HashMap::new();
-    options.gold.read(&labels, |id, text, label| {
-        gold.insert(TextHash::of(id), Gold { label, text: text.map(TextHash::of) });
-    })?;
-    let mut counts = Counts { gold: gold.len(), ..Counts::default() };
-    if matches!(options.gold.rows, GoldRows::Corpus(_)) {
-        drop_other_texts(&view, &mut gold)?;
-    }
-    let mut has_labels = false;
-    latest(dir, |event, _| -> Result<()> {
-        has_labels = true;
-        if let Some(gold) = gold.get(&TextHash::of(&event.id)) {
-            counts.add(gold.label, &Held::of(event, &labels));
-        }
-        Ok(())
-    })?;
-    if !has_labels {
+    if !matches!(Tail::new(dir).poll()?, Follow::Event(..)) {
         return Err(no_labels(dir));
     }
+    let mut gold = Gold::read(options.gold, &labels)?;
+    // Labels before texts: one that has a label has arrived.
+    latest(dir, |event, _| -> Result<()> {
+        gold.of(&event.id, |row| row.held = Some(Held::of(event, &labels)));
+        Ok(())
+    })?;
+    if matches!(options.gold.rows, GoldRows::Corpus(_)) {
+        gold.compare_texts(&view)?;
+    }
+    let mut counts = Counts::default();
+    gold.rows.iter().for_each(|row| counts.add(row.label, row.held.as_ref().filter(|_| row.is_of_this_text)));
     // Shares of nothing would be printed as 0: told what is wrong instead.
     if counts.labelled == 0 {
         let message = format!(
@@ -114,11 +108,53 @@ pub fn evaluate(dir: &Path, options: EvaluationOptions<'_>) -> Result<Evaluation
     Ok(Evaluation { held_out, details, ..counts.evaluation() })
 }
 
-/// What a person says of a text.
+/// What a person said, and what the run says of the same texts: of a run that has far more of them, nothing else is in memory.
+#[derive(Default)]
 struct Gold {
+    /// In the order of the file, so that sums are the same to the last digit.
+    rows: Vec<GoldRow>,
+    /// By the hash of the text's id.
+    places: HashMap<TextHash, usize>,
+}
+
+/// One text.
+struct GoldRow {
     label: LabelId,
     /// Which text that is, where there is one beside it.
     text: Option<TextHash>,
+    /// Whether the run labelled this text: another may have its id by now.
+    is_of_this_text: bool,
+    held: Option<Held>,
+}
+
+impl Gold {
+    fn read(labels: GoldLabels<'_>, of: &LabelSet) -> Result<Self> {
+        let mut gold = Self::default();
+        labels.read(of, |id, text, label| {
+            gold.places.insert(TextHash::of(id), gold.rows.len());
+            let text = text.map(TextHash::of);
+            gold.rows.push(GoldRow { label, text, is_of_this_text: text.is_none(), held: None });
+        })?;
+        Ok(gold)
+    }
+
+    /// Calls `with` with the row of the text with this id, if there is one.
+    fn of(&mut self, id: &str, with: impl FnOnce(&mut GoldRow)) {
+        let place = self.places.get(&TextHash::of(id));
+        if let Some(row) = place.and_then(|&place| self.rows.get_mut(place)) {
+            with(row);
+        }
+    }
+
+    /// Finds the rows whose text is the one that the run has under its id.
+    fn compare_texts(&mut self, view: &RunView) -> Result<()> {
+        view.inputs(|input| {
+            if let Input::Arrive { sample, .. } = input {
+                self.of(&sample.id.0, |row| row.is_of_this_text = row.text == Some(TextHash::of(&sample.text)));
+            }
+            Ok(())
+        })
+    }
 }
 
 /// What a run says of a text, as far as it is judged.
@@ -134,20 +170,6 @@ impl Held {
         let candidates = event.candidates.iter().filter_map(|name| labels.resolve(name)).collect();
         Self { label: labels.resolve(&event.label), confidence: event.confidence, candidates }
     }
-}
-
-/// Drops what is said of other texts than those that the run labelled, by the hash of their ids: a label is of the text that was
-/// labelled, whatever has its id by now.
-fn drop_other_texts(view: &RunView, gold: &mut HashMap<TextHash, Gold>) -> Result<()> {
-    view.inputs(|input| {
-        if let Input::Arrive { sample, .. } = input {
-            let id = TextHash::of(&sample.id.0);
-            if gold.get(&id).is_some_and(|gold| gold.text != Some(TextHash::of(&sample.text))) {
-                gold.remove(&id);
-            }
-        }
-        Ok(())
-    })
 }
 
 /// Sums over the texts with gold; see [`Evaluation`] for their shares.
@@ -169,7 +191,9 @@ struct Counts {
 
 impl Counts {
     /// Judges one text: `gold` is its right label, `held` what the run says now.
-    fn add(&mut self, gold: LabelId, held: &Held) {
+    fn add(&mut self, gold: LabelId, held: Option<&Held>) {
+        self.gold += 1;
+        let Some(held) = held else { return };
         self.labelled += 1;
         self.first += usize::from(held.candidates.first() == Some(&gold));
         self.covered += usize::from(held.candidates.contains(&gold));
@@ -267,9 +291,10 @@ mod tests {
     fn the_figures_by_hand() {
         let label = |name: &str| Label { name: name.into(), description: None, aliases: Vec::new() };
         let labels = LabelSet::new(["a", "b", "c"].map(label).into()).unwrap();
-        let mut counts = Counts { gold: 5, ..Counts::default() };
+        let mut counts = Counts::default();
         let events = [event("a", &["a"]), event("a", &["b", "a"]), event("b", &["b", "c"]), event("a", &[])];
-        events.iter().for_each(|event| counts.add(LabelId(0), &Held::of(event, &labels)));
+        events.iter().for_each(|event| counts.add(LabelId(0), Some(&Held::of(event, &labels))));
+        counts.add(LabelId(0), None);
         let evaluation = counts.evaluation();
         assert_eq!((evaluation.gold, evaluation.labelled, evaluation.missing), (5, 4, 1));
         assert!((evaluation.teacher_first - 0.25).abs() < 1e-9);

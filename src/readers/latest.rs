@@ -1,20 +1,19 @@
 //! Which event of the label log holds for each text: the last one with its id.
 
 use std::collections::HashMap;
-use std::io;
 use std::path::Path;
 
-use crate::base::sorting::{Sorter, part, record, unsorted};
+use crate::base::sorting::{Sorter, last_of_each, part, record, unsorted};
 use crate::domain::event::LabelEvent;
 use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
 use crate::readers::corrected::{corrected, with};
-use crate::store::{Follow, Tail};
+use crate::store::{Follow, Tail, changed};
 
 /// Calls `each` with the events that hold now, and their lines, in the order of the log in `dir`. Where a person gave a text
 /// another label, which the log does not have yet, the event says so, and its line is as it will be, but for the offset.
 ///
-/// Reads the log twice, so that no more of an event than a bit is kept.
+/// Reads the log twice: after the first time no more of an event than a bit is in memory.
 ///
 /// # Errors
 ///
@@ -34,6 +33,8 @@ pub fn latest<E: From<Error>>(dir: &Path, mut each: impl FnMut(&LabelEvent, &str
 #[derive(Debug, Default)]
 pub(super) struct Holding {
     bits: Vec<u64>,
+    /// Events of the log.
+    events: u64,
 }
 
 impl Holding {
@@ -58,9 +59,9 @@ impl Holding {
                 Follow::Waiting => break,
             }
         }
-        let mut holding = Self::default();
-        for record in last_of_each(sorter)? {
-            holding.add(u64::from_be_bytes(part(&record.map_err(unsorted)?, 16)));
+        let mut holding = Self { bits: Vec::new(), events: number };
+        for last in last_of_each::<16, 24>(sorter.sorted().map_err(unsorted)?) {
+            holding.add(u64::from_be_bytes(part(&last.map_err(unsorted)?, 16)));
         }
         Ok(holding)
     }
@@ -70,7 +71,7 @@ impl Holding {
     ///
     /// # Errors
     ///
-    /// Those of [`Tail::poll`] and of `each`.
+    /// Those of [`Tail::poll`] and of `each`, and [`Error::Unfit`] where the log has been cut since.
     pub(super) fn each<E: From<Error>>(
         &self,
         tail: &mut Tail,
@@ -84,7 +85,8 @@ impl Holding {
             }
             number += 1;
         }
-        Ok(())
+        // A run that goes on after a kill cuts what it writes anew.
+        if number < self.events { Err(changed(tail.path()).into()) } else { Ok(()) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -104,18 +106,6 @@ impl Holding {
         let word = usize::try_from(number / 64).ok().and_then(|word| self.bits.get(word));
         word.is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
-}
-
-/// The last record of each text: records begin with the hash of its id, and go on with what they come by.
-pub(super) fn last_of_each<const N: usize>(sorter: Sorter<N>) -> Result<impl Iterator<Item = io::Result<[u8; N]>>> {
-    let mut sorted = sorter.sorted().map_err(unsorted)?.peekable();
-    let next = move || {
-        let record = sorted.next()?;
-        let is_of_one = |record: &[u8; N], next: &[u8; N]| record.first_chunk::<16>() == next.first_chunk();
-        let is_last = !matches!((&record, sorted.peek()), (Ok(record), Some(Ok(next))) if is_of_one(record, next));
-        Some(is_last.then_some(record))
-    };
-    Ok(std::iter::from_fn(next).flatten())
 }
 
 /// That the run in `dir` has no labels, and what to do.
@@ -186,6 +176,28 @@ mod tests {
         })
         .unwrap();
         assert_eq!(offsets, [3, 4, 5]);
+    }
+
+    #[test]
+    fn a_log_that_was_cut_between_the_two_readings_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let log: String =
+            (0..40).map(|offset| event(offset, &format!("{}", offset % 30), "x", false).to_line()).collect();
+        std::fs::write(dir.path().join("labels.jsonl"), &log).unwrap();
+        let mut tail = Tail::new(dir.path());
+        let holding = Holding::of(&mut tail, |_| true).unwrap();
+        let mut read = |log: &str| {
+            std::fs::write(dir.path().join("labels.jsonl"), log).unwrap();
+            let mut offsets = Vec::new();
+            let done = holding.each(&mut tail, |event, _| -> Result<()> {
+                offsets.push(event.offset);
+                Ok(())
+            });
+            done.map(|()| offsets).map_err(|error| error.to_string())
+        };
+        // More texts than are sorted at once in a test; and what came since is no part of it.
+        assert_eq!(read(&(log.clone() + &event(40, "0", "y", false).to_line())).unwrap(), (10..40).collect::<Vec<_>>());
+        assert!(read(&log[..log.len() / 2]).unwrap_err().contains("changed while it was read"));
     }
 
     #[test]

@@ -79,11 +79,12 @@ impl Survey {
         let Some(requests) = teacher.requests() else { return Ok(()) };
         for draw in 0..teacher.draws() {
             let key = teacher.key(sample, draw);
-            // An answer without tokens is a refusal, or a server's that counts none.
-            let Some(stored) = known.latest(key)?.filter(|stored| stored.usage.is_some()) else { continue };
-            if self.seen.len() >= MOST || !self.seen.insert(key) {
+            if self.seen.len() >= MOST || self.seen.contains(&key) {
                 continue;
             }
+            // An answer without tokens is a refusal, or a server's that counts none.
+            let Some(stored) = known.latest(key)?.filter(|stored| stored.usage.is_some()) else { continue };
+            self.seen.insert(key);
             self.usage.add(stored.usage.unwrap_or_default());
             self.expected += requests.size(sample).map_or(0, |size| u64::from(size.prompt));
             self.second_tries += u64::from(stored.attempt > 1);

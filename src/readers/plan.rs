@@ -171,7 +171,8 @@ pub fn plan_with(config: &Config, options: PlanOptions<'_>) -> Result<Plan> {
             plan.bad_rows += 1;
             continue;
         };
-        if known.is_other(&sample)? {
+        let arrived = known.arrived(&sample)?;
+        if arrived == Some(false) {
             plan.bad_rows += 1;
             continue;
         }
@@ -188,7 +189,7 @@ pub fn plan_with(config: &Config, options: PlanOptions<'_>) -> Result<Plan> {
         if let Some(judging) = &mut judging {
             judging.look(&sample, &known)?;
         }
-        if known.is_done(&sample)? {
+        if arrived.is_some() {
             plan.known += 1;
         } else if add(&mut plan, &known, config.combine, &sample, &mut keys)? && plan.shown.len() < options.show {
             plan.shown.push(preview(&known, &sample)?);
@@ -259,9 +260,11 @@ fn add(
         let mut stored = Vec::new();
         for draw in 0..teacher.draws() {
             let key = teacher.key(sample, draw);
-            if let Some(record) = known.stored(teacher.as_ref(), key)? {
+            if known.has(teacher.as_ref(), key)? {
                 plan.stored += 1;
-                stored.push(record);
+                if combine == Combine::Cascade {
+                    stored.extend(known.latest(key)?);
+                }
             } else if keys.insert(key) {
                 is_asked = true;
                 plan.requests += 1;

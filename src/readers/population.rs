@@ -131,6 +131,6 @@ impl Population {
                 failed = ids.push(TextHash::of(&event.id).0);
             }
         })?;
-        failed.and_then(|()| Table::of(ids.sorted()?)).map_err(unsorted)
+        failed.and_then(|()| ids.table()).map_err(unsorted)
     }
 }

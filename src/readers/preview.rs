@@ -54,7 +54,7 @@ pub(super) fn preview(known: &Known, sample: &Sample) -> Result<Preview> {
         let Some(requests) = teacher.requests() else { continue };
         let mut draws = 0;
         for draw in 0..teacher.draws() {
-            draws += u32::from(known.stored(teacher.as_ref(), teacher.key(sample, draw))?.is_none());
+            draws += u32::from(!known.has(teacher.as_ref(), teacher.key(sample, draw))?);
         }
         if draws == 0 {
             continue;

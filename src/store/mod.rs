@@ -56,7 +56,7 @@ pub(crate) use self::local::shared_log::FileId;
 pub(crate) use self::local::{ANSWERS, LABELS};
 pub use self::lock::RunLock;
 pub(crate) use self::outside::outside;
-pub(crate) use self::raw::{Ended, Place, RawAnswers, RawLogs};
+pub(crate) use self::raw::{Ended, Place, RawAnswers, RawLogs, changed};
 #[cfg(feature = "shared")]
 pub(crate) use self::run_dir::FETCHING;
 pub use self::run_dir::RunDir;

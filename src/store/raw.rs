@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 
 /// Bytes that are read at once.
 const BUFFER: usize = 1 << 18;
-/// And for one line: most are shorter.
+/// And for one line, which most are no longer than.
 const LINE: usize = 1024;
 /// How often the logs are opened again where others take their place just then.
 const TRIES: u32 = 8;
@@ -103,15 +103,16 @@ impl RawLogs {
         Ok(())
     }
 
-    /// What `parse` makes of the line of the label log that begins at `offset`.
+    /// What `parse` makes of the line of the label log that begins at `offset`; `None` where it is not the one that was there.
     ///
     /// # Errors
     ///
-    /// Those of [`RawLogs::labels`].
-    pub(crate) fn label_at<T>(&self, offset: u64, parse: impl FnOnce(&[u8]) -> Result<T, String>) -> Result<T> {
+    /// Those of [`RawLogs::labels`], and [`Error::Unfit`] where the log was changed since.
+    pub(crate) fn label_at<T>(&self, offset: u64, parse: impl FnOnce(&[u8]) -> Result<Option<T>, String>) -> Result<T> {
         let Some(log) = &self.labels else { return Err(Error::gone("label log")) };
-        let line = log.line_at(offset).map_err(|source| Error::Labels { path: log.path.clone(), source })?;
-        parse(&line).map_err(|message| Error::LabelLine { path: log.path.clone(), at: offset, message })
+        let line = log.line_at(offset, |source| Error::Labels { path: log.path.clone(), source })?;
+        let parsed = parse(&line).map_err(|message| Error::LabelLine { path: log.path.clone(), at: offset, message });
+        parsed?.ok_or_else(|| changed(&log.path))
     }
 
     /// Hands every event of the input log to `each`, as its line, not checked against its checksum: to find where
@@ -156,11 +157,17 @@ impl RawLogs {
     ///
     /// Those of [`RawLogs::inputs`].
     pub(crate) fn input_at(&self, place: Place) -> Result<Vec<u8>> {
-        let line = self.inputs.line_at(place.offset).map_err(Error::run_file("read", &self.inputs.path))?;
+        let line = self.inputs.line_at(place.offset, Error::run_file("read", &self.inputs.path))?;
         let damaged = || damaged_input(&self.inputs.path, place.number - 1, "does not match its checksum");
         sealed::check(&line).map_err(|_| damaged())?;
         Ok(line)
     }
+}
+
+/// Of a log that does not have what it had before.
+pub(crate) fn changed(path: &Path) -> Error {
+    let message = "was changed while it was read, by a run that began meanwhile: do this again".to_owned();
+    Error::Unfit { path: path.to_owned(), message }
 }
 
 /// The answers of a run directory, every try of each, by where they stand.
@@ -200,8 +207,8 @@ impl RawAnswers {
     ///
     /// [`Error::RunFile`] if it cannot be read, also where it is there no more.
     pub(crate) fn at(&self, offset: u64) -> Result<AnswerRecord> {
-        let answer = self.log.line_at(offset).and_then(|line| self.parse(&line).ok_or(ErrorKind::InvalidData.into()));
-        answer.map_err(Error::run_file("read", &self.log.path))
+        let line = self.log.line_at(offset, Error::run_file("read", &self.log.path))?;
+        self.parse(&line).ok_or_else(|| changed(&self.log.path))
     }
 
     fn parse(&self, line: &[u8]) -> Option<AnswerRecord> {
@@ -229,12 +236,12 @@ impl Log {
     }
 
     /// The line that begins at `offset`, without its line feed.
-    fn line_at(&self, offset: u64) -> std::io::Result<Vec<u8>> {
+    fn line_at(&self, offset: u64, unreadable: impl FnOnce(std::io::Error) -> Error) -> Result<Vec<u8>> {
         let mut line = Vec::new();
         let mut input = BufReader::with_capacity(LINE, reading(&self.file, offset));
-        input.read_until(b'\n', &mut line)?;
-        line.pop();
-        Ok(line)
+        input.read_until(b'\n', &mut line).map_err(unreadable)?;
+        // A run that goes on after a kill cuts what it writes anew.
+        if line.pop() == Some(b'\n') { Ok(line) } else { Err(changed(&self.path)) }
     }
 
     /// Hands the whole lines before the offset `end` to `each`; gives the offset behind the last of them. Memory: the longest
@@ -298,6 +305,9 @@ mod tests {
         .unwrap();
         assert_eq!(seen.len(), 2);
         assert_eq!(logs.input_at(places[1]).unwrap(), seen[1]);
+        // A run that goes on cuts it.
+        std::fs::write(&log, &whole[..usize::try_from(places[1].offset).unwrap() + 5]).unwrap();
+        assert!(logs.input_at(places[1]).unwrap_err().to_string().contains("changed while it was read"));
         // Without a label log there is nothing to read.
         logs.labels(|_, _| Err("is one".into())).unwrap();
     }

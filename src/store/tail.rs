@@ -145,6 +145,11 @@ impl Tail {
         self.changes.get_or_insert_with(|| Changes::of(&self.path)).wait(at_most);
     }
 
+    /// Where the log is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Goes back to the start of the log that is open; another one in its place is not looked at.
     ///
     /// # Errors

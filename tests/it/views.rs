@@ -86,7 +86,8 @@ fn looking_changes_nothing() {
         if state == "finished" {
             project.remove_run();
             let mut command = project.command(&["run", "config.toml"]);
-            command.env("FAILPOINTS", "labels-written=3*off->return(abort)");
+            // On a busy machine labels are written a few times only.
+            command.env("FAILPOINTS", "labels-written=1*off->return(abort)");
             assert_eq!(command.output().unwrap().status.code(), None);
         } else if state == "interrupted" {
             std::fs::remove_dir_all(run.join("store")).unwrap();

@@ -7,11 +7,10 @@ use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::row::{Held, Others, PERSON};
-use crate::base::sorting::{Sorter, part, record, unsorted};
+use crate::base::sorting::{Sorter, last_of_each, part, record, unsorted};
 use crate::base::table::Table;
 use crate::domain::label::{LabelId, LabelSet};
 use crate::error::{Error, Result};
-use crate::readers::latest::last_of_each;
 use crate::readers::probability::Probability;
 use crate::readers::recalibration::Curve;
 use crate::store::RawLogs;
@@ -42,6 +41,8 @@ struct WhoseFields<'a> {
 /// What a table takes of a label event.
 #[derive(Deserialize)]
 struct Fields<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
     #[serde(borrow)]
     label: Cow<'a, str>,
     confidence: f64,
@@ -80,7 +81,7 @@ impl HeldLabels {
             Ok(())
         })?;
         sorted.map_err(unsorted)?;
-        let places = Table::of(last_of_each(sorter)?).map_err(unsorted)?;
+        let places = sorter.sorted().and_then(|sorted| Table::of(last_of_each::<16, 24>(sorted))).map_err(unsorted)?;
         Ok(Self { logs, labels, places, by, corrected: HashMap::new(), curve: None })
     }
 
@@ -111,7 +112,7 @@ impl HeldLabels {
             let by = self.index(PERSON);
             return Ok(Some(Held::new(*label, by, true, 1.0, Some(1.0), Others::new(Some(Vec::new())))));
         }
-        let mut held = self.logs.label_at(offset, |line| self.parse(line))?;
+        let mut held = self.logs.label_at(offset, |line| self.parse(line, id))?;
         if let Some(curve) = &self.curve
             && held.by != self.index(PERSON)
         {
@@ -145,12 +146,16 @@ impl HeldLabels {
 
     /// Where the event stands that holds for the text with this id.
     fn offset(&self, id: &str) -> Result<Option<u64>> {
-        let found = self.places.beginning(key(id).to_be_bytes()).next().transpose().map_err(unsorted)?;
+        let found = self.places.first(key(id).to_be_bytes()).map_err(unsorted)?;
         Ok(found.map(|record| u64::from_be_bytes(part(&record, 16))))
     }
 
-    fn parse(&self, line: &[u8]) -> Result<Held, String> {
+    /// What holds by the event in `line`; `None` where it is of another text than that with this id.
+    fn parse(&self, line: &[u8], id: &str) -> Result<Option<Held>, String> {
         let event: Fields<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        if event.id != id {
+            return Ok(None);
+        }
         let find = |label: &str| self.labels.exact(label).ok_or_else(|| format!("{label:?} is no label of the task"));
         let others = event.others.as_ref().map(|others| {
             let one = |other: &OtherFields<'_>| Ok((find(&other.label)?, Probability::of(other.confidence)));
@@ -158,10 +163,11 @@ impl HeldLabels {
         });
         let others = Others::new(others.transpose()?);
         let by = self.index(&event.by);
-        Ok(Held::new(find(&event.label)?, by, event.is_final, event.confidence, event.margin, others))
+        let label = find(&event.label)?;
+        Ok(Some(Held::new(label, by, event.is_final, event.confidence, event.margin, others)))
     }
 
-    /// The number of one that is known; of no other is asked but of people where nobody corrected anything.
+    /// Its number among those that were found; that of nobody for people where nobody corrected anything.
     fn index(&self, by: &str) -> u16 {
         let known = self.by.iter().position(|known| known == by);
         known.and_then(|index| u16::try_from(index).ok()).unwrap_or(u16::MAX)

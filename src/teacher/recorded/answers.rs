@@ -3,12 +3,12 @@
 //! The file may grow meanwhile, or another take its name. A line that is not as it was is an error: what it says was never checked.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
+use std::io::{self, BufReader};
 
 use super::MAX_LINE_BYTES;
 use super::index::{Index, Place};
 use super::line::{RecordedAnswer, RecordedLine};
+use crate::base::disk::reading;
 use crate::base::lines::{Lines, Raw};
 use crate::domain::candidates::Opinion;
 use crate::domain::label::LabelSet;
@@ -71,8 +71,8 @@ impl Answers {
 
     /// The line that stands there.
     fn line(&self, place: Place) -> io::Result<RecordedLine> {
-        let from = ReadOn { file: &self.file, offset: place.offset() };
-        let mut lines = Lines::within(BufReader::with_capacity(BLOCK, from), MAX_LINE_BYTES);
+        let from = BufReader::with_capacity(BLOCK, reading(&self.file, place.offset()));
+        let mut lines = Lines::within(from, MAX_LINE_BYTES);
         match lines.next_raw()? {
             Some((_, Raw::Bytes(line))) if place.is_of(line) => {
                 std::str::from_utf8(line).map_err(changed).and_then(|line| RecordedLine::read(line).map_err(changed))
@@ -103,18 +103,4 @@ fn together(mut draws: Vec<Draw>, problem: Option<crate::domain::answer::Problem
     let voted = Opinion::vote(0, answers);
     // The problem is told only where nobody named a label; then the first draw's stands for all.
     Some(RecordedAnswer { labels: voted.labels, weights: voted.weights, problem })
-}
-
-/// Reads on from a place, without moving what others read.
-struct ReadOn<'a> {
-    file: &'a File,
-    offset: u64,
-}
-
-impl Read for ReadOn<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.offset)?;
-        self.offset += read as u64;
-        Ok(read)
-    }
 }

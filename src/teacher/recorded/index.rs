@@ -7,7 +7,7 @@ use std::io;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::base::sorting::{Sorter, part, record};
+use crate::base::sorting::{Sorter, last_of_each, part, record};
 use crate::base::table::Table;
 use crate::domain::sample::TextHash;
 
@@ -104,20 +104,13 @@ impl Reading {
             let (id, place, text): ([u8; 8], [u8; 8], [u8; 8]) = (part(&line, 0), part(&line, 8), part(&line, 16));
             // A text is known by the first line of its id.
             if before.replace(id) != Some(id) && text != NO_TEXT {
-                // Of two ids with one text, the later answers for the text: it comes first here.
-                texts.push(record(&[&text, &place.map(|byte| !byte)]))?;
+                texts.push(record(&[&text, &place]))?;
             }
             Ok(record(&[&id, &place]))
         }))?;
-        let mut before = None;
-        let texts = texts.sorted()?.filter_map(|text| match text {
-            Ok(text) => {
-                let (text, place): ([u8; 8], [u8; 8]) = (part(&text, 0), part(&text, 8));
-                (before.replace(text) != Some(text)).then(|| Ok(record(&[&text, &place.map(|byte| !byte)])))
-            }
-            Err(error) => Some(Err(error)),
-        });
-        Ok(Index { texts: Table::of(texts)?, lines })
+        // Of two ids with one text, the later answers for the text.
+        let texts = Table::of(last_of_each::<8, 16>(texts.sorted()?))?;
+        Ok(Index { texts, lines })
     }
 }
 
@@ -143,7 +136,7 @@ impl Index {
 
     /// The first line of the id that answers for this text, or perhaps one of another text.
     pub(super) fn by_text(&self, text: TextHash) -> io::Result<Option<Place>> {
-        Ok(self.texts.beginning(half(text)).next().transpose()?.map(Place::of))
+        Ok(self.texts.first(half(text))?.map(Place::of))
     }
 }
 
