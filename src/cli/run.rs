@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use candist::config::{DeviceChoice, StudentKind};
+use candist::config::{DeviceChoice, StudentKind, TeacherConfig};
 use candist::{Config, Error, Outcome, Progress, Run, distribution, plan_anew, with_causes};
 use clap::Args;
 use indicatif::HumanCount;
@@ -206,8 +206,11 @@ fn tell(args: &RunArgs, dir: &Path, progress: &Progress, outcome: &Outcome, bega
 /// A changed prompt asks again about texts that are done: what that takes is said before the first request, and where it is
 /// much and a person is there, it needs a `--yes`.
 fn agrees_to_ask_again(config: &Config, args: &RunArgs) -> Result<bool> {
+    // A recording takes no tokens: to look it up again costs nothing. It may be large, and the run reads it.
+    if config.teachers.iter().all(|teacher| matches!(teacher, TeacherConfig::Recorded(_))) {
+        return Ok(true);
+    }
     let Some(plan) = plan_anew(config, args.limit)? else { return Ok(true) };
-    // A recording takes no tokens: to look it up again costs nothing.
     let asked = || plan.teachers.iter().filter(|teacher| teacher.tokens.prompt > 0);
     let requests: u64 = asked().map(|teacher| teacher.requests).sum();
     if requests == 0 {
