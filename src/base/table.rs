@@ -15,7 +15,7 @@ const BLOCK: usize = 4096;
 /// Records of `N` bytes, in the order of their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Table<const N: usize> {
-    /// All of them, or those behind which a block follows in the file.
+    /// All of them, or the first of each block of the file.
     held: Vec<[u8; N]>,
     file: Option<File>,
     len: u64,
