@@ -19,6 +19,8 @@ if [ ! -x "$work/venv/bin/spark-submit" ]; then
     { say "ray and pyspark could not be had from PyPI: this check needs the network once"; exit 1; }
 fi
 
+# Of an earlier check, perhaps by another version.
+rm -rf "$work/run" "$work/student"
 export CANDIST_PROGRAM; CANDIST_PROGRAM=$(realpath "$program")
 export PYTHONPATH=$PWD/python/src:$PWD/examples/engines
 (cd configs && "$CANDIST_PROGRAM" run quickstart.toml --run-dir "$work/run" --quiet &&
