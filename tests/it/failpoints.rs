@@ -35,6 +35,8 @@ struct Scene {
     server: Option<Server>,
     labels: String,
     answers: usize,
+    /// What holds whenever it is to fail.
+    always: String,
 }
 
 impl Scene {
@@ -46,7 +48,12 @@ impl Scene {
         }
         project.run();
         let (labels, answers) = (project.labels(), project.read("run/answers.jsonl").lines().count());
-        Self { project, server, labels, answers }
+        Self { project, server, labels, answers, always: String::new() }
+    }
+
+    /// With parts of the index that are full with few entries.
+    fn with_few(self) -> Self {
+        Self { always: format!("{FEW}=return;"), ..self }
     }
 
     fn restore(&self) {
@@ -60,7 +67,7 @@ impl Scene {
     fn fail_at(&self, place: &str, passed: u32, failure: Failure) -> bool {
         let mut command = self.project.command(&["run", "config.toml"]);
         let action = if failure == Failure::Abort { "return(abort)" } else { "return" };
-        command.env("FAILPOINTS", format!("{place}={passed}*off->{action}"));
+        command.env("FAILPOINTS", format!("{}{place}={passed}*off->{action}", self.always));
         let ended = Finished::of(command.output().unwrap());
         if ended.exit == Some(0) {
             return false;
@@ -155,8 +162,10 @@ fn reblock(project: &Project) {
 }
 
 /// Places by what a run is at there.
-const BEGINNING: [&str; 8] = [
+const BEGINNING: [&str; 10] = [
     "before-header",
+    "index-aside",
+    "index-adopted",
     "replace-write",
     "replace-sync",
     "replace-rename",
@@ -195,6 +204,18 @@ const LABELLING: [&str; 11] = [
     "checkpoint-prune",
 ];
 const ENDING: [&str; 6] = ["before-end", "after-end", "before-close", "close-flushed", "before-mark", "after-close"];
+const SORTING: [&str; 8] = [
+    "index-full",
+    "index-begun",
+    "index-write",
+    "index-sync",
+    "index-rename",
+    "index-renamed",
+    "index-sorted",
+    "index-together",
+];
+/// Not a place to fail at: parts of the index are full with few entries then.
+const FEW: &str = "index-few";
 const LABELLING_ANEW: [&str; 3] = ["relabel-labels-moved", "relabel-checkpoints-removed", "relabel-records-removed"];
 const BEGINNING_ANEW: [&str; 3] = ["anew-labels-moved", "anew-caches-removed", "anew-inputs-moved"];
 const MENDING: [&str; 4] = ["set-aside-rename", "set-aside-renamed", "store-remove", "store-removed"];
@@ -219,10 +240,12 @@ fn places_in(folder: &Path) -> BTreeSet<String> {
 
 #[test]
 fn every_place_in_the_code_is_tried() {
-    let tried: [&[&str]; 10] = [
+    let tried: [&[&str]; 12] = [
         &BEGINNING,
         &ASKING,
         &LABELLING,
+        &SORTING,
+        &[FEW],
         &ENDING,
         &LABELLING_ANEW,
         &BEGINNING_ANEW,
@@ -245,6 +268,19 @@ fn a_run_that_fails_where_it_begins_or_ends() {
 #[test]
 fn a_run_that_fails_while_it_asks() {
     Scene::of(small(), None).survive(&ASKING);
+}
+
+#[test]
+fn a_run_that_fails_while_it_sorts_its_index() {
+    // So many texts that there are parts to be put together.
+    let project = Project::new(32);
+    project.configure(&recorded(&["gpt-4"]), "");
+    Scene::of(project, None).with_few().survive(&SORTING);
+    let project = Project::new(32);
+    let server = Server::start(&project, Behaviour::default());
+    let few = format!("= {IN_FLIGHT}\nmin_in_flight = {IN_FLIGHT}");
+    project.configure(&openai(&["all-merged"], &server.url, "").replace("= 64", &few), "");
+    Scene::of(project, Some(server)).with_few().survive(&SORTING);
 }
 
 #[test]

@@ -13,8 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::INPUTS;
 use super::codec::options;
-use super::index::failed;
-use super::open::{guarded, remove_half_written_snapshots};
+use super::guarded::{failed, guarded, remove_half_written_snapshots};
 use crate::base::durable;
 use crate::base::failpoint::pass;
 use crate::base::sealed;

@@ -1,7 +1,7 @@
 //! The store of one machine: two logs, and caches beside them. The only module that names sled and bincode.
 //!
-//! `answers` and `inputs` are the logs (`log`: append-only, sealed lines), `events` the label log; `index` is sled, `flat`
-//! the records of where things stand. `writer` is the one thread that writes; everyone else sends it commands or reads.
+//! `answers` and `inputs` are the logs (`log`: append-only, sealed lines), `events` the label log; `index` says where what is looked
+//! up by key stands (sled, and sorted files of what is older), `flat` what is looked up by number. `writer` is the one thread that writes; everyone else sends it commands or reads.
 //! `open` brings everything level.
 //!
 //! | on disk | written | durable |
@@ -23,6 +23,7 @@ mod events;
 mod failures;
 mod flat;
 pub(super) mod format1;
+mod guarded;
 mod in_order;
 mod index;
 mod input_records;
@@ -49,12 +50,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub(super) use self::event_records::changed_label_lines;
 pub(super) use self::failures::FILE as FAILURES;
 pub(crate) use self::failures::forget as forget_failures;
+pub use self::guarded::OPENING_THREAD;
 pub(crate) use self::index::KnownSample;
 pub(crate) use self::inputs::FILE as INPUTS;
 pub(super) use self::inputs::{damaged_input, parse_input};
 pub(super) use self::log::{Extent, scan};
 pub(super) use self::mark::tally;
-pub use self::open::OPENING_THREAD;
 pub(crate) use self::tally::LabelTally;
 pub(super) use self::tally::Tally;
 pub(crate) use self::{answers::FILE as ANSWERS, events::FILE as LABELS};

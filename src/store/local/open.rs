@@ -6,10 +6,8 @@
 //! The order is that of trust: answers, then inputs, which repeat them, then labels, which follow from inputs.
 //! Everything here happens under the run's lock, before the writer's thread begins.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
 
 use super::answers::AnswersLog;
 use super::events::EventsLog;
@@ -19,15 +17,11 @@ use super::mark::{AsLeft, Mark};
 use crate::base::disk::{Disk, Machine};
 use crate::base::durable::remove;
 use crate::base::failpoint::pass;
-use crate::base::panic;
 use crate::domain::event::By;
 use crate::domain::input::Names;
 use crate::domain::sample::SampleId;
 use crate::error::{Error, Result};
 use crate::store::Digest;
-
-/// The name of the threads that open a store: their panics are caught, and not worth a message of their own.
-pub const OPENING_THREAD: &str = "candist-open";
 
 /// A store whose parts agree with each other.
 #[derive(Debug)]
@@ -117,9 +111,7 @@ pub(super) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
 fn open_once(wanted: &Wanted<'_>, folder: &Path, repairs: &mut Vec<String>) -> Result<Opened> {
     let left = Mark::take(wanted.dir)?;
     pass("mark-taken")?;
-    let path = folder.join("index");
-    remove_half_written_snapshots(&path)?;
-    let index = guarded(path, Index::open)?;
+    let index = Index::open(&folder.join("index"))?;
     open_logs(&Machine, wanted, index, left, repairs)
 }
 
@@ -144,63 +136,4 @@ pub(super) fn open_logs<D: Disk>(
     // Last: as long as it is missing, lines are taken in once more, which changes nothing.
     index.set_applied(&applied)?;
     Ok(Opened { index, answers, inputs, events, applied, repairs: Vec::new() })
-}
-
-/// Reads what sled keeps at `path` on a thread of its own: sled panics, and may hang, on a damaged file.
-///
-/// The limit is a minute and 5 MB/s: far below any disk, and far above what opening takes. A thread that hangs is
-/// left behind with its files; the folder is removed under it, and the new index has files of its own.
-///
-/// # Errors
-///
-/// Those of `read`; [`Error::StoreDamaged`] where it panics on the content or takes too long; [`Error::RunFile`]
-/// where it panics because the machine refuses, or no thread can be started.
-pub(super) fn guarded<T: Send + 'static>(
-    path: PathBuf,
-    read: impl FnOnce(&Path) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let limit = Duration::from_secs(60) + Duration::from_micros(folder_bytes(&path) / 5);
-    let (sender, receiver) = mpsc::channel();
-    let store = path.clone();
-    let damaged = |message: String| Error::StoreDamaged { path: store.clone(), message };
-    let open = move || {
-        let opened = catch_unwind(AssertUnwindSafe(|| read(&path)));
-        // Nobody waits any more after the time limit; then there is nothing to tell.
-        let _ = sender.send(opened.map_err(|panic| panic::message(panic.as_ref())));
-    };
-    std::thread::Builder::new().name(OPENING_THREAD.to_owned()).spawn(open).map_err(Error::no_thread)?;
-    match receiver.recv_timeout(limit) {
-        Ok(Ok(opened)) => opened,
-        Ok(Err(panic)) => Err(what_the_panic_means(&store, panic)),
-        Err(_) => Err(damaged("it does not open in time".to_owned())),
-    }
-}
-
-/// sled panics on damage, and also where the machine refuses. The text is all there is to tell them apart. Taking a
-/// full disk for damage would remove a good index.
-fn what_the_panic_means(store: &Path, panic: String) -> Error {
-    if ["No space left", "os error 28", "Too many open files", "os error 24"].iter().any(|why| panic.contains(why)) {
-        return Error::run_file("use", store)(std::io::Error::other(panic));
-    }
-    Error::StoreDamaged { path: store.to_owned(), message: panic }
-}
-
-/// Bytes of the files in a folder, not of those below; 0 where it cannot be read.
-fn folder_bytes(path: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
-    entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
-}
-
-/// A kill while sled 0.34 writes a snapshot leaves `snap.*.generating`, which it then takes for the newest snapshot and
-/// fails on forever. Under the run's lock nobody is writing one now.
-pub(super) fn remove_half_written_snapshots(path: &Path) -> Result<()> {
-    let Ok(entries) = std::fs::read_dir(path) else { return Ok(()) };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            remove(&entry.path())?;
-        }
-    }
-    Ok(())
 }
