@@ -421,5 +421,8 @@ impl Error {
 #[must_use]
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |told, cause| format!("{told}\n  because: {cause}"))
+    causes.map(ToString::to_string).fold(error.to_string(), |told, cause| {
+        // Some errors tell their causes themselves.
+        if told.contains(&cause) { told } else { format!("{told}\n  because: {cause}") }
+    })
 }

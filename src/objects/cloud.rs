@@ -6,17 +6,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::path::Path as Key;
 use object_store::{
-    Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
-    RetryConfig,
+    BackoffConfig, ClientConfigKey, Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt,
+    PutMode, PutPayload, RetryConfig,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -29,11 +29,14 @@ const BLOCKS: usize = 8;
 /// Bytes that are sent at once; what is longer goes in pieces of so many.
 const AT_ONCE: u64 = 16 << 20;
 const PIECE: u64 = 8 << 20;
-/// How often a request is tried again, and how long: the time is what bounds it.
-const RETRIES: usize = 30;
+/// How long a request is tried again; of those that wait for each other, all together.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How often an object is put, with a pause: a request to put one if there is none is not tried again by itself where it broke off.
-const PUTS: u32 = 4;
+/// Between two tries, at most. A base of less than e would, by its chance, bring the waits down to nothing.
+const BACKOFF: BackoffConfig =
+    BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(5), base: 4.0 };
+/// How long one try may take, unless the environment says otherwise: [`AT_ONCE`] goes in one.
+const TIMEOUT: &str = "90 seconds";
+/// Before an object is put again: a request to put one if there is none is not tried again by itself where it broke off.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A bucket, or container.
@@ -58,24 +61,33 @@ fn runtime() -> Result<&'static Runtime> {
 impl Cloud {
     /// That of `uri`, with what the environment says of credentials, region and endpoint.
     pub(super) fn of(uri: &str, scheme: &str, bucket: &str) -> Result<Self> {
-        let (address, retry) = (
-            format!("{scheme}://{bucket}"),
-            RetryConfig { max_retries: RETRIES, retry_timeout: PATIENCE, ..RetryConfig::default() },
-        );
+        let address = format!("{scheme}://{bucket}");
+        let retry = RetryConfig { max_retries: usize::MAX, retry_timeout: PATIENCE, backoff: BACKOFF };
+        let said = |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok());
+        let timeout = |name: &str| said(&[name]).unwrap_or_else(|| TIMEOUT.to_owned());
         let store: object_store::Result<Arc<dyn ObjectStore>> = match scheme {
             "s3" => {
-                AmazonS3Builder::from_env().with_url(&address).with_retry(retry).build().map(|s3| Arc::new(s3) as _)
+                let s3 = AmazonS3Builder::from_env().with_url(&address).with_retry(retry);
+                let key = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
+                s3.with_config(key, timeout("AWS_TIMEOUT")).build().map(|s3| Arc::new(s3) as _)
             }
-            "gs" => GoogleCloudStorageBuilder::from_env()
-                .with_url(&address)
-                .with_retry(retry)
-                .build()
-                .map(|gs| Arc::new(gs) as _),
-            _ => MicrosoftAzureBuilder::from_env()
-                .with_url(&address)
-                .with_retry(retry)
-                .build()
-                .map(|az| Arc::new(az) as _),
+            "gs" => {
+                let gs = GoogleCloudStorageBuilder::from_env().with_url(&address).with_retry(retry);
+                let key = GoogleConfigKey::Client(ClientConfigKey::Timeout);
+                gs.with_config(key, timeout("GOOGLE_TIMEOUT")).build().map(|gs| Arc::new(gs) as _)
+            }
+            _ => {
+                let mut az = MicrosoftAzureBuilder::from_env().with_url(&address).with_retry(retry);
+                // As Azure's own tool calls them.
+                if let Some(account) = said(&["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"]) {
+                    az = az.with_account(account);
+                }
+                if let Some(key) = said(&["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_KEY"]) {
+                    az = az.with_access_key(key);
+                }
+                let key = AzureConfigKey::Client(ClientConfigKey::Timeout);
+                az.with_config(key, timeout("AZURE_TIMEOUT")).build().map(|az| Arc::new(az) as _)
+            }
         };
         let store = store.map_err(|error| {
             let message =
@@ -166,24 +178,29 @@ impl Cloud {
 
     /// Puts an object at once. Gives whether it is new; none where the server knows no condition.
     fn put_if_absent(&self, key: &Key, bytes: &Bytes, place: &Place) -> Result<Option<bool>> {
-        for put in 1.. {
-            match wait(self.store.put_opts(key, bytes.clone().into(), PutMode::Create.into()))? {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let error = match wait(self.store.put_opts(key, bytes.clone().into(), PutMode::Create.into()))? {
                 Ok(_) => return Ok(Some(true)),
                 // It is there, perhaps by a request of ours that broke off; or another is being put, of who may be killed.
-                Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {
+                Err(error @ (StoreError::AlreadyExists { .. } | StoreError::Precondition { .. })) => {
                     match wait(self.store.head(key))? {
                         Ok(_) => return Ok(Some(false)),
-                        Err(StoreError::NotFound { .. }) if put < PUTS => {}
+                        Err(StoreError::NotFound { .. }) => error,
                         Err(error) => return Err(failed("write", error, place)),
                     }
                 }
-                Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => break,
-                Err(StoreError::Generic { .. }) if put < PUTS => {}
+                Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => return Ok(None),
+                Err(error) if status(&error) == Some(501) => return Ok(None),
+                // Without a status it broke off, and may or may not be there.
+                Err(error @ StoreError::Generic { .. }) if status(&error).is_none() => error,
                 Err(error) => return Err(failed("write", error, place)),
+            };
+            if Instant::now() > until {
+                return Err(failed("write", error, place));
             }
             std::thread::sleep(PAUSE);
         }
-        Ok(None)
     }
 
     async fn put_in_pieces(&self, key: &Key, content: &File, size: u64) -> object_store::Result<()> {
@@ -304,21 +321,49 @@ fn wait<T>(request: impl Future<Output = T>) -> Result<T> {
 
 /// What a store answered, in words that say what to do.
 fn failed(action: &'static str, error: StoreError, place: &Place) -> Error {
+    let message = without_queries(&with_causes(&error));
+    let says = |words: &[&str]| words.iter().any(|said| message.contains(said));
+    let status = status(&error);
     match error {
-        StoreError::Precondition { .. } | StoreError::NotModified { .. } => place.changed(),
-        StoreError::NotFound { .. } => place.unfit("is not there: check the name, and that the bucket is there"),
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => place.unfit(format!(
-            "is refused (cannot {action}): check the credentials in the environment, and what they permit. {}",
-            without_queries(&with_causes(&error))
-        )),
-        error => {
-            let message = without_queries(&with_causes(&error));
-            if ["NoSuchBucket", "ContainerNotFound"].iter().any(|said| message.contains(said)) {
-                return place.unfit("is in a bucket that is not there: check its name");
-            }
-            Error::Object { action, object: place.shown().to_owned(), message }
+        _ if says(&["NoSuchBucket", "ContainerNotFound", "ResourceNotFound"]) => {
+            place.unfit("is in a bucket that is not there: check its name")
         }
+        StoreError::NotFound { .. } if action == "write" => {
+            place.unfit("is in a bucket that is not there: check its name")
+        }
+        StoreError::NotFound { .. } => place.unfit("is not there: check the name, and that the bucket is there"),
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => refused(action, &message, place),
+        // Of a list all is generic.
+        StoreError::Generic { .. } if matches!(status, Some(401 | 403)) => refused(action, &message, place),
+        StoreError::Precondition { .. } | StoreError::NotModified { .. } => place.changed(),
+        _ if says(&["latest/api/token", "computeMetadata", "metadata/identity"]) => place.unfit(format!(
+            "needs credentials, and the environment has none: {NAMES}; on a machine of the cloud they come from there, which did not \
+             answer. {message}"
+        )),
+        _ if says(&["scheme is not allowed"]) => place.unfit(
+            "is at an address without TLS: AWS_ALLOW_HTTP=true (AZURE_ALLOW_HTTP, GOOGLE_ALLOW_HTTP) allows that",
+        ),
+        _ if says(&["empty path segment"]) => {
+            place.unfit("has objects with // in their names, which cannot be read: name others, or give them other names")
+        }
+        _ => Error::Object { action, object: place.shown().to_owned(), message },
     }
+}
+
+/// How credentials are called in the environment.
+const NAMES: &str = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_SERVICE_ACCOUNT, or AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY \
+                     (profiles in files of other tools are not read)";
+
+fn refused(action: &str, message: &str, place: &Place) -> Error {
+    place.unfit(format!(
+        "is refused (cannot {action}): check the credentials in the environment, and what they permit. {message}"
+    ))
+}
+
+/// The status that a request was answered with at last, which object_store tells of what it calls generic in words alone.
+fn status(error: &StoreError) -> Option<u16> {
+    let said = with_causes(error);
+    said.split_once("status code: ")?.1.get(..3)?.parse().ok()
 }
 
 /// `message` without what follows a question mark in addresses: a signature may be there.

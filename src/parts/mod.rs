@@ -11,6 +11,7 @@ mod record;
 mod share;
 mod writer;
 
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -91,7 +92,8 @@ pub fn predict_parts(
     tell(Told::Job(job.folder().shown(), job.parts(), own.len()));
     let mut missing = 0;
     let mut labelled = 0;
-    let mut manifest = record::manifest(&job)?;
+    // A folder that cannot be looked at is told before anything is labelled.
+    let mut manifest = job.records().sizes().and_then(|_| record::manifest(&job))?;
     if manifest.is_none() {
         labelled = label(&job, &mut own, Crew::of(predictor), tell)?;
         (manifest, missing) = record::complete(&job)?;
@@ -156,22 +158,66 @@ pub fn local_folder(uri: &str) -> Result<(PathBuf, Option<Copied>)> {
     if let Some(path) = place.local() {
         return Ok((path.to_owned(), None));
     }
-    let path =
-        std::env::temp_dir().join(format!("candist-student-{}-{:016x}", std::process::id(), rand::random::<u64>()));
-    std::fs::create_dir(&path).map_err(Error::run_file("write", &path))?;
-    let copied = Copied(path.clone());
+    remove_abandoned();
+    let path = std::env::temp_dir().join(format!("{COPY}{}-{:016x}", std::process::id(), rand::random::<u64>()));
+    let failed = || Error::run_file("write", &path);
+    std::fs::create_dir(&path).map_err(failed())?;
+    let held = File::create(path.join(HELD)).and_then(|held| held.lock().map(|()| held)).map_err(failed())?;
+    let copied = Copied { path: path.clone(), _held: held };
     for listed in place.list()? {
         place.fetch(&listed, &path)?;
     }
     Ok((path, Some(copied)))
 }
 
+/// How the name of a copy begins.
+const COPY: &str = "candist-student-";
+/// A file in it that is locked as long as it is used. Hidden, so no part of the student.
+const HELD: &str = ".lock";
+
 /// A folder that is removed when this is dropped.
 #[derive(Debug)]
-pub struct Copied(PathBuf);
+pub struct Copied {
+    path: PathBuf,
+    _held: File,
+}
 
 impl Drop for Copied {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Removes copies of processes that were killed. Which those are, their locks say: numbers of processes mean nothing where several
+/// containers share a folder. What cannot be removed is left to others.
+fn remove_abandoned() {
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(COPY)) {
+        let held = File::open(entry.path().join(HELD));
+        if held.is_ok_and(|held| held.try_lock().is_ok()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_that_nobody_holds_is_removed_and_no_other() {
+        let copies = [0, 1].map(|_| std::env::temp_dir().join(format!("{COPY}test-{:016x}", rand::random::<u64>())));
+        let held = copies.each_ref().map(|path| {
+            std::fs::create_dir(path).unwrap();
+            let held = File::create(path.join(HELD)).unwrap();
+            held.lock().unwrap();
+            held
+        });
+        let [first, second] = held;
+        drop(first);
+        remove_abandoned();
+        assert_eq!(copies.each_ref().map(|path| path.exists()), [false, true]);
+        drop(Copied { path: copies[1].clone(), _held: second });
+        assert!(!copies[1].exists());
     }
 }

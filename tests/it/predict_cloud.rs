@@ -21,6 +21,12 @@ struct Bucket {
     busy: u32,
     /// All are refused.
     is_closed: bool,
+    /// Lists are refused.
+    is_unlisted: bool,
+    /// A condition to put is answered with 501.
+    knows_no_condition: bool,
+    /// Pieces of uploads that are not complete.
+    pieces: BTreeMap<String, Vec<u8>>,
     /// What an object is changed to when a range of it was read.
     change: Option<(String, Vec<u8>)>,
 }
@@ -44,10 +50,19 @@ impl Bucket {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let path = uri.path().to_owned();
         if let Some(query) = uri.query().filter(|query| query.contains("list-type=2")) {
+            if self.is_unlisted {
+                return status(StatusCode::FORBIDDEN);
+            }
             return Response::new(Body::from(self.list(&path, query)));
         }
         let found = self.objects.get(&path).cloned();
+        if uri.query().is_some_and(|query| query.contains("upload")) {
+            return self.in_pieces(method, path, body);
+        }
         if *method == Method::PUT {
+            if self.knows_no_condition && header("if-none-match").is_some() {
+                return status(StatusCode::NOT_IMPLEMENTED);
+            }
             if header("if-none-match") == Some("*") && found.is_some() {
                 return status(StatusCode::PRECONDITION_FAILED);
             }
@@ -72,6 +87,23 @@ impl Bucket {
         let range = format!("bytes {from}-{to}/{}", content.len());
         let answer = answer.status(StatusCode::PARTIAL_CONTENT).header("Content-Range", range);
         answer.body(Body::from(content[from..=to].to_vec())).unwrap()
+    }
+
+    /// An upload: begun, given a piece, or complete.
+    fn in_pieces(&mut self, method: &Method, path: String, body: &[u8]) -> Response<Body> {
+        if *method == Method::PUT {
+            self.pieces.entry(path).or_default().extend_from_slice(body);
+            return Response::builder().header("ETag", "\"piece\"").body(Body::empty()).unwrap();
+        }
+        if let Some(content) = self.pieces.remove(&path) {
+            self.put(&path, &content);
+            return Response::new(Body::from(
+                "<CompleteMultipartUploadResult><ETag>new</ETag></CompleteMultipartUploadResult>",
+            ));
+        }
+        Response::new(Body::from(
+            "<InitiateMultipartUploadResult><UploadId>1</UploadId></InitiateMultipartUploadResult>",
+        ))
     }
 
     fn list(&self, bucket: &str, query: &str) -> String {
@@ -192,4 +224,28 @@ fn a_store_that_refuses_says_what_to_do() {
     let store = Store::of(&project);
     store.bucket.lock().unwrap().is_closed = true;
     store.predict(&project, &[]).expect_exit(2).expect_said("check the credentials in the environment");
+    // Of a list a store's client says less.
+    *store.bucket.lock().unwrap() = Bucket { is_unlisted: true, is_closed: false, ..Bucket::default() };
+    store.predict(&project, &[]).expect_exit(2).expect_said("check the credentials in the environment");
+    assert!(store.out().is_empty());
+}
+
+#[test]
+fn an_address_without_tls_is_to_be_allowed() {
+    let project = project();
+    let store = Store::of(&project);
+    let args = ["predict", "--student", "student", "--input", "s3://b/texts", "--output", "labels"];
+    let mut command = project.command(&args);
+    command.env("AWS_ACCESS_KEY_ID", "id").env("AWS_SECRET_ACCESS_KEY", "key").env("AWS_REGION", "here");
+    let done = Finished::of(command.env("AWS_ENDPOINT_URL", &store.url).output().unwrap());
+    done.expect_exit(2).expect_said("AWS_ALLOW_HTTP=true");
+}
+
+#[test]
+fn a_store_that_knows_no_condition_is_written_to_in_pieces() {
+    let project = project();
+    let store = Store::of(&project);
+    store.bucket.lock().unwrap().knows_no_condition = true;
+    store.predict(&project, &[]).expect_exit(0);
+    assert_eq!(joined(&store.out()), printed(&project, "big.jsonl"));
 }
