@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,20 +30,24 @@ const BLOCKS: usize = 8;
 /// Bytes that are sent at once; what is longer goes in pieces of so many.
 const AT_ONCE: u64 = 16 << 20;
 const PIECE: u64 = 8 << 20;
-/// How long a request is tried again; of those that wait for each other, all together.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long a request is tried again.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two tries, at most. A base of less than e would, by its chance, bring the waits down to nothing.
 const BACKOFF: BackoffConfig =
     BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(5), base: 4.0 };
-/// How long one try may take, unless the environment says otherwise: [`AT_ONCE`] goes in one.
-const TIMEOUT: &str = "90 seconds";
-/// Before an object is put again: a request to put one if there is none is not tried again by itself where it broke off.
+/// How long one try may take, unless the environment says otherwise: [`AT_ONCE`] goes in one, and there is time for a second.
+const TIMEOUT: &str = "45 seconds";
+/// Before an object is put again.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A bucket, or container.
 #[derive(Debug, Clone)]
 pub(super) struct Cloud {
     store: Arc<dyn ObjectStore>,
+    /// The same, where a request is not tried again by itself: what puts an object if there is none does that.
+    once: Arc<dyn ObjectStore>,
+    /// Whether it was found to know no condition.
+    knows_none: Arc<AtomicBool>,
     bucket: String,
 }
 
@@ -58,43 +63,48 @@ fn runtime() -> Result<&'static Runtime> {
     Ok(RUNTIME.get_or_init(|| built))
 }
 
+/// The store at `address`, with what the environment says.
+fn built(scheme: &str, address: &str, retry: RetryConfig) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let said = |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok());
+    let timeout = |name: &str| said(&[name]).unwrap_or_else(|| TIMEOUT.to_owned());
+    match scheme {
+        "s3" => {
+            let s3 = AmazonS3Builder::from_env().with_url(address).with_retry(retry);
+            let key = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
+            s3.with_config(key, timeout("AWS_TIMEOUT")).build().map(|s3| Arc::new(s3) as _)
+        }
+        "gs" => {
+            let gs = GoogleCloudStorageBuilder::from_env().with_url(address).with_retry(retry);
+            let key = GoogleConfigKey::Client(ClientConfigKey::Timeout);
+            gs.with_config(key, timeout("GOOGLE_TIMEOUT")).build().map(|gs| Arc::new(gs) as _)
+        }
+        _ => {
+            let mut az = MicrosoftAzureBuilder::from_env().with_url(address).with_retry(retry);
+            // As Azure's own tool calls them.
+            if let Some(account) = said(&["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"]) {
+                az = az.with_account(account);
+            }
+            if let Some(key) = said(&["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_KEY"]) {
+                az = az.with_access_key(key);
+            }
+            let key = AzureConfigKey::Client(ClientConfigKey::Timeout);
+            az.with_config(key, timeout("AZURE_TIMEOUT")).build().map(|az| Arc::new(az) as _)
+        }
+    }
+}
+
 impl Cloud {
     /// That of `uri`, with what the environment says of credentials, region and endpoint.
     pub(super) fn of(uri: &str, scheme: &str, bucket: &str) -> Result<Self> {
         let address = format!("{scheme}://{bucket}");
-        let retry = RetryConfig { max_retries: usize::MAX, retry_timeout: PATIENCE, backoff: BACKOFF };
-        let said = |names: &[&str]| names.iter().find_map(|name| std::env::var(name).ok());
-        let timeout = |name: &str| said(&[name]).unwrap_or_else(|| TIMEOUT.to_owned());
-        let store: object_store::Result<Arc<dyn ObjectStore>> = match scheme {
-            "s3" => {
-                let s3 = AmazonS3Builder::from_env().with_url(&address).with_retry(retry);
-                let key = AmazonS3ConfigKey::Client(ClientConfigKey::Timeout);
-                s3.with_config(key, timeout("AWS_TIMEOUT")).build().map(|s3| Arc::new(s3) as _)
-            }
-            "gs" => {
-                let gs = GoogleCloudStorageBuilder::from_env().with_url(&address).with_retry(retry);
-                let key = GoogleConfigKey::Client(ClientConfigKey::Timeout);
-                gs.with_config(key, timeout("GOOGLE_TIMEOUT")).build().map(|gs| Arc::new(gs) as _)
-            }
-            _ => {
-                let mut az = MicrosoftAzureBuilder::from_env().with_url(&address).with_retry(retry);
-                // As Azure's own tool calls them.
-                if let Some(account) = said(&["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"]) {
-                    az = az.with_account(account);
-                }
-                if let Some(key) = said(&["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_KEY"]) {
-                    az = az.with_access_key(key);
-                }
-                let key = AzureConfigKey::Client(ClientConfigKey::Timeout);
-                az.with_config(key, timeout("AZURE_TIMEOUT")).build().map(|az| Arc::new(az) as _)
-            }
+        let built = |max_retries| {
+            let retry = RetryConfig { max_retries, retry_timeout: PATIENCE, backoff: BACKOFF };
+            built(scheme, &address, retry).map_err(|error| {
+                let message = format!("cannot be reached as the environment says: {}", told(&error));
+                Error::Unfit { path: uri.into(), message }
+            })
         };
-        let store = store.map_err(|error| {
-            let message =
-                format!("cannot be reached as the environment says: {}", without_queries(&with_causes(&error)));
-            Error::Unfit { path: uri.into(), message }
-        })?;
-        Ok(Self { store, bucket: address })
+        Ok(Self { store: built(usize::MAX)?, once: built(0)?, knows_none: Arc::default(), bucket: address })
     }
 
     pub(super) fn bucket(&self) -> &str {
@@ -179,8 +189,8 @@ impl Cloud {
     /// Puts an object at once. Gives whether it is new; none where the server knows no condition.
     fn put_if_absent(&self, key: &Key, bytes: &Bytes, place: &Place) -> Result<Option<bool>> {
         let until = Instant::now() + PATIENCE;
-        loop {
-            let error = match wait(self.store.put_opts(key, bytes.clone().into(), PutMode::Create.into()))? {
+        while !self.knows_none.load(Ordering::Relaxed) {
+            let error = match wait(self.once.put_opts(key, bytes.clone().into(), PutMode::Create.into()))? {
                 Ok(_) => return Ok(Some(true)),
                 // It is there, perhaps by a request of ours that broke off; or another is being put, of who may be killed.
                 Err(error @ (StoreError::AlreadyExists { .. } | StoreError::Precondition { .. })) => {
@@ -190,17 +200,21 @@ impl Cloud {
                         Err(error) => return Err(failed("write", error, place)),
                     }
                 }
-                Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => return Ok(None),
-                Err(error) if status(&error) == Some(501) => return Ok(None),
-                // Without a status it broke off, and may or may not be there.
-                Err(error @ StoreError::Generic { .. }) if status(&error).is_none() => error,
-                Err(error) => return Err(failed("write", error, place)),
+                Err(StoreError::NotImplemented { .. } | StoreError::NotSupported { .. }) => break,
+                Err(error) => match status(&error) {
+                    Some(501) => break,
+                    // Without a status it broke off, and may or may not be there.
+                    None | Some(429 | 500..) => error,
+                    Some(_) => return Err(failed("write", error, place)),
+                },
             };
             if Instant::now() > until {
                 return Err(failed("write", error, place));
             }
             std::thread::sleep(PAUSE);
         }
+        self.knows_none.store(true, Ordering::Relaxed);
+        Ok(None)
     }
 
     async fn put_in_pieces(&self, key: &Key, content: &File, size: u64) -> object_store::Result<()> {
@@ -321,38 +335,43 @@ fn wait<T>(request: impl Future<Output = T>) -> Result<T> {
 
 /// What a store answered, in words that say what to do.
 fn failed(action: &'static str, error: StoreError, place: &Place) -> Error {
-    let message = without_queries(&with_causes(&error));
-    let says = |words: &[&str]| words.iter().any(|said| message.contains(said));
-    let status = status(&error);
+    let said = with_causes(&error);
+    let has_code = |codes: &[&str]| codes.iter().any(|code| said.contains(&format!("<Code>{code}</Code>")));
+    let (status, message) = (status(&error), told(&error));
     match error {
-        _ if says(&["NoSuchBucket", "ContainerNotFound", "ResourceNotFound"]) => {
+        _ if has_code(&["NoSuchBucket", "ContainerNotFound", "ResourceNotFound"]) => {
             place.unfit("is in a bucket that is not there: check its name")
         }
+        _ if has_code(&["ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"]) => {
+            refused(action, &message, place)
+        }
         StoreError::NotFound { .. } if action == "write" => {
-            place.unfit("is in a bucket that is not there: check its name")
+            Error::Object { action, object: place.shown().to_owned(), message }
         }
         StoreError::NotFound { .. } => place.unfit("is not there: check the name, and that the bucket is there"),
         StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => refused(action, &message, place),
         // Of a list all is generic.
         StoreError::Generic { .. } if matches!(status, Some(401 | 403)) => refused(action, &message, place),
-        StoreError::Precondition { .. } | StoreError::NotModified { .. } => place.changed(),
-        _ if says(&["latest/api/token", "computeMetadata", "metadata/identity"]) => place.unfit(format!(
-            "needs credentials, and the environment has none: {NAMES}; on a machine of the cloud they come from there, which did not \
-             answer. {message}"
-        )),
-        _ if says(&["scheme is not allowed"]) => place.unfit(
+        StoreError::Precondition { .. } | StoreError::NotModified { .. } if action == "read" => place.changed(),
+        _ if said.contains("redirect without LOCATION") => place.unfit("is in another region: set AWS_REGION to it"),
+        _ if said.contains("scheme is not allowed") => place.unfit(
             "is at an address without TLS: AWS_ALLOW_HTTP=true (AZURE_ALLOW_HTTP, GOOGLE_ALLOW_HTTP) allows that",
         ),
-        _ if says(&["empty path segment"]) => {
-            place.unfit("has objects with // in their names, which cannot be read: name others, or give them other names")
+        _ if said.contains("empty path segment") => place
+            .unfit("has objects with // in their names, which cannot be read: give them other names, or name others"),
+        _ if ["latest/api/token", "computeMetadata", "metadata/identity"].iter().any(|by| said.contains(by)) => {
+            let message = format!(
+                "there are no credentials: the environment has none ({NAMES}), and this machine's cloud gave none. {message}"
+            );
+            Error::Object { action, object: place.shown().to_owned(), message }
         }
         _ => Error::Object { action, object: place.shown().to_owned(), message },
     }
 }
 
 /// How credentials are called in the environment.
-const NAMES: &str = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_SERVICE_ACCOUNT, or AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY \
-                     (profiles in files of other tools are not read)";
+const NAMES: &str = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_SERVICE_ACCOUNT, or AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY; \
+                     profiles in files of other tools are not read";
 
 fn refused(action: &str, message: &str, place: &Place) -> Error {
     place.unfit(format!(
@@ -364,6 +383,21 @@ fn refused(action: &str, message: &str, place: &Place) -> Error {
 fn status(error: &StoreError) -> Option<u16> {
     let said = with_causes(error);
     said.split_once("status code: ")?.1.get(..3)?.parse().ok()
+}
+
+/// An error in words, without what may be secret: of a body its code and message alone, for servers repeat tokens in them.
+fn told(error: &StoreError) -> String {
+    let said = with_causes(error);
+    let Some(body) = ["<?xml", "<Error"].iter().filter_map(|begin| said.find(begin)).min() else {
+        return without_queries(&said);
+    };
+    let (before, body) = said.split_at(body);
+    let of = |tag: &str| {
+        let (_, rest) = body.split_once(&format!("<{tag}>"))?;
+        rest.split_once(&format!("</{tag}>")).map(|(text, _)| text.trim())
+    };
+    let words = [Some(before.trim_end()), of("Code"), of("Message")].into_iter().flatten();
+    without_queries(&words.collect::<Vec<_>>().join(" "))
 }
 
 /// `message` without what follows a question mark in addresses: a signature may be there.
@@ -380,6 +414,17 @@ fn without_queries(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_body_nothing_secret_is_told() {
+        let body = "Server returned non-2xx status code: 400 Bad Request: <?xml version=\"1.0\"?>\n<Error><Code>ExpiredToken</Code>\
+                    <Message>The provided token has expired.</Message><Token-0>SECRET</Token-0></Error>";
+        let error = StoreError::Generic { store: "S3", source: body.into() };
+        let place = Place::of("s3://b/c");
+        let failed = failed("read", error, &place.unwrap()).to_string();
+        assert!(failed.contains("check the credentials") && failed.contains("token has expired"), "{failed}");
+        assert!(!failed.contains("SECRET"), "{failed}");
+    }
 
     #[test]
     fn signatures_are_in_no_message() {

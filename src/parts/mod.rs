@@ -159,18 +159,15 @@ pub fn local_folder(uri: &str) -> Result<(PathBuf, Option<Copied>)> {
         return Ok((path.to_owned(), None));
     }
     remove_abandoned();
-    let path = std::env::temp_dir().join(format!("{COPY}{}-{:016x}", std::process::id(), rand::random::<u64>()));
-    let failed = || Error::run_file("write", &path);
-    std::fs::create_dir(&path).map_err(failed())?;
-    let held = File::create(path.join(HELD)).and_then(|held| held.lock().map(|()| held)).map_err(failed())?;
-    let copied = Copied { path: path.clone(), _held: held };
+    let copied = Copied::new()?;
+    let path = copied.path.clone();
     for listed in place.list()? {
         place.fetch(&listed, &path)?;
     }
     Ok((path, Some(copied)))
 }
 
-/// How the name of a copy begins.
+/// How the name of a copy begins. This machine's start follows: a lock may be seen by no other machine that shares the folder.
 const COPY: &str = "candist-student-";
 /// A file in it that is locked as long as it is used. Hidden, so no part of the student.
 const HELD: &str = ".lock";
@@ -179,22 +176,50 @@ const HELD: &str = ".lock";
 #[derive(Debug)]
 pub struct Copied {
     path: PathBuf,
-    _held: File,
+    /// None where files cannot be locked: then nobody else removes it either.
+    held: Option<File>,
+}
+
+impl Copied {
+    fn new() -> Result<Self> {
+        let name = format!("{}-{:016x}", std::process::id(), rand::random::<u64>());
+        // Until it is locked it has a name that nobody looks for.
+        let new = std::env::temp_dir().join(format!(".candist-{name}"));
+        std::fs::create_dir(&new).map_err(Error::run_file("write", &new))?;
+        let mut copied = Self { path: new.clone(), held: None };
+        let held = File::create(new.join(HELD)).and_then(|held| held.lock().map(|()| held));
+        let path = std::env::temp_dir().join(format!("{COPY}{}-{name}", started()));
+        std::fs::rename(&new, &path).map_err(Error::run_file("write", &path))?;
+        (copied.path, copied.held) = (path, held.ok());
+        Ok(copied)
+    }
 }
 
 impl Drop for Copied {
+    /// Held until it is gone.
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
+        drop(self.held.take());
     }
+}
+
+/// Tells this machine, since it was started, from all others; empty where the system does not say.
+fn started() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.chars().filter(char::is_ascii_hexdigit).take(8).collect()
 }
 
 /// Removes copies of processes that were killed. Which those are, their locks say: numbers of processes mean nothing where several
 /// containers share a folder. What cannot be removed is left to others.
 fn remove_abandoned() {
-    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return };
-    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(COPY)) {
-        let held = File::open(entry.path().join(HELD));
-        if held.is_ok_and(|held| held.try_lock().is_ok()) {
+    let (Ok(entries), started) = (std::fs::read_dir(std::env::temp_dir()), started()) else { return };
+    let ours = format!("{COPY}{started}-");
+    let is_ours = |name: &str| !started.is_empty() && name.starts_with(&ours);
+    for entry in entries.flatten().filter(|entry| is_ours(&entry.file_name().to_string_lossy())) {
+        let path = entry.path().join(HELD);
+        let is_file = path.symlink_metadata().is_ok_and(|found| found.is_file());
+        let Some(held) = is_file.then(|| File::open(&path).ok()).flatten() else { continue };
+        if held.try_lock().is_ok() {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
@@ -206,18 +231,12 @@ mod tests {
 
     #[test]
     fn a_copy_that_nobody_holds_is_removed_and_no_other() {
-        let copies = [0, 1].map(|_| std::env::temp_dir().join(format!("{COPY}test-{:016x}", rand::random::<u64>())));
-        let held = copies.each_ref().map(|path| {
-            std::fs::create_dir(path).unwrap();
-            let held = File::create(path.join(HELD)).unwrap();
-            held.lock().unwrap();
-            held
-        });
-        let [first, second] = held;
-        drop(first);
+        let [mut abandoned, held] = [Copied::new().unwrap(), Copied::new().unwrap()];
+        drop(abandoned.held.take());
         remove_abandoned();
-        assert_eq!(copies.each_ref().map(|path| path.exists()), [false, true]);
-        drop(Copied { path: copies[1].clone(), _held: second });
-        assert!(!copies[1].exists());
+        assert_eq!([abandoned.path.exists(), held.path.exists()], [started().is_empty(), true]);
+        let path = held.path.clone();
+        drop(held);
+        assert!(!path.exists());
     }
 }

@@ -283,6 +283,24 @@ fn a_run_that_fails_while_it_sorts_its_index() {
     Scene::of(project, Some(server)).with_few().survive(&SORTING);
 }
 
+/// All of the index is one of sled's, as it was before it had parts.
+#[test]
+fn a_run_that_fails_while_it_takes_up_an_older_index() {
+    let project = small();
+    project.run();
+    let index = project.path("run/store/index");
+    let only = project.path("run/store/only");
+    std::fs::rename(index.join("young-0"), &only).unwrap();
+    std::fs::remove_dir(&index).unwrap();
+    std::fs::rename(&only, &index).unwrap();
+    let scene = Scene::of(project, None);
+    scene.survive(&["index-aside", "index-adopted"]);
+    scene.restore();
+    let ended = scene.project.candist(&["run", "config.toml"]);
+    assert!(ended.exit == Some(0) && !ended.err.contains("made anew"), "{}", ended.err);
+    assert!(scene.project.path("run/store/index/young-0").exists());
+}
+
 #[test]
 fn a_run_that_fails_while_it_labels() {
     Scene::of(small(), None).survive(&LABELLING);

@@ -10,7 +10,7 @@ use crate::base::durable::remove;
 use crate::base::panic;
 use crate::error::{Error, Result};
 
-/// The name of the threads that open what sled keeps, or read all of it: their panics are caught, and not worth a message of their own.
+/// The name of the threads that open what sled keeps, and of the one that sorts it: their panics are caught, and not worth a message of their own.
 pub const OPENING_THREAD: &str = "candist-open";
 
 /// Reads what sled keeps at `path` on a thread of its own: sled panics, and may hang, on a damaged file.
@@ -51,10 +51,22 @@ pub(super) fn sound<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<
 /// sled panics on damage, and also where the machine refuses. The text is all there is to tell them apart. Taking a
 /// full disk for damage would remove a good index.
 fn what_the_panic_means(store: &Path, panic: String) -> Error {
-    if ["No space left", "os error 28", "Too many open files", "os error 24"].iter().any(|why| panic.contains(why)) {
-        return Error::run_file("use", store)(std::io::Error::other(panic));
+    match refusal(&panic) {
+        Some(_) => Error::run_file("use", store)(std::io::Error::other(panic)),
+        None => Error::StoreDamaged { path: store.to_owned(), message: panic },
     }
-    Error::StoreDamaged { path: store.to_owned(), message: panic }
+}
+
+/// Operation not permitted, I/O error, try again, out of memory, permission denied, too many files (two), file too large, no
+/// space, read-only, quota; see errno(3). Any other may come of reading at a damaged offset.
+const REFUSALS: [i32; 11] = [1, 5, 11, 12, 13, 23, 24, 27, 28, 30, 122];
+
+/// With which of [`REFUSALS`] the machine refused, by what sled says: it wraps some errors of the system into its own.
+fn refusal(said: &str) -> Option<i32> {
+    let number = |rest: &str| rest.split(|next: char| !next.is_ascii_digit()).next()?.parse().ok();
+    let numbered = ["os error ", "code: "].iter().find_map(|before| number(said.split_once(before)?.1));
+    let full = ["No space left", "Disk quota"].iter().any(|full| said.contains(full)).then_some(28);
+    numbered.filter(|code| REFUSALS.contains(code)).or(full)
 }
 
 /// Bytes of the files in a folder, not of those below; 0 where it cannot be read.
@@ -84,9 +96,6 @@ pub(super) fn is_locked(error: &sled::Error) -> bool {
 
 /// What sled's error means: the machine refuses, another program has the files, or they are damaged.
 pub(super) fn failed(path: &Path, error: sled::Error) -> Error {
-    /// Operation not permitted, I/O error, out of memory, permission denied, too many files (two), file too large, no
-    /// space, read-only, quota; see errno(3). Any other may come of reading at a damaged offset.
-    const REFUSALS: [i32; 10] = [1, 5, 12, 13, 23, 24, 27, 28, 30, 122];
     let text = error.to_string();
     if is_locked(&error) {
         // Another process has the index, and no damage is to be mended.
@@ -96,11 +105,10 @@ pub(super) fn failed(path: &Path, error: sled::Error) -> Error {
         sled::Error::Io(source) if source.raw_os_error().is_some_and(|code| REFUSALS.contains(&code)) => {
             Error::RunFile { action: "use", path: path.to_owned(), source }
         }
-        // sled wraps some errors of the system into its own.
-        _ if ["No space left", "os error 28", "Disk quota"].iter().any(|full| text.contains(full)) => {
-            Error::RunFile { action: "write", path: path.to_owned(), source: std::io::Error::from_raw_os_error(28) }
-        }
-        _ => Error::StoreDamaged { path: path.to_owned(), message: text },
+        _ => match refusal(&text) {
+            Some(code) => Error::run_file("use", path)(std::io::Error::from_raw_os_error(code)),
+            None => Error::StoreDamaged { path: path.to_owned(), message: text },
+        },
     }
 }
 
@@ -115,6 +123,10 @@ mod tests {
         assert!(matches!(refused, Error::RunFile { .. }), "{refused}");
         let full = failed(dir.path(), sled::Error::ReportableBug("No space left on device".into()));
         assert!(matches!(full, Error::RunFile { .. }), "{full}");
+        // As sled clones an error.
+        let cloned = std::io::Error::other(format!("{:?}", std::io::Error::from_raw_os_error(5)));
+        let cloned = failed(dir.path(), sled::Error::Io(cloned));
+        assert!(matches!(cloned, Error::RunFile { .. }), "{cloned}");
         let invalid = failed(dir.path(), sled::Error::Io(std::io::Error::from_raw_os_error(22)));
         assert!(matches!(invalid, Error::StoreDamaged { .. }), "{invalid}");
         let config = sled::Config::new().path(dir.path());
@@ -129,5 +141,7 @@ mod tests {
         };
         assert!(matches!(said("slice index starts at 9"), Error::StoreDamaged { .. }));
         assert!(matches!(said("write: No space left on device"), Error::RunFile { .. }));
+        assert!(matches!(said("Os { code: 11, kind: WouldBlock }"), Error::RunFile { .. }));
+        assert!(matches!(said("Os { code: 22, kind: InvalidInput }"), Error::StoreDamaged { .. }));
     }
 }

@@ -14,33 +14,18 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::parts::{Parts, Shelved};
 use super::sorted::Sorted;
 use super::young::Young;
-use crate::base::durable::{remove, rename};
+use crate::base::durable::{remove, rename, sync_folder_of};
 use crate::base::failpoint::pass;
 use crate::error::{Error, Result};
 
-/// The parts that the folder has, the newest first.
-#[derive(Debug, Clone)]
-pub(super) struct Files {
-    pub(super) young: Arc<Young>,
-    /// Full, and to be sorted.
-    pub(super) retired: Option<Arc<Young>>,
-    pub(super) sorted: Vec<Arc<Shelved>>,
-}
-
-/// A sorted part, and which parts it is made of.
-#[derive(Debug)]
-pub(super) struct Shelved {
-    pub(super) numbers: RangeInclusive<u64>,
-    pub(super) part: Sorted,
-}
-
-pub(super) fn young(folder: &Path, number: u64) -> PathBuf {
+pub(super) fn young_path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("young-{number}"))
 }
 
-pub(super) fn sorted(folder: &Path, numbers: &RangeInclusive<u64>) -> PathBuf {
+pub(super) fn sorted_path(folder: &Path, numbers: &RangeInclusive<u64>) -> PathBuf {
     folder.join(format!("sorted-{}-{}", numbers.start(), numbers.end()))
 }
 
@@ -49,55 +34,75 @@ pub(super) fn sorted(folder: &Path, numbers: &RangeInclusive<u64>) -> PathBuf {
 /// # Errors
 ///
 /// [`Error::StoreDamaged`] where a part is missing or damaged, [`Error::RunFile`].
-pub(super) fn open(folder: &Path) -> Result<Files> {
+pub(super) fn open(folder: &Path) -> Result<Parts> {
     adopt(folder)?;
     let mut named = Named::of(folder)?;
     // The one that goes furthest, where two begin with the same.
     named.sorted.sort_unstable_by_key(|numbers| (*numbers.start(), u64::MAX - numbers.end()));
     let mut next = 0;
-    let mut parts = Vec::new();
+    let mut sorted = Vec::new();
     for numbers in named.sorted {
         if *numbers.end() < next {
-            remove(&sorted(folder, &numbers))?;
+            remove(&sorted_path(folder, &numbers))?;
         } else if *numbers.start() == next {
             next = numbers.end() + 1;
-            let part = Sorted::open(&sorted(folder, &numbers))?;
-            parts.push(Arc::new(Shelved { numbers, part }));
+            let part = Sorted::open(&sorted_path(folder, &numbers))?;
+            sorted.push(Arc::new(Shelved { numbers, part }));
         } else {
-            return Err(damaged(folder, format!("part {next} of the index is missing")));
+            return Err(missing(folder, next));
         }
     }
-    parts.reverse();
+    sorted.reverse();
     named.young.sort_unstable();
-    let mut youngest = Vec::new();
-    for number in named.young {
-        if number < next {
-            remove(&young(folder, number))?;
-        } else {
-            youngest.push(number);
-        }
+    for number in named.young.extract_if(.., |number| *number < next) {
+        remove(&young_path(folder, number))?;
     }
-    let open = |number| Young::open(young(folder, number), number).map(Arc::new);
-    match youngest.as_slice() {
-        [] if next == 0 => Ok(Files { young: open(0)?, retired: None, sorted: parts }),
-        [number] if *number == next => Ok(Files { young: open(next)?, retired: None, sorted: parts }),
+    let open = |number| Young::open(young_path(folder, number), number).map(Arc::new);
+    match named.young.as_slice() {
+        [] if next == 0 => Ok(Parts { young: open(0)?, retired: None, sorted }),
+        [number] if *number == next => Ok(Parts { young: open(next)?, retired: None, sorted }),
         [first, second] if *first == next && *second == next + 1 => {
-            Ok(Files { retired: Some(open(next)?), young: open(next + 1)?, sorted: parts })
+            let retired = open(next)?;
+            Ok(Parts { young: begun(folder, &retired)?, retired: Some(retired), sorted })
         }
-        _ => Err(damaged(folder, format!("part {next} of the index is missing"))),
+        _ => Err(missing(folder, next)),
     }
 }
 
-/// Makes the folder. Until version 0.1 had parts, all of it was sled's: that is the first part now.
+/// The part after `retired`, which says how far all goes: as the one before does, where a kill came before it said so. What cannot
+/// be opened of it is made anew, and the logs are taken in from where the one before ends.
+fn begun(folder: &Path, retired: &Young) -> Result<Arc<Young>> {
+    let path = young_path(folder, retired.number + 1);
+    let open = || Young::open(path.clone(), retired.number + 1);
+    let young = match open() {
+        Err(Error::StoreDamaged { .. }) => remove(&path).and_then(|()| open())?,
+        opened => opened?,
+    };
+    if let (None, Some(applied)) = (young.applied()?, retired.applied()?) {
+        young.set_applied(&applied)?;
+        young.flush()?;
+    }
+    Ok(Arc::new(young))
+}
+
+/// Makes the folder. Before the index had parts, all of it was sled's: that is the first part now.
 fn adopt(folder: &Path) -> Result<()> {
     let aside = folder.with_extension("old");
-    if folder.join("db").exists() && !aside.exists() {
+    if folder.join("db").exists() {
+        // One that is aside already is of an earlier try, and was made anew since by a version that knows no parts.
+        remove(&aside)?;
         rename(folder, &aside).map_err(Error::run_file("rename", folder))?;
     }
     pass("index-aside")?;
     std::fs::create_dir_all(folder).map_err(Error::run_file("create", folder))?;
-    if aside.exists() {
-        rename(&aside, &young(folder, 0)).map_err(Error::run_file("rename", &aside))?;
+    let first = young_path(folder, 0);
+    match (aside.exists(), first.exists()) {
+        (true, true) => return Err(damaged(folder, "its index is there twice")),
+        (true, false) => {
+            let moved = rename(&aside, &first).and_then(|()| sync_folder_of(&aside));
+            moved.map_err(Error::run_file("rename", &aside))?;
+        }
+        (false, _) => {}
     }
     pass("index-adopted")
 }
@@ -134,6 +139,10 @@ fn numbers(name: &str) -> Option<RangeInclusive<u64>> {
     let (from, to) = name.split_once('-')?;
     let (from, to) = (from.parse().ok()?, to.parse().ok()?);
     (from <= to).then_some(from..=to)
+}
+
+fn missing(folder: &Path, number: u64) -> Error {
+    damaged(folder, format!("its parts do not follow each other from {number} on"))
 }
 
 fn damaged(folder: &Path, message: impl Into<String>) -> Error {

@@ -1,14 +1,15 @@
 //! The thread that sorts: it writes the part that is full to a file, and makes one file of several of a size.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::files::{self, Files, Shelved};
-use super::part::{Entries, Key, Part, merged};
-use super::sorted::Sorted;
+use super::files;
+use super::part::{Counts, Entries, Part, merged};
+use super::parts::{Job, Parts, Shared, Shelved};
+use super::sorted::{Bounds, Sorted};
 use super::young::Young;
 use crate::base::durable::remove;
 use crate::base::failpoint::pass;
@@ -16,60 +17,8 @@ use crate::base::panic;
 use crate::error::{Error, Result};
 use crate::store::local::guarded::{OPENING_THREAD, sound};
 
-/// Sorted parts of a size that become one. So an entry is written again each time there are four times as many, and with a thousand
-/// parts there are at most fifteen files.
-const TOGETHER: usize = 4;
-/// How soon it is looked again whether a part is still being read.
-const LOOK: Duration = Duration::from_millis(1);
-
-/// All parts at one moment.
-pub(super) type Parts = Files;
-
-impl Parts {
-    /// The youngest first.
-    pub(super) fn all(&self) -> impl Iterator<Item = &dyn Part> {
-        let young = std::iter::once(&self.young).chain(&self.retired).map(|young| young.as_ref() as &dyn Part);
-        young.chain(self.sorted.iter().map(|shelved| &shelved.part as &dyn Part))
-    }
-
-    /// What the youngest part says that says something.
-    pub(super) fn find<T>(&self, ask: impl Fn(&dyn Part) -> Result<Option<T>>) -> Result<Option<T>> {
-        self.all().find_map(|part| ask(part).transpose()).transpose()
-    }
-
-    /// Whether a part after that at `place` has an answer under `key`.
-    pub(super) fn is_behind(&self, place: usize, key: &Key) -> Result<bool> {
-        let found = self.all().skip(place + 1).find_map(|part| part.answer(key).transpose());
-        Ok(found.transpose()?.is_some())
-    }
-
-    /// How many of the newest sorted parts are to become one: where many are of a size.
-    fn together(&self) -> Option<usize> {
-        let entries = |shelved: &Arc<Shelved>| shelved.part.counts().all();
-        let most = 2 * entries(self.sorted.first()?);
-        let count = self.sorted.iter().take_while(|shelved| entries(shelved) <= most).count();
-        (count >= TOGETHER).then_some(count)
-    }
-}
-
-/// The parts as they change. Who looks has those of one moment, as long as it takes.
-#[derive(Debug)]
-pub(super) struct Shared(RwLock<Arc<Parts>>);
-
-impl Shared {
-    pub(super) fn new(parts: Parts) -> Self {
-        Self(RwLock::new(Arc::new(parts)))
-    }
-
-    pub(super) fn now(&self) -> Arc<Parts> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn change(&self, change: impl FnOnce(Parts) -> Parts) {
-        let mut parts = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        *parts = Arc::new(change(parts.as_ref().clone()));
-    }
-}
+/// How soon it is looked again whether a part is still being read, or sorted.
+pub(super) const LOOK: Duration = Duration::from_millis(1);
 
 /// The thread, where it is at work.
 #[derive(Debug, Default)]
@@ -79,22 +28,34 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Starts it where there is something to do. It is not at work.
+    /// Starts it where there is something to do and it is not about it.
+    ///
+    /// # Errors
+    ///
+    /// Those that it ended with before; [`Error::no_thread`].
     pub(super) fn start(&mut self, folder: &Path, parts: &Arc<Shared>) -> Result<()> {
-        let now = parts.now();
-        if now.retired.is_none() && now.together().is_none() {
+        if !parts.begin() {
             return Ok(());
         }
         let work = Work { folder: folder.to_owned(), parts: Arc::clone(parts), stop: Arc::clone(&self.stop) };
-        // sled's panics on damage are errors.
-        let work = move || sound(&work.folder, || work.all());
-        let thread = std::thread::Builder::new().name(OPENING_THREAD.to_owned()).spawn(work);
-        self.thread = Some(thread.map_err(Error::no_thread)?);
+        let ended = self.wait();
+        let work = move || {
+            // sled's panics on damage are errors.
+            let done = sound(&work.folder, || work.all());
+            work.parts.end();
+            done
+        };
+        match ended.and_then(|()| {
+            let thread = std::thread::Builder::new().name(OPENING_THREAD.to_owned()).spawn(work);
+            thread.map_err(Error::no_thread)
+        }) {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => {
+                parts.end();
+                return Err(error);
+            }
+        }
         Ok(())
-    }
-
-    pub(super) fn is_at_work(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
     /// Waits until it is done.
@@ -132,20 +93,24 @@ struct Work {
 
 impl Work {
     fn all(&self) -> Result<()> {
-        // Nothing else of this moment is held while it is sorted: the part goes when nobody has it any more.
-        let retired = self.parts.now().retired.clone();
-        retired.map_or(Ok(()), |retired| self.sort(retired))?;
-        while let Some(count) = self.parts.now().together() {
-            self.put_together(count)?;
+        let mut together = true;
+        while let Some(job) = self.parts.next(together) {
+            match job {
+                Job::Sort(retired) => self.sort(retired)?,
+                Job::PutTogether(few) => together = self.put_together(&few)?,
+            }
         }
         Ok(())
     }
 
     fn sort(&self, retired: Arc<Young>) -> Result<()> {
         let numbers = retired.number..=retired.number;
-        let path = files::sorted(&self.folder, &numbers);
+        let counts = retired.counts();
+        // As many as were put: what sled does not give back is noticed before its part goes.
+        let bounds = Bounds { least: counts.all(), most: counts };
+        let path = files::sorted_path(&self.folder, &numbers);
         let (answers, samples) = (self.stopping(retired.answers()), self.stopping(retired.samples()));
-        let part = Sorted::write(&path, retired.counts(), answers, samples)?;
+        let part = Sorted::write(&path, bounds, answers, samples)?;
         let shelved = Arc::new(Shelved { numbers, part });
         self.parts.change(|mut parts| {
             parts.sorted.insert(0, shelved);
@@ -166,25 +131,30 @@ impl Work {
         remove(&path)
     }
 
-    fn put_together(&self, count: usize) -> Result<()> {
-        let parts = self.parts.now();
-        let Some((newest, oldest)) = parts.sorted.get(..count).and_then(|few| few.first().zip(few.last())) else {
-            return Ok(());
-        };
+    /// Makes one of `few`. Whether there was room for it: where there is none, all goes on with many, which is slower and no more.
+    fn put_together(&self, few: &[Arc<Shelved>]) -> Result<bool> {
+        let Some((newest, oldest)) = few.first().zip(few.last()) else { return Ok(true) };
         let numbers = *oldest.numbers.start()..=*newest.numbers.end();
-        let few = || parts.sorted.iter().take(count);
-        let answers = merged(few().map(|shelved| shelved.part.answers()));
-        let samples = merged(few().map(|shelved| shelved.part.samples()));
-        let path = files::sorted(&self.folder, &numbers);
-        let most = few().map(|shelved| shelved.part.counts()).sum();
-        let part = Sorted::write(&path, most, self.stopping(answers), self.stopping(samples))?;
+        let counts = || few.iter().map(|shelved| shelved.part.counts());
+        let bounds = Bounds { least: counts().map(Counts::all).max().unwrap_or(0), most: counts().sum() };
+        let answers = merged(few.iter().map(|shelved| shelved.part.answers()));
+        let samples = merged(few.iter().map(|shelved| shelved.part.samples()));
+        let path = files::sorted_path(&self.folder, &numbers);
+        let part = match Sorted::write(&path, bounds, self.stopping(answers), self.stopping(samples)) {
+            Err(error @ Error::RunFile { .. }) => {
+                tracing::warn!("parts of the index are not put together this time: {error}");
+                return Ok(false);
+            }
+            written => written?,
+        };
         let shelved = Arc::new(Shelved { numbers, part });
         self.parts.change(|mut parts| {
-            drop(parts.sorted.splice(..count, [shelved]));
+            drop(parts.sorted.splice(..few.len(), [shelved]));
             parts
         });
         pass("index-together")?;
-        few().try_for_each(|shelved| remove(shelved.part.path()))
+        few.iter().try_for_each(|shelved| remove(shelved.part.path()))?;
+        Ok(true)
     }
 
     /// `entries`, until it is to stop.

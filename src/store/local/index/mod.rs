@@ -11,6 +11,7 @@ mod files;
 mod filter;
 mod keeper;
 mod part;
+mod parts;
 mod sorted;
 mod young;
 
@@ -19,8 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use self::keeper::{Keeper, Parts, Shared};
-use self::part::{Key, Part as _};
+use self::keeper::{Keeper, LOOK};
+use self::part::{Key, Part};
+use self::parts::{Parts, Shared, have_answer};
 use self::young::Young;
 use super::guarded::sound;
 use super::log::{Extent, Span};
@@ -93,9 +95,11 @@ impl Index {
     /// Those of `files::open`.
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let parts = Arc::new(Shared::new(files::open(folder)?));
-        let mut keeper = Keeper::default();
-        keeper.start(folder, &parts)?;
-        Ok(Self { inner: Arc::new(Inner { folder: folder.to_owned(), parts, keeper: Mutex::new(keeper) }) })
+        let index = Self { inner: Arc::new(Inner { folder: folder.to_owned(), parts, keeper: Mutex::default() }) };
+        let Inner { folder, parts, .. } = index.inner.as_ref();
+        index.keeper().start(folder, parts)?;
+        index.tend()?;
+        Ok(index)
     }
 
     fn parts(&self) -> Arc<Parts> {
@@ -148,10 +152,7 @@ impl Index {
 
     /// How far it goes, as it was last kept; nothing for a new index.
     pub(super) fn applied(&self) -> Result<Applied> {
-        let parts = self.parts();
-        // A part that was begun when a kill came may not say it yet; then the one before it does.
-        let before = || parts.retired.as_ref().map_or(Ok(None), |retired| retired.applied());
-        Ok(parts.young.applied()?.map_or_else(before, |applied| Ok(Some(applied)))?.unwrap_or_default())
+        Ok(self.parts().young.applied()?.unwrap_or_default())
     }
 
     /// # Errors
@@ -168,28 +169,40 @@ impl Index {
     }
 
     /// Lets the next part begin where the youngest is full.
+    ///
+    /// # Errors
+    ///
+    /// Those of sled, and that of the thread which sorts, where it ended with one.
     fn tend(&self) -> Result<()> {
         // A test may have parts that are full with few.
         let (full, crowded) = if reach("index-few").is_err() { (16, 16) } else { (FULL, CROWDED) };
-        let entries = self.parts().young.counts().all();
+        let Inner { folder, parts, .. } = self.inner.as_ref();
+        let entries = parts.now().young.counts().all();
         if entries < full {
             return Ok(());
         }
         let mut keeper = self.keeper();
-        if keeper.is_at_work() && entries < crowded {
-            return Ok(());
+        while parts.now().retired.is_some() {
+            if !parts.is_kept() {
+                // It failed, which is told once, and begins again.
+                keeper.check()?;
+                return keeper.start(folder, parts);
+            }
+            if entries < crowded {
+                return Ok(());
+            }
+            std::thread::sleep(LOOK);
         }
-        keeper.wait()?;
+        keeper.check()?;
         // What the full one says of the logs holds for the next as well, and is on disk before it: all that it counts on is.
-        let Inner { folder, parts, .. } = self.inner.as_ref();
-        let young = &parts.now().young;
+        let young = Arc::clone(&parts.now().young);
         young.flush()?;
         pass("index-full")?;
-        let next = Young::open(files::young(folder, young.number + 1), young.number + 1)?;
+        let next = Young::open(files::young_path(folder, young.number + 1), young.number + 1)?;
         pass("index-begun")?;
         next.set_applied(&self.applied()?)?;
         next.flush()?;
-        parts.change(|parts| Parts { retired: Some(Arc::clone(&parts.young)), young: Arc::new(next), ..parts });
+        parts.change(|parts| Parts { young: Arc::new(next), retired: Some(young), ..parts });
         keeper.start(folder, parts)
     }
 
@@ -204,19 +217,18 @@ impl Index {
     /// [`Error::StoreDamaged`] where something is missing, [`Error::Interrupted`] where `stop` says so, which is
     /// asked every 4096 entries.
     pub(super) fn verify(&self, applied: &Applied, stop: &dyn Fn() -> bool) -> Result<()> {
-        let parts = self.parts();
         let (mut answers, mut samples, mut read) = (0, 0, 0_u64);
         let mut go_on = || {
             read += 1;
             if read.is_multiple_of(4096) && stop() { Err(Error::Interrupted) } else { Ok(()) }
         };
-        let count = || {
-            for (place, part) in parts.all().enumerate() {
+        let mut count = |parts: &[&dyn Part], most: usize| {
+            for (place, part) in parts.iter().enumerate().take(most) {
                 for entry in part.answers() {
                     let (key, at) = entry?;
                     go_on()?;
                     // One that was tried again may be in an older part as well.
-                    let is_counted = at.attempt > 1 && parts.is_behind(place, &key)?;
+                    let is_counted = at.attempt > 1 && have_answer(parts.get(place + 1..).unwrap_or_default(), &key)?;
                     answers += u64::from(!is_counted);
                 }
                 for entry in part.samples() {
@@ -226,7 +238,14 @@ impl Index {
             }
             Ok(())
         };
-        sound(&self.inner.folder, count)?;
+        sound(&self.inner.folder, || {
+            // sled's parts are held no longer than they are read: they go when they are sorted.
+            let parts = self.parts();
+            count(&parts.all().collect::<Vec<_>>(), parts.of_sled().count())?;
+            let sorted = parts.sorted.clone();
+            drop(parts);
+            count(&sorted.iter().map(|shelved| &shelved.part as &dyn Part).collect::<Vec<_>>(), sorted.len())
+        })?;
         if answers < applied.keys || samples != applied.samples {
             let (keys, all) = (applied.keys, applied.samples);
             let message = format!("it has {answers} answers and {samples} samples, of {keys} and {all}");
@@ -306,7 +325,7 @@ mod tests {
     fn a_lock_that_goes_soon_is_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         drop(filled(dir.path(), 3));
-        let file = std::fs::File::options().write(true).open(files::young(dir.path(), 0).join("db")).unwrap();
+        let file = std::fs::File::options().write(true).open(files::young_path(dir.path(), 0).join("db")).unwrap();
         file.lock().unwrap();
         let holder = std::thread::spawn(move || {
             std::thread::sleep(20 * LOCK_TRY);
@@ -412,11 +431,11 @@ mod tests {
         let sorted = rest(&index).sorted.len();
         let young = index.parts().young.number;
         drop(index);
-        let old = files::young(dir.path(), young - 1);
+        let old = files::young_path(dir.path(), young - 1);
         // The full part was sorted and is still there; another was half written.
         drop(Young::open(old.clone(), young - 1).unwrap());
         std::fs::write(dir.path().join("sorted-0-9.new"), "half").unwrap();
-        let first = files::sorted(dir.path(), &(0..=0));
+        let first = files::sorted_path(dir.path(), &(0..=0));
         let is_put_together = !first.exists();
         if is_put_together {
             std::fs::write(&first, "a part of another").unwrap();
@@ -428,13 +447,13 @@ mod tests {
         assert!(!old.exists() && !dir.path().join("sorted-0-9.new").exists());
         assert!(first.exists() != is_put_together);
         // The next part had begun, and said nothing yet.
-        drop(Young::open(files::young(dir.path(), young + 1), young + 1).unwrap());
+        drop(Young::open(files::young_path(dir.path(), young + 1), young + 1).unwrap());
         let index = Index::open(dir.path()).unwrap();
         assert_eq!(index.applied().unwrap(), applied);
         assert_eq!(rest(&index).young.number, young + 1);
         index.verify(&applied, &|| false).unwrap();
         drop(index);
-        std::fs::remove_dir_all(files::young(dir.path(), young + 1)).unwrap();
+        std::fs::remove_dir_all(files::young_path(dir.path(), young + 1)).unwrap();
         assert!(is_damaged(&Index::open(dir.path())));
     }
 

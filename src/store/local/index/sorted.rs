@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! blocks of answers, blocks of ids      4096 bytes each: entries, zeros, and the CRC-32 of what stands before it
-//! contents                              of both kinds: the number of the first block, of entries, of blocks, of the filter's bytes;
-//!                                       the first key of each block; the filter
+//! contents                              a byte for the format; of both kinds: the number of the first block, of entries, of blocks, of
+//!                                       the filter's bytes; the first key of each block; the filter
 //! CRC-32 of the contents, their length  four bytes and eight
 //! ```
 //!
@@ -30,6 +30,8 @@ const BLOCK: usize = 4096;
 /// Bytes of a block that are no checksum.
 const FILLED: usize = BLOCK - 4;
 const KEY: usize = size_of::<Key>();
+/// A change of what is in the file, entries included, raises it: the index is made anew then.
+const FORMAT: u8 = 1;
 /// Bytes behind the contents.
 const END: usize = 4 + 8;
 
@@ -82,8 +84,12 @@ struct Blocks {
 }
 
 impl Contents {
+    fn counts(&self) -> Counts {
+        Counts { answers: self.answers.entries, samples: self.ids.entries }
+    }
+
     fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = vec![FORMAT];
         for Blocks { begin, entries, firsts, filter } in [&self.answers, &self.ids] {
             for number in [*begin, *entries, firsts.len() as u64, filter.bytes().len() as u64] {
                 bytes.extend_from_slice(&number.to_le_bytes());
@@ -95,7 +101,7 @@ impl Contents {
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        let mut fields = Fields(bytes);
+        let mut fields = Fields(bytes.strip_prefix(&[FORMAT])?);
         let mut blocks = || {
             let (begin, entries) = (fields.u64()?, fields.u64()?);
             let [firsts, filter] = [fields.u64()?, fields.u64()?].map(|len| usize::try_from(len).unwrap_or(usize::MAX));
@@ -105,8 +111,18 @@ impl Contents {
             let filter = Filter::read(filter.to_vec());
             Some(Blocks { begin, entries, firsts: keys.as_chunks().0.to_vec(), filter })
         };
-        Some(Self { answers: blocks()?, ids: blocks()? })
+        let contents = Self { answers: blocks()?, ids: blocks()? };
+        fields.0.is_empty().then_some(contents)
     }
+}
+
+/// How many entries are to be written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Of both kinds together: with fewer, some were lost.
+    pub(super) least: u64,
+    /// About as many keys has the filter room for.
+    pub(super) most: Counts,
 }
 
 /// See the module. Reads from any thread.
@@ -118,23 +134,40 @@ pub(super) struct Sorted {
 }
 
 impl Sorted {
-    /// Writes entries, each kind by rising keys and no more than `most`, and puts them in place: whole and durable, or not at all.
+    /// Writes entries, each kind by rising keys, and puts them in place: whole and durable, or not at all.
     ///
     /// # Errors
     ///
-    /// Those of the entries, and [`Error::RunFile`].
+    /// Those of the entries; [`Error::StoreDamaged`] where there are too few; [`Error::RunFile`]. Nothing is left of it then.
     pub(super) fn write(
         path: &Path,
-        most: Counts,
+        bounds: Bounds,
+        answers: Entries<'_, AnswerAt>,
+        samples: Entries<'_, KnownSample>,
+    ) -> Result<Self> {
+        let new = path.with_extension("new");
+        Self::write_at(&new, path, bounds, answers, samples).inspect_err(|_| {
+            // It may be what fills the disk. Where it is in place already, it stays.
+            let _ = std::fs::remove_file(&new);
+        })
+    }
+
+    fn write_at(
+        new: &Path,
+        path: &Path,
+        Bounds { least, most }: Bounds,
         answers: Entries<'_, AnswerAt>,
         samples: Entries<'_, KnownSample>,
     ) -> Result<Self> {
         let failed = Error::run_file("write", path);
-        let new = path.with_extension("new");
-        let file = reach("index-write").and_then(|()| File::create(&new)).map_err(Error::run_file("write", path))?;
+        let file = reach("index-write").and_then(|()| File::create(new)).map_err(Error::run_file("write", path))?;
         let mut writer = BlockWriter { path, file: BufWriter::with_capacity(1 << 18, file), blocks: 0 };
         let answers = writer.blocks(most.answers, answers)?;
         let contents = Contents { answers, ids: writer.blocks(most.samples, samples)? };
+        let entries = contents.counts().all();
+        if entries < least {
+            return Err(damaged(path, format!("there are {entries} entries for it, of {least}")));
+        }
         let mut end = contents.write();
         let (crc, len) = (crc32fast::hash(&end), end.len() as u64);
         end.extend_from_slice(&crc.to_le_bytes());
@@ -144,7 +177,7 @@ impl Sorted {
             reach("index-sync")?;
             writer.file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
             reach("index-rename")?;
-            rename(&new, path)?;
+            rename(new, path)?;
             reach("index-renamed")
         };
         put().map_err(failed)?;
@@ -228,7 +261,7 @@ impl Sorted {
 
 impl Part for Sorted {
     fn counts(&self) -> Counts {
-        Counts { answers: self.contents.answers.entries, samples: self.contents.ids.entries }
+        self.contents.counts()
     }
 
     fn answer(&self, key: &Key) -> Result<Option<AnswerAt>> {

@@ -10,6 +10,7 @@
 //! other trees, and after damage ahead of them. The first is harmless, since what is put twice is the same; the
 //! second is looked for when the part is opened, and by [`Index::verify`](super::Index::verify).
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -87,7 +88,9 @@ impl Young {
         };
         let tree = |name: &str| db.open_tree(name);
         let (meta, answers, ids) = (tree("meta")?, tree("answers")?, tree("ids")?);
-        let counted = [&answers, &ids].map(|tree| AtomicU64::new(tree.len() as u64));
+        // Not by their `len`, which goes on for ever where a page cannot be read.
+        let count = |tree: &sled::Tree| tree.iter().try_fold(0, |count, entry| entry.map(|_| count + 1));
+        let counted = [count(&answers)?.into(), count(&ids)?.into()];
         Ok(Self { number, path: path.to_owned(), counted, meta, answers, ids, db })
     }
 
@@ -138,7 +141,9 @@ impl Young {
     /// Makes everything that was put durable. Otherwise sled does so within a second.
     pub(super) fn flush(&self) -> Result<()> {
         self.db.flush().map_err(|error| failed(&self.path, error))?;
-        Ok(())
+        // sled only begins to write, where the system can do that.
+        let synced = File::open(self.path.join("db")).and_then(|file| file.sync_all());
+        synced.map_err(Error::run_file("write", &self.path))
     }
 
     fn all<'a, T: DeserializeOwned>(&'a self, tree: &'a sled::Tree) -> Entries<'a, T> {
