@@ -62,7 +62,10 @@ pub(super) async fn run(
             blocking("store", move || {
                 // The first try lets go of the directory; another run may have taken it since.
                 let _lock = lock_again(&dir)?;
-                remove(&dir.join("store"))
+                let store = dir.join("store");
+                remove(&store)?;
+                // Empty, not missing: what is made anew then is no repair to be told once more.
+                std::fs::create_dir(&store).map_err(Error::run_file("create", &store))
             })
             .await?;
             // Once: what is damaged again at once is no accident, and its error is told.

@@ -283,6 +283,23 @@ fn a_run_that_fails_while_it_sorts_its_index() {
     Scene::of(project, Some(server)).with_few().survive(&SORTING);
 }
 
+/// What is in flight then comes back and is kept: the index is no truth.
+#[test]
+fn an_index_that_cannot_be_written_costs_no_answer() {
+    let project = Project::new(32);
+    let server = Server::start(&project, Behaviour::default());
+    let few = format!("= {IN_FLIGHT}\nmin_in_flight = {IN_FLIGHT}");
+    project.configure(&openai(&["all-merged"], &server.url, "").replace("= 64", &few), "");
+    let scene = Scene::of(project, Some(server)).with_few();
+    for place in ["index-full", "index-sync"] {
+        scene.restore();
+        let before = scene.requests();
+        assert!(scene.fail_at(place, 1, Failure::Error));
+        scene.expect_same_end(place);
+        assert_eq!(scene.requests() - before, scene.answers as u64, "{place}");
+    }
+}
+
 /// All of the index is one of sled's, as it was before it had parts.
 #[test]
 fn a_run_that_fails_while_it_takes_up_an_older_index() {

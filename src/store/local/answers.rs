@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::index::{AnswerAt, Applied, Index};
-use super::log::{Extent, Log, LogReader};
+use super::log::{Extent, Log, LogReader, Span};
 use super::open::Place;
 use crate::base::disk::{Disk, DiskFile, Machine, reading};
 use crate::base::failpoint::{pass, reach};
@@ -129,19 +129,25 @@ impl<D: Disk> AnswersLog<D> {
         AnswersReader { index: self.index.clone(), log: self.log.reader(), names: Arc::clone(&self.names) }
     }
 
-    /// Keeps answers; they are on disk when this returns.
-    ///
-    /// One write and one fdatasync for all of them. The index follows; after a kill in between, opening finds the
-    /// lines behind what `applied` says and indexes them.
+    /// Keeps answers; they are on disk when this returns. One write and one fdatasync for all of them. Where they stand is for
+    /// [`AnswersLog::index`]; after a kill before that, opening finds the lines behind what `applied` says and indexes them.
     ///
     /// # Errors
     ///
-    /// [`Error::TakenAway`] where the log was removed or replaced, [`Error::RunFile`] where it cannot be written,
-    /// [`Error::StoreDamaged`] where the index cannot be. Whole lines that were written stay, for they were paid for.
-    pub(super) fn append(&mut self, records: &[AnswerRecord], applied: &mut Applied) -> Result<()> {
+    /// [`Error::TakenAway`] where the log was removed or replaced, [`Error::RunFile`] where it cannot be written. Whole lines that
+    /// were written stay, for they were paid for.
+    pub(super) fn append(&mut self, records: &[AnswerRecord]) -> Result<Vec<Span>> {
         self.log.check_in_place()?;
         let lines: Vec<String> = records.iter().map(|record| seal(record, &self.names.labels)).collect();
-        let spans = self.log.append(&lines)?;
+        self.log.append(&lines)
+    }
+
+    /// Indexes what was appended last, which stands in `spans`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreDamaged`] and [`Error::RunFile`] of the index; `applied` says too much then.
+    pub(super) fn index(&self, records: &[AnswerRecord], spans: Vec<Span>, applied: &mut Applied) -> Result<()> {
         pass("answers-index")?;
         for (record, span) in records.iter().zip(spans) {
             let at = AnswerAt { span, attempt: record.attempt };

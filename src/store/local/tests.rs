@@ -229,7 +229,8 @@ impl World {
             match rng.random_range(0..4) {
                 0 => {
                     let records: Vec<_> = (told.answers..told.answers + many).map(answer).collect();
-                    opened.answers.append(&records, &mut opened.applied)?;
+                    let spans = opened.answers.append(&records)?;
+                    opened.answers.index(&records, spans, &mut opened.applied)?;
                     told.answers += many;
                 }
                 1 => {
@@ -311,7 +312,9 @@ fn setting_a_damaged_answer_aside_survives_a_power_cut_at_every_step() {
         world.index.clear();
         world.begin(&disk).unwrap();
         let mut opened = world.open(&disk, None).unwrap();
-        opened.answers.append(&(0..10).map(answer).collect::<Vec<_>>(), &mut opened.applied).unwrap();
+        let records: Vec<_> = (0..10).map(answer).collect();
+        let spans = opened.answers.append(&records).unwrap();
+        opened.answers.index(&records, spans, &mut opened.applied).unwrap();
         world.index.set_applied(&opened.applied).unwrap();
         disk.flip_bit(&path, before.len() + damaged.len() / 2);
         disk.stop_after(steps);

@@ -3,9 +3,8 @@
 //! An fdatasync takes milliseconds whatever it syncs. With one a group, hundreds of answers a second cost a few
 //! syncs, and a single one waits for no company: the group is what came while the one before was being written.
 //!
-//! Where answers or inputs cannot be written, the thread ends at once, and whoever waits finds its acknowledgement
-//! dropped. Where labels cannot be, answers are kept until every handle is gone: they are paid for, and labels come
-//! again.
+//! Where answers cannot be written, the thread ends at once, and whoever waits finds its acknowledgement dropped. Where
+//! inputs, labels or the index cannot be, answers are kept until every handle is gone: they are paid for, and all else comes again.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -65,7 +64,7 @@ pub(super) struct Writer {
     pub(super) labels_ended: Arc<AtomicBool>,
     /// Why: told at the end. Answers are kept until then, for they are paid for.
     pub(super) label_error: Option<Error>,
-    /// Why the input log can be written no more, likewise.
+    /// Why nothing more is placed, likewise: the input log or the index can be written no more.
     pub(super) input_error: Option<Error>,
     /// Held until everything is written and, since fields are dropped in their order, closed.
     pub(super) _lock: Arc<RunLock>,
@@ -79,7 +78,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// The first error of answers, inputs or index, at once; one of the labels at the end.
+    /// One of the answers at once; the first of inputs or index, or one of the labels, at the end.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) -> Result<()> {
         let mut group = Vec::new();
         while commands.blocking_recv_many(&mut group, GROUP) > 0 {
@@ -94,9 +93,8 @@ impl Writer {
     fn commit(&mut self, group: &mut Vec<Command>) -> Result<()> {
         let mut acknowledge: Vec<Acknowledge> = Vec::new();
         self.keep(group, &mut acknowledge)?;
-        if let Err(error) = self.append(group, &mut acknowledge) {
-            self.input_error.get_or_insert(error);
-        }
+        let appended = self.append(group, &mut acknowledge);
+        self.of_inputs(appended);
         for command in group.drain(..) {
             match command {
                 Command::Note(failure) => drop(self.failures.note(&failure)),
@@ -121,7 +119,8 @@ impl Writer {
         pass("before-applied")?;
         // After a kill before this, opening takes the new lines in from the logs; the acknowledgements were not
         // given.
-        self.index.set_applied(&self.applied)?;
+        let level = self.level();
+        self.of_inputs(level);
         pass("before-acknowledge")?;
         drop(self.failures.flush());
         acknowledge.into_iter().for_each(|acknowledge| acknowledge());
@@ -148,6 +147,25 @@ impl Writer {
         }
     }
 
+    /// Says in the index how far it goes; nothing more once something failed, for it may have gone further or not as far.
+    fn level(&self) -> Result<()> {
+        if self.input_error.is_some() { Ok(()) } else { self.index.set_applied(&self.applied) }
+    }
+
+    /// What came of work on the input log or the index. An error ends what is placed and with it, soon, the run; what is in flight
+    /// still comes back and is kept.
+    fn of_inputs<T>(&mut self, done: Result<T>) -> Option<T> {
+        done.map_err(|error| self.input_error.get_or_insert(error)).ok()
+    }
+
+    /// Does `work` with a copy of what was applied, which holds if nothing fails.
+    fn applying<T>(&mut self, work: impl FnOnce(&mut Self, &mut Applied) -> Result<T>) -> Result<T> {
+        let mut applied = self.applied.clone();
+        let done = work(self, &mut applied)?;
+        self.applied = applied;
+        Ok(done)
+    }
+
     /// The group's answers: one write and one fdatasync.
     fn keep(&mut self, group: &mut Vec<Command>, acknowledge: &mut Vec<Acknowledge>) -> Result<()> {
         let mut records = Vec::new();
@@ -161,7 +179,11 @@ impl Writer {
             return Ok(());
         }
         pass("before-answers")?;
-        self.answers.append(&records, &mut self.applied)?;
+        let spans = self.answers.append(&records)?;
+        if self.input_error.is_none() {
+            let indexed = self.applying(|writer, applied| writer.answers.index(&records, spans, applied));
+            self.of_inputs(indexed);
+        }
         pass("after-answers")
     }
 
@@ -180,7 +202,7 @@ impl Writer {
             return Ok(());
         }
         pass("before-inputs")?;
-        let counts = self.inputs.append(&inputs, &mut self.applied)?;
+        let counts = self.applying(|writer, applied| writer.inputs.append(&inputs, applied))?;
         pass("after-inputs")?;
         acknowledge.extend(acks.into_iter().map(|ack| acknowledgement(ack, counts)));
         Ok(())
@@ -190,8 +212,8 @@ impl Writer {
     /// without it, the next opening checks all, which is the safe side.
     fn close(mut self) -> Result<()> {
         pass("before-close")?;
-        self.index.set_applied(&self.applied)?;
-        self.index.flush()?;
+        let level = self.level().and_then(|()| self.index.flush());
+        self.of_inputs(level);
         pass("close-flushed")?;
         // What was written to files that were removed is lost; a mark would vouch for others.
         self.answers.check_in_place()?;

@@ -94,6 +94,9 @@ fn adopt(folder: &Path) -> Result<()> {
         rename(folder, &aside).map_err(Error::run_file("rename", folder))?;
     }
     pass("index-aside")?;
+    if folder.symlink_metadata().is_ok() && !folder.is_dir() {
+        return Err(damaged(folder, "it is no folder"));
+    }
     std::fs::create_dir_all(folder).map_err(Error::run_file("create", folder))?;
     let first = young_path(folder, 0);
     match (aside.exists(), first.exists()) {
@@ -122,7 +125,7 @@ impl Named {
             let entry = entry.map_err(failed())?;
             let name = entry.file_name();
             let name = name.to_str().unwrap_or_default();
-            if let Some(number) = name.strip_prefix("young-").and_then(|number| number.parse().ok()) {
+            if let Some(number) = name.strip_prefix("young-").and_then(number) {
                 named.young.push(number);
             } else if let Some(numbers) = name.strip_prefix("sorted-").and_then(numbers) {
                 named.sorted.push(numbers);
@@ -137,8 +140,14 @@ impl Named {
 
 fn numbers(name: &str) -> Option<RangeInclusive<u64>> {
     let (from, to) = name.split_once('-')?;
-    let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+    let (from, to) = (number(from)?, number(to)?);
     (from <= to).then_some(from..=to)
+}
+
+/// As it is written by us: a name that says it otherwise is of another file.
+fn number(written: &str) -> Option<u64> {
+    let number: u64 = written.parse().ok()?;
+    (number.to_string() == written && number < u64::MAX).then_some(number)
 }
 
 fn missing(folder: &Path, number: u64) -> Error {

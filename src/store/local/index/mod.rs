@@ -458,6 +458,24 @@ mod tests {
     }
 
     #[test]
+    fn what_has_the_name_of_a_part_and_is_none_is_damage_or_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("index");
+        drop(filled(&folder, 20 * FULL));
+        for nothing in ["sorted-00-63", "sorted-0-18446744073709551615", "young-01", "sorted-5", "notes.txt"] {
+            std::fs::write(folder.join(nothing), "x").unwrap();
+            Index::open(&folder).unwrap();
+        }
+        let folded = folder.join("sorted-0-9999");
+        std::fs::create_dir(&folded).unwrap();
+        assert!(is_damaged(&Index::open(&folder)));
+        std::fs::remove_dir(&folded).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        std::fs::write(&folder, "no folder").unwrap();
+        assert!(is_damaged(&Index::open(&folder)));
+    }
+
+    #[test]
     fn an_index_that_was_all_of_sled_is_the_first_part() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("index");

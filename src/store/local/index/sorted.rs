@@ -188,6 +188,10 @@ impl Sorted {
     ///
     /// [`Error::StoreDamaged`] where it is no such file, [`Error::RunFile`].
     pub(super) fn open(path: &Path) -> Result<Self> {
+        // Asked before it is opened: what is no file may never open.
+        if !path.is_file() {
+            return Err(damaged(path, "it is no file"));
+        }
         let open = || {
             let file = File::open(path)?;
             let mut end = [0; END];

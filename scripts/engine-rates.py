@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""How many texts a second Ray and Spark label, beside two plain processes: docs/src/explanation/performance.md, "On engines".
+
+    target/check-engines/venv/bin/python scripts/engine-rates.py       (after `make engines`, which makes the environment and the student)
+
+Each labels a small and a large file with two workers of one thread, and the difference counts: what an engine takes to begin does not. Output
+is Parquet for the engines, as in examples/engines/, and JSON Lines for plain processes.
+"""
+
+import itertools
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORK = ROOT / "target" / "check-engines"
+STUDENT = WORK / "student"
+SIZES = (200_000, 2_200_000)
+PROGRAM = os.environ.setdefault("CANDIST_PROGRAM", str(ROOT / "target" / "release" / "candist"))
+PATHS = os.pathsep.join(map(str, [ROOT / "examples" / "engines", ROOT / "python" / "src"]))
+os.environ["PYTHONPATH"] = PATHS
+sys.path[:0] = PATHS.split(os.pathsep)
+
+
+def write_texts(path, numbers):
+    pool = [json.loads(line)["text"] for line in (ROOT / "examples/banking77/pool.jsonl").open()]
+    with path.open("w") as out:
+        for number, text in zip(numbers, itertools.cycle(pool)):
+            out.write(json.dumps({"id": f"{number:07}", "text": f"{text} {number}"}) + "\n")
+
+
+def plain(folder):
+    halves = [path for path in sorted(folder.glob("half-*"))]
+    command = [PROGRAM, "predict", "--student", STUDENT, "--threads", "1"]
+    running = [subprocess.Popen([*command, half], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for half in halves]
+    assert all(process.wait() == 0 for process in running)
+
+
+def with_ray(folder):
+    import ray
+    import ray_predict
+
+    if not ray.is_initialized():
+        ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
+    ray_predict.labels(str(STUDENT), str(folder / "texts.jsonl")).write_parquet(str(folder / "ray"))
+
+
+def with_spark(folder):
+    import spark_predict
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+    spark_predict.labels(spark, str(STUDENT), str(folder / "texts.jsonl")).write.parquet(str(folder / "spark"))
+
+
+def measure(label, folders):
+    took = []
+    for folder in folders:
+        began = time.monotonic()
+        label(folder)
+        took.append(time.monotonic() - began)
+    return (SIZES[1] - SIZES[0]) / (took[1] - took[0])
+
+
+def main():
+    base = pathlib.Path(tempfile.mkdtemp())
+    try:
+        folders = [base / str(size) for size in SIZES]
+        for folder, size in zip(folders, SIZES):
+            folder.mkdir()
+            write_texts(folder / "texts.jsonl", range(size))
+            for half in range(2):
+                write_texts(folder / f"half-{half}", range(half * size // 2, (half + 1) * size // 2))
+        alone = measure(plain, folders)
+        print(f"two plain processes: {alone:,.0f} texts a second", flush=True)
+        for name, label in [("ray", with_ray), ("spark", with_spark)]:
+            rate = measure(label, folders)
+            print(f"{name}: {rate:,.0f} texts a second, {rate / alone:.0%} of that", flush=True)
+    finally:
+        shutil.rmtree(base)
+
+
+if __name__ == "__main__":
+    main()
