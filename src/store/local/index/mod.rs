@@ -361,7 +361,7 @@ mod tests {
         let (index, applied) = filled(dir.path(), 10 * FULL);
         index.set_applied(&applied).unwrap();
         let parts = rest(&index);
-        assert!(parts.sorted.len() > 1 && parts.retired.is_none());
+        assert!(!parts.sorted.is_empty() && parts.retired.is_none());
         let paths: Vec<_> = parts.sorted.iter().map(|shelved| shelved.part.path().to_owned()).collect();
         drop((index, parts));
         for path in paths {
@@ -411,8 +411,12 @@ mod tests {
     fn an_entry_that_is_lost_is_missed_when_its_part_is_opened() {
         let dir = tempfile::tempdir().unwrap();
         let (index, mut applied) = filled(dir.path(), 4 * FULL);
-        // Its first try is in another part, so the sums of all parts do not tell.
-        assert!(!index.put_answer(key(0), at(0, 2)).unwrap());
+        // Its first try is in another part, so the sums of all parts do not tell. A put may let the next part begin behind it.
+        let is_young = |attempt: &u32| {
+            assert!(!index.put_answer(key(0), at(0, *attempt)).unwrap());
+            rest(&index).young.answers.contains_key(key(0).0).unwrap()
+        };
+        assert!((2..9).find(is_young).is_some());
         applied.answers.lines += 1;
         index.set_applied(&applied).unwrap();
         let parts = rest(&index);
