@@ -9,10 +9,10 @@ use std::path::Path;
 
 use super::LABELS;
 use super::flat::{Fields, Flat, Record, read_records};
+use super::heads::Heads;
 use crate::base::disk::{Disk, DiskFile, Machine, reading};
 use crate::domain::event::{Source, StoredEvent};
 use crate::domain::label::LabelId;
-use crate::domain::sample::Position;
 use crate::error::{Error, Result};
 use crate::store::Digest;
 
@@ -74,41 +74,17 @@ impl Record for EventAt {
     }
 }
 
-/// An offset as the table of latest events has it: plus one, 0 being "none". Four bytes a sample instead of sixteen.
-///
-/// # Errors
-///
-/// [`Error::TooLarge`] for an offset that 32 bits do not hold.
-pub(super) fn head(offset: u64) -> Result<u32> {
-    u32::try_from(offset + 1).map_err(|_| Error::TooLarge { what: "label events", most: u64::from(u32::MAX) - 1 })
-}
-
-/// The place of `position` in the table of latest events, which grows up to it.
-///
-/// # Errors
-///
-/// [`Error::TooLarge`] for a position that 32 bits do not hold: a damaged record must not ask for all memory.
-pub(super) fn slot(latest: &mut Vec<u32>, position: Position) -> Result<&mut u32> {
-    let most = u64::from(u32::MAX);
-    let place = usize::try_from(position).ok().filter(|_| position < most);
-    let place = place.ok_or(Error::TooLarge { what: "samples", most })?;
-    if latest.len() <= place {
-        latest.resize(place + 1, 0);
-    }
-    latest.get_mut(place).ok_or(Error::TooLarge { what: "samples", most })
-}
-
 /// The records of lines that a file of `length` bytes has, `most` of them at most, with what follows from them.
 ///
-/// That is the table of latest events and the digest of the lines they cover. Records after the first that cannot be
+/// That is the latest event of each sample and the digest of the lines they cover. Records after the first that cannot be
 /// are cut off. Costs one pass over the records, and none over the log.
 pub(super) fn open_records<D: Disk>(
     disk: &D,
     path: &Path,
     length: u64,
     most: u64,
-) -> Result<(Flat<EventAt, D>, Vec<u32>, Digest)> {
-    let (mut latest, mut known) = (Vec::new(), Digest::default());
+) -> Result<(Flat<EventAt, D>, Heads, Digest)> {
+    let (mut latest, mut known) = (Heads::default(), Digest::default());
     let flat = Flat::open(disk, path, |number, record: &EventAt| {
         // A line has at least a byte, is in the file, and points back, not ahead: else a lookup might go round for
         // ever.
@@ -116,11 +92,9 @@ pub(super) fn open_records<D: Disk>(
             && record.end > known.bytes
             && record.end <= length
             && record.event.previous.is_none_or(|previous| previous < number);
-        let (Some(head), Ok(place)) = (head(number).ok().filter(|_| sound), slot(&mut latest, record.event.position))
-        else {
+        if !sound || latest.put(record.event.position, number).is_err() {
             return false;
-        };
-        *place = head;
+        }
         known = Digest { lines: number + 1, bytes: record.end, crc: record.crc };
         true
     })?;

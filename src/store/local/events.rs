@@ -14,8 +14,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::event_records::{EventAt, first_changed, head, open_records, slot};
+use super::event_records::{EventAt, first_changed, open_records};
 use super::flat::{Flat, FlatReader, read_records};
+use super::heads::Heads;
 use super::log::{check_in_place, cut_torn_line};
 use super::tally::{LabelCount, LabelTally};
 use crate::base::disk::{Disk, DiskFile, Machine, Reading, reading};
@@ -34,9 +35,8 @@ pub(crate) const FILE: &str = "labels.jsonl";
 /// the file is, for the file has ids and the records have positions.
 pub(super) type Certified<'a> = (Digest, &'a dyn Fn(&SampleId) -> Result<Option<Position>>);
 
-/// The offset of each sample's latest event plus one, by position; 0 where there is none. Four bytes a sample, in
-/// memory. Written by the writer's thread after the records are, and read under the lock by anyone.
-type Latest = Arc<RwLock<Vec<u32>>>;
+/// Each sample's latest event. Written by the writer's thread after the records are, and read under the lock by anyone.
+type Latest = Arc<RwLock<Heads>>;
 
 /// Reads events. Cheap to clone; reads from any thread.
 #[derive(Debug, Clone)]
@@ -52,18 +52,16 @@ impl<D: Disk> EventsReader<D> {
     /// seen: the caller settles first.
     pub(super) fn latest(&self, positions: Range<Position>, end: u64) -> Result<Vec<Option<(u64, StoredEvent)>>> {
         // Copied out, so that the lock is not held while records are read from the disk.
-        let heads: Vec<u32> = {
+        let heads: Vec<Option<u64>> = {
             let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
-            let of = |position: u64| usize::try_from(position).ok().and_then(|place| latest.get(place)).copied();
-            positions.map(|position| of(position).unwrap_or(0)).collect()
+            positions.map(|position| latest.get(position)).collect()
         };
         heads.into_iter().map(|head| self.before(head, end)).collect()
     }
 
     /// Follows the chain of one sample's events from its latest back to the first one before `end`. Each record names
     /// its predecessor, which comes earlier in the log, so the chain ends.
-    fn before(&self, head: u32, end: u64) -> Result<Option<(u64, StoredEvent)>> {
-        let mut at = head.checked_sub(1).map(u64::from);
+    fn before(&self, mut at: Option<u64>, end: u64) -> Result<Option<(u64, StoredEvent)>> {
         while let Some(offset) = at {
             let event = self.flat.get(offset)?.event;
             if offset < end {
@@ -166,7 +164,7 @@ impl<D: Disk> EventsLog<D> {
     /// Records that are lost in part are made anew altogether: what is left of them has no use of its own.
     fn forget_records(&mut self) -> Result<()> {
         self.flat.truncate(0)?;
-        self.latest.write().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Heads::default();
         self.known = Digest::default();
         Ok(())
     }
@@ -231,7 +229,7 @@ impl<D: Disk> EventsLog<D> {
         let failed = || Error::run_file("read", &self.path);
         let mut input = BufReader::new(reading(self.file.as_ref(), 0)).take(digest.bytes);
         let (mut known, mut records, mut line) = (Digest::default(), Vec::new(), Vec::new());
-        let mut latest: Vec<u32> = Vec::new();
+        let mut latest = Heads::default();
         while known.lines < digest.lines && input.read_until(b'\n', &mut line).map_err(failed())? > 0 {
             let Some(event) = serde_json::from_slice::<LabelEvent>(&line).ok().filter(|e| e.offset == known.lines)
             else {
@@ -243,9 +241,7 @@ impl<D: Disk> EventsLog<D> {
             };
             // As at an append: the digest grows, and the event's predecessor is the sample's latest so far.
             known = known.with(&line);
-            let place = slot(&mut latest, position)?;
-            let previous = place.checked_sub(1).map(u64::from);
-            *place = head(known.lines - 1)?;
+            let previous = latest.put(position, event.offset)?;
             records.push(EventAt {
                 event: StoredEvent {
                     position,
@@ -283,8 +279,7 @@ impl<D: Disk> EventsLog<D> {
         let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
         let mut count = LabelCount::default();
         let add = |offset, record: &EventAt| {
-            let place = usize::try_from(record.event.position).ok().and_then(|place| latest.get(place));
-            count.add(record, place.copied() == head(offset).ok());
+            count.add(record, latest.get(record.event.position) == Some(offset));
             true
         };
         let read = read_records(self.flat.file(), add).ok()?;
@@ -332,7 +327,7 @@ impl<D: Disk> EventsLog<D> {
         self.flat.append(&records)?;
         let mut latest = self.latest.write().unwrap_or_else(PoisonError::into_inner);
         for (offset, record) in (self.known.lines..).zip(&records) {
-            *slot(&mut latest, record.event.position)? = head(offset)?;
+            latest.put(record.event.position, offset)?;
         }
         drop(latest);
         reach("labels-recorded").map_err(Error::run_file("write", &self.path))?;

@@ -24,6 +24,7 @@ mod failures;
 mod flat;
 pub(super) mod format1;
 mod guarded;
+mod heads;
 mod in_order;
 mod index;
 mod input_records;

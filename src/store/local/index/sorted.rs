@@ -88,16 +88,24 @@ impl Contents {
         Counts { answers: self.answers.entries, samples: self.ids.entries }
     }
 
-    fn write(&self) -> Vec<u8> {
-        let mut bytes = vec![FORMAT];
+    /// Piece by piece: together they would be in memory twice, and with many entries they are large. With checksum and length.
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let (mut crc, mut len) = (crc32fast::Hasher::new(), 0);
+        let mut put = |bytes: &[u8]| {
+            crc.update(bytes);
+            len += bytes.len() as u64;
+            out.write_all(bytes)
+        };
+        put(&[FORMAT])?;
         for Blocks { begin, entries, firsts, filter } in [&self.answers, &self.ids] {
             for number in [*begin, *entries, firsts.len() as u64, filter.bytes().len() as u64] {
-                bytes.extend_from_slice(&number.to_le_bytes());
+                put(&number.to_le_bytes())?;
             }
-            bytes.extend_from_slice(firsts.as_flattened());
-            bytes.extend_from_slice(filter.bytes());
+            put(firsts.as_flattened())?;
+            put(filter.bytes())?;
         }
-        bytes
+        out.write_all(&crc.finalize().to_le_bytes())?;
+        out.write_all(&len.to_le_bytes())
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -160,7 +168,8 @@ impl Sorted {
         samples: Entries<'_, KnownSample>,
     ) -> Result<Self> {
         let failed = Error::run_file("write", path);
-        let file = reach("index-write").and_then(|()| File::create(new)).map_err(Error::run_file("write", path))?;
+        let create = || File::options().read(true).write(true).create(true).truncate(true).open(new);
+        let file = reach("index-write").and_then(|()| create()).map_err(Error::run_file("write", path))?;
         let mut writer = BlockWriter { path, file: BufWriter::with_capacity(1 << 18, file), blocks: 0 };
         let answers = writer.blocks(most.answers, answers)?;
         let contents = Contents { answers, ids: writer.blocks(most.samples, samples)? };
@@ -168,20 +177,18 @@ impl Sorted {
         if entries < least {
             return Err(damaged(path, format!("there are {entries} entries for it, of {least}")));
         }
-        let mut end = contents.write();
-        let (crc, len) = (crc32fast::hash(&end), end.len() as u64);
-        end.extend_from_slice(&crc.to_le_bytes());
-        end.extend_from_slice(&len.to_le_bytes());
         let put = || {
-            writer.file.write_all(&end)?;
+            contents.write(&mut writer.file)?;
             reach("index-sync")?;
-            writer.file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
+            let file = writer.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.sync_data()?;
             reach("index-rename")?;
             rename(new, path)?;
-            reach("index-renamed")
+            reach("index-renamed")?;
+            Ok(file)
         };
-        put().map_err(failed)?;
-        Self::open(path)
+        let file = put().map_err(failed)?;
+        Ok(Self { path: path.to_owned(), file, contents })
     }
 
     /// # Errors
