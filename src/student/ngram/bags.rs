@@ -74,15 +74,17 @@ impl Bags {
         for ((bag, &begin), end) in (0..).zip(&self.offsets).zip(ends) {
             bags.extend(std::iter::repeat_n(bag, usize::try_from(end - begin).unwrap_or(0)));
         }
-        // By n-gram, then by place. In one number they are sorted twice as fast as in a pair; rows are below 2^24.
-        let mut order: Vec<u64> =
-            self.rows.iter().zip(0_u64..).map(|(&row, at)| u64::try_from(row).unwrap_or(0) << 32 | at).collect();
-        order.sort_unstable();
+        // By n-gram, and those of one in the order of their places. Rows are small numbers (below 2^24), of which a digit after the
+        // other is sorted several times as fast as they are compared.
+        let row = |&row: &i64| u32::try_from(row).unwrap_or(u32::MAX);
+        let mut order: Vec<(u32, u32)> = self.rows.iter().map(row).zip(0..).collect();
+        radsort::sort_by_key(&mut order, |&(row, _)| row);
         let mut distinct = Vec::new();
         let mut turned = Self::default();
-        for place in order {
-            let (row, at) =
-                (i64::try_from(place >> 32).unwrap_or(0), usize::try_from(place & 0xFFFF_FFFF).unwrap_or(0));
+        turned.rows.reserve_exact(self.rows.len());
+        turned.weights.reserve_exact(self.rows.len());
+        for (row, at) in order {
+            let (row, at) = (i64::from(row), at as usize);
             if distinct.last() != Some(&row) {
                 distinct.push(row);
                 turned.offsets.push(int(turned.rows.len()));
