@@ -123,6 +123,10 @@ fn rows() {
     });
 }
 
+// As the program has it: libtorch's memory, too, is this one's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     // `cargo test --benches` only builds it.
     if !std::env::args().any(|argument| argument == "--bench") {

@@ -4,13 +4,17 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a benchmark")]
 
-use candist::internal::{keep_answers, new_student, ngrams, open_corpus};
+use candist::internal::{keep_answers, new_student, ngrams, open_corpus, place_samples};
 use candist::{
     Answer, AnswerKey, AnswerRecord, Config, Encoded, Example, LabelId, Loss, Objective, Sample, SampleId, Student,
     TextHash,
 };
 use divan::Bencher;
 use divan::counter::ItemsCount;
+
+// As the program has it: libtorch's memory, too, is this one's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     divan::main();
@@ -141,6 +145,25 @@ fn record(bencher: Bencher<'_, '_>) {
     let inputs = || (tempfile::tempdir().unwrap(), (0..ANSWERS).map(answer).collect::<Vec<_>>());
     bencher.counter(ItemsCount::new(ANSWERS)).with_inputs(inputs).bench_local_values(|(dir, answers)| {
         runtime.block_on(keep_answers(dir.path(), config().task, answers, 512)).unwrap();
+        dir
+    });
+}
+
+/// New texts looked up and placed in the input log, 256 together; so many that the index sorts beside it, and each durable.
+#[divan::bench(sample_count = 3, sample_size = 1)]
+fn place(bencher: Bencher<'_, '_>) {
+    const SAMPLES: usize = 500_000;
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let texts = samples();
+    let arrival = |(number, sample): (usize, &Sample)| {
+        (Sample::new(format!("{number}"), format!("{number} {}", sample.text)), vec![LabelId(1)])
+    };
+    let inputs = || {
+        let samples = texts.iter().cycle().take(SAMPLES).enumerate().map(arrival).collect::<Vec<_>>();
+        (tempfile::tempdir().unwrap(), samples)
+    };
+    bencher.counter(ItemsCount::new(SAMPLES)).with_inputs(inputs).bench_local_values(|(dir, samples)| {
+        runtime.block_on(place_samples(dir.path(), config().task, samples)).unwrap();
         dir
     });
 }
