@@ -26,9 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const FIRST_PATIENCE: Duration = Duration::from_secs(15);
 /// Between two tries to reach a database that does not answer, at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// What every session begins with. All names are in a schema of candist's own.
+/// What every session begins with. All names are in a schema of candist's own. A worker forgets what the database says it has: where
+/// that is said before it is on disk, a power cut would have it paid for again.
 const BEGIN: &str = "SET search_path TO candist; SET statement_timeout TO '30s'; SET lock_timeout TO '5s'; \
-                     SET idle_in_transaction_session_timeout TO '5s'";
+                     SET idle_in_transaction_session_timeout TO '5s'; SELECT set_config('synchronous_commit', 'on', false) \
+                     WHERE current_setting('synchronous_commit') = 'off'";
 
 /// Where the database is. Sessions are made of it.
 pub(super) struct Database {
@@ -368,9 +370,8 @@ fn tls(root: Option<PathBuf>) -> Result<MakeRustlsConnect> {
 
 /// An address that cannot be used. It is not repeated: it may hold a password.
 fn wrong_url(why: &str) -> Error {
-    Error::Shared {
-        message: format!("the database's address is not as it should be, postgres://USER@HOST/DATABASE: {why}"),
-    }
+    let message = format!("is not as it should be, postgres://USER@HOST/DATABASE: {why}");
+    Error::Unfit { path: "the database's address".into(), message }
 }
 
 /// An error with its causes: the client's own text names the place and not the reason.

@@ -348,7 +348,7 @@ fn what_keeps_a_team_from_asking_is_told_to_whoever_can_mend_it() {
     ended(trainer).expect_exit(130);
     // Addresses.
     team.project.candist(&["work", "postgres://candist@127.0.0.1:1/x"]).expect_exit(1).expect_said("cannot be reached");
-    team.project.candist(&["work", "http://x"]).expect_exit(1).expect_said("postgres://USER@HOST/DATABASE");
+    team.project.candist(&["work", "http://x"]).expect_exit(2).expect_said("postgres://USER@HOST/DATABASE");
     team.project.configure(&openai(&["all-merged"], &team.server.url, ""), "shared = \"postgres://ann:pw@host/db\"");
     let told = team.project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("PGPASSWORD");
     assert!(!told.err.contains("ann:pw"), "{}", told.err);

@@ -62,6 +62,8 @@ impl Postgres {
         for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=60"] {
             server.args(["-c", setting]);
         }
+        // As some have it: what is committed is on disk a little later, unless who commits asks for more.
+        server.args(["-c", "synchronous_commit=off", "-c", "wal_writer_delay=10s"]);
         server.args(["-p", &self.port.to_string()]);
         self.server = Some(server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let patience = Instant::now() + Duration::from_secs(60);
