@@ -4,7 +4,8 @@
     target/check-engines/venv/bin/python scripts/engine-rates.py       (after `make engines`, which makes the environment and the student)
 
 Each labels a small file to warm up, a small and a large one with two workers of one thread, and the difference of the last two counts: what an
-engine takes to begin does not. Output is Parquet for the engines, as in examples/engines/, and JSON Lines for plain processes.
+engine takes to begin does not. Output is Parquet for the engines, as in examples/engines/, and JSON Lines for plain processes. Engines are
+measured once more with workers who say the same of every text: what is left then is what they take themselves.
 """
 
 import itertools
@@ -41,31 +42,58 @@ def plain(folder):
     assert all(process.wait() == 0 for process in running)
 
 
-def with_ray(folder):
+def unread(ids):
+    """What a student says, without one."""
+    import pyarrow
+
+    columns = {"label": pyarrow.scalar("exchange_rate"), "confidence": pyarrow.scalar(0.5, pyarrow.float32())}
+    return pyarrow.table({"id": ids, **{name: pyarrow.repeat(value, len(ids)) for name, value in columns.items()}})
+
+
+class Unread:
+    def __init__(self, student):
+        pass
+
+    def __call__(self, batch):
+        return unread(batch.column("id"))
+
+
+def unread_labeller(student):
+    def label(batches):
+        import pyarrow as pa
+
+        for batch in batches:
+            schema = pa.schema({"id": pa.string(), "label": pa.string(), "confidence": pa.float64()})
+            yield from unread(batch.column("id")).cast(schema).to_batches()
+
+    return label
+
+
+def with_ray(folder, **worker):
     import ray
     import ray_predict
 
     if not ray.is_initialized():
         ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
-    ray_predict.labels(str(STUDENT), str(folder / "texts.jsonl")).write_parquet(str(folder / "ray"))
+    ray_predict.labels(str(STUDENT), str(folder / "texts.jsonl"), **worker).write_parquet(str(folder / "ray"))
 
 
-def with_spark(folder):
+def with_spark(folder, **label):
     import spark_predict
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
-    spark_predict.labels(spark, str(STUDENT), str(folder / "texts.jsonl")).write.parquet(str(folder / "spark"))
+    spark_predict.labels(spark, str(STUDENT), str(folder / "texts.jsonl"), **label).write.parquet(str(folder / "spark"))
 
 
-def measure(label, folders):
+def measure(label, folders, **worker):
     took = []
     for folder in [folders[0], *folders]:
         for name in ("ray", "spark"):
             shutil.rmtree(folder / name, ignore_errors=True)
         began = time.monotonic()
-        label(folder)
+        label(folder, **worker)
         took.append(time.monotonic() - began)
     return (SIZES[1] - SIZES[0]) / (took[2] - took[1])
 
@@ -81,9 +109,10 @@ def main():
                 write_texts(folder / f"half-{half}", range(half * size // 2, (half + 1) * size // 2))
         alone = measure(plain, folders)
         print(f"two plain processes: {alone:,.0f} texts a second", flush=True)
-        for name, label in [("ray", with_ray), ("spark", with_spark)]:
+        for name, label, nobody in [("ray", with_ray, {"worker": Unread}), ("spark", with_spark, {"label": unread_labeller})]:
             rate = measure(label, folders)
             print(f"{name}: {rate:,.0f} texts a second, {rate / alone:.0%} of that", flush=True)
+            print(f"{name} without a student: {measure(label, folders, **nobody):,.0f}", flush=True)
     finally:
         shutil.rmtree(base)
 

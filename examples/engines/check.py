@@ -70,8 +70,9 @@ def with_spark(student: str, path: str, marker: str) -> list[dict]:
         return dying_label
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    # A task that fails is tried again, as on a cluster.
-    spark = SparkSession.builder.master("local[2, 4]").config("spark.ui.enabled", "false").getOrCreate()
+    # A task that fails is tried again, as on a cluster; the file, which is small, is cut for some ten of them.
+    settings = {"spark.ui.enabled": "false", "spark.sql.files.maxPartitionBytes": "200k"}
+    spark = SparkSession.builder.master("local[2, 4]").config(map=settings).getOrCreate()
     return [row.asDict() for row in spark_predict.labels(spark, student, path, dying).collect()]
 
 

@@ -27,7 +27,8 @@ def labeller(student: str):
 
 
 def labels(spark: SparkSession, student: str, path: str, label=labeller) -> DataFrame:
-    texts = spark.read.schema("id string, text string").json(path).repartition(16)
+    # Spark cuts files itself, by spark.sql.files.maxPartitionBytes: `repartition` would send each text through the cluster once more.
+    texts = spark.read.schema("id string, text string").json(path)
     return texts.mapInArrow(label(student), SCHEMA)
 
 
