@@ -7,14 +7,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use candist::config::{CorpusConfig, DeviceChoice};
+use candist::config::{CorpusConfig, DeviceChoice, Precision};
 use candist::internal::{Settings, local_folder};
-use candist::{Error, PartFormat, PartShare, PartsOptions, PartsSummary, Predictor, Told, predict_parts};
+use candist::{Error, PartFormat, PartShare, PartsOptions, PartsSummary, Told, predict_parts};
 use clap::Args;
 use indicatif::HumanCount;
 
 use super::exit::Exit;
 use super::folded::Folded;
+use super::predict::opened;
 
 /// What only labels in parts need. To be flattened into the arguments of the verb.
 #[derive(Debug, Args)]
@@ -70,6 +71,7 @@ pub(super) struct Labelling {
     pub(super) student: String,
     pub(super) device: DeviceChoice,
     pub(super) threads: Option<u32>,
+    pub(super) precision: Precision,
     pub(super) min_confidence: f64,
     pub(super) strict: bool,
 }
@@ -86,7 +88,7 @@ pub(super) fn run(
     labelling: &Labelling,
 ) -> Result<Exit> {
     let (student, copied) = local_folder(&labelling.student)?;
-    let predictor = Predictor::open(&student, labelling.device, labelling.threads)?;
+    let predictor = opened(&student, labelling.device, labelling.threads, labelling.precision)?;
     let options = PartsOptions {
         student,
         input,

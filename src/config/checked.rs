@@ -126,6 +126,16 @@ pub enum Precision {
     Bf16,
 }
 
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    /// As configurations and command lines write it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = set::PRECISION.all.iter().find(|(name, _)| *name == text);
+        named.map(|(_, precision)| *precision).ok_or_else(|| "it can be: fp32, bf16".to_owned())
+    }
+}
+
 impl std::str::FromStr for DeviceChoice {
     type Err = String;
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{PartFormat, PartsOptions};
 use crate::base::ranged::Ranged;
 use crate::base::regular::open_regular;
-use crate::config::{CorpusConfig, CorpusFormat, TextFrom};
+use crate::config::{CorpusConfig, CorpusFormat, Precision, TextFrom};
 use crate::corpus::pieces::{Piece, cut};
 use crate::corpus::{Corpus, Settings, pieces};
 use crate::error::{Error, Result};
@@ -44,10 +44,10 @@ impl Job {
     /// # Errors
     ///
     /// Those of the stores; [`Error::Unfit`] where there is nothing to read, and for an output within the input.
-    pub(super) fn of(options: &PartsOptions) -> Result<Self> {
+    pub(super) fn of(options: &PartsOptions, precision: Precision) -> Result<Self> {
         let (input, output) = (Place::of(&options.input)?, Place::of(&options.output)?);
         let objects = input.list()?;
-        let (student, hash) = (student_hash(&options.student)?, input_hash(options, &objects));
+        let (student, hash) = (student_hash(&options.student)?, input_hash(options, precision, &objects));
         let digits = |hash: &str| hash.chars().take(DIGITS).collect::<String>();
         let folder = output.join(&format!("{}-{}", digits(&student), digits(&hash)));
         let mut job = Self {
@@ -203,14 +203,14 @@ fn student_hash(folder: &Path) -> Result<String> {
 }
 
 /// Of the objects as they are listed, and of the options that decide what is written of them.
-fn input_hash(options: &PartsOptions, objects: &[Listed]) -> String {
+fn input_hash(options: &PartsOptions, precision: Precision, objects: &[Listed]) -> String {
     let corpus = &options.corpus;
     let text = match &corpus.text {
         TextFrom::Field(field) => json!({ "field": field }),
         TextFrom::Template(template) => json!({ "template": template }),
     };
     let format = CorpusFormat::ALL.iter().find(|(_, format)| Some(*format) == corpus.format).map(|(name, _)| *name);
-    let all = json!({
+    let mut all = json!({
         "candist": env!("CARGO_PKG_VERSION"),
         "parts": 1,
         "text": text,
@@ -224,5 +224,9 @@ fn input_hash(options: &PartsOptions, objects: &[Listed]) -> String {
         "to": options.format.extension(),
         "objects": objects.iter().map(|listed| json!([listed.name, listed.size, listed.mark])).collect::<Vec<_>>(),
     });
+    // Where it is the usual one, names are what they always were.
+    if let (Precision::Bf16, Some(all)) = (precision, all.as_object_mut()) {
+        all.insert("precision".to_owned(), json!("bf16"));
+    }
     blake3::hash(all.to_string().as_bytes()).to_hex().to_string()
 }

@@ -87,7 +87,7 @@ pub fn predict_parts(
     predictor: Predictor,
     tell: &(dyn Fn(Told<'_>) + Sync),
 ) -> Result<PartsSummary> {
-    let job = Job::of(options)?;
+    let job = Job::of(options, predictor.precision())?;
     let mut own: Vec<(usize, Option<PartRecord>)> = options.share.of(job.parts()).map(|part| (part, None)).collect();
     tell(Told::Job(job.folder().shown(), job.parts(), own.len()));
     let mut missing = 0;

@@ -52,7 +52,7 @@ impl Compute {
         Ok(Self { device: device(choice)?, threads: i32::try_from(threads.max(1)).unwrap_or(1), seed })
     }
 
-    /// With no thread but the caller's: for what is computed alike with any number of them, and of which several compute at once.
+    /// With no thread but the caller's: for that of which several compute at once.
     pub(super) fn alone(self) -> Self {
         Self { threads: 1, ..self }
     }
@@ -82,6 +82,11 @@ impl Compute {
     #[must_use]
     pub(crate) fn rng(&self, purpose: &str, steps: &[u64]) -> ChaCha8Rng {
         rng(self.seed, purpose, steps)
+    }
+
+    /// Whether tensors are in the processor's memory.
+    pub(super) fn is_on_processor(&self) -> bool {
+        self.device == Device::Cpu
     }
 
     /// Where tensors are.

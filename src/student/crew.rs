@@ -7,10 +7,8 @@ use crate::error::Result;
 
 /// Texts that are labelled together: a bound on memory.
 pub const CHUNK: usize = 256;
-/// Fewer of them are not worth a thread.
-const LEAST: usize = 32;
 
-/// See the module. An encoder has no twins: it is alone, and computes with libtorch's threads.
+/// See the module.
 pub struct Crew {
     /// One at least.
     members: Vec<Predictor>,
@@ -20,7 +18,7 @@ impl Crew {
     /// `predictor` and as many twins as its threads are for.
     #[must_use]
     pub fn of(predictor: Predictor) -> Self {
-        let twins: Vec<Predictor> = (1..predictor.threads()).map_while(|_| predictor.twin()).collect();
+        let twins: Vec<Predictor> = (1..predictor.threads()).map(|_| predictor.twin()).collect();
         Self { members: [predictor].into_iter().chain(twins).collect() }
     }
 
@@ -70,23 +68,61 @@ impl Crew {
     ///
     /// Those of it.
     pub fn probabilities(&mut self, texts: &[&str]) -> Result<Rows> {
-        let crew = self.members.len();
-        // Texts of an encoder stay together: what it says depends on it. A crew that is alone needs no thread, nor does a
-        // short list.
-        let chunk = if crew == 1 { texts.len() } else { texts.len().div_ceil(crew).clamp(LEAST, CHUNK) };
-        let members = self.members.get_mut(..texts.len().div_ceil(chunk.max(1)).clamp(1, crew)).unwrap_or_default();
-        let columns = members.first().map_or(1, |first| first.labels().len());
-        let mut values = Vec::with_capacity(texts.len() * columns);
-        let mut chunks = texts.chunks(chunk.max(1));
+        let Some(first) = self.members.first() else { return Ok(Rows::new(1, Vec::new())) };
+        let (columns, groups) = (first.labels().len(), first.groups(texts, self.members.len()));
+        // Who is alone needs no thread, nor does a short list.
+        let busy = groups.len().clamp(1, self.members.len());
+        let members = self.members.get_mut(..busy).unwrap_or_default();
+        let mut values = vec![0.0; texts.len() * columns];
+        let mut groups = groups.iter();
         in_order(
             members,
-            || Ok(chunks.next()),
-            |member, texts| member.probabilities(texts),
-            |rows| {
-                rows.iter().for_each(|row| values.extend_from_slice(row));
+            || Ok(groups.next()),
+            |member, places| {
+                let texts: Vec<&str> = places.iter().filter_map(|&place| texts.get(place).copied()).collect();
+                Ok((places, member.probabilities(&texts)?))
+            },
+            |(places, rows)| {
+                for (place, row) in places.iter().zip(rows.iter()) {
+                    let own = values.get_mut(place * columns..(place + 1) * columns);
+                    own.into_iter().for_each(|own| own.copy_from_slice(row));
+                }
                 Ok(())
             },
         )?;
         Ok(Rows::new(columns, values))
+    }
+}
+
+#[cfg(all(test, feature = "encoder"))]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::DeviceChoice;
+
+    /// An encoder's last bits depend on the texts that are computed together, and these must not depend on who computes.
+    #[test]
+    fn an_encoder_says_the_same_with_any_number_of_threads() {
+        let encoders = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/encoders");
+        let pool = include_str!("../../examples/banking77/pool.jsonl");
+        // Of many lengths, so that they are not computed in their order.
+        let texts: Vec<&str> = pool.lines().take(CHUNK * 2 + 100).zip(0..).map(|(line, at)| &line[at % 40..]).collect();
+        for folder in std::fs::read_dir(encoders).unwrap() {
+            let folder = folder.unwrap().path();
+            let crew = |threads: u32| Crew::of(Predictor::open(&folder, DeviceChoice::Cpu, threads).unwrap());
+            let alone: Vec<Vec<f32>> = crew(1).probabilities(&texts).unwrap().iter().map(<[f32]>::to_vec).collect();
+            for threads in [2, 3] {
+                let mut crew = crew(threads);
+                assert!(crew.probabilities(&texts).unwrap().iter().eq(&alone), "{folder:?}, {threads} threads");
+                let (mut chunks, mut streamed) = (texts.chunks(CHUNK), Vec::new());
+                let take = |rows: Rows| {
+                    streamed.extend(rows.iter().map(<[f32]>::to_vec));
+                    Ok(())
+                };
+                crew.label(|| Ok(chunks.next()), |member, texts| member.probabilities(texts), take).unwrap();
+                assert!(streamed == alone, "{folder:?}, {threads} threads, a stream");
+            }
+        }
     }
 }

@@ -9,21 +9,25 @@ use serde::Deserialize;
 use super::encoder::Exported;
 use super::folder::{read, wrong};
 use super::ngram::ExportedNgram;
-use super::{Compute, Rows};
-use crate::config::DeviceChoice;
+use super::{CHUNK, Compute, Rows};
+use crate::config::{DeviceChoice, Precision};
 use crate::error::{Error, Result};
 
 /// A finished student: labels new text, without any run or teacher.
 pub struct Predictor {
     folder: PathBuf,
     compute: Compute,
-    /// That may compute at once: libtorch's, or twins of this one.
+    /// How many of it may compute at once, itself and twins.
     threads: u32,
     kind: Kind,
+    precision: Precision,
     labels: Vec<String>,
     /// What logits are divided by; a normal number above 0, checked when the folder was read.
     temperature: f32,
 }
+
+/// Fewer texts of an `ngram` student are not worth a thread.
+const LEAST: usize = 32;
 
 /// An encoder is boxed, for it is much larger than the other.
 enum Kind {
@@ -31,9 +35,6 @@ enum Kind {
     #[cfg(feature = "encoder")]
     Encoder(Box<Exported>),
 }
-
-/// libtorch's threads where nothing is said: with more of them the last bits of what an encoder says are others.
-const THREADS: u32 = 2;
 
 /// The part of `config.json` that tells the kinds apart.
 #[derive(Deserialize)]
@@ -43,9 +44,9 @@ struct Which {
 
 impl Predictor {
     /// Opens what `candist export` wrote, or a classifier from Hugging Face of a family that candist knows. Refused by name:
-    /// what is no regular file, a weight that is not finite, a model that makes nothing finite of a text. `threads` are
-    /// those of libtorch for an encoder, 2 where nothing is said, and how many texts an `ngram` student labels at once, as
-    /// many as there are processors: its labels are the same bytes with any number.
+    /// what is no regular file, a weight that is not finite, a model that makes nothing finite of a text. `threads` is how many
+    /// may label at once, beside each other; as many as there are processors where nothing is said. What is said is the same with any
+    /// number.
     ///
     /// # Errors
     ///
@@ -61,9 +62,9 @@ impl Predictor {
         let which: Which = serde_json::from_slice(&config).map_err(|error| wrong(&path, error))?;
         let is_ngram = which.model_type == ExportedNgram::MODEL_TYPE;
         let processors = || std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
-        let threads = threads.into().unwrap_or_else(|| if is_ngram { processors() } else { THREADS });
-        let compute = Compute::new(on, threads, 0)?;
-        let compute = if is_ngram { compute.alone() } else { compute };
+        let threads = threads.into().unwrap_or_else(processors);
+        // Several that compute alone are faster than one by many threads, and say the same however many they are.
+        let compute = Compute::new(on, threads, 0)?.alone();
         compute.begin();
         let (kind, labels, temperature) = if is_ngram {
             let (ngram, labels, temperature) = ExportedNgram::read(folder)?;
@@ -71,24 +72,65 @@ impl Predictor {
         } else {
             Self::encoder(folder, &compute)?
         };
-        Ok(Self { folder: folder.to_owned(), compute, threads, kind, labels, temperature: temperature as f32 })
+        let (precision, temperature) = (Precision::Fp32, temperature as f32);
+        Ok(Self { folder: folder.to_owned(), compute, threads, kind, precision, labels, temperature })
     }
 
-    /// Another that says the same, by the same weights, for a thread of its own. An encoder has none: it computes with
-    /// libtorch's threads, and what it says of a text depends on the texts beside it.
-    pub(super) fn twin(&self) -> Option<Self> {
+    /// The same, but an encoder's layers are computed in bfloat16, which some processors and cards do twice as fast, and what is said
+    /// differs in the third digit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`] for an `ngram` student, and for an encoder that makes nothing finite of a text in it.
+    pub fn in_bf16(self) -> Result<Self> {
+        self.compute.begin();
+        match self.kind {
+            Kind::Ngram(_) => {
+                Err(wrong(&self.folder, "is an ngram student, which computes in fp32 alone: leave bf16 out"))
+            }
+            #[cfg(feature = "encoder")]
+            Kind::Encoder(encoder) => {
+                let kind = Kind::Encoder(Box::new(encoder.in_bf16(&self.folder, self.labels.len())?));
+                Ok(Self { kind, precision: Precision::Bf16, ..self })
+            }
+        }
+    }
+
+    /// What it computes in.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Another that says the same, by the same weights, for a thread of its own.
+    pub(super) fn twin(&self) -> Self {
         let kind = match &self.kind {
             Kind::Ngram(ngram) => Kind::Ngram(ngram.twin()),
             #[cfg(feature = "encoder")]
-            Kind::Encoder(_) => return None,
+            Kind::Encoder(encoder) => Kind::Encoder(Box::new(encoder.twin())),
         };
         let (folder, compute, labels) = (self.folder.clone(), self.compute.clone(), self.labels.clone());
-        Some(Self { folder, compute, kind, labels, ..*self })
+        Self { folder, compute, kind, labels, ..*self }
     }
 
-    /// How many may compute at once.
+    /// How many may compute at once: a card is one.
     pub(super) fn threads(&self) -> u32 {
-        self.threads
+        if self.compute.is_on_processor() { self.threads } else { 1 }
+    }
+
+    /// The places of `texts` in groups that may be labelled apart, for `members` who do it beside each other. What is said of a text
+    /// is the same as of all texts at once.
+    pub(super) fn groups(&self, texts: &[&str], members: usize) -> Vec<Vec<usize>> {
+        match &self.kind {
+            _ if members < 2 => vec![(0..texts.len()).collect()],
+            Kind::Ngram(_) => {
+                let chunk = texts.len().div_ceil(members).clamp(LEAST, CHUNK);
+                let places: Vec<usize> = (0..texts.len()).collect();
+                places.chunks(chunk).map(<[usize]>::to_vec).collect()
+            }
+            #[cfg(feature = "encoder")]
+            Kind::Encoder(encoder) => encoder.groups(texts),
+        }
     }
 
     #[cfg(feature = "encoder")]
@@ -111,7 +153,7 @@ impl Predictor {
 
     /// Logits, one row per text, C columns: logarithms of probabilities up to a constant a row, not calibrated. What an `ngram`
     /// student says of a text is the same to the last bit whatever texts are given with it; of an encoder the last bits are of
-    /// the products of all of them.
+    /// the products of texts together, 256 at most.
     ///
     /// # Errors
     ///
@@ -147,5 +189,28 @@ impl Predictor {
             super::softmax_in_place(row);
         }
         Ok(rows)
+    }
+}
+
+#[cfg(all(test, feature = "encoder"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_bf16_an_encoder_says_nearly_the_same() {
+        let encoders = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/encoders");
+        let texts = ["my card has not arrived", "a refund, please", "12.5"];
+        for folder in std::fs::read_dir(encoders).unwrap() {
+            let folder = folder.unwrap().path();
+            let wide = Predictor::open(&folder, DeviceChoice::Cpu, 1).unwrap();
+            let said = wide.probabilities(&texts).unwrap();
+            let narrow = wide.in_bf16().unwrap();
+            assert_eq!((narrow.precision(), narrow.twin().precision()), (Precision::Bf16, Precision::Bf16));
+            let (less, twin) = (narrow.probabilities(&texts).unwrap(), narrow.twin().probabilities(&texts).unwrap());
+            assert_eq!(less, twin);
+            let differences = || said.iter().flatten().zip(less.iter().flatten()).map(|(a, b)| (a - b).abs());
+            assert!(differences().all(|far| far < 0.02), "{folder:?}: {said:?} {less:?}");
+            assert!(differences().any(|far| far > 0.0), "{folder:?}: in fp32, too");
+        }
     }
 }

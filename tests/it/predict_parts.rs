@@ -157,6 +157,12 @@ fn another_input_student_or_option_has_another_name() {
         1
     );
     assert_eq!(std::fs::read_dir(project.path("out")).unwrap().count(), 6);
+    // An encoder in another precision says something else.
+    let encoder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/encoders/bert");
+    let to = ["--input", "pool.jsonl", "--output", "out", "--precision"];
+    let [wide, narrow] = ["fp32", "bf16"]
+        .map(|precision| project.candist(&[&["predict", "--student", encoder], &to[..], &[precision]].concat()));
+    assert_ne!(wide.expect_exit(0).out, narrow.expect_exit(0).out);
 }
 
 #[test]
@@ -274,6 +280,8 @@ fn a_mistake_is_told() {
         (&["nowhere/*.jsonl"], "matches no file"),
         (&["big.jsonl", "--format", "arrow"], "--format arrow is not for --input and --output"),
         (&["big.jsonl", "--text-field", "body"], "likely \"text\""),
+        (&["big.jsonl", "--precision", "bf16"], "computes in fp32 alone"),
+        (&["big.jsonl", "--precision", "fp8"], "it can be: fp32, bf16"),
     ] {
         predict(&project, args[0], &args[1..]).expect_exit(2).expect_said(says);
     }

@@ -51,6 +51,7 @@ class Student:
         min_confidence: float = 0.0,
         device: str = "cpu",
         threads: int | None = None,
+        precision: str = "fp32",
     ) -> None:
         self._path = Path(path)
         self._lock = threading.Lock()
@@ -62,6 +63,8 @@ class Student:
         self._said = tempfile.TemporaryFile()
         args: list[str | os.PathLike[str]] = ["predict", "--student", path, "--format", "arrow", "--device", device]
         args += ["--min-confidence", str(min_confidence)]
+        if precision != "fp32":
+            args += ["--precision", precision]
         if threads is not None:
             args += ["--threads", str(threads)]
         self._child = start(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)

@@ -6,9 +6,10 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::architecture::{Architecture, CLASSIFIER_POOLING, Pooling, wrong};
 use super::copy::Copy;
@@ -22,7 +23,7 @@ use super::weights::{Named, Weights};
 use super::{Encoder, PROBE, size};
 use crate::error::{Error, Result};
 use crate::student::frozen::Room;
-use crate::student::{Encoded, Rows};
+use crate::student::{CHUNK, Encoded, Rows};
 
 /// What candist adds to `config.json`; Python reads over it.
 const OURS: &str = "candist";
@@ -63,7 +64,7 @@ pub(super) fn write(encoder: &Encoder, copy: &Copy, folder: &Path, labels: &[Str
     // Whatever device and precision it was trained with, the file is the same kind of file.
     let named: Vec<(String, Tensor)> = named
         .into_iter()
-        .map(|(name, tensor)| (name, tensor.detach().to_device(Device::Cpu).to_kind(tch::Kind::Float).contiguous()))
+        .map(|(name, tensor)| (name, tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous()))
         .collect();
     let mut saved = crate::student::checkpoint::Saved::new();
     named.iter().for_each(|(name, tensor)| saved.add(name, tensor));
@@ -117,7 +118,7 @@ fn config(encoder: &Encoder, copy: &Copy, layers: usize, labels: &[String], temp
 
 /// A classifier from a folder, for use: one that was exported, or anyone's of a family that is known.
 pub(in crate::student) struct Exported {
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
     trunk: Trunk,
     head: Head,
     /// By number.
@@ -150,32 +151,69 @@ impl Exported {
         // Nothing is kept of a text.
         let (reads, room) = (Reads::First, Room::new(0));
         let trunk = Trunk { embeddings: embeddings.map(&there), layers, device, reads, room, vectors: None };
-        let exported = Self { tokens, trunk, head, labels, temperature };
-        if !exported.logits(&[PROBE], exported.labels.len()).is_finite() {
-            return Err(super::not_finite(folder));
+        let columns = labels.len();
+        Self { tokens: Arc::new(tokens), trunk, head, labels, temperature }.sound(folder, columns)
+    }
+
+    /// The same with `columns` labels, its layers computed in bfloat16. An error where nothing finite comes of that.
+    pub(in crate::student) fn in_bf16(self, folder: &Path, columns: usize) -> Result<Self> {
+        let kind = Kind::BFloat16;
+        let narrow = |tensor: &Tensor| tensor.to_kind(kind);
+        let layers = self.trunk.layers.iter().map(|layer| layer.map(&narrow).computed_in(kind)).collect();
+        let trunk = Trunk { embeddings: self.trunk.embeddings.map(&narrow), layers, ..self.trunk };
+        Self { trunk, ..self }.sound(folder, columns)
+    }
+
+    /// Itself, where it makes finite numbers of a text.
+    fn sound(self, folder: &Path, columns: usize) -> Result<Self> {
+        let is_sound = self.logits(&[PROBE], columns).is_finite();
+        if is_sound { Ok(self) } else { Err(super::not_finite(folder)) }
+    }
+
+    /// Another on the same weights.
+    pub(in crate::student) fn twin(&self) -> Self {
+        let same = |tensor: &Tensor| tensor.shallow_clone();
+        let Trunk { embeddings, layers, device, reads, .. } = &self.trunk;
+        let (embeddings, layers) = (embeddings.map(&same), layers.iter().map(|layer| layer.map(&same)).collect());
+        let trunk = Trunk { embeddings, layers, device: *device, reads: *reads, room: Room::new(0), vectors: None };
+        let (tokens, labels) = (Arc::clone(&self.tokens), self.labels.clone());
+        Self { tokens, trunk, head: self.head.map(&same), labels, ..*self }
+    }
+
+    fn encode(&self, texts: &[&str]) -> Vec<Encoded> {
+        texts.iter().map(|text| Encoded { ids: self.tokens.encode(text), ..Encoded::default() }).collect()
+    }
+
+    /// The places of texts that are computed together: what is said of a text depends on no others. By themselves those of a group
+    /// are one again.
+    pub(in crate::student) fn groups(&self, texts: &[&str]) -> Vec<Vec<usize>> {
+        let mut groups = Vec::new();
+        for (chunk, from) in texts.chunks(CHUNK).zip((0..).step_by(CHUNK)) {
+            let encoded = self.encode(chunk);
+            let of_chunk = together(&encoded.iter().collect::<Vec<_>>(), self.trunk.device);
+            groups.extend(of_chunk.into_iter().map(|group| group.into_iter().map(|place| from + place).collect()));
         }
-        Ok(exported)
+        groups
     }
 
     /// Logits: one row per text, in their order, `columns` labels. Nothing is kept of a text.
     pub(in crate::student) fn logits(&self, texts: &[&str], columns: usize) -> Rows {
         let _guard = tch::no_grad_guard();
-        let encoded: Vec<Encoded> =
-            texts.iter().map(|text| Encoded { ids: self.tokens.encode(text), ..Encoded::default() }).collect();
-        let encoded: Vec<&Encoded> = encoded.iter().collect();
         let mut values = vec![0.0; texts.len() * columns];
-        // Sorted by length for speed; rows go back to the places of their texts.
-        for places in together(&encoded, self.trunk.device) {
-            let group: Vec<&Encoded> = places.iter().filter_map(|&place| encoded.get(place).copied()).collect();
-            let logits = self
-                .head
-                .forward(&self.trunk.forward(&group, Reads::First).x, &Noise::Off)
-                .to_device(Device::Cpu)
-                .contiguous();
-            let mut rows = vec![0.0; logits.numel()];
-            logits.copy_data(&mut rows, logits.numel());
-            for (place, row) in places.into_iter().zip(rows.chunks_exact(columns)) {
-                values.get_mut(place * columns..(place + 1) * columns).into_iter().for_each(|r| r.copy_from_slice(row));
+        for (chunk, values) in texts.chunks(CHUNK).zip(values.chunks_mut(CHUNK * columns.max(1))) {
+            let encoded = self.encode(chunk);
+            let encoded: Vec<&Encoded> = encoded.iter().collect();
+            // Sorted by length for speed; rows go back to the places of their texts.
+            for places in together(&encoded, self.trunk.device) {
+                let group: Vec<&Encoded> = places.iter().filter_map(|&place| encoded.get(place).copied()).collect();
+                let logits = self.head.forward(&self.trunk.forward(&group, Reads::First).x, &Noise::Off);
+                let logits = logits.to_device(Device::Cpu).contiguous();
+                let mut rows = vec![0.0; logits.numel()];
+                logits.copy_data(&mut rows, logits.numel());
+                for (place, row) in places.into_iter().zip(rows.chunks_exact(columns)) {
+                    let own = values.get_mut(place * columns..(place + 1) * columns);
+                    own.into_iter().for_each(|own| own.copy_from_slice(row));
+                }
             }
         }
         Rows::new(columns, values)
