@@ -87,13 +87,13 @@ def with_spark(folder, **label):
     spark_predict.labels(spark, str(STUDENT), str(folder / "texts.jsonl"), **label).write.parquet(str(folder / "spark"))
 
 
-def measure(label, folders, **worker):
+def measure(say, folders, **worker):
     took = []
     for folder in [folders[0], *folders]:
         for name in ("ray", "spark"):
             shutil.rmtree(folder / name, ignore_errors=True)
         began = time.monotonic()
-        label(folder, **worker)
+        say(folder, **worker)
         took.append(time.monotonic() - began)
     return (SIZES[1] - SIZES[0]) / (took[2] - took[1])
 
