@@ -290,6 +290,21 @@ fn one_trains_and_the_next_takes_over() {
 }
 
 #[test]
+fn what_the_database_says_it_has_is_on_its_disk() {
+    let Some(team) = Team::new(64, Behaviour::default(), "", "") else { return };
+    // This server says it sooner, unless it is asked not to.
+    assert_eq!(team.postgres.ask("SHOW synchronous_commit"), "off");
+    team.postgres.ask("CREATE TABLE public.seen (setting text)");
+    team.postgres.ask(
+        "CREATE FUNCTION public.see() RETURNS event_trigger LANGUAGE plpgsql AS \
+         $$ BEGIN INSERT INTO public.seen VALUES (current_setting('synchronous_commit')); END $$",
+    );
+    team.postgres.ask("CREATE EVENT TRIGGER see ON ddl_command_end EXECUTE FUNCTION public.see()");
+    team.project.run();
+    assert_eq!(team.postgres.ask("SELECT DISTINCT setting FROM public.seen"), "on");
+}
+
+#[test]
 fn a_budget_holds_over_all_who_spend_it() {
     let price = "max_in_flight = 8\nmax_tokens = 64\nprice = { input = 10.0, output = 1000.0 }\n";
     let behaviour = Behaviour { tokens: Some((20, 20)), latency: Duration::from_millis(10), ..Behaviour::default() };
