@@ -132,7 +132,10 @@ impl std::str::FromStr for Precision {
     /// As configurations and command lines write it.
     fn from_str(text: &str) -> Result<Self, String> {
         let named = set::PRECISION.all.iter().find(|(name, _)| *name == text);
-        named.map(|(_, precision)| *precision).ok_or_else(|| "it can be: fp32, bf16".to_owned())
+        named.map(|(_, precision)| *precision).ok_or_else(|| {
+            let names: Vec<&str> = set::PRECISION.all.iter().map(|(name, _)| *name).collect();
+            format!("it can be: {}", names.join(", "))
+        })
     }
 }
 

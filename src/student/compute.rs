@@ -52,11 +52,6 @@ impl Compute {
         Ok(Self { device: device(choice)?, threads: i32::try_from(threads.max(1)).unwrap_or(1), seed })
     }
 
-    /// With no thread but the caller's: for that of which several compute at once.
-    pub(super) fn alone(self) -> Self {
-        Self { threads: 1, ..self }
-    }
-
     /// As a student's settings say.
     pub(crate) fn of(config: &StudentConfig) -> Result<Self> {
         let choice = match &config.kind {

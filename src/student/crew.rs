@@ -5,7 +5,7 @@ use super::{Predictor, Rows};
 use crate::base::in_order::in_order;
 use crate::error::Result;
 
-/// Texts that are labelled together: a bound on memory.
+/// Texts that are labelled together, at most: a bound on memory. An encoder's last bits depend on it.
 pub const CHUNK: usize = 256;
 
 /// See the module.

@@ -10,6 +10,7 @@ use super::encoder::Exported;
 use super::folder::{read, wrong};
 use super::ngram::ExportedNgram;
 use super::{CHUNK, Compute, Rows};
+use crate::base::threads::can_start;
 use crate::config::{DeviceChoice, Precision};
 use crate::error::{Error, Result};
 
@@ -61,10 +62,15 @@ impl Predictor {
         let (path, config) = read(folder, "config.json", "a student's folder")?;
         let which: Which = serde_json::from_slice(&config).map_err(|error| wrong(&path, error))?;
         let is_ngram = which.model_type == ExportedNgram::MODEL_TYPE;
-        let processors = || std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
-        let threads = threads.into().unwrap_or_else(processors);
         // Several that compute alone are faster than one by many threads, and say the same however many they are.
-        let compute = Compute::new(on, threads, 0)?.alone();
+        let compute = Compute::new(on, 1, 0)?;
+        let processors = || std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(1));
+        let threads = match threads.into().unwrap_or_else(processors) {
+            threads if is_ngram || compute.is_on_processor() => threads,
+            // A card is one.
+            _ => 1,
+        };
+        can_start(threads.saturating_sub(1))?;
         compute.begin();
         let (kind, labels, temperature) = if is_ngram {
             let (ngram, labels, temperature) = ExportedNgram::read(folder)?;
@@ -76,8 +82,8 @@ impl Predictor {
         Ok(Self { folder: folder.to_owned(), compute, threads, kind, precision, labels, temperature })
     }
 
-    /// The same, but an encoder's layers are computed in bfloat16, which some processors and cards do twice as fast, and what is said
-    /// differs in the third digit.
+    /// The same, but an encoder's layers are computed in bfloat16. Some processors and cards do that much faster; probabilities
+    /// differ by a hundredth, here and there by two.
     ///
     /// # Errors
     ///
@@ -113,24 +119,25 @@ impl Predictor {
         Self { folder, compute, kind, labels, ..*self }
     }
 
-    /// How many may compute at once: a card is one.
+    /// How many may compute at once.
     pub(super) fn threads(&self) -> u32 {
-        if self.compute.is_on_processor() { self.threads } else { 1 }
+        self.threads
     }
 
     /// The places of `texts` in groups that may be labelled apart, for `members` who do it beside each other. What is said of a text
     /// is the same as of all texts at once.
     pub(super) fn groups(&self, texts: &[&str], members: usize) -> Vec<Vec<usize>> {
-        match &self.kind {
-            _ if members < 2 => vec![(0..texts.len()).collect()],
-            Kind::Ngram(_) => {
-                let chunk = texts.len().div_ceil(members).clamp(LEAST, CHUNK);
-                let places: Vec<usize> = (0..texts.len()).collect();
-                places.chunks(chunk).map(<[usize]>::to_vec).collect()
-            }
+        let chunk = match &self.kind {
+            _ if members < 2 => texts.len().max(1),
+            Kind::Ngram(_) => texts.len().div_ceil(members).clamp(LEAST, CHUNK),
+            // To know them texts are split into tokens, once more than they have to be.
             #[cfg(feature = "encoder")]
-            Kind::Encoder(encoder) => encoder.groups(texts),
-        }
+            Kind::Encoder(encoder) if texts.len() < members * CHUNK => return encoder.groups(texts),
+            #[cfg(feature = "encoder")]
+            Kind::Encoder(_) => CHUNK,
+        };
+        let places: Vec<usize> = (0..texts.len()).collect();
+        places.chunks(chunk).map(<[usize]>::to_vec).collect()
     }
 
     #[cfg(feature = "encoder")]

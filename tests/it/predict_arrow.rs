@@ -12,6 +12,7 @@ use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
 use serde_json::Value;
 
+use crate::predict_parts::ENCODER;
 use crate::support::{Finished, Project};
 
 /// A project with an exported student.
@@ -66,6 +67,24 @@ fn answers(out: ChildStdout) -> impl FnMut() -> Option<RecordBatch> {
 fn start(project: &Project) -> Child {
     let mut command = project.command(&PREDICT);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn an_encoder_says_the_same_on_any_number_of_threads() {
+    let project = Project::new(1);
+    let pool = project.read("pool.jsonl");
+    let lines: Vec<Option<&str>> =
+        pool.lines().enumerate().map(|(at, line)| (at % 7 > 0).then_some(&line[at % 40..])).collect();
+    // Fewer than a chunk for each thread, and more.
+    let sent = stream(&[texts(&lines[..300]), texts(&lines[300..301]), texts(&lines[301..2301])]);
+    let said = ["1", "3"].map(|threads| {
+        let predict =
+            ["predict", "--student", ENCODER, "--format", "arrow", "--precision", "bf16", "--threads", threads];
+        let (exit, out, err) = fed(&project, &predict, &sent);
+        assert_eq!(exit, Some(0), "{err}");
+        out
+    });
+    assert!(said[0] == said[1] && said[0].len() > 2301 * 10);
 }
 
 #[test]

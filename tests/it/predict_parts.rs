@@ -17,6 +17,9 @@ use crate::support::{Finished, Project, copy_folder};
 pub(crate) const PLACES: [&str; 7] =
     ["object-linked", "object-written", "part-put", "part-read", "part-spooled", "parts-complete", "parts-manifest"];
 
+/// A classifier of a few weights.
+pub(crate) const ENCODER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/encoders/bert");
+
 /// A project with an exported student, and `big.jsonl`, which is cut into parts.
 pub(crate) fn project() -> Project {
     static STUDENT: OnceLock<TempDir> = OnceLock::new();
@@ -47,8 +50,12 @@ pub(crate) fn printed(project: &Project, input: &str) -> String {
 
 /// The folder of the job, of which there is one.
 fn job(project: &Project) -> PathBuf {
+    job_in(project, "out")
+}
+
+fn job_in(project: &Project, output: &str) -> PathBuf {
     let jobs: Vec<PathBuf> =
-        std::fs::read_dir(project.path("out")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        std::fs::read_dir(project.path(output)).unwrap().map(|entry| entry.unwrap().path()).collect();
     let [job] = jobs.try_into().unwrap();
     job
 }
@@ -158,11 +165,29 @@ fn another_input_student_or_option_has_another_name() {
     );
     assert_eq!(std::fs::read_dir(project.path("out")).unwrap().count(), 6);
     // An encoder in another precision says something else.
-    let encoder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/encoders/bert");
     let to = ["--input", "pool.jsonl", "--output", "out", "--precision"];
     let [wide, narrow] = ["fp32", "bf16"]
-        .map(|precision| project.candist(&[&["predict", "--student", encoder], &to[..], &[precision]].concat()));
+        .map(|precision| project.candist(&[&["predict", "--student", ENCODER], &to[..], &[precision]].concat()));
     assert_ne!(wide.expect_exit(0).out, narrow.expect_exit(0).out);
+}
+
+#[test]
+fn an_encoder_says_the_same_on_any_number_of_threads() {
+    let project = project();
+    for precision in ["fp32", "bf16"] {
+        let of = |threads: &str, more: &[&str]| {
+            let predict = ["predict", "--student", ENCODER, "--precision", precision, "--threads", threads];
+            project.candist(&[&predict[..], more].concat()).expect_exit(0).out
+        };
+        let printed = of("1", &["big.jsonl"]);
+        assert_eq!((printed.lines().count(), of("3", &["big.jsonl"]) == printed), (3080, true), "{precision}");
+        let [alone, beside] = ["1", "3"].map(|threads| {
+            let output = format!("{precision}-{threads}");
+            of(threads, &["--input", "big.jsonl", "--output", &output]);
+            joined(&files(&job_in(&project, &output)))
+        });
+        assert!(alone == beside && alone.lines().count() == 3080, "{precision}");
+    }
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Contents {
         Counts { answers: self.answers.entries, samples: self.ids.entries }
     }
 
-    /// Piece by piece: together they would be in memory twice, and with many entries they are large. With checksum and length.
+    /// With checksum and length. Piece by piece: as one they would be in memory twice, and with many entries they are large.
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let (mut crc, mut len) = (crc32fast::Hasher::new(), 0);
         let mut put = |bytes: &[u8]| {
@@ -337,6 +337,7 @@ impl BlockWriter<'_> {
         if !block.is_empty() {
             self.put(&mut block)?;
         }
+        blocks.firsts.shrink_to_fit();
         Ok(blocks)
     }
 
