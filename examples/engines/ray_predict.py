@@ -27,7 +27,7 @@ class Label:
 def labels(student: str, path: str, worker=Label) -> ray.data.Dataset:
     parsed = ParseOptions(explicit_schema=COLUMNS, unexpected_field_behavior="ignore")
     # Cut where they are read: `repartition` would send each text through the cluster once more.
-    texts = ray.data.read_json(path, parse_options=parsed, override_num_blocks=16)
+    texts = ray.data.read_json(path, parse_options=parsed, override_num_blocks=64)
     return texts.map_batches(worker, fn_constructor_args=[student], batch_format="pyarrow", concurrency=2)
 
 

@@ -1,8 +1,9 @@
 """Labels texts with Spark:  spark-submit spark_predict.py STUDENT INPUT.jsonl OUTPUT
 
-Each task has a student of its own. What an `ngram` student says of a text is the same on every executor.
+Each Python worker has a student of its own. What an `ngram` student says of a text is the same on every executor.
 """
 
+import functools
 import sys
 
 from pyspark.sql import DataFrame, SparkSession
@@ -12,16 +13,20 @@ import candist
 SCHEMA = "id string, label string, confidence double"
 
 
+@functools.cache
+def opened(student: str) -> candist.Student:
+    return candist.Student(student, threads=1)
+
+
 def labeller(student: str):
     def label(batches):
         import pyarrow as pa
 
-        with candist.Student(student, threads=1) as asked:
-            for batch in batches:
-                said = asked.predict(batch.column("text"), as_="arrow").select(["label", "confidence"])
-                yield from said.add_column(0, "id", batch.column("id")).cast(
-                    pa.schema({"id": pa.string(), "label": pa.string(), "confidence": pa.float64()})
-                ).combine_chunks().to_batches()
+        for batch in batches:
+            said = opened(student).predict(batch.column("text"), as_="arrow").select(["label", "confidence"])
+            yield from said.add_column(0, "id", batch.column("id")).cast(
+                pa.schema({"id": pa.string(), "label": pa.string(), "confidence": pa.float64()})
+            ).combine_chunks().to_batches()
 
     return label
 
