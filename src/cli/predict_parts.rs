@@ -124,7 +124,7 @@ impl Teller {
         match told {
             Told::Job(folder, parts, own) => {
                 self.of = own;
-                tracing::info!("{folder}: {own} of {} part(s) are labelled here", HumanCount(parts as u64));
+                tracing::info!("{folder}: this process is for {own} of {} part(s)", HumanCount(parts as u64));
             }
             Told::Unread(object, from, line, reason) => {
                 let place = from.map_or_else(|| object.to_owned(), |from| format!("{object} after byte {from}"));

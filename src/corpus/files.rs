@@ -87,7 +87,7 @@ pub(crate) fn matches(path: &Path) -> Result<Vec<PathBuf>> {
     }
     if files.is_empty() {
         return Err(unfit(
-            "matches no file: check the pattern, which is seen from the configuration's folder".to_owned(),
+            "matches no file: check the pattern (that of a configuration is seen from its folder)".to_owned(),
         ));
     }
     files.sort();

@@ -92,7 +92,7 @@ impl Predictor {
         self.compute.begin();
         match self.kind {
             Kind::Ngram(_) => {
-                Err(wrong(&self.folder, "is an ngram student, which computes in fp32 alone: leave bf16 out"))
+                Err(wrong(&self.folder, "this is an ngram student, which computes in fp32 alone: leave bf16 out"))
             }
             #[cfg(feature = "encoder")]
             Kind::Encoder(encoder) => {

@@ -64,7 +64,7 @@ class Student:
         args: list[str | os.PathLike[str]] = ["predict", "--student", path, "--format", "arrow", "--device", device]
         args += ["--min-confidence", str(min_confidence)]
         if precision != "fp32":
-            args += ["--precision", precision]
+            args += ["--precision", str(precision)]
         if threads is not None:
             args += ["--threads", str(threads)]
         self._child = start(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
