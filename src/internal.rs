@@ -16,7 +16,7 @@ pub use crate::parts::{Copied, local_folder};
 pub use crate::readers::glimpse::{Choice, Column, Glimpse, distinct_values, glimpse};
 pub use crate::readers::latest::no_labels;
 pub use crate::store::{OPENING_THREAD, RunLock};
-pub use crate::student::{CHUNK, Crew, new as new_student};
+pub use crate::student::{CHUNK, CHUNK_BYTES, Crew, new as new_student};
 pub use crate::teacher::ledger::Ledger;
 pub use crate::teacher::{Requests, Size, open_all as open_teachers};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use candist::config::{CorpusConfig, CorpusFormat, DeviceChoice, Precision, TextFrom, delimiter, encoding, pattern};
-use candist::internal::{CHUNK, Crew, Settings, local_folder, read, read_file};
+use candist::internal::{CHUNK, CHUNK_BYTES, Crew, Settings, local_folder, read, read_file};
 use candist::{Corpus, Error, Prediction, Predictor, Row, Sample};
 use clap::Args;
 use indicatif::HumanCount;
@@ -138,10 +138,13 @@ fn print_labels(input: &mut dyn Corpus, mut crew: Crew, min_confidence: f64) -> 
     let (mut out, labels) = (std::io::stdout(), crew.labels());
     let (mut unread, mut failed, mut gone) = (Folded::default(), None, Ok(()));
     let next = || {
-        let mut rows = Vec::with_capacity(CHUNK);
-        while rows.len() < CHUNK && failed.is_none() {
+        let (mut rows, mut bytes) = (Vec::with_capacity(CHUNK), 0);
+        while rows.len() < CHUNK && bytes < CHUNK_BYTES && failed.is_none() {
             match input.next_row() {
-                Ok(Some(Row { sample: Ok(sample), .. })) => rows.push(sample),
+                Ok(Some(Row { sample: Ok(sample), .. })) => {
+                    bytes += sample.text.len();
+                    rows.push(sample);
+                }
                 Ok(Some(Row { line, sample: Err(reason) })) => unread.add(line, reason),
                 Ok(None) => break,
                 // What came before an error is labelled: it cannot be had again from a pipe.

@@ -14,10 +14,7 @@ use crate::base::failpoint::pass;
 use crate::base::ranged::{Ranged, Span};
 use crate::domain::sample::Sample;
 use crate::error::{Error, Result};
-use crate::student::{CHUNK, Crew, Predictor};
-
-/// Bytes of texts that are labelled together, about: a text may have megabytes.
-const CHUNK_BYTES: usize = 4 << 20;
+use crate::student::{CHUNK, CHUNK_BYTES, Crew, Predictor};
 
 /// The record of a part: of one that is done, or that is labelled now, which is said with it.
 pub(super) fn done_or_labelled(

@@ -7,6 +7,8 @@ use crate::error::Result;
 
 /// Texts that are labelled together, at most: a bound on memory. An encoder's last bits depend on it.
 pub const CHUNK: usize = 256;
+/// Bytes of texts that are labelled together, about: a text may have megabytes.
+pub const CHUNK_BYTES: usize = 4 << 20;
 
 /// See the module.
 pub struct Crew {

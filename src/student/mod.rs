@@ -24,7 +24,7 @@ use std::sync::{Arc, OnceLock};
 use rand::Rng;
 
 pub(crate) use compute::Compute;
-pub use crew::{CHUNK, Crew};
+pub use crew::{CHUNK, CHUNK_BYTES, Crew};
 pub use device::missing_cuda;
 pub use finite::Step;
 pub use frozen::Frozen;

@@ -110,11 +110,26 @@ fn changed_lines(
     records: &impl DiskFile,
     mut each: impl FnMut(u64) -> bool,
 ) -> std::io::Result<()> {
-    let mut input = BufReader::with_capacity(1 << 18, reading(labels, 0));
+    let (mut input, mut length) = (BufReader::with_capacity(1 << 18, reading(labels, 0)), 0);
     let (mut known, mut line, mut failed) = (Digest::default(), Vec::new(), Ok(()));
     read_records(records, |number, record: &EventAt| {
+        // Asked again where it is not long enough: a run may be writing it.
+        if record.end > length {
+            match labels.len() {
+                Ok(now) => length = now,
+                Err(error) => {
+                    failed = Err(error);
+                    return false;
+                }
+            }
+        }
+        // The log is shorter than its records: this line and all after it are gone, so there is no point in going on. Found before
+        // there is room for the line, for a damaged record may say anything.
+        if record.end > length {
+            each(number);
+            return false;
+        }
         line.resize(usize::try_from(record.end.saturating_sub(known.bytes)).unwrap_or(0), 0);
-        // The log is shorter than its records: this line and all after it are gone, so there is no point in going on.
         match input.read_exact(&mut line) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 each(number);
