@@ -168,3 +168,32 @@ pub(crate) fn changed_label_lines(dir: &Path) -> Result<Option<Vec<u64>>> {
     });
     compared.map(|()| Some(changed)).map_err(Error::run_file("read", &path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records with sound checksums of their own, which some program wrote that is none of ours.
+    #[test]
+    fn a_record_whose_line_would_end_behind_the_log_asks_for_no_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("store")).unwrap();
+        std::fs::write(dir.path().join(LABELS), "a\nb\n").unwrap();
+        let records = dir.path().join("store").join("events");
+        let (mut flat, ..) = open_records(&Machine, &records, 0, 0).unwrap();
+        let first = Digest::default().with(b"a\n");
+        let event = StoredEvent {
+            position: 0,
+            label: LabelId(0),
+            confidence: 0.5,
+            source: Source::Refinery,
+            revision: 0,
+            student: 0,
+            is_final: false,
+            previous: None,
+        };
+        let record = |end, crc| EventAt { event, end, crc };
+        flat.append(&[record(first.bytes, first.crc), record(1 << 62, 0)]).unwrap();
+        assert_eq!(changed_label_lines(dir.path()).unwrap(), Some(vec![1]));
+    }
+}
