@@ -113,10 +113,20 @@ impl Scene {
     /// Fails one time after the other, then comes to its end.
     fn survive_at(&self, place: &str, failures: &[(u32, Failure)]) {
         self.restore();
-        let before = self.requests();
+        let mut before = self.requests();
         for (number, &(passed, failure)) in failures.iter().enumerate() {
-            let failed = self.fail_at(place, passed, failure);
-            assert!(failed || passed > 0 || number > 0, "{place} is never reached");
+            let must_fail = passed == 0 && number == 0;
+            let mut failed = self.fail_at(place, passed, failure);
+            // A checkpoint is left out while the one before is still being written: on a busy machine some places are not always met.
+            for _ in 0..4 {
+                if failed || !must_fail {
+                    break;
+                }
+                self.restore();
+                before = self.requests();
+                failed = self.fail_at(place, passed, failure);
+            }
+            assert!(failed || !must_fail, "{place} is never reached");
         }
         self.expect_same_end(&format!("{place} {failures:?}"));
         let (asked, known) = (self.requests() - before, self.answers as u64);
