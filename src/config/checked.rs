@@ -132,10 +132,9 @@ impl std::str::FromStr for Precision {
     /// As configurations and command lines write it.
     fn from_str(text: &str) -> Result<Self, String> {
         let named = set::PRECISION.all.iter().find(|(name, _)| *name == text);
-        named.map(|(_, precision)| *precision).ok_or_else(|| {
-            let names: Vec<&str> = set::PRECISION.all.iter().map(|(name, _)| *name).collect();
-            format!("it can be: {}", names.join(", "))
-        })
+        named
+            .map(|(_, precision)| *precision)
+            .ok_or_else(|| format!("it can be: {}", set::PRECISION.names().join(", ")))
     }
 }
 
