@@ -91,7 +91,9 @@ pub use flow::plan::{Run, RunBuilder};
 pub use flow::run::RunHandle;
 pub use futures::future::BoxFuture;
 pub use store::Sink;
-pub use student::{Encoded, Example, Fold, Frozen, Loss, Objective, Rows, Snapshot, Step, Student, argmax, softmax};
+pub use student::{
+    Encoded, Encoding, Example, Fold, Frozen, Loss, Objective, Rows, Snapshot, Step, Student, argmax, softmax,
+};
 pub use teacher::{Addresses, AskError, Asked, Labels, Permit, Teacher, labels_in};
 
 // What reads a run, and what comes before and after one.

@@ -19,17 +19,16 @@ use super::checkpoints::{Keeper, Loaded, State, Work};
 use super::corrected::Corrected;
 use super::memory::{self, Item};
 use super::others::{others, rounded, second};
+use super::reading::{Next, Reader, Wanted};
 use super::refinery::{Evidence, Refinery};
-use crate::base::text::prefix;
 use crate::config::DistillConfig;
 use crate::domain::event::StoredEvent;
-use crate::domain::input::Input;
 use crate::domain::label::LabelId;
 use crate::domain::progress::{NEWEST, Progress};
 use crate::domain::sample::{Position, SampleId};
 use crate::domain::status::NewLabel;
 use crate::error::{Error, Result};
-use crate::store::{AskedSample, Labelled, Store};
+use crate::store::{Labelled, Store};
 use crate::student::{Encoded, Fold, Rows, Student, argmax};
 
 /// Texts that are predicted together, where many are. It decides where boundaries of a sweep are, and with that what
@@ -43,8 +42,6 @@ const MOVED: f32 = 0.05;
 /// Samples that the refinery learns from, at most: enough for its few numbers, and a bound on what a fit costs with a
 /// large memory.
 const EVIDENCE: usize = 8192;
-/// Bytes of a text that are shown with its label, at most: a line of a wide terminal.
-const SHOWN: usize = 160;
 
 /// Makes a refinery that knows nothing yet, for so many labels.
 pub(crate) type NewRefinery = Arc<dyn Fn(usize) -> Box<dyn Refinery> + Send + Sync>;
@@ -88,6 +85,7 @@ pub(super) struct Distiller {
     pub(super) memory: Vec<Arc<Item>>,
     /// Whether the memory is filled as it was at the state's position: a run that has nothing to do needs none.
     remembers: bool,
+    pub(super) reader: Reader,
     /// The next events, read and prepared together. Not part of the state: they are read again.
     pub(super) ahead: VecDeque<Next>,
     /// What the student says of the next samples of `ahead`, where it was asked of them together.
@@ -98,30 +96,6 @@ pub(super) struct Distiller {
     outbox: Vec<Labelled>,
     /// The latest labels, to be shown; nothing depends on them.
     newest: VecDeque<(NewLabel, u16)>,
-}
-
-/// An event of the input log, ready to be taken in.
-pub(super) enum Next {
-    /// A sample that has arrived.
-    Arrival(Arc<Item>),
-    /// One that arrived before, with its new answers.
-    Again(Arc<Item>),
-    /// One that arrived before, with the label that a person gave it, or without the one they took back.
-    Corrected(Arc<Item>),
-    /// The corpus ended.
-    End,
-}
-
-impl Next {
-    /// The sample that is to be labelled, if anybody but the student says something of it.
-    pub(super) fn evidence(&self) -> Option<&Item> {
-        match self {
-            Next::Arrival(item) | Next::Again(item) | Next::Corrected(item) => {
-                item.candidates.is_evidence().then_some(item.as_ref())
-            }
-            Next::End => None,
-        }
-    }
 }
 
 impl Distiller {
@@ -151,6 +125,7 @@ impl Distiller {
                 }
             }
         }
+        let reader = Reader::new(Arc::clone(&parts.store.inputs), parts.distill.folds, student.as_ref());
         let distiller = Self {
             seed: parts.seed,
             config: parts.distill,
@@ -166,6 +141,7 @@ impl Distiller {
             state,
             memory: Vec::new(),
             remembers: false,
+            reader,
             ahead: VecDeque::new(),
             foreseen: VecDeque::new(),
             block: Vec::new(),
@@ -189,15 +165,16 @@ impl Distiller {
         let mut by_position: Vec<(Position, usize)> = members.into_iter().zip(0..).collect();
         by_position.sort_unstable();
         // In the order of positions, for the log is read forward; each then goes to its slot.
-        for range in memory::ranges(&by_position, CHUNK as u64) {
+        let mut ranges = memory::ranges(&by_position, CHUNK as u64).into_iter().peekable();
+        while let Some(range) = ranges.next() {
             self.check_stop()?;
-            let mut samples = self.samples(range)?.into_iter();
-            let Some(first) = samples.as_slice().first().map(|sample| sample.position) else { continue };
+            let mut items = self.read(vec![range], ranges.peek().cloned().into_iter().collect())?.into_iter();
+            let Some(first) = items.as_slice().first().map(|item| item.position) else { continue };
             let from = by_position.partition_point(|(position, _)| *position < first);
             for (position, slot) in by_position.iter().skip(from) {
-                let Some(sample) = samples.by_ref().find(|sample| sample.position == *position) else { break };
+                let Some(item) = items.by_ref().find(|item| item.position == *position) else { break };
                 if let Some(place) = slots.get_mut(*slot) {
-                    *place = Some(self.item(sample));
+                    *place = Some(item);
                 }
             }
         }
@@ -206,19 +183,10 @@ impl Distiller {
         Ok(())
     }
 
-    /// The samples at `positions`, with the answers that were known when the state's events were all. Later ones may
-    /// be in the log already; a label must not depend on how far asking was ahead.
-    pub(super) fn samples(&self, positions: Range<Position>) -> Result<Vec<AskedSample>> {
-        block_on(self.store.inputs.samples(positions, self.state.consumed))
-    }
-
-    /// Encodes a sample and gives it its fold: the position modulo `folds`, so folds differ by one sample at most,
-    /// and a sample never changes its own.
-    pub(super) fn item(&self, sample: AskedSample) -> Arc<Item> {
-        let AskedSample { position, sample, candidates } = sample;
-        let fold = usize::try_from(position % u64::from(self.config.folds)).unwrap_or(0);
-        let (encoded, shown) = (self.student.encode(&sample.text), prefix(&sample.text, SHOWN).into());
-        Arc::new(Item { position, encoded, shown, id: sample.id, candidates, fold })
+    /// The samples of these ranges, as of the state's events; those of `next`, which are wanted after them, are read ahead.
+    pub(super) fn read(&mut self, ranges: Vec<Range<Position>>, next: Vec<Range<Position>>) -> Result<Vec<Arc<Item>>> {
+        let wanted = |ranges| Wanted { ranges, events: self.state.consumed };
+        self.reader.samples(wanted(ranges), wanted(next), self.student.as_ref())
     }
 
     /// Events of the input log that are taken in.
@@ -449,24 +417,4 @@ impl Distiller {
 /// The program's refinery, with people's labels before its own.
 pub(super) fn make(refinery: &NewRefinery, labels: usize) -> Box<dyn Refinery> {
     Box::new(Corrected::new(refinery(labels), labels))
-}
-
-/// Makes event number `number` of the input log ready to be taken in. Answers and corrections name only a position: text and
-/// earlier fields are looked up, as of this very event.
-pub(super) fn next_of(distiller: &Distiller, input: Input, number: u64) -> Result<Next> {
-    Ok(match input {
-        Input::Arrive { position, sample, outcome } => {
-            Next::Arrival(distiller.item(AskedSample { position, sample, candidates: outcome.candidates() }))
-        }
-        Input::Answers { position, .. } => Next::Again(again(distiller, position, number)?),
-        Input::Correct { position, .. } => Next::Corrected(again(distiller, position, number)?),
-        Input::End { .. } => Next::End,
-    })
-}
-
-/// The sample at `position`, as event number `number` leaves it.
-fn again(distiller: &Distiller, position: Position, number: u64) -> Result<Arc<Item>> {
-    let found = block_on(distiller.store.inputs.samples(position..position + 1, number + 1))?.pop();
-    let missing = || Error::StoreDamaged { path: "store".into(), message: format!("sample {position} is missing") };
-    Ok(distiller.item(found.ok_or_else(missing)?))
 }

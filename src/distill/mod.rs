@@ -1,7 +1,7 @@
 //! Distillation: from candidates and student to one label per text.
 //!
 //! `refinery` is the trait; its kinds are `posterior` (ours, with `teacher_model`, `ranks`, `calibration`, `rankings`, `trust`,
-//! `voices` and `sureness`, from what `seen` has of the evidence), `candist`, `renormalise`, `cc`, `uniform` and `single`. `memory` is what is replayed. `distiller` holds what is learned and how far it
+//! `voices` and `sureness`, from what `seen` has of the evidence), `candist`, `renormalise`, `cc`, `uniform` and `single`. `memory` is what is replayed, `reading` what is read of the input log. `distiller` holds what is learned and how far it
 //! came; `stream`, `sweep` and `settle` are what it does, `checkpoints` what it keeps. `thread` runs it, following the input log.
 
 mod calibration;
@@ -17,6 +17,7 @@ mod pairs;
 mod posterior;
 mod rankings;
 mod ranks;
+mod reading;
 mod refinery;
 mod renormalise;
 mod seen;

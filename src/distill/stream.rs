@@ -9,8 +9,9 @@ use std::sync::Arc;
 use futures::executor::block_on;
 use rand::Rng;
 
-use super::distiller::{Distiller, Next, next_of};
+use super::distiller::Distiller;
 use super::memory::{self, Item};
+use super::reading::Next;
 use crate::base::random::rng;
 use crate::error::Result;
 use crate::student::{Encoded, Example, Fold, Objective, Rows};
@@ -56,24 +57,10 @@ impl Distiller {
     }
 
     /// Reads the next events, of which there are some before `end`, and prepares them together.
-    ///
-    /// New answers are looked up as of their own event, not of the last one that was read: later ones must not be
-    /// seen yet.
     fn read_ahead(&mut self, end: u64) -> Result<()> {
-        let first = self.state.consumed;
-        let inputs = block_on(self.store.inputs.read(first..end.min(first + AHEAD)))?;
-        for (number, input) in (first..).zip(inputs) {
-            let next = next_of(self, input, number)?;
-            self.ahead.push_back(next);
-        }
-        let texts: Vec<&Encoded> = self
-            .ahead
-            .iter()
-            .filter_map(|next| match next {
-                Next::Arrival(item) | Next::Again(item) | Next::Corrected(item) => Some(&item.encoded),
-                Next::End => None,
-            })
-            .collect();
+        let events = self.reader.events(self.state.consumed..end, AHEAD, self.student.as_ref())?;
+        self.ahead.extend(events);
+        let texts: Vec<&Encoded> = self.ahead.iter().filter_map(Next::item).map(|item| &item.encoded).collect();
         self.student.prepare(&texts);
         Ok(())
     }

@@ -73,7 +73,7 @@ impl Distiller {
         }
         let next = positions.end;
         let previous = self.latest(positions.clone(), before)?;
-        let items = self.items(positions)?;
+        let items = self.items(positions, end)?;
         // Before the last sweep, samples without candidates wait: they are labelled once, by the finished student.
         let labelled = items.iter().zip(previous).filter(|(item, _)| last || item.candidates.is_evidence());
         let (items, previous): (Vec<&Arc<Item>>, Vec<_>) = labelled.unzip();
@@ -92,30 +92,34 @@ impl Distiller {
         self.boundary()
     }
 
-    /// The samples at `positions`: from the memory, where as many as fit are at their own place, or read in ranges.
+    /// The samples at `positions`, of a slice up to `end`: from the memory, where as many as fit are at their own place, or read in
+    /// ranges. Those of the next chunk are read ahead.
     ///
     /// Positions at which one is remembered by chance are read all the same where they lie in a range; the remembered
     /// one is used, for it is encoded already.
-    fn items(&self, positions: Range<Position>) -> Result<Vec<Arc<Item>>> {
-        let remembered = |position: Position| {
-            let item = usize::try_from(position).ok().and_then(|place| self.memory.get(place));
-            item.filter(|item| item.position == position).cloned()
-        };
-        let mut items: Vec<Option<Arc<Item>>> = positions.clone().map(remembered).collect();
-        let missing: Vec<(Position, ())> = positions
-            .clone()
-            .zip(&items)
-            .filter(|(_, item)| item.is_none())
-            .map(|(position, _)| (position, ()))
-            .collect();
-        for range in memory::ranges(&missing, CHUNK as u64) {
-            for sample in self.samples(range)? {
-                let place = usize::try_from(sample.position - positions.start).unwrap_or(usize::MAX);
-                if let Some(item) = items.get_mut(place).filter(|item| item.is_none()) {
-                    *item = Some(self.item(sample));
-                }
+    fn items(&mut self, positions: Range<Position>, end: Position) -> Result<Vec<Arc<Item>>> {
+        let next = positions.end..end.min(positions.end + CHUNK as u64);
+        let read = self.read(self.forgotten(positions.clone()), self.forgotten(next))?;
+        let mut items: Vec<Option<Arc<Item>>> = positions.clone().map(|position| self.in_place(position)).collect();
+        for found in read {
+            let place = usize::try_from(found.position - positions.start).unwrap_or(usize::MAX);
+            if let Some(item) = items.get_mut(place).filter(|item| item.is_none()) {
+                *item = Some(found);
             }
         }
         Ok(items.into_iter().flatten().collect())
+    }
+
+    /// The sample at `position`, where it is at its own place in the memory.
+    fn in_place(&self, position: Position) -> Option<Arc<Item>> {
+        let item = usize::try_from(position).ok().and_then(|place| self.memory.get(place));
+        item.filter(|item| item.position == position).cloned()
+    }
+
+    /// The ranges of `positions` that must be read.
+    fn forgotten(&self, positions: Range<Position>) -> Vec<Range<Position>> {
+        let is_forgotten = |position: &Position| self.in_place(*position).is_none();
+        let missing: Vec<(Position, ())> = positions.filter(is_forgotten).map(|position| (position, ())).collect();
+        memory::ranges(&missing, CHUNK as u64)
     }
 }

@@ -132,6 +132,9 @@ impl From<Loss> for Objective {
     }
 }
 
+/// Reads texts as [`Student::encode`] does, on any thread.
+pub type Encoding = Arc<dyn Fn(&str) -> Encoded + Send + Sync>;
+
 /// Weights and optimizer state as they were: writes them with its notes, as [`Student::save`] does.
 pub type Snapshot = Box<dyn FnOnce(&Path, HashMap<String, String>) -> Result<()> + Send>;
 
@@ -155,6 +158,12 @@ pub trait Student: Send {
     /// Reads a text of any length and content; of a long one only as much as the student can use. Pure: the same text
     /// gives the same, at any time.
     fn encode(&self, text: &str) -> Encoded;
+
+    /// [`Student::encode`] for another thread, which reads texts ahead while the student learns. Without one (the default) they
+    /// are read in between.
+    fn encoding(&self) -> Option<Encoding> {
+        None
+    }
 
     /// Computes what is the same for all copies and never changes, for many texts at once: cheaper than one by one
     /// later. What is said of a text must not depend on whether, or with which others, it was prepared.

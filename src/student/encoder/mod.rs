@@ -48,7 +48,7 @@ use self::weights::Weights;
 use super::checkpoint::{Loaded, Saved};
 use super::finite::Skips;
 use super::frozen::Room;
-use super::{Compute, Encoded, Example, Fold, Objective, Rows, Snapshot, Step, Student, mixing_weight};
+use super::{Compute, Encoded, Encoding, Example, Fold, Objective, Rows, Snapshot, Step, Student, mixing_weight};
 use crate::base::random::rng;
 use crate::config::{EncoderConfig, Precision, StudentConfig};
 use crate::error::{Error, Result};
@@ -123,7 +123,8 @@ pub(super) struct Encoder {
     encoder: EncoderConfig,
     labels: usize,
     architecture: Architecture,
-    tokens: Tokens,
+    /// Shared with whoever reads texts ahead.
+    tokens: Arc<Tokens>,
     trunk: Trunk,
     /// Of `model.safetensors`; a checkpoint of another model is refused.
     trunk_hash: String,
@@ -212,7 +213,7 @@ impl Encoder {
             encoder: encoder.clone(),
             labels,
             architecture,
-            tokens,
+            tokens: Arc::new(tokens),
             origin,
             steps: 0,
             skips: Skips::default(),
@@ -307,6 +308,11 @@ impl Encoder {
 impl Student for Encoder {
     fn encode(&self, text: &str) -> Encoded {
         Encoded { ids: self.tokens.encode(text), ..Encoded::default() }
+    }
+
+    fn encoding(&self) -> Option<Encoding> {
+        let tokens = Arc::clone(&self.tokens);
+        Some(Arc::new(move |text| Encoded { ids: tokens.encode(text), ..Encoded::default() }))
     }
 
     fn prepare(&self, texts: &[&Encoded]) {

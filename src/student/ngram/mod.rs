@@ -24,7 +24,7 @@ use self::heads::Heads;
 use self::model::Model;
 use super::checkpoint::{Loaded, Saved};
 use super::finite::Skips;
-use super::{Compute, Encoded, Example, Fold, Objective, Rows, Snapshot, Step, Student};
+use super::{Compute, Encoded, Encoding, Example, Fold, Objective, Rows, Snapshot, Step, Student};
 use crate::base::ngrams::{Ngrams, ngrams};
 use crate::config::{NgramConfig, StudentConfig};
 use crate::error::Result;
@@ -77,6 +77,11 @@ fn encode(text: &str, buckets: u32) -> Encoded {
 impl Student for Ngram {
     fn encode(&self, text: &str) -> Encoded {
         encode(text, self.ngram.buckets)
+    }
+
+    fn encoding(&self) -> Option<Encoding> {
+        let buckets = self.ngram.buckets;
+        Some(Arc::new(move |text| encode(text, buckets)))
     }
 
     fn is_steady_in_company(&self) -> bool {
