@@ -152,7 +152,9 @@ impl Words {
 /// made in one order.
 fn weigh(mut ids: Vec<u32>) -> Ngrams {
     ids.sort_unstable();
-    let mut bag = Ngrams::default();
+    // As many as there are, and no room beyond: tens of thousands of bags are kept for replay.
+    let distinct = ids.chunk_by(|a, b| a == b).count();
+    let mut bag = Ngrams { ids: Vec::with_capacity(distinct), weights: Vec::with_capacity(distinct) };
     for id in ids {
         match bag.weights.last_mut() {
             Some(count) if bag.ids.last() == Some(&id) => *count += 1.0,

@@ -22,8 +22,13 @@ pub(super) fn second(posterior: &[f32], best: usize) -> f32 {
 /// ones the task's first.
 pub(super) fn others(posterior: &[f32], best: usize) -> Vec<(LabelId, f32)> {
     let mut others: Vec<(LabelId, f32)> = Vec::new();
-    for (column, share) in posterior.iter().map(|share| rounded(*share)).enumerate() {
-        if column == best || share < LEAST {
+    for (column, share) in posterior.iter().enumerate() {
+        // Most of them, and to round is dear: no less than this is rounded to as much as the least.
+        if *share < LEAST - 1e-4 || column == best {
+            continue;
+        }
+        let share = rounded(*share);
+        if share < LEAST {
             continue;
         }
         let place = others.iter().position(|(_, other)| *other < share).unwrap_or(others.len());
