@@ -1,5 +1,5 @@
 //! A part of the index that never changes: a file of sorted entries. In memory there is where its blocks begin, and which keys it has,
-//! nearly: 1.4 bytes an entry.
+//! nearly: 1.2 bytes an entry.
 //!
 //! ```text
 //! blocks of answers, blocks of ids      4096 bytes each: entries, zeros, and the CRC-32 of what stands before it
