@@ -1,5 +1,5 @@
 # One command each. `make` alone lists them.
-.PHONY: help setup build install uninstall screens quickstart test check docs reference check-python check-page engines shared bench experiments soak dist wheel fmt clean
+.PHONY: help setup build install uninstall screens quickstart test check docs reference check-python check-page engines shared bench sizes experiments soak dist wheel fmt clean
 
 CARGO = cargo
 PREFIX ?= /usr/local
@@ -70,6 +70,9 @@ check-page: setup ## the page in Chromium, over a mock and over a real run that 
 
 bench: setup ## measure speed and memory (benches/)
 	@scripts/bench.sh
+
+sizes: build ## ten thousand to ten million texts, with what there is without candist: tables and plot of docs/src/explanation/performance.md (an hour, 20 GB; CLASSIFIER=FOLDER for onnxruntime)
+	@scripts/scale.py target/sizes --small 10000000 $(if $(CLASSIFIER),--encoder "$(CLASSIFIER)")
 
 experiments: build ## every refinery on the example corpus, 5 seeds: docs/src/explanation/experiments.md
 	$(CARGO) run --release --locked --example experiments

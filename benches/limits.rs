@@ -20,7 +20,7 @@ fn rate(what: &str, count: u64, mut work: impl FnMut()) {
         work();
         best = best.min(begin.elapsed());
     }
-    println!("  {what:<72}{:>12.0} a second", count as f64 / best.as_secs_f64());
+    println!("  {what:<76}{:>12.0} a second", count as f64 / best.as_secs_f64());
 }
 
 /// Lines as long as an answer's, so many for each `fdatasync`.
@@ -57,7 +57,7 @@ fn memory_of_trees(folder: &std::path::Path) {
         let entries = million * 1_000_000..(million + 1) * 1_000_000;
         entries.for_each(|number| drop(tree.insert(key(number), &key(!number)).unwrap()));
         let what = format!("{} million entries in sled with a cache of 16 MB", million + 1);
-        println!("  {what:<72}{:>12} MB", resident().saturating_sub(before));
+        println!("  {what:<76}{:>12} MB", resident().saturating_sub(before));
     }
 }
 
@@ -98,7 +98,7 @@ fn http() {
     runtime.spawn(async { axum::serve(listener, Router::new().route("/", post(|| async { answer }))).await });
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let body = "x".repeat(1500);
-    rate("requests of reqwest to axum in one process, 256 in flight", REQUESTS, || {
+    rate("requests of reqwest to a server in its process, 256 in flight, both cores", REQUESTS, || {
         let asked = futures::stream::iter(0..REQUESTS).map(|_| {
             let (client, url, body) = (client.clone(), url.clone(), body.clone());
             tokio::spawn(async move { client.post(url).body(body).send().await.unwrap().bytes().await.unwrap().len() })
@@ -115,7 +115,7 @@ fn rows() {
     let places: Vec<Tensor> =
         (0..STEPS).map(|_| Tensor::randperm(1 << 17, (Kind::Int64, Device::Cpu)).narrow(0, 0, 2200)).collect();
     // A step is of 32 texts.
-    rate("texts whose rows of the table are read, and added to", 32 * STEPS, || {
+    rate("texts whose rows of the `ngram` student's table libtorch reads and adds to", 32 * STEPS, || {
         for places in &places {
             let rows = table.index_select(0, places);
             let _ = table.index_add_(0, places, &rows);

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Measures: what machine, libraries and fastText give by themselves, the stages one by one, reading, opening, tables of labels, the page, a student over HTTP, following labels, the quickstart as a whole, and the teacher stage against a loopback server; with
+# Measures: what machine, libraries and fastText give by themselves, the stages one by one, asking without a student, reading, opening, tables of labels, the page, a student over HTTP, following labels, the quickstart as a whole, and the teacher stage against a loopback server; with
 # CANDIST_ENCODER set to a Hugging Face folder also the encoder student, beside Python's transformers where that is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 cargo build --release --locked --bins --example replay_server
-cargo bench --locked --bench limits --bench stages --bench reading --bench opening --bench export --bench page --bench service --bench tail
+cargo bench --locked --bench limits --bench stages --bench asking --bench reading --bench opening --bench export --bench page --bench service --bench tail
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """How candist goes on growing corpora: docs/src/explanation/performance.md, "From ten thousand texts to ten million".
 
-    scripts/scale.py FOLDER [--sizes 10000,100000,1000000] [--small 10000000]
+    scripts/scale.py FOLDER [--sizes 10000,100000,1000000] [--small 10000000] [--encoder FOLDER]
+
+`make sizes` is this with a release build that is up to date, and all sizes; first it measures what there is without candist (scripts/limits.py).
 
 Runs the release build (or CANDIST, which names another program) over corpora of growing size: texts of examples/banking77, each
 with a number before it, and the recorded answers of one teacher. With the default settings for --sizes, and a small student that
 passes over nothing at the end for --small (and for all of --sizes too). FOLDER keeps what was measured, in scale.jsonl, and what
-is there is not measured again; corpora and runs are deleted when they were measured. The page's table and plot are written anew.
+is there is not measured again; corpora and runs are deleted when they were measured. The page's tables and plot are written anew.
 
 Measured of each run: wall and processor time, the most memory, and bytes on disk; and of the run as it stands then, how long the
 program takes to find that nothing is left to do, the same where corpus and recording have one text (which is opening the run, and no more),
@@ -21,6 +23,8 @@ import pathlib
 import shutil
 import subprocess
 import time
+
+import limits
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples" / "banking77"
@@ -152,14 +156,19 @@ def label(size):
     return f"{size // 1_000_000}M" if size >= 1_000_000 else f"{size // 1000}k"
 
 
-def write_page(founds):
+def between(page, name, text):
+    """The page with this text between the marks of this name."""
+    before, rest = page.split(f"<!-- {name} -->")
+    return f"{before}<!-- {name} -->\n\n{text}\n\n<!-- end of {name} -->{rest.split(f'<!-- end of {name} -->')[1]}"
+
+
+def write_page(founds, without):
     both = [("Default settings", "default"), ("A small student (dimension 8, 16,384 buckets, two copies, no passes at the end)", "small")]
     text = "\n\n".join(f"{name}:\n\n{table([f for f in founds if f['settings'] == settings])}" for name, settings in both)
     (PAGE / "performance.svg").write_text(plot(founds))
-    begin, end = "<!-- scale -->", "<!-- end of scale -->"
     path = PAGE / "performance.md"
-    before, rest = path.read_text().split(begin)
-    path.write_text(f"{before}{begin}\n\n![By the number of texts](performance.svg)\n\n{text}\n\n{end}{rest.split(end)[1]}")
+    page = between(path.read_text(), "scale", f"![By the number of texts](performance.svg)\n\n{text}")
+    path.write_text(between(page, "limits", limits.table(without)))
 
 
 def main():
@@ -167,10 +176,14 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--sizes", default="10000,100000,1000000", help="texts (default: %(default)s)")
     parser.add_argument("--small", default="", help="texts, for the small student alone")
+    parser.add_argument("--encoder", type=pathlib.Path, help="of a classifier, for onnxruntime beside it")
     args = parser.parse_args()
     sizes = [int(size) for size in args.sizes.split(",") if size]
     small = sizes + [int(size) for size in args.small.split(",") if size]
     args.folder.mkdir(parents=True, exist_ok=True)
+    without = args.folder / "limits.json"
+    if not without.exists():
+        without.write_text(json.dumps(limits.measured(args.encoder)))
     kept = args.folder / "scale.jsonl"
     # What an older one measured does not have all of it.
     founds = [found for found in map(json.loads, kept.open()) if "opening" in found] if kept.exists() else []
@@ -183,7 +196,7 @@ def main():
                 file.write(json.dumps(founds[-1]) + "\n")
             print(settings, " ".join(row(founds[-1])), flush=True)
     founds.sort(key=lambda f: f["size"])
-    write_page(founds)
+    write_page(founds, json.loads(without.read_text()))
 
 
 if __name__ == "__main__":
