@@ -165,16 +165,13 @@ impl Distiller {
         let mut by_position: Vec<(Position, usize)> = members.into_iter().zip(0..).collect();
         by_position.sort_unstable();
         // In the order of positions, for the log is read forward; each then goes to its slot.
-        let mut ranges = memory::ranges(&by_position, CHUNK as u64).into_iter().peekable();
-        while let Some(range) = ranges.next() {
+        for chunk in by_position.chunks(CHUNK) {
             self.check_stop()?;
-            let mut items = self.read(vec![range], ranges.peek().cloned().into_iter().collect())?.into_iter();
-            let Some(first) = items.as_slice().first().map(|item| item.position) else { continue };
-            let from = by_position.partition_point(|(position, _)| *position < first);
-            for (position, slot) in by_position.iter().skip(from) {
-                let Some(item) = items.by_ref().find(|item| item.position == *position) else { break };
+            let items = self.read(chunk.iter().map(|(position, _)| *position).collect(), Vec::new())?;
+            let mut items = items.into_iter().peekable();
+            for (position, slot) in chunk {
                 if let Some(place) = slots.get_mut(*slot) {
-                    *place = Some(item);
+                    *place = items.next_if(|item| item.position == *position);
                 }
             }
         }
@@ -183,10 +180,11 @@ impl Distiller {
         Ok(())
     }
 
-    /// The samples of these ranges, as of the state's events; those of `next`, which are wanted after them, are read ahead.
-    pub(super) fn read(&mut self, ranges: Vec<Range<Position>>, next: Vec<Range<Position>>) -> Result<Vec<Arc<Item>>> {
-        let wanted = |ranges| Wanted { ranges, events: self.state.consumed };
-        self.reader.samples(wanted(ranges), wanted(next), self.student.as_ref())
+    /// The samples at these positions, ascending, as of the state's events; those at `next`, which are wanted after them, are read
+    /// ahead.
+    pub(super) fn read(&mut self, positions: Vec<Position>, next: Vec<Position>) -> Result<Vec<Arc<Item>>> {
+        let wanted = |positions| Wanted { positions, events: self.state.consumed };
+        self.reader.samples(wanted(positions), wanted(next), self.student.as_ref())
     }
 
     /// Events of the input log that are taken in.

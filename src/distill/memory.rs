@@ -4,8 +4,6 @@
 //! Each of n samples is in a memory of m with probability m / n, whenever it arrived; so the passes at the end see
 //! all of a sorted corpus alike.
 
-use std::ops::Range;
-
 use rand::Rng;
 
 use crate::base::random::rng;
@@ -37,22 +35,6 @@ impl Item {
             (None, false) => Source::Refinery,
         }
     }
-}
-
-/// Positions that may lie between two that are read together: reading a few lines for nothing is cheaper than a
-/// second read.
-const GAP: u64 = 16;
-
-/// The positions of `sorted`, which is, in ranges of at most `most` that are worth reading as one.
-pub(super) fn ranges<T>(sorted: &[(Position, T)], most: u64) -> Vec<Range<Position>> {
-    let mut ranges: Vec<Range<Position>> = Vec::new();
-    for (position, _) in sorted {
-        match ranges.last_mut() {
-            Some(last) if position - last.end <= GAP && position - last.start < most => last.end = position + 1,
-            _ => ranges.push(*position..position + 1),
-        }
-    }
-    ranges
 }
 
 /// Where the sample at `position` goes: a slot to put it in, or nowhere. Position p is drawn a slot from 0..=p, by
@@ -89,13 +71,6 @@ mod tests {
     fn a_small_corpus_is_kept_whole_and_in_order() {
         assert_eq!(members(0, 5, 8), [0, 1, 2, 3, 4]);
         assert_eq!(members(0, 0, 8), [0; 0]);
-    }
-
-    #[test]
-    fn positions_are_read_in_ranges() {
-        let sorted = |positions: &[u64]| positions.iter().map(|&position| (position, ())).collect::<Vec<_>>();
-        assert_eq!(ranges(&sorted(&[0, 1, 2, 3, 4]), 3), [0..3, 3..5]);
-        assert_eq!(ranges(&sorted(&[5, 9, 100]), 256), [5..10, 100..101]);
     }
 
     #[test]

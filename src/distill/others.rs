@@ -23,7 +23,7 @@ pub(super) fn second(posterior: &[f32], best: usize) -> f32 {
 pub(super) fn others(posterior: &[f32], best: usize) -> Vec<(LabelId, f32)> {
     let mut others: Vec<(LabelId, f32)> = Vec::new();
     for (column, share) in posterior.iter().enumerate() {
-        // Most of them, and to round is dear: no less than this is rounded to as much as the least.
+        // Most of them, and to round is dear: nothing below this is rounded to as much as the least.
         if *share < LEAST - 1e-4 || column == best {
             continue;
         }

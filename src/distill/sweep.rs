@@ -16,7 +16,7 @@ use futures::executor::block_on;
 
 use super::checkpoints::Work;
 use super::distiller::{CHUNK, Distiller};
-use super::memory::{self, Item};
+use super::memory::Item;
 use crate::domain::sample::Position;
 use crate::error::Result;
 
@@ -92,22 +92,13 @@ impl Distiller {
         self.boundary()
     }
 
-    /// The samples at `positions`, of a slice up to `end`: from the memory, where as many as fit are at their own place, or read in
-    /// ranges. Those of the next chunk are read ahead.
-    ///
-    /// Positions at which one is remembered by chance are read all the same where they lie in a range; the remembered
-    /// one is used, for it is encoded already.
+    /// The samples at `positions`, of a slice up to `end`: from the memory, where as many as fit are at their own place, or read. Those
+    /// of the next chunk are read ahead.
     fn items(&mut self, positions: Range<Position>, end: Position) -> Result<Vec<Arc<Item>>> {
         let next = positions.end..end.min(positions.end + CHUNK as u64);
-        let read = self.read(self.forgotten(positions.clone()), self.forgotten(next))?;
-        let mut items: Vec<Option<Arc<Item>>> = positions.clone().map(|position| self.in_place(position)).collect();
-        for found in read {
-            let place = usize::try_from(found.position - positions.start).unwrap_or(usize::MAX);
-            if let Some(item) = items.get_mut(place).filter(|item| item.is_none()) {
-                *item = Some(found);
-            }
-        }
-        Ok(items.into_iter().flatten().collect())
+        let mut read = self.read(self.forgotten(positions.clone()), self.forgotten(next))?.into_iter().peekable();
+        let item = |position| self.in_place(position).or_else(|| read.next_if(|item| item.position == position));
+        Ok(positions.filter_map(item).collect())
     }
 
     /// The sample at `position`, where it is at its own place in the memory.
@@ -116,10 +107,8 @@ impl Distiller {
         item.filter(|item| item.position == position).cloned()
     }
 
-    /// The ranges of `positions` that must be read.
-    fn forgotten(&self, positions: Range<Position>) -> Vec<Range<Position>> {
-        let is_forgotten = |position: &Position| self.in_place(*position).is_none();
-        let missing: Vec<(Position, ())> = positions.filter(is_forgotten).map(|position| (position, ())).collect();
-        memory::ranges(&missing, CHUNK as u64)
+    /// Those of `positions` that must be read.
+    fn forgotten(&self, positions: Range<Position>) -> Vec<Position> {
+        positions.filter(|position| self.in_place(*position).is_none()).collect()
     }
 }

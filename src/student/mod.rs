@@ -159,8 +159,8 @@ pub trait Student: Send {
     /// gives the same, at any time.
     fn encode(&self, text: &str) -> Encoded;
 
-    /// [`Student::encode`] for another thread, which reads texts ahead while the student learns. Without one (the default) they
-    /// are read in between.
+    /// [`Student::encode`] for another thread, which reads texts ahead while the student learns: it must say the same of every text,
+    /// and is then asked in its place. Without one (the default) texts are read in between.
     fn encoding(&self) -> Option<Encoding> {
         None
     }

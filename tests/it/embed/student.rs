@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use candist::config::RefineryKind;
-use candist::{Encoded, Error, Example, Fold, Objective, Result, Rows, Run, RunBuilder, Step, Student, export_student};
+use candist::{
+    Encoded, Encoding, Error, Example, Fold, Objective, Result, Rows, Run, RunBuilder, Step, Student, export_student,
+};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 use super::parts::{COLOURS, Painter, Texts, config, labels};
@@ -17,10 +19,15 @@ const WORDS: usize = 64;
 struct Counting {
     labels: usize,
     copies: Vec<Vec<f32>>,
-    /// Whether it lets itself be asked of texts together as they arrive; it says the same of them.
+    /// Whether it lets itself be asked of texts together as they arrive, and has them read ahead; it says the same of them.
     together: bool,
     /// How often it was asked of one text alone.
     alone: Arc<AtomicUsize>,
+}
+
+fn words(text: &str) -> Encoded {
+    let word = |word: &str| word.bytes().fold(0, |hash, byte| (31 * hash + u32::from(byte)) % WORDS as u32);
+    Encoded { ids: text.split(' ').map(word).collect(), ..Encoded::default() }
 }
 
 impl Counting {
@@ -36,8 +43,12 @@ impl Counting {
 
 impl Student for Counting {
     fn encode(&self, text: &str) -> Encoded {
-        let word = |word: &str| word.bytes().fold(0, |hash, byte| (31 * hash + u32::from(byte)) % WORDS as u32);
-        Encoded { ids: text.split(' ').map(word).collect(), ..Encoded::default() }
+        words(text)
+    }
+
+    fn encoding(&self) -> Option<Encoding> {
+        let encoding: Encoding = Arc::new(words);
+        self.together.then_some(encoding)
     }
 
     fn is_steady_in_company(&self) -> bool {
@@ -128,7 +139,7 @@ async fn it_is_trained_kept_and_told_apart() {
 }
 
 #[tokio::test]
-async fn texts_that_are_asked_of_together_get_the_labels_that_they_get_one_by_one() {
+async fn texts_that_are_read_ahead_and_asked_of_together_get_the_labels_that_they_get_one_by_one() {
     // Gives the labels, and how often it was asked of a text alone when all of them were made anew from the logs.
     let labelled = async |together: bool, stops: bool| {
         let folder = tempfile::tempdir().unwrap();
