@@ -72,6 +72,7 @@ bench: setup ## measure speed and memory (benches/)
 	@scripts/bench.sh
 
 sizes: build ## ten thousand to ten million texts, with what there is without candist: tables and plot of docs/src/explanation/performance.md (an hour, 20 GB; CLASSIFIER=FOLDER for onnxruntime)
+	@rm -rf target/sizes
 	@scripts/scale.py target/sizes --small 10000000 $(if $(CLASSIFIER),--encoder "$(CLASSIFIER)")
 
 experiments: build ## every refinery on the example corpus, 5 seeds: docs/src/explanation/experiments.md

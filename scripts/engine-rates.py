@@ -36,6 +36,14 @@ def write_texts(path, numbers):
             out.write(json.dumps({"id": f"{number:07}", "text": f"{text} {number}"}) + "\n")
 
 
+def write_parquet(path):
+    """The same texts, in groups that make as many tasks of it."""
+    import pyarrow.json
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pyarrow.json.read_json(path), path.with_suffix(".parquet"), row_group_size=10_000)
+
+
 def plain(folder):
     halves = [path for path in sorted(folder.glob("half-*"))]
     command = [PROGRAM, "predict", "--student", STUDENT, "--threads", "1"]
@@ -79,15 +87,15 @@ def with_ray(folder, **worker):
     ray_predict.labels(str(STUDENT), str(folder / "texts.jsonl"), **worker).write_parquet(str(folder / "ray"))
 
 
-def with_spark(folder, **label):
+def with_spark(folder, texts="texts.jsonl", **label):
     import spark_predict
     from pyspark.sql import SparkSession
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
+    spark = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
     # Some dozens of tasks, as a larger input has.
-    settings = {"spark.ui.enabled": "false", "spark.sql.files.maxPartitionBytes": "8m"}
-    spark = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
-    spark_predict.labels(spark, str(STUDENT), str(folder / "texts.jsonl"), **label).write.parquet(str(folder / "spark"))
+    spark.conf.set("spark.sql.files.maxPartitionBytes", (folder / texts).stat().st_size // 32)
+    spark_predict.labels(spark, str(STUDENT), str(folder / texts), **label).write.parquet(str(folder / "spark"))
 
 
 def measure(say, folders, **worker):
@@ -110,12 +118,15 @@ def main():
             write_texts(folder / "texts.jsonl", range(size))
             for half in range(2):
                 write_texts(folder / f"half-{half}", range(half * size // 2, (half + 1) * size // 2))
+            write_parquet(folder / "texts.jsonl")
         measures = {
             "two plain processes": lambda: measure(plain, folders),
             "ray": lambda: measure(with_ray, folders),
             "spark": lambda: measure(with_spark, folders),
+            "spark, Parquet in": lambda: measure(with_spark, folders, texts="texts.parquet"),
             "ray without a student": lambda: measure(with_ray, folders, worker=Unread),
             "spark without a student": lambda: measure(with_spark, folders, label=unread_labeller),
+            "spark without a student, Parquet in": lambda: measure(with_spark, folders, texts="texts.parquet", label=unread_labeller),
         }
         rates = {name: 0.0 for name in measures}
         for _ in range(ROUNDS):
@@ -123,7 +134,7 @@ def main():
                 rates[name] = max(rates[name], say())
         for name, rate in rates.items():
             print(f"{name}: {rate:,.0f} texts a second")
-            if name in ("ray", "spark"):
+            if "process" not in name and "without" not in name:
                 print(f"  {rate / rates['two plain processes']:.0%} of two plain processes")
     finally:
         shutil.rmtree(base)

@@ -15,35 +15,42 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# As many as benches/limits.rs prints.
+ROWS_OF_THE_MACHINE = 11
+
+
+class NotMeasured(Exception):
+    """Why something is not."""
 
 
 def said(*command):
-    return subprocess.run(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise NotMeasured(f"{' '.join(map(str, command))} failed")
+    return done.stdout
 
 
-def of_the_machine():
+def of_the_machine(encoder):
     lines = said("cargo", "bench", "--locked", "--bench", "limits").splitlines()
     found = [re.match(r"  (\S.*?)\s+(\d+) (a second|MB)$", line) for line in lines]
-    return [(row[1], f"{int(row[2]):,}" + (" MB" if row[3] == "MB" else "")) for row in found if row]
+    rows = [(row[1], f"{int(row[2]):,}" + (" MB" if row[3] == "MB" else "")) for row in found if row]
+    if len(rows) != ROWS_OF_THE_MACHINE:
+        raise NotMeasured(f"`cargo bench --bench limits` printed {len(rows)} figures, not {ROWS_OF_THE_MACHINE}")
+    return rows
 
 
-def has(module):
-    return subprocess.run([sys.executable, "-c", f"import {module}"], stderr=subprocess.DEVNULL).returncode == 0
-
-
-def of_fasttext():
-    if not has("fasttext"):
-        return [("texts that fastText trains: not measured (pip install fasttext-wheel 'numpy<2')", "")]
-    rates = re.search(r": ([\d,]+) texts/s trained, ([\d,]+) labelled", said(sys.executable, "scripts/bench-fasttext.py"))
-    of = "with the student's n-grams, dimension and buckets (`scripts/bench-fasttext.py`)"
-    return [(f"texts that fastText trains one model on, one core, {of}", rates[1]), ("texts that it labels", rates[2])]
+def of_fasttext(encoder):
+    told = said(sys.executable, "scripts/bench-fasttext.py")
+    trained, labelled = re.search(r": ([\d,]+) texts/s trained, ([\d,]+) labelled", told).groups()
+    of = "with the student's n-grams, dimension and buckets"
+    return [(f"texts that fastText trains one model on, one core, {of}", trained), ("texts that it labels", labelled)]
 
 
 def of_onnxruntime(encoder):
     """And, since both are measured in turns, candist's of the same texts."""
-    if encoder is None or not has("onnxruntime"):
-        return [("texts that onnxruntime labels: not measured (`--encoder`, and what `scripts/bench-onnx.py` needs)", "")]
-    told, rows = said(sys.executable, "scripts/bench-onnx.py", encoder, "--rounds", 4), []
+    if encoder is None:
+        raise NotMeasured("no encoder was named")
+    told, rows = said(sys.executable, "scripts/bench-onnx.py", encoder.resolve(), "--rounds", 4), []
     for part in re.split(r"(?m)^(?=\d+ thread)", told)[1:]:
         threads, rate = re.match(r"(\d+) thread\(s\): onnxruntime (\d+)", part).groups()
         ours = ", ".join(f"{rate} in {name}" for name, rate in re.findall(r"candist, (\w+): (\d+)", part))
@@ -51,19 +58,31 @@ def of_onnxruntime(encoder):
     return rows
 
 
-def measured(encoder=None):
-    """Rows of what is measured, and how many of it there are a second."""
-    return [*of_the_machine(), *of_fasttext(), *of_onnxruntime(encoder)]
+PARTS = {"the machine": of_the_machine, "fastText": of_fasttext, "onnxruntime": of_onnxruntime}
 
 
-def table(rows):
-    return "\n".join(["| | a second |", "|---|---:|", *(f"| {what} | {rate} |" for what, rate in rows)])
+def measure(known, encoder=None):
+    """The rows of each part, what is measured and how many of it there are a second; parts that are `known` are not measured again,
+    and those that cannot be measured are told and left out."""
+    for name, part in PARTS.items():
+        if name in known:
+            continue
+        try:
+            known[name] = part(encoder)
+        except NotMeasured as why:
+            print(f"{name}: not measured, for {why}", file=sys.stderr, flush=True)
+    return known
+
+
+def table(parts):
+    rows = [row for name in PARTS for row in parts.get(name, [])]
+    return "\n".join(["| | a second, or MB |", "|---|---:|", *(f"| {what} | {rate} |" for what, rate in rows)])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", type=pathlib.Path, help="a classifier's folder")
-    print(table(measured(parser.parse_args().encoder)))
+    print(table(measure({}, parser.parse_args().encoder)))
 
 
 if __name__ == "__main__":
