@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Labels 20,000 texts with Ray and with Spark, a worker of each killed in the middle, and compares with one process
-# (examples/engines/). Packages come from PyPI, into target/check-engines; Spark needs Java (Debian: default-jre-headless).
+# Labels 20,000 texts with Ray and with Spark (of JSON Lines, and of Parquet), a worker of each killed in the middle, and compares with one
+# process (examples/engines/). Packages come from PyPI, into target/check-engines; Spark needs Java (Debian: default-jre-headless).
 #
 # The program is $CANDIST_PROGRAM, or the newer one of target/release and target/debug.
 set -euo pipefail
@@ -31,7 +31,11 @@ pool = [json.loads(line)["text"] for line in open("examples/banking77/pool.jsonl
 with open(sys.argv[1], "w") as out:
     for number, text in zip(range(20_000), itertools.cycle(pool)):
         out.write(json.dumps({"id": f"{number:05}", "text": f"{text} {number}"}) + "\n")
+
+import pyarrow.json, pyarrow.parquet
+pyarrow.parquet.write_table(pyarrow.json.read_json(sys.argv[1]), sys.argv[1].replace("jsonl", "parquet"), row_group_size=2000)
 PYTHON
-for engine in ray spark; do
-  "$work/venv/bin/python" examples/engines/check.py "$engine" "$work/student" "$work/texts.jsonl"
+for what in "ray texts.jsonl" "spark texts.jsonl" "spark texts.parquet"; do
+  read -r engine texts <<< "$what"
+  "$work/venv/bin/python" examples/engines/check.py "$engine" "$work/student" "$work/$texts"
 done

@@ -1,6 +1,6 @@
 """Checks that engines say what one process says, also where a worker is killed: the SHA-256 of id, label and confidence in the order of ids.
 
-    python check.py ray|spark STUDENT INPUT.jsonl
+    python check.py ray|spark STUDENT INPUT
 
 The program is that of CANDIST_PROGRAM. Each engine's worker is killed once, with SIGKILL, in the middle of its texts.
 """
