@@ -5,7 +5,7 @@
 
 FOLDER is a classifier that `candist predict` reads: what `candist export --student` wrote of an encoder, or one from Hugging Face.
 It is exported to ONNX, and both label the same texts of examples/banking77, sorted by length, on so many threads, in turns; printed is
-the fastest of the rounds of each, candist in fp32 and in bf16, and on how many texts it names the same label as onnxruntime in f32. candist's time is that of its process less that of
+the fastest of the rounds of each, candist in fp32 and (where the processor has it) in bf16, and on how many texts it names the same label as onnxruntime in f32. candist's time is that of its process less that of
 labelling one text; onnxruntime's that of tokenizing and of its session. Needs torch, transformers, onnx, onnxruntime, tokenizers.
 """
 
@@ -21,7 +21,14 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 CANDIST = os.environ.get("CANDIST", str(ROOT / "target" / "release" / "candist"))
 # Of texts of much the same length: what onnxruntime is fastest with here.
 BATCH = 32
-PRECISIONS = ("fp32", "bf16")
+
+def precisions():
+    """In bf16 only where the processor has instructions for it: without them it takes many times as long."""
+    flags = pathlib.Path("/proc/cpuinfo").read_text()
+    return ["fp32", "bf16"] if any(flag in flags for flag in ("avx512_bf16", "amx_bf16")) else ["fp32"]
+
+
+PRECISIONS = precisions()
 
 
 def export(folder, path):

@@ -61,14 +61,15 @@ def of_onnxruntime(encoder):
 PARTS = {"the machine": of_the_machine, "fastText": of_fasttext, "onnxruntime": of_onnxruntime}
 
 
-def measure(known, encoder=None):
+def measure(known, encoder=None, keep=lambda known: None):
     """The rows of each part, what is measured and how many of it there are a second; parts that are `known` are not measured again,
-    and those that cannot be measured are told and left out."""
+    and those that cannot be measured are told and left out. `keep` is called after each."""
     for name, part in PARTS.items():
         if name in known:
             continue
         try:
             known[name] = part(encoder)
+            keep(known)
         except NotMeasured as why:
             print(f"{name}: not measured, for {why}", file=sys.stderr, flush=True)
     return known

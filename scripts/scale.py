@@ -156,6 +156,14 @@ def label(size):
     return f"{size // 1_000_000}M" if size >= 1_000_000 else f"{size // 1000}k"
 
 
+def processor():
+    """What all figures are of: its name alone tells little, for hosts of one name differ."""
+    lines = dict(line.split(":", 1) for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
+    lines = {name.strip(): value.strip() for name, value in lines.items()}
+    known = [name for flag, name in {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "bf16"}.items() if flag in lines.get("flags", "").split()]
+    return f"{os.cpu_count()} processors, {lines.get('model name', 'unknown')} (family {lines.get('cpu family')}, model {lines.get('model')}; {', '.join(known)})"
+
+
 def between(page, name, text):
     """The page with this text between the marks of this name."""
     before, rest = page.split(f"<!-- {name} -->")
@@ -167,7 +175,7 @@ def write_page(founds, without):
     text = "\n\n".join(f"{name}:\n\n{table([f for f in founds if f['settings'] == settings])}" for name, settings in both)
     (PAGE / "performance.svg").write_text(plot(founds))
     path = PAGE / "performance.md"
-    page = between(path.read_text(), "scale", f"![By the number of texts](performance.svg)\n\n{text}")
+    page = between(path.read_text(), "scale", f"![By the number of texts](performance.svg)\n\n{processor()}.\n\n{text}")
     # Figures that were measured before are better than none.
     if without.keys() == limits.PARTS.keys():
         page = between(page, "limits", limits.table(without))
@@ -187,8 +195,8 @@ def main():
     small = sizes + [int(size) for size in args.small.split(",") if size]
     args.folder.mkdir(parents=True, exist_ok=True)
     limits_kept = args.folder / "limits.json"
-    without = limits.measure(json.loads(limits_kept.read_text()) if limits_kept.exists() else {}, args.encoder)
-    limits_kept.write_text(json.dumps(without))
+    known = json.loads(limits_kept.read_text()) if limits_kept.exists() else {}
+    without = limits.measure(known, args.encoder, lambda known: limits_kept.write_text(json.dumps(known)))
     kept = args.folder / "scale.jsonl"
     # What an older one measured does not have all of it.
     founds = [found for found in map(json.loads, kept.open()) if "opening" in found] if kept.exists() else []
