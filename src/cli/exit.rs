@@ -45,7 +45,9 @@ fn exit_of(error: &Error) -> Exit {
         | Error::NoStudent { .. }
         | Error::OtherTask { .. } => Exit::Usage,
         // No credit, no server, a cap that is reached: when that is mended, the same command goes on.
-        Error::TeacherStopped { .. } | Error::Misfit { .. } | Error::Object { .. } => Exit::Incomplete,
+        Error::TeacherStopped { .. } | Error::Misfit { .. } | Error::Object { .. } | Error::Away { .. } => {
+            Exit::Incomplete
+        }
         Error::Interrupted => Exit::Interrupted,
         _ => Exit::Failed,
     }

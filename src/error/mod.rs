@@ -64,6 +64,12 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
+    /// The database that several machines share does not answer; it may, later.
+    #[error("{message}")]
+    Away {
+        /// Which, why, and what to do.
+        message: String,
+    },
     /// A part of labels holds something else than was computed.
     #[error(
         "{object} holds other bytes than were computed here: another machine type or build may have written it, or it was \

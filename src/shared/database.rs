@@ -146,9 +146,11 @@ impl Database {
     }
 
     fn unreachable(&self, error: &PgError) -> Error {
-        let advice =
-            lasting(error).unwrap_or("Check the address, that the database is up, and PGPASSWORD or ~/.pgpass");
-        Error::Shared { message: format!("{} cannot be reached: {}. {advice}", self.shown(), causes(error)) }
+        let advice = lasting(error);
+        let is_passing = advice.is_none() && error.code().is_none_or(is_passing);
+        let advice = advice.unwrap_or("Check the address, and that the database is up");
+        let message = format!("{} cannot be reached: {}. {advice}", self.shown(), causes(error));
+        if is_passing { Error::Away { message } } else { Error::Shared { message } }
     }
 }
 
@@ -293,9 +295,13 @@ fn lasting(error: &PgError) -> Option<&'static str> {
     if is_distrusted(error) {
         Some("Name the certificate that vouches for the server by sslrootcert=FILE in the address")
     } else if says("password missing") {
-        Some("It asks for a password: put it into PGPASSWORD or ~/.pgpass")
+        Some("The database asks for a password: put it into PGPASSWORD or ~/.pgpass")
     } else if says("server does not support TLS") {
         Some("It does not encrypt: have it do so, or, on a network that you trust, add sslmode=disable to the address")
+    } else if error.code() == Some(&SqlState::INVALID_CATALOG_NAME) {
+        Some("Make the database first (`createdb`), or mend its name in the address")
+    } else if error.code().is_some_and(|code| code.code().starts_with("28")) {
+        Some("Check the user in the address, and PGPASSWORD or ~/.pgpass")
     } else {
         None
     }

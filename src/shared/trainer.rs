@@ -86,7 +86,8 @@ impl Trainer {
                             ended = keep_lease(&mut session, lease, &shared.name) => return Err(ended),
                         };
                         if fetched {
-                            tracing::info!(
+                            // Told also where little is: of two runs that are taken for one nobody would know.
+                            tracing::warn!(
                                 "the run {:?} of {} goes on here with what there was elsewhere. (Is this another run? Then stop, and give \
                                  it a run.shared_name of its own)",
                                 shared.name,
@@ -98,7 +99,7 @@ impl Trainer {
                     }
                     Taken::Theirs(who) => {
                         if !std::mem::replace(&mut told, true) {
-                            tracing::info!(
+                            tracing::warn!(
                                 "{who} trains the run {:?} in {}: waiting, to go on when it is gone. (Is this another run? Then \
                                  give it a run.shared_name of its own)",
                                 shared.name,

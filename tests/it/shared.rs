@@ -361,8 +361,10 @@ fn what_keeps_a_team_from_asking_is_told_to_whoever_can_mend_it() {
     ended(team.start(&["work", &url, "--run", "banking77"])).expect_exit(2).expect_said("NO_SUCH_KEY");
     interrupt(&trainer);
     ended(trainer).expect_exit(130);
-    // Addresses.
-    team.project.candist(&["work", "postgres://candist@127.0.0.1:1/x"]).expect_exit(1).expect_said("cannot be reached");
+    // Addresses. One that does not answer is as a server that is down: the same command, later.
+    team.project.candist(&["work", "postgres://candist@127.0.0.1:1/x"]).expect_exit(3).expect_said("cannot be reached");
+    let nowhere = team.postgres.url().replace("/postgres", "/nowhere");
+    team.project.candist(&["work", &nowhere]).expect_exit(1).expect_said("createdb");
     team.project.candist(&["work", "http://x"]).expect_exit(2).expect_said("postgres://USER@HOST/DATABASE");
     team.project.configure(&openai(&["all-merged"], &team.server.url, ""), "shared = \"postgres://ann:pw@host/db\"");
     let told = team.project.candist(&["run", "config.toml"]).expect_exit(2).expect_said("PGPASSWORD");
