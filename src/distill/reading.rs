@@ -419,7 +419,7 @@ mod tests {
             assert!(
                 items
                     .iter()
-                    .all(|item| item.fold == item.position as usize % 4 && &*item.shown == sample(item.position).text)
+                    .all(|item| item.fold == item.position as usize % 4 && *item.shown == sample(item.position).text)
             );
             assert!(items.iter().all(|item| item.encoded == length(&item.shown)));
             items.iter().map(|item| item.position).collect::<Vec<_>>()
@@ -456,9 +456,9 @@ mod tests {
 
     #[test]
     fn positions_are_read_in_ranges() {
-        assert_eq!(ranges(&[0, 1, 2, 3]), [0..4]);
+        assert_eq!(ranges(&[0, 1, 2, 3, 60]), [0..4, 60..61]);
         assert_eq!(ranges(&[5, 9, 100]), [5..10, 100..101]);
-        assert_eq!(ranges(&[]), [0..0; 0]);
+        assert!(ranges(&[]).is_empty());
     }
 
     #[test]

@@ -86,8 +86,7 @@ impl Trainer {
                             ended = keep_lease(&mut session, lease, &shared.name) => return Err(ended),
                         };
                         if fetched {
-                            // Told also where little is: of two runs that are taken for one nobody would know.
-                            tracing::warn!(
+                            tracing::info!(
                                 "the run {:?} of {} goes on here with what there was elsewhere. (Is this another run? Then stop, and give \
                                  it a run.shared_name of its own)",
                                 shared.name,
@@ -99,7 +98,7 @@ impl Trainer {
                     }
                     Taken::Theirs(who) => {
                         if !std::mem::replace(&mut told, true) {
-                            tracing::warn!(
+                            tracing::info!(
                                 "{who} trains the run {:?} in {}: waiting, to go on when it is gone. (Is this another run? Then \
                                  give it a run.shared_name of its own)",
                                 shared.name,
