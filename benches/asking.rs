@@ -1,6 +1,6 @@
 //! What asking costs without a student: 40,000 texts, 256 in flight, a server in this process that answers after 20 ms (so that no more than
-//! 12,800 a second could be asked). The student
-//! that is there knows nothing and learns nothing; all else is a run's own, with its logs. `make bench`, or `cargo bench --bench asking`.
+//! 12,800 a second could be asked). The student that is there knows nothing and learns nothing; all else is a run's own, with its logs.
+//! `make bench`, or `cargo bench --bench asking`.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 

@@ -42,7 +42,8 @@ struct Line {
 ///
 /// # Errors
 ///
-/// [`Error::Input`] where the journal cannot be read, [`Error::Shared`] where the database cannot be used.
+/// [`Error::Input`] where the journal cannot be read, [`Error::Away`] where the database does not answer, [`Error::Shared`] where it
+/// cannot be used.
 pub async fn import_answers(url: &str, path: &Path) -> Result<Imported> {
     // A journal says nothing of the labels that its answers were read by; the directory does.
     let (path, scope) = match path.is_dir() {

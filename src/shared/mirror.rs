@@ -66,7 +66,7 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// [`Error::Shared`] where the database cannot be used, or has no such run; [`Error::RunFile`] where the folder cannot be
+    /// [`Error::Away`] where the database does not answer; [`Error::Shared`] where it cannot be used, or has no such run; [`Error::RunFile`] where the folder cannot be
     /// written.
     pub async fn open(url: &str, name: Option<&str>) -> Result<Self> {
         let database = Database::at(url)?;
@@ -119,7 +119,7 @@ impl Mirror {
     ///
     /// # Errors
     ///
-    /// [`Error::Shared`] where the database cannot be used.
+    /// [`Error::Away`] where the database does not answer, [`Error::Shared`] where it cannot be used.
     pub async fn wait_for(url: &str, name: Option<&str>, waits: impl FnOnce(&str)) -> Result<()> {
         let mut session = Database::at(url)?.session().await?;
         let mut waits = Some(waits);

@@ -72,7 +72,7 @@ pub struct Worked {
 ///
 /// # Errors
 ///
-/// [`Error::Shared`] where the database cannot be used. [`Error::TeacherStopped`] where no teacher of any run can be asked from
+/// [`Error::Away`] where the database does not answer, [`Error::Shared`] where it cannot be used. [`Error::TeacherStopped`] where no teacher of any run can be asked from
 /// here.
 pub async fn work(options: WorkOptions, progress: Arc<WorkProgress>, stop: watch::Receiver<bool>) -> Result<Worked> {
     let database = Database::at(&options.url)?;
