@@ -117,9 +117,10 @@ pub use readers::distribution::{DOUBTFUL, Distribution, distribution};
 pub use readers::evaluate::{Evaluation, EvaluationOptions, HeldOut, evaluate};
 pub use readers::export::export_student;
 pub use readers::failed::failed_answers;
+pub use readers::finals::Finals;
 pub use readers::gold::{GoldLabels, GoldRows};
 pub use readers::judging::{Judged, OnGold};
-pub use readers::latest::{Finals, latest};
+pub use readers::latest::latest;
 pub use readers::measured::Measured;
 pub use readers::plan::{
     ASSUMED_LATENCY, FEW_TEXTS, Plan, PlanOptions, TeacherPlan, Tokens, plan, plan_anew, plan_with,

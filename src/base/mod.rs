@@ -6,6 +6,7 @@ pub(crate) mod date;
 pub(crate) mod disk;
 pub(crate) mod durable;
 pub(crate) mod failpoint;
+pub(crate) mod filter;
 pub(crate) mod in_order;
 pub(crate) mod lines;
 pub(crate) mod ngrams;

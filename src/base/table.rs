@@ -34,6 +34,15 @@ impl<const N: usize> Table<N> {
         Self::holding(HELD / N, sorted)
     }
 
+    /// The same, in a file however few they are.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Table::of`].
+    pub(crate) fn on_disk(sorted: impl Iterator<Item = io::Result<[u8; N]>>) -> io::Result<Self> {
+        Self::holding(0, sorted)
+    }
+
     fn holding(most: usize, mut sorted: impl Iterator<Item = io::Result<[u8; N]>>) -> io::Result<Self> {
         let mut held = sorted.by_ref().take(most).collect::<io::Result<Vec<_>>>()?;
         let Some(next) = sorted.next().transpose()? else {

@@ -69,7 +69,7 @@ pub(super) fn run(args: &TailArgs) -> Result<()> {
     loop {
         match tail.poll()? {
             Follow::Event(event, line) => {
-                if wanted.is_news(&event) {
+                if wanted.is_news(&event)? {
                     writeln!(out, "{line}")?;
                 }
             }
@@ -180,8 +180,9 @@ impl<'a> Wanted<'a> {
 
     /// Of all events, one after the other. Those before the first offset were told before: they are not printed, but
     /// what they made final is remembered, so that it is not printed again.
-    fn is_news(&mut self, event: &LabelEvent) -> bool {
-        self.passes(event) && (!self.args.only_final || self.finals.is_new(event)) && event.offset >= self.args.from
+    fn is_news(&mut self, event: &LabelEvent) -> Result<bool> {
+        let is_news = self.passes(event) && (!self.args.only_final || self.finals.is_new(event)?);
+        Ok(is_news && event.offset >= self.args.from)
     }
 
     fn passes(&self, event: &LabelEvent) -> bool {

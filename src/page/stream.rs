@@ -22,7 +22,7 @@ use super::routes::fields;
 use super::shapes::StatusNow;
 use super::shared::Pulse;
 use crate::error::Error;
-use crate::readers::latest::Finals;
+use crate::readers::finals::Finals;
 use crate::store::{Follow, Tail};
 
 /// How often it looks whether there is something to tell.
@@ -185,7 +185,10 @@ impl Reading {
         for _ in 0..WAITING {
             match self.tail.poll() {
                 Ok(Follow::Event(label, line)) => {
-                    let is_news = self.finals.as_mut().is_none_or(|finals| finals.is_new(&label));
+                    let is_news = self.finals.as_mut().is_none_or(|finals| {
+                        // What cannot be known is rather told twice.
+                        finals.is_new(&label).unwrap_or(true)
+                    });
                     if is_news && label.offset >= self.from {
                         events.push(Event::default().id((label.offset + 1).to_string()).data(line));
                     }

@@ -1,6 +1,5 @@
 //! Which event of the label log holds for each text: the last one with its id.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use crate::base::sorting::{Sorter, last_of_each, part, record, unsorted};
@@ -116,30 +115,6 @@ pub fn no_labels(dir: &Path) -> Error {
     Error::Unfit { path: dir.to_owned(), message: message.to_owned() }
 }
 
-/// Tells final labels that were told before: a text's is told again only when it changed. Keeps some 20 bytes a text.
-#[derive(Debug, Default)]
-pub struct Finals {
-    /// The label of each text, by 96 bits of the hash of its id.
-    told: HashMap<[u8; 12], u32>,
-    /// Labels by their names, as they came: a few.
-    labels: HashMap<String, u32>,
-}
-
-impl Finals {
-    /// Whether `event` is final and says something new of its text; from then on it does not.
-    pub fn is_new(&mut self, event: &LabelEvent) -> bool {
-        if !event.is_final {
-            return false;
-        }
-        let label = self.labels.get(&event.label).copied().unwrap_or_else(|| {
-            let next = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
-            self.labels.insert(event.label.clone(), next);
-            next
-        });
-        self.told.insert(part(&TextHash::of(&event.id).0, 0), label) != Some(label)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,22 +173,5 @@ mod tests {
         // More texts than are sorted at once in a test; and what came since is no part of it.
         assert_eq!(read(&(log.clone() + &event(40, "0", "y", false).to_line())).unwrap(), (10..40).collect::<Vec<_>>());
         assert!(read(&log[..log.len() / 2]).unwrap_err().contains("changed while it was read"));
-    }
-
-    #[test]
-    fn a_final_label_is_new_until_it_was_told_and_when_it_changed() {
-        let mut finals = Finals::default();
-        for (label, is_final, is_new) in [
-            ("a", false, false),
-            ("a", true, true),
-            ("a", true, false),
-            ("b", false, false),
-            ("a", true, false),
-            ("b", true, true),
-            ("a", true, true),
-        ] {
-            assert_eq!(finals.is_new(&event(0, "id", label, is_final)), is_new, "{label} {is_final}");
-        }
-        assert!(finals.is_new(&event(0, "another", "a", true)));
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod drawing;
 pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod failed;
+pub(crate) mod finals;
 pub(crate) mod glimpse;
 pub(crate) mod gold;
 pub(crate) mod judging;

@@ -84,21 +84,34 @@ pub(super) fn open_records<D: Disk>(
     length: u64,
     most: u64,
 ) -> Result<(Flat<EventAt, D>, Heads, Digest)> {
-    let (mut latest, mut known) = (Heads::default(), Digest::default());
+    let (mut latest, mut known, mut failed) = (Heads::default(), Digest::default(), None);
     let flat = Flat::open(disk, path, |number, record: &EventAt| {
         // A line has at least a byte, is in the file, and points back, not ahead: else a lookup might go round for
         // ever.
+        if failed.is_some() {
+            // Nothing is wrong with the records, which would be cut off.
+            return true;
+        }
         let sound = number < most
             && record.end > known.bytes
             && record.end <= length
             && record.event.previous.is_none_or(|previous| previous < number);
-        if !sound || latest.put(record.event.position, number).is_err() {
+        if !sound {
             return false;
         }
-        known = Digest { lines: number + 1, bytes: record.end, crc: record.crc };
-        true
+        match latest.put(record.event.position, number) {
+            Ok(_) => {
+                known = Digest { lines: number + 1, bytes: record.end, crc: record.crc };
+                true
+            }
+            Err(Error::TooLarge { .. }) => false,
+            Err(error) => {
+                failed = Some(error);
+                true
+            }
+        }
     })?;
-    Ok((flat, latest, known))
+    failed.map_or(Ok((flat, latest, known)), Err)
 }
 
 /// Hands the number of each line of `labels` that is not as its record in `records` says, or is not there, to `each`, as long as

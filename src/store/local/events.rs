@@ -50,11 +50,16 @@ impl<D: Disk> EventsReader<D> {
     ///
     /// One read of a record a sample, and one more for each of its events from `end` on. Only what was stored is
     /// seen: the caller settles first.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Look::get`](super::heads::Look::get) and [`FlatReader::get`].
     pub(super) fn latest(&self, positions: Range<Position>, end: u64) -> Result<Vec<Option<(u64, StoredEvent)>>> {
-        // Copied out, so that the lock is not held while records are read from the disk.
+        // Copied out, so that the lock is not held while a record is read for each.
         let heads: Vec<Option<u64>> = {
             let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
-            positions.map(|position| latest.get(position)).collect()
+            let mut look = latest.look();
+            positions.map(|position| look.get(position)).collect::<Result<_>>()?
         };
         heads.into_iter().map(|head| self.before(head, end)).collect()
     }
@@ -131,9 +136,13 @@ impl<D: Disk> EventsLog<D> {
         if !as_left && let Some(bad) = first_changed(&file, flat.file()).map_err(Error::run_file("read", &path))? {
             let lost = flat.len() - bad;
             repairs.push(format!("{FILE}: {lost} line(s) from line {} on were not as written: written anew", bad + 1));
+            // Lines before records: records without lines are dropped by whoever opens next, and lines without records may be compared.
+            let end =
+                bad.checked_sub(1).map(|last| flat.reader().get(last)).transpose()?.map_or(0, |record| record.end);
+            file.set_len(end).map_err(Error::run_file("mend", &path))?;
+            length = end;
+            drop((flat, latest));
             (flat, latest, known) = open_records(disk, &records, length, bad)?;
-            file.set_len(known.bytes).map_err(Error::run_file("mend", &path))?;
-            length = known.bytes;
         }
         let mut log = Self {
             disk: disk.clone(),
@@ -274,13 +283,14 @@ impl<D: Disk> EventsLog<D> {
         self.known.lines
     }
 
-    /// What holds in it, by one pass over the records; `None` where they cannot all be read, which the next opening mends.
+    /// What holds in it, by one pass over the records; `None` where they cannot all be read, which the next opening mends, or tells.
     pub(super) fn tally(&self) -> Option<LabelTally> {
         let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
-        let mut count = LabelCount::default();
+        let (mut count, mut look) = (LabelCount::default(), latest.look());
         let add = |offset, record: &EventAt| {
-            count.add(record, latest.get(record.event.position) == Some(offset));
-            true
+            let latest = look.get(record.event.position);
+            count.add(record, matches!(latest, Ok(Some(latest)) if latest == offset));
+            latest.is_ok()
         };
         let read = read_records(self.flat.file(), add).ok()?;
         (read == self.known.lines).then(|| count.named(&self.names.labels))

@@ -16,11 +16,11 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::filter::Filter;
 use super::part::{Counts, Entries, Key, Part};
 use super::{AnswerAt, KnownSample};
 use crate::base::durable::rename;
 use crate::base::failpoint::reach;
+use crate::base::filter::Filter;
 use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
 use crate::store::local::flat::{Fields, Record};

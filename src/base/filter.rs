@@ -1,8 +1,9 @@
-//! Which keys a sorted part has, nearly: a Bloom filter in blocks of a cache line (Putze, Sanders, Singler, "Cache-, Hash- and
-//! Space-Efficient Bloom Filters", 2007). Most look-ups are of texts that are new, and would read a block of each part for nothing; with
+//! Which keys there are in a sorted file, nearly: a Bloom filter in blocks of a cache line (Putze, Sanders, Singler, "Cache-, Hash- and
+//! Space-Efficient Bloom Filters", 2007). Most look-ups are of texts that are new, and would read a block of each file for nothing; with
 //! a byte a key two or three of a hundred still do.
 
-use super::part::Key;
+/// A hash: every bit of it tells as much as any other.
+type Key = [u8; 16];
 
 /// Bytes of a block, and its bits.
 const BLOCK: usize = 64;
@@ -13,25 +14,25 @@ const PROBES: u32 = 6;
 const WIDTH: u32 = BITS.trailing_zeros();
 
 #[derive(Debug, Default)]
-pub(super) struct Filter(Vec<u8>);
+pub(crate) struct Filter(Vec<u8>);
 
 impl Filter {
     /// For so many keys, about.
-    pub(super) fn of(keys: u64) -> Self {
+    pub(crate) fn of(keys: u64) -> Self {
         let blocks = keys.saturating_mul(BITS_A_KEY).div_ceil(BITS);
         Self(vec![0; usize::try_from(blocks).unwrap_or(0) * BLOCK])
     }
 
     /// What [`Filter::bytes`] gave.
-    pub(super) fn read(bytes: Vec<u8>) -> Self {
+    pub(crate) fn read(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    pub(super) fn add(&mut self, key: &Key) {
+    pub(crate) fn add(&mut self, key: &Key) {
         for (byte, bit) in self.places(key) {
             if let Some(byte) = self.0.get_mut(byte) {
                 *byte |= bit;
@@ -40,7 +41,7 @@ impl Filter {
     }
 
     /// Whether `key` was added, or perhaps it was not.
-    pub(super) fn may_have(&self, key: &Key) -> bool {
+    pub(crate) fn may_have(&self, key: &Key) -> bool {
         self.places(key).into_iter().all(|(byte, bit)| self.0.get(byte).is_none_or(|byte| byte & bit != 0))
     }
 
