@@ -1,5 +1,5 @@
 # One command each. `make` alone lists them.
-.PHONY: help setup build install uninstall screens quickstart test check docs reference check-python check-page engines shared bench sizes experiments soak dist wheel fmt clean
+.PHONY: help setup build install uninstall screens quickstart test check docs reference check-python check-postgres check-page engines shared bench sizes experiments soak dist wheel fmt clean
 
 CARGO = cargo
 PREFIX ?= /usr/local
@@ -64,6 +64,9 @@ shared: build ## a trainer and four workers over a throw-away PostgreSQL: the la
 check-python: setup ## tables of labels in pandas, polars, DuckDB, datasets and labelling tools; the Python package in a clean environment
 	@scripts/check-tables.sh
 	@scripts/check-python.sh
+
+check-postgres: setup ## the tests of shared runs with PostgreSQL 13 to 18; needs npm and psql
+	@scripts/check-postgres.sh
 
 check-page: setup ## the page in Chromium, over a mock and over a real run that is killed; needs node and Chromium
 	@scripts/check-page.sh
