@@ -85,9 +85,18 @@ pub(super) fn correct_there<T>(elsewhere: &Elsewhere, correct: impl FnOnce(&Path
     let runtime = runtime()?;
     let mut mirror = runtime.block_on(Mirror::open(&elsewhere.url, elsewhere.run.as_deref()))?;
     let draft = runtime.block_on(mirror.draft())?;
-    let done = correct(draft.dir())?;
+    let done = correct(draft.dir()).map_err(|error| of_run(error, draft.dir(), mirror.name()))?;
     runtime.block_on(mirror.send_corrections(&draft))?;
     Ok((done, mirror.name().to_owned()))
+}
+
+/// What is wrong with a run's copy in a folder of a moment is told of the run.
+fn of_run(error: anyhow::Error, folder: &Path, run: &str) -> anyhow::Error {
+    match error.downcast() {
+        Ok(Error::Unfit { path, message }) if path == folder => Error::Unfit { path: run.into(), message }.into(),
+        Ok(error) => error.into(),
+        Err(error) => error,
+    }
 }
 
 /// Refuses what would write into a run that is elsewhere.

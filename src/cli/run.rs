@@ -4,7 +4,7 @@
 use std::io::IsTerminal;
 #[cfg(feature = "page")]
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -136,7 +136,7 @@ fn annotate(args: &RunArgs, voice: &Voice, manner: Manner) -> Result<Exit> {
     // A warning, where there is cause: it comes before the summary, which says what to do about it.
     let exit = with_failures(&outcome, args.strict);
     if manner.json || !manner.quiet {
-        tell(args, &dir, &progress, &outcome, began, voice);
+        tell(args, &config, &progress, &outcome, began, voice);
     }
     #[cfg(feature = "page")]
     if let Some(page) = page {
@@ -155,23 +155,19 @@ pub(super) async fn stop_when(mut stopped: watch::Receiver<bool>, stop: impl Fn(
     }
 }
 
-/// How answers came to the run.
-fn came_by(args: &RunArgs) -> &'static str {
-    #[cfg(feature = "shared")]
-    if args.train_only {
-        return "taken in";
-    }
-    let _ = args;
-    "asked for"
+/// How answers came to the run: of a shared one, others asked for some of them, or had asked before.
+fn came_by(config: &Config) -> &'static str {
+    if config.run.shared.is_some() { "taken in" } else { "asked for" }
 }
 
 /// What the run came to.
-fn tell(args: &RunArgs, dir: &Path, progress: &Progress, outcome: &Outcome, began: Instant, voice: &Voice) {
+fn tell(args: &RunArgs, config: &Config, progress: &Progress, outcome: &Outcome, began: Instant, voice: &Voice) {
+    let dir = &config.run.dir;
     // Three ends that look alike in the numbers: nothing at all to do, labels alone, and answers.
     let work = match (progress.asked.get(), outcome.new_events) {
         (0, 0) => "already complete, nothing was left to do".to_owned(),
         (0, _) => "complete, nothing was left to ask".to_owned(),
-        (asked, _) => format!("complete, {} answers {}", HumanCount(asked), came_by(args)),
+        (asked, _) => format!("complete, {} answers {}", HumanCount(asked), came_by(config)),
     };
     let log = dir.join("labels.jsonl");
     let (texts, events) = (HumanCount(progress.placed.get()), HumanCount(progress.events.get()));

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::exit::Exit;
 use super::fetched::Elsewhere;
+use super::money;
 use super::signals::watch_signals;
 
 /// Between two lines about what was asked.
@@ -47,14 +48,16 @@ pub(super) fn run(args: &WorkArgs) -> Result<Exit> {
     }));
     let telling = runtime.spawn(tell(Arc::clone(&progress)));
     let was_stopped = stopped.clone();
-    let worked = runtime.block_on(work(options, progress, stopped));
+    let worked = runtime.block_on(work(options, Arc::clone(&progress), stopped));
     telling.abort();
-    let worked = worked?;
+    // Whatever ended it, that much was done, and paid.
     tracing::info!(
-        "{} answers stored, {} questions without an answer",
-        HumanCount(worked.answered),
-        HumanCount(worked.failed)
+        "{} answers stored, {} questions without an answer{}",
+        HumanCount(progress.answered.load(Ordering::Relaxed)),
+        HumanCount(progress.failed.load(Ordering::Relaxed)),
+        money_spent(&progress)
     );
+    worked?;
     Ok(if *was_stopped.borrow() { Exit::Interrupted } else { Exit::Complete })
 }
 
@@ -67,7 +70,18 @@ async fn tell(progress: Arc<WorkProgress>) {
         if answered != told {
             told = answered;
             let claimed = progress.claimed.load(Ordering::Relaxed);
-            tracing::info!("{} answers stored, of {} questions taken", HumanCount(answered), HumanCount(claimed));
+            tracing::info!(
+                "{} answers stored, of {} questions taken{}",
+                HumanCount(answered),
+                HumanCount(claimed),
+                money_spent(&progress)
+            );
         }
     }
+}
+
+/// What this worker spent, where there are prices.
+fn money_spent(progress: &WorkProgress) -> String {
+    let spent = progress.spent();
+    if spent.is_zero() { String::new() } else { format!("; {} spent by this worker", money(spent)) }
 }

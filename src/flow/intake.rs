@@ -116,6 +116,8 @@ pub(crate) struct Intake {
     pub(crate) halt: Arc<Halt>,
     /// Whether the store is known to have lost nothing: only then is a row that it does not know a new one.
     pub(crate) checked: watch::Receiver<bool>,
+    /// Whether the corpus should begin with texts that the run has: it came from another machine, which had the same corpus.
+    pub(crate) goes_on: bool,
     /// Held as long as anyone of this run works in the directory.
     pub(crate) lock: Arc<RunLock>,
 }
@@ -178,12 +180,13 @@ impl Intake {
         let mut window = Window { ids: InWindow::new(), cells: InWindow::new() };
         let halt = Arc::clone(&self.halt);
         in_stage("corpus", || self.corpus.until(Arc::new(move || halt.is_halted())));
-        let mut texts = First::new(self.limit);
+        let (mut texts, mut begins) = (First::new(self.limit), self.goes_on);
         while !texts.are_met() {
             // No row beyond the limit is read: it may be long in coming, and is none of a pilot's.
             let most =
                 texts.left().map_or(TOGETHER, |left| usize::try_from(left).map_or(TOGETHER, |n| n.min(TOGETHER)));
             let (rows, at_end) = self.rows(most)?;
+            begins = begins && !self.compare_with_run(&rows)?;
             if self.halt.is_halted() || !self.pass_on(rows, &mut window, &mut texts, questions)? {
                 return Ok(ReadTo::Stopped);
             }
@@ -211,6 +214,25 @@ impl Intake {
             }
         }
         Ok((rows, false))
+    }
+
+    /// Warns where the first rows are none of the run's: two runs that have one name are one. Whether there was a text among them.
+    fn compare_with_run(&self, rows: &[(String, Row)]) -> Result<bool> {
+        let texts: Vec<&Sample> = rows.iter().filter_map(|(_, row)| row.sample.as_ref().ok()).collect();
+        let ids: Vec<SampleId> = texts.iter().map(|sample| sample.id.clone()).collect();
+        let known = block_on(self.store.inputs.known(&ids))?;
+        let is_new = |(sample, known): (&&Sample, &Option<KnownSample>)| {
+            known.is_none_or(|known| known.text_hash != TextHash::of(&sample.text))
+        };
+        let before = self.store.inputs.counts().samples;
+        if before > 0 && !texts.is_empty() && texts.iter().zip(&known).all(is_new) {
+            tracing::warn!(
+                "the corpus begins with {} texts that are new to the run, which came from elsewhere with {before}: if this is another run, \
+                 stop it, and give it a run.shared_name and a run directory of its own",
+                texts.len()
+            );
+        }
+        Ok(!texts.is_empty())
     }
 
     /// Passes on what is new of `rows`; false if nobody wants it any more.

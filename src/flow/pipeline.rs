@@ -130,7 +130,16 @@ async fn run_parts(
 
     // ---- the threads: check, store, sinks, student, corpus ---------------------------------------------------------------------
     let halt = Halt::new(teachers.clone());
-    let materials = Materials { plan, corpus, teachers: teachers.clone(), sinks, halt: &halt, progress, stop: &stop };
+    let materials = Materials {
+        plan,
+        corpus,
+        teachers: teachers.clone(),
+        sinks,
+        halt: &halt,
+        progress,
+        stop: &stop,
+        came_from_elsewhere: sharing.came_from_elsewhere(),
+    };
     let (stages, (questions, intake)) = Stages::start(taken, materials)?;
     // Stops counting when it is dropped.
     let _total = Total::start(plan, progress);

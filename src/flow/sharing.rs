@@ -51,6 +51,14 @@ impl Sharing {
         Ok((Self {}, teachers))
     }
 
+    /// Whether what the run directory has was fetched just now.
+    pub(super) fn came_from_elsewhere(&self) -> bool {
+        #[cfg(feature = "shared")]
+        return self.trainer.as_ref().is_some_and(Trainer::came_from_elsewhere);
+        #[cfg(not(feature = "shared"))]
+        false
+    }
+
     /// The run directory is open, and had spent so much before.
     pub(super) async fn opened(&mut self, dir: &Path, spent: Decimal) -> Result<()> {
         #[cfg(feature = "shared")]

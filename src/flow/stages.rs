@@ -34,6 +34,8 @@ pub(super) struct Materials<'a> {
     pub(super) progress: &'a Arc<Progress>,
     /// Set, or closed, when the run is to end before its end.
     pub(super) stop: &'a watch::Receiver<bool>,
+    /// Whether what the run has came from another machine.
+    pub(super) came_from_elsewhere: bool,
 }
 
 /// The threads under way, and what they are told by.
@@ -73,7 +75,7 @@ impl Stages {
     /// lock of the directory until it ends, so where one cannot be started those before it end by themselves, and the directory
     /// is let go of when they have.
     pub(super) fn start(taken: Taken, materials: Materials<'_>) -> Result<(Self, Reading)> {
-        let Materials { plan, corpus, teachers, sinks, halt, progress, stop } = materials;
+        let Materials { plan, corpus, teachers, sinks, halt, progress, stop, came_from_elsewhere } = materials;
         let (config, lock, log) = (&plan.config, taken.owned.lock(), taken.owned.log().to_owned());
         // How far the logs went before this run: the student's feed begins there, and so does what counts as new.
         let (before, events) = (taken.store.inputs(), taken.store.events());
@@ -118,6 +120,8 @@ impl Stages {
             progress: Arc::clone(progress),
             halt: Arc::clone(halt),
             checked,
+            // What comes through a pipe goes on after what came before.
+            goes_on: came_from_elsewhere && !config.corpus.is_stdin(),
             lock,
         }
         .start()?;

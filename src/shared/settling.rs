@@ -147,6 +147,7 @@ async fn settle(
     // Of each ledger the sum since its begin; a run has one but where its trainer changed meanwhile.
     let spent = settled.iter().map(|settled| spent(&settled.ledger)).max().unwrap_or_default();
     with_client!(session, |client| claims::settle(client, worker, run, &ended, spent));
+    progress.spends(run, spent);
     for ended in ended {
         let counter = match ended.ending {
             Ending::Answered(_) => &progress.answered,

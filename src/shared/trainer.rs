@@ -38,6 +38,8 @@ const LAST_CHECKPOINT_FAREWELL: Duration = Duration::from_secs(10 * 60);
 pub(crate) struct Trainer {
     database: Arc<Database>,
     lease: Lease,
+    /// Whether the run directory was empty, and has what there was elsewhere.
+    was_fetched: bool,
     labels: LabelSet,
     desk: Desk,
     /// Whether the corpus came to its end.
@@ -94,7 +96,7 @@ impl Trainer {
                             );
                         }
                         takeover::note(&config.run.dir, &shared.name, lease.epoch)?;
-                        return Ok((session, lease));
+                        return Ok((session, lease, fetched));
                     }
                     Taken::Theirs(who) => {
                         if !std::mem::replace(&mut told, true) {
@@ -110,7 +112,7 @@ impl Trainer {
                 }
             }
         };
-        let (session, lease) = tokio::select! {
+        let (session, lease, was_fetched) = tokio::select! {
             biased;
             _ = stop.wait_for(|&stop| stop) => return Err(Error::Interrupted),
             begun = begin => begun?,
@@ -154,7 +156,11 @@ impl Trainer {
             })
             .collect();
         let task = tokio::spawn(task.run());
-        Ok((Self { database, lease, labels, desk, complete, task, shipping: None, worker }, teachers))
+        Ok((Self { database, lease, was_fetched, labels, desk, complete, task, shipping: None, worker }, teachers))
+    }
+
+    pub(crate) fn came_from_elsewhere(&self) -> bool {
+        self.was_fetched
     }
 
     /// The run directory `dir` is open, and had spent so much before it asked in this way: before the first question. From here on

@@ -1,10 +1,11 @@
 //! The worker's side: it claims questions of runs, asks its teachers, and has what comes of that settled.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -56,6 +57,37 @@ pub struct WorkProgress {
     pub failed: AtomicU64,
     /// Questions that it has claimed.
     pub claimed: AtomicU64,
+    spent: std::sync::Mutex<Spent>,
+}
+
+/// What was spent for good.
+#[derive(Debug, Default)]
+struct Spent {
+    /// Under earlier numbers.
+    before: Decimal,
+    /// On each run, since the worker entered.
+    now: HashMap<i64, Decimal>,
+}
+
+impl WorkProgress {
+    /// What it spent, in the currency of the prices: costs of answers, and requests of unknown outcome at their worst.
+    #[must_use]
+    pub fn spent(&self) -> Decimal {
+        let spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        spent.before + spent.now.values().sum::<Decimal>()
+    }
+
+    /// So much is spent on a run since the worker entered.
+    pub(super) fn spends(&self, run: i64, sum: Decimal) {
+        self.spent.lock().unwrap_or_else(PoisonError::into_inner).now.insert(run, sum);
+    }
+
+    /// The worker ended: another one begins from nothing.
+    fn ends(&self) {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended: Decimal = std::mem::take(&mut spent.now).values().sum();
+        spent.before += ended;
+    }
 }
 
 /// What a worker did.
@@ -191,7 +223,7 @@ impl<'a> Worker<'a> {
             // A panic of a teacher is caught in its task.
             drop(asked);
         }
-        let Self { settler, settling, quotas, beside, accounts, mut session, id, .. } = self;
+        let Self { settler, settling, quotas, beside, accounts, mut session, id, progress, .. } = self;
         drop(settler);
         let settled = joined("settling", settling.await);
         beside.abort();
@@ -199,6 +231,8 @@ impl<'a> Worker<'a> {
             Err(error) if error.is_cancelled() => Ok(()),
             kept => joined("worker", kept),
         };
+        accounts.iter().for_each(|(run, account)| progress.spends(*run, spent(&account.ledger)));
+        progress.ends();
         let left = async {
             // What was spent on requests without an answer since the last that was settled.
             for (run, account) in &accounts {

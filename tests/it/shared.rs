@@ -447,7 +447,9 @@ fn a_run_is_looked_at_and_corrected_from_elsewhere() {
     let label = if wrong.label == "change_pin" { "card_arrival" } else { "change_pin" };
     let address = format!("{url}?run=banking77");
     elsewhere(&["correct", &address, "--set", &wrong.id, label, "--who", "ann"]).expect_exit(0);
-    elsewhere(&["correct", &address, "--set", "no-such-text", label]).expect_exit(2);
+    elsewhere(&["correct", &address, "--set", "no-such-text", label])
+        .expect_exit(2)
+        .expect_said("banking77 has no text with the id");
     // Of what waits the last that was said holds.
     let other = team.project.events().into_iter().nth(1).unwrap();
     elsewhere(&["correct", &address, "--set", &other.id, label]).expect_exit(0).expect_said("1 corrected");
@@ -477,9 +479,17 @@ fn on_another_machine_a_run_goes_on_where_it_stood() {
     let (inputs, labels) = (team.project.read("run/inputs.jsonl"), team.project.labels());
     // Nothing of the run directory is left.
     team.project.remove_run();
-    ended(team.trainer()).expect_exit(0);
+    let again = ended(team.trainer()).expect_exit(0);
+    assert!(!again.err.contains("new to the run"), "{}", again.err);
     assert!(team.project.read("run/inputs.jsonl") == inputs);
     assert!(team.project.labels() == labels);
+    // Another corpus under the same name goes on with the run of the first, which is said however quiet it is to be.
+    team.project.remove_run();
+    let other = serde_json::json!({"id": "of another corpus", "text": lines[5]["text"]});
+    team.project.write("pool.jsonl", &format!("{other}\n"));
+    let taken = ended(team.start(&["run", "--quiet", "config.toml", "--train-only"])).expect_exit(0);
+    let said = format!("new to the run, which came from elsewhere with {}", lines.len());
+    taken.expect_said(&said);
 }
 
 #[test]
@@ -513,8 +523,9 @@ fn on_another_machine_the_student_goes_on_too() {
     let bytes = |folder: &str| std::fs::read(team.project.path(folder).join(&name)).unwrap();
     assert!(bytes("second") == bytes("run"));
     // And nothing was lost that would have to be told.
+    let lines = |folder: &str| team.project.read(&format!("{folder}/labels.jsonl")).lines().count();
     let second = team.start(&elsewhere);
-    std::thread::sleep(Duration::from_secs(2));
+    until(|| lines("second") > lines("run") + 50);
     interrupt(&second);
     let second = ended(second).expect_exit(130);
     assert!(!second.err.contains("warning"), "{}", second.err);
