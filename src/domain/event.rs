@@ -139,6 +139,24 @@ pub struct LabelEvent {
 }
 
 impl LabelEvent {
+    /// One that says no more than a label, for tests that are about nothing else.
+    #[cfg(test)]
+    pub(crate) fn plain(offset: u64, id: &str, label: &str) -> Self {
+        Self {
+            offset,
+            id: id.into(),
+            label: label.into(),
+            confidence: 0.5,
+            margin: None,
+            others: None,
+            candidates: Vec::new(),
+            by: By::Posterior,
+            revision: 0,
+            student: 0,
+            is_final: false,
+        }
+    }
+
     /// The event as users see it; `refinery` is where its label comes from if not from the student alone, and what of
     /// `rest` a log has none of is left out. A function of its arguments: written again, it has the same bytes.
     #[must_use]

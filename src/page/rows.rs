@@ -386,19 +386,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::page) fn event(offset: u64, id: &str, label: &str, confidence: f64) -> LabelEvent {
-        LabelEvent {
-            offset,
-            id: id.into(),
-            label: label.into(),
-            confidence,
-            margin: None,
-            others: None,
-            candidates: Vec::new(),
-            by: By::Posterior,
-            revision: 0,
-            student: 0,
-            is_final: false,
-        }
+        LabelEvent { confidence, ..LabelEvent::plain(offset, id, label) }
     }
 
     #[test]

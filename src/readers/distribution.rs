@@ -76,7 +76,7 @@ pub fn distribution(dir: &Path) -> Result<Distribution> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::{By, LabelEvent};
+    use crate::domain::event::LabelEvent;
 
     #[test]
     fn the_last_label_of_each_text_counts() {
@@ -84,19 +84,7 @@ mod tests {
         assert_eq!(distribution(dir.path()).unwrap(), Distribution::default());
         let events = [("a", "x", 0.9), ("b", "y", 0.3), ("c", "y", 0.5), ("a", "z", 0.4999), ("d", "y", 0.5)];
         let line = |((id, label, confidence), offset): ((&str, &str, f64), u64)| {
-            let event = LabelEvent {
-                offset,
-                id: id.into(),
-                label: label.into(),
-                confidence,
-                margin: None,
-                others: None,
-                candidates: Vec::new(),
-                by: By::Posterior,
-                revision: 0,
-                student: 0,
-                is_final: false,
-            };
+            let event = LabelEvent { confidence, ..LabelEvent::plain(offset, id, label) };
             event.to_line()
         };
         let log: String = events.into_iter().zip(0..).map(line).collect();

@@ -103,22 +103,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::event::By;
 
     fn event(id: &str, label: &str, is_final: bool) -> LabelEvent {
-        LabelEvent {
-            offset: 0,
-            id: id.into(),
-            label: label.into(),
-            confidence: 0.5,
-            margin: None,
-            others: None,
-            candidates: Vec::new(),
-            by: By::Posterior,
-            revision: 0,
-            student: 0,
-            is_final,
-        }
+        LabelEvent { is_final, ..LabelEvent::plain(0, id, label) }
     }
 
     #[test]

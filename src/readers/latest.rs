@@ -118,22 +118,9 @@ pub fn no_labels(dir: &Path) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::event::By;
 
     fn event(offset: u64, id: &str, label: &str, is_final: bool) -> LabelEvent {
-        LabelEvent {
-            offset,
-            id: id.into(),
-            label: label.into(),
-            confidence: 0.5,
-            margin: None,
-            others: None,
-            candidates: Vec::new(),
-            by: By::Posterior,
-            revision: 0,
-            student: 0,
-            is_final,
-        }
+        LabelEvent { is_final, ..LabelEvent::plain(offset, id, label) }
     }
 
     #[test]

@@ -280,19 +280,7 @@ pub(super) mod tests {
     }
 
     pub(in crate::readers::report) fn event(id: &str, label: &str, confidence: f64, is_final: bool) -> LabelEvent {
-        LabelEvent {
-            offset: 0,
-            id: id.into(),
-            label: label.into(),
-            confidence,
-            margin: None,
-            others: None,
-            candidates: Vec::new(),
-            by: By::Posterior,
-            revision: 0,
-            student: 0,
-            is_final,
-        }
+        LabelEvent { confidence, is_final, ..LabelEvent::plain(0, id, label) }
     }
 
     /// Four texts, whose right labels are x, y, x and unknown.
