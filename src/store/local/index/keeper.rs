@@ -20,6 +20,9 @@ use crate::store::local::guarded::{OPENING_THREAD, sound};
 /// How soon it is looked again whether a part is still being read, or sorted.
 pub(super) const LOOK: Duration = Duration::from_millis(1);
 
+/// Entries after which the thread looks whether it is to stop, and what waits for it.
+const BETWEEN: u64 = if cfg!(test) { 16 } else { 4096 };
+
 /// The thread, where it is at work.
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
@@ -109,8 +112,8 @@ impl Work {
         // As many as were put: what sled does not give back is noticed before its part goes.
         let bounds = Bounds { least: counts.all(), most: counts };
         let path = files::sorted_path(&self.folder, &numbers);
-        let (answers, samples) = (self.stopping(retired.answers()), self.stopping(retired.samples()));
-        let part = Sorted::write(&path, bounds, answers, samples)?;
+        let go_on = || self.go_on();
+        let part = Sorted::write(&path, bounds, with(go_on, retired.answers()), with(go_on, retired.samples()))?;
         let shelved = Arc::new(Shelved { numbers, part });
         self.parts.change(|mut parts| {
             parts.sorted.insert(0, shelved);
@@ -131,7 +134,8 @@ impl Work {
         remove(&path)
     }
 
-    /// Makes one of `few`. Whether there was room for it: where there is none, all goes on with many, which is slower and no more.
+    /// Makes one of `few`, which may take long: what is full meanwhile is sorted in between, for sled has it in memory until then.
+    /// Whether there was room for it: where there is none, all goes on with many, which is slower and no more.
     fn put_together(&self, few: &[Arc<Shelved>]) -> Result<bool> {
         let Some((newest, oldest)) = few.first().zip(few.last()) else { return Ok(true) };
         let numbers = *oldest.numbers.start()..=*newest.numbers.end();
@@ -140,7 +144,8 @@ impl Work {
         let answers = merged(few.iter().map(|shelved| shelved.part.answers()));
         let samples = merged(few.iter().map(|shelved| shelved.part.samples()));
         let path = files::sorted_path(&self.folder, &numbers);
-        let part = match Sorted::write(&path, bounds, self.stopping(answers), self.stopping(samples)) {
+        let sort = || self.sort_what_waits();
+        let part = match Sorted::write(&path, bounds, with(sort, answers), with(sort, samples)) {
             Err(error @ Error::RunFile { .. }) => {
                 tracing::warn!("parts of the index are not put together this time: {error}");
                 return Ok(false);
@@ -149,7 +154,8 @@ impl Work {
         };
         let shelved = Arc::new(Shelved { numbers, part });
         self.parts.change(|mut parts| {
-            drop(parts.sorted.splice(..few.len(), [shelved]));
+            let newer = parts.sorted.iter().take_while(|part| !Arc::ptr_eq(part, newest)).count();
+            drop(parts.sorted.splice(newer..newer + few.len(), [shelved]));
             parts
         });
         pass("index-together")?;
@@ -157,19 +163,74 @@ impl Work {
         Ok(true)
     }
 
-    /// `entries`, until it is to stop.
-    fn stopping<'a, R: 'a>(&'a self, entries: Entries<'a, R>) -> Entries<'a, R> {
-        let mut read = 0_u64;
-        Box::new(entries.map(move |entry| {
-            read += 1;
-            if read.is_multiple_of(4096) {
-                self.go_on()?;
-            }
-            entry
-        }))
+    fn sort_what_waits(&self) -> Result<()> {
+        self.go_on()?;
+        let retired = self.parts.now().retired.clone();
+        retired.map_or(Ok(()), |retired| self.sort(retired))
     }
 
     fn go_on(&self) -> Result<()> {
         if self.stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// `entries`; every few of them `between` is done.
+fn with<'a, R: 'a>(between: impl Fn() -> Result<()> + 'a, entries: Entries<'a, R>) -> Entries<'a, R> {
+    let mut read = 0_u64;
+    Box::new(entries.map(move |entry| {
+        read += 1;
+        if read.is_multiple_of(BETWEEN) {
+            between()?;
+        }
+        entry
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::sample::short_hash;
+    use crate::store::local::index::AnswerAt;
+    use crate::store::local::log::Span;
+
+    const EACH: u32 = 2 * BETWEEN as u32;
+
+    fn key(number: u32) -> [u8; 16] {
+        short_hash(&[&number.to_le_bytes()])
+    }
+
+    /// The part `number`, with [`EACH`] answers of its own.
+    fn young(folder: &Path, number: u32) -> Arc<Young> {
+        let number = u64::from(number);
+        let young = Young::open(files::young_path(folder, number), number).unwrap();
+        for key in (0..EACH).map(|at| key(number as u32 * EACH + at)) {
+            young.put_answer(&key, AnswerAt { span: Span { offset: number, len: 1 }, attempt: 1 }).unwrap();
+        }
+        Arc::new(young)
+    }
+
+    #[test]
+    fn what_is_full_is_sorted_while_others_are_put_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().to_owned();
+        let parts = Parts { young: young(&folder, 5), retired: None, sorted: Vec::new() };
+        let work = Work { folder, parts: Arc::new(Shared::new(parts)), stop: Arc::default() };
+        for number in 0..5 {
+            work.parts.change(|parts| Parts { retired: Some(young(&work.folder, number)), ..parts });
+            if number < 4 {
+                work.sort_what_waits().unwrap();
+            }
+        }
+        let sorted = work.parts.now().sorted.clone();
+        assert!(work.put_together(&sorted).unwrap());
+        let parts = work.parts.now();
+        assert!(parts.retired.is_none());
+        assert_eq!(parts.sorted.iter().map(|part| part.numbers.clone()).collect::<Vec<_>>(), [4..=4, 0..=3]);
+        for number in 0..6 * EACH {
+            let at = parts.find(|part| part.answer(&key(number))).unwrap();
+            assert_eq!(at.map(|at| at.span.offset), Some(u64::from(number / EACH)));
+        }
+        drop((parts, sorted, work));
+        assert_eq!(files::open(dir.path()).unwrap().sorted.len(), 2);
     }
 }

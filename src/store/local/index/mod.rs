@@ -7,8 +7,10 @@
 //!
 //! A key has an entry in several parts where an answer was tried again; the youngest holds.
 
+mod blocks;
 mod files;
 mod keeper;
+mod keys;
 mod part;
 mod parts;
 mod sorted;
@@ -36,7 +38,7 @@ use crate::store::Totals;
 /// Entries that make a part full; a text has two. With four times as many the parts that are sled's take 30 MB more, and nothing is faster.
 const FULL: u64 = if cfg!(test) { 64 } else { 1 << 15 };
 /// Entries at which whoever puts waits until the part before is sorted.
-const CROWDED: u64 = 4 * FULL;
+const CROWDED: u64 = 2 * FULL;
 
 /// Where the latest try of an answer stands in `answers.jsonl`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,37 +1,35 @@
-//! A part of the index that never changes: a file of sorted entries. In memory there is where its blocks begin, and which keys it has,
-//! nearly: 1.2 bytes an entry.
+//! A part of the index that never changes: a file of sorted entries. In memory there is with which keys its blocks begin, a byte for six
+//! entries, and of a small one the filter of its keys, a byte an entry.
 //!
 //! ```text
-//! blocks of answers, blocks of ids      4096 bytes each: entries, zeros, and the CRC-32 of what stands before it
-//! contents                              a byte for the format; of both kinds: the number of the first block, of entries, of blocks, of
-//!                                       the filter's bytes; the first key of each block; the filter
+//! blocks                                of the filter and of the entries, first of answers and then of ids
+//! contents                              a byte for the format; of both kinds: the number of the filter's first block, of its lines, of
+//!                                       the entries' first block, of entries, of their blocks; the first key of each of these
 //! CRC-32 of the contents, their length  four bytes and eight
 //! ```
 //!
-//! An entry is its key and a [`Record`]; numbers are little-endian. A look-up of what is there reads one block.
+//! An entry is its key and a [`Record`]; numbers are little-endian. A look-up of what is there reads two blocks of a large file.
 
 use std::cmp::Ordering;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use super::blocks::{Block, BlockFile, BlockWriter, FILLED, block, damaged};
+use super::keys::{Keys, KeysAt, KeysWriter};
 use super::part::{Counts, Entries, Key, Part};
 use super::{AnswerAt, KnownSample};
 use crate::base::durable::rename;
 use crate::base::failpoint::reach;
-use crate::base::filter::Filter;
 use crate::domain::sample::TextHash;
 use crate::error::{Error, Result};
 use crate::store::local::flat::{Fields, Record};
 use crate::store::local::log::Span;
 
-const BLOCK: usize = 4096;
-/// Bytes of a block that are no checksum.
-const FILLED: usize = BLOCK - 4;
 const KEY: usize = size_of::<Key>();
 /// A change of what is in the file, entries included, raises it: the index is made anew then.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// Bytes behind the contents.
 const END: usize = 4 + 8;
 
@@ -67,60 +65,60 @@ impl Record for KnownSample {
 
 /// What the blocks hold.
 #[derive(Debug)]
-struct Contents {
-    answers: Blocks,
-    ids: Blocks,
+struct Contents<K> {
+    answers: Blocks<K>,
+    ids: Blocks<K>,
 }
 
-/// Blocks of one kind of entry, side by side.
+/// The blocks of one kind of entry, and its filter.
 #[derive(Debug)]
-struct Blocks {
-    /// The number of the first of them in the file.
+struct Blocks<K> {
+    keys: K,
+    /// The number of the first block with entries.
     begin: u64,
     entries: u64,
     /// The first key of each.
     firsts: Vec<Key>,
-    filter: Filter,
 }
 
-impl Contents {
+impl Contents<KeysAt> {
     fn counts(&self) -> Counts {
         Counts { answers: self.answers.entries, samples: self.ids.entries }
     }
 
-    /// With checksum and length. Piece by piece: as one they would be in memory twice, and with many entries they are large.
+    /// With checksum and length.
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let (mut crc, mut len) = (crc32fast::Hasher::new(), 0);
-        let mut put = |bytes: &[u8]| {
-            crc.update(bytes);
-            len += bytes.len() as u64;
-            out.write_all(bytes)
-        };
-        put(&[FORMAT])?;
-        for Blocks { begin, entries, firsts, filter } in [&self.answers, &self.ids] {
-            for number in [*begin, *entries, firsts.len() as u64, filter.bytes().len() as u64] {
-                put(&number.to_le_bytes())?;
+        let mut bytes = vec![FORMAT];
+        for Blocks { keys, begin, entries, firsts } in [&self.answers, &self.ids] {
+            for number in [keys.begin, keys.lines, *begin, *entries, firsts.len() as u64] {
+                bytes.extend_from_slice(&number.to_le_bytes());
             }
-            put(firsts.as_flattened())?;
-            put(filter.bytes())?;
+            bytes.extend_from_slice(firsts.as_flattened());
         }
-        out.write_all(&crc.finalize().to_le_bytes())?;
-        out.write_all(&len.to_le_bytes())
+        out.write_all(&bytes)?;
+        out.write_all(&crc32fast::hash(&bytes).to_le_bytes())?;
+        out.write_all(&(bytes.len() as u64).to_le_bytes())
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes.strip_prefix(&[FORMAT])?);
         let mut blocks = || {
+            let keys = KeysAt { begin: fields.u64()?, lines: fields.u64()? };
             let (begin, entries) = (fields.u64()?, fields.u64()?);
-            let [firsts, filter] = [fields.u64()?, fields.u64()?].map(|len| usize::try_from(len).unwrap_or(usize::MAX));
-            let (keys, rest) = fields.0.split_at_checked(firsts.checked_mul(KEY)?)?;
-            let (filter, rest) = rest.split_at_checked(filter)?;
+            let firsts = usize::try_from(fields.u64()?).ok()?.checked_mul(KEY)?;
+            let (firsts, rest) = fields.0.split_at_checked(firsts)?;
             fields.0 = rest;
-            let filter = Filter::read(filter.to_vec());
-            Some(Blocks { begin, entries, firsts: keys.as_chunks().0.to_vec(), filter })
+            Some(Blocks { keys, begin, entries, firsts: firsts.as_chunks().0.to_vec() })
         };
         let contents = Self { answers: blocks()?, ids: blocks()? };
         fields.0.is_empty().then_some(contents)
+    }
+}
+
+impl Blocks<KeysAt> {
+    fn open(self, file: &BlockFile) -> Result<Blocks<Keys>> {
+        let Self { keys, begin, entries, firsts } = self;
+        Ok(Blocks { keys: Keys::open(keys, file)?, begin, entries, firsts })
     }
 }
 
@@ -136,9 +134,8 @@ pub(super) struct Bounds {
 /// See the module. Reads from any thread.
 #[derive(Debug)]
 pub(super) struct Sorted {
-    path: PathBuf,
-    file: File,
-    contents: Contents,
+    file: BlockFile,
+    contents: Contents<Keys>,
 }
 
 impl Sorted {
@@ -167,12 +164,11 @@ impl Sorted {
         answers: Entries<'_, AnswerAt>,
         samples: Entries<'_, KnownSample>,
     ) -> Result<Self> {
-        let failed = Error::run_file("write", path);
         let create = || File::options().read(true).write(true).create(true).truncate(true).open(new);
         let file = reach("index-write").and_then(|()| create()).map_err(Error::run_file("write", path))?;
-        let mut writer = BlockWriter { path, file: BufWriter::with_capacity(1 << 18, file), blocks: 0 };
-        let answers = writer.blocks(most.answers, answers)?;
-        let contents = Contents { answers, ids: writer.blocks(most.samples, samples)? };
+        let mut writer = BlockWriter::new(path, file);
+        let answers = written(&mut writer, most.answers, answers)?;
+        let contents = Contents { answers, ids: written(&mut writer, most.samples, samples)? };
         let entries = contents.counts().all();
         if entries < least {
             return Err(damaged(path, format!("there are {entries} entries for it, of {least}")));
@@ -187,8 +183,8 @@ impl Sorted {
             reach("index-renamed")?;
             Ok(file)
         };
-        let file = put().map_err(failed)?;
-        Ok(Self { path: path.to_owned(), file, contents })
+        let file = put().map_err(Error::run_file("write", path))?;
+        Self::of(BlockFile { path: path.to_owned(), file }, contents)
     }
 
     /// # Errors
@@ -214,36 +210,26 @@ impl Sorted {
         let (file, contents) = open().map_err(Error::run_file("open", path))?;
         let contents = contents.and_then(|contents| Contents::read(&contents));
         let contents = contents.ok_or_else(|| damaged(path, "its end is not as it was written"))?;
-        Ok(Self { path: path.to_owned(), file, contents })
+        Self::of(BlockFile { path: path.to_owned(), file }, contents)
+    }
+
+    fn of(file: BlockFile, Contents { answers, ids }: Contents<KeysAt>) -> Result<Self> {
+        let contents = Contents { answers: answers.open(&file)?, ids: ids.open(&file)? };
+        Ok(Self { file, contents })
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.file.path
     }
 
-    /// Reads the block of `blocks` at a place among them. Gives the bytes of its entries.
-    fn block<'a, R: Record>(&self, blocks: &Blocks, place: usize, bytes: &'a mut [u8; BLOCK]) -> Result<&'a [u8]> {
-        let at = (blocks.begin + place as u64) * BLOCK as u64;
-        self.file.read_exact_at(bytes, at).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => damaged(&self.path, "it is cut"),
-            _ => Error::run_file("read", &self.path)(error),
-        })?;
-        let (filled, crc) = bytes.split_last_chunk::<4>().unwrap_or((&[], &[0; 4]));
-        if crc32fast::hash(filled) != u32::from_le_bytes(*crc) {
-            return Err(damaged(&self.path, "a block is not as it was written"));
-        }
-        let rest = usize::try_from(blocks.entries).unwrap_or(usize::MAX).saturating_sub(place * in_block::<R>());
-        Ok(filled.get(..rest.min(in_block::<R>()) * entry_size::<R>()).unwrap_or_default())
-    }
-
-    fn find<R: Record>(&self, blocks: &Blocks, key: &Key) -> Result<Option<R>> {
-        if !blocks.filter.may_have(key) {
+    fn find<R: Record>(&self, blocks: &Blocks<Keys>, key: &Key) -> Result<Option<R>> {
+        if !blocks.keys.may_have(&self.file, key)? {
             return Ok(None);
         }
         let above = blocks.firsts.partition_point(|first| first <= key);
         let Some(place) = above.checked_sub(1) else { return Ok(None) };
-        let mut bytes = [0; BLOCK];
-        let entries = self.block::<R>(blocks, place, &mut bytes)?;
+        let mut block = block();
+        let entries = blocks.read::<R>(place, &self.file, &mut block)?;
         let (mut from, mut to) = (0, entries.len() / entry_size::<R>());
         while from < to {
             let middle = usize::midpoint(from, to);
@@ -258,21 +244,33 @@ impl Sorted {
         Ok(None)
     }
 
-    fn all<'a, R: Record + 'a>(&'a self, blocks: &'a Blocks) -> Entries<'a, R> {
-        let unread = || damaged(&self.path, "an entry is not as it was written");
+    /// The entries, after what is wrong with their filter.
+    fn all<'a, R: Record + 'a>(&'a self, blocks: &'a Blocks<Keys>) -> Entries<'a, R> {
+        let unread = || self.file.damaged("an entry is not as it was written");
         let read = move |place| {
-            let mut bytes = [0; BLOCK];
-            let entries = self.block::<R>(blocks, place, &mut bytes)?.chunks_exact(entry_size::<R>());
+            let mut block = block();
+            let entries = blocks.read::<R>(place, &self.file, &mut block)?.chunks_exact(entry_size::<R>());
             let entry = |bytes| split::<R>(bytes).and_then(|(key, record)| Some((key, R::read(record)?)));
             Ok(entries.map(|bytes| entry(bytes).ok_or_else(unread)).collect::<Vec<_>>())
         };
-        Box::new((0..blocks.firsts.len()).flat_map(move |place| read(place).unwrap_or_else(|error| vec![Err(error)])))
+        let places = 0..blocks.firsts.len();
+        let entries = places.flat_map(move |place| read(place).unwrap_or_else(|error| vec![Err(error)]));
+        Box::new(blocks.keys.damage(&self.file).map(Err).chain(entries))
+    }
+}
+
+impl Blocks<Keys> {
+    /// The bytes of the entries in the block at a place among those with entries.
+    fn read<'a, R: Record>(&self, place: usize, file: &BlockFile, block: &'a mut Block) -> Result<&'a [u8]> {
+        let filled = file.read(self.begin + place as u64, block)?;
+        let rest = usize::try_from(self.entries).unwrap_or(usize::MAX).saturating_sub(place * in_block::<R>());
+        Ok(filled.get(..rest.min(in_block::<R>()) * entry_size::<R>()).unwrap_or_default())
     }
 }
 
 impl Part for Sorted {
     fn counts(&self) -> Counts {
-        self.contents.counts()
+        Counts { answers: self.contents.answers.entries, samples: self.contents.ids.entries }
     }
 
     fn answer(&self, key: &Key) -> Result<Option<AnswerAt>> {
@@ -306,48 +304,27 @@ fn split<R: Record>(bytes: &[u8]) -> Option<(Key, &[u8])> {
     Some((*key, rest.get(..R::SIZE)?))
 }
 
-fn damaged(path: &Path, message: impl Into<String>) -> Error {
-    Error::StoreDamaged { path: path.to_owned(), message: message.into() }
-}
-
-struct BlockWriter<'a> {
-    path: &'a Path,
-    file: BufWriter<File>,
-    /// That are written.
-    blocks: u64,
-}
-
-impl BlockWriter<'_> {
-    fn blocks<R: Record>(&mut self, most: u64, entries: Entries<'_, R>) -> Result<Blocks> {
-        let mut blocks = Blocks { begin: self.blocks, entries: 0, firsts: Vec::new(), filter: Filter::of(most) };
-        let mut block = Vec::with_capacity(BLOCK);
-        for entry in entries {
-            let (key, record) = entry?;
-            if block.is_empty() {
-                blocks.firsts.push(key);
-            }
-            blocks.filter.add(&key);
-            block.extend_from_slice(&key);
-            record.write(&mut block);
-            blocks.entries += 1;
-            if block.len() + entry_size::<R>() > FILLED {
-                self.put(&mut block)?;
-            }
+/// Writes the entries of one kind, and the filter of their keys, of which there are about `most`.
+fn written<R: Record>(out: &mut BlockWriter<'_>, most: u64, entries: Entries<'_, R>) -> Result<Blocks<KeysAt>> {
+    let mut keys = KeysWriter::new(most, out)?;
+    let (begin, mut firsts, mut count) = (out.next(), Vec::new(), 0);
+    let mut block = Vec::with_capacity(FILLED);
+    for entry in entries {
+        let (key, record) = entry?;
+        if block.is_empty() {
+            firsts.push(key);
         }
-        if !block.is_empty() {
-            self.put(&mut block)?;
+        keys.add(&key, out)?;
+        block.extend_from_slice(&key);
+        record.write(&mut block);
+        count += 1;
+        if block.len() + entry_size::<R>() > FILLED {
+            out.put(&mut block)?;
         }
-        blocks.firsts.shrink_to_fit();
-        Ok(blocks)
     }
-
-    fn put(&mut self, block: &mut Vec<u8>) -> Result<()> {
-        block.resize(FILLED, 0);
-        let crc = crc32fast::hash(block);
-        block.extend_from_slice(&crc.to_le_bytes());
-        self.file.write_all(block).map_err(Error::run_file("write", self.path))?;
-        self.blocks += 1;
-        block.clear();
-        Ok(())
+    if !block.is_empty() {
+        out.put(&mut block)?;
     }
+    firsts.shrink_to_fit();
+    Ok(Blocks { keys: keys.end(out)?, begin, entries: count, firsts })
 }
