@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-const BLOCK: usize = 4096;
+pub(super) const BLOCK: usize = 4096;
 /// Bytes of a block that are no checksum.
 pub(super) const FILLED: usize = BLOCK - CRC;
 const CRC: usize = 4;
 /// Blocks after which they are synced. What is full meanwhile waits for a sync; of all of a large file it would be a long one.
-const SYNCED: u64 = 1 << 13;
+const SYNCED: u64 = if cfg!(test) { 2 } else { 1 << 13 };
 
 /// Room to read a block into.
 pub(super) type Block = [u8; BLOCK];
@@ -102,6 +102,7 @@ impl<'a> BlockWriter<'a> {
 
 /// A block that is filled with these bytes, and zeros.
 fn sealed(filled: &[u8]) -> Block {
+    debug_assert!(filled.len() <= FILLED);
     let mut block = block();
     if let Some((room, crc)) = block.split_first_chunk_mut::<FILLED>() {
         room.iter_mut().zip(filled).for_each(|(to, from)| *to = *from);

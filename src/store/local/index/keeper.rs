@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::files;
+use super::is_to_be_full_with_few;
 use super::part::{Counts, Entries, Part, merged};
 use super::parts::{Job, Parts, Shared, Shelved};
 use super::sorted::{Bounds, Sorted};
@@ -45,7 +46,10 @@ impl Keeper {
         let work = move || {
             // sled's panics on damage are errors.
             let done = sound(&work.folder, || work.all());
-            work.parts.end();
+            // Where it found nothing more to do it said so, and another may have begun since.
+            if done.is_err() {
+                work.parts.end();
+            }
             done
         };
         match ended.and_then(|()| {
@@ -113,7 +117,7 @@ impl Work {
         let bounds = Bounds { least: counts.all(), most: counts };
         let path = files::sorted_path(&self.folder, &numbers);
         let go_on = || self.go_on();
-        let part = Sorted::write(&path, bounds, with(go_on, retired.answers()), with(go_on, retired.samples()))?;
+        let part = Sorted::write(&path, bounds, pausing(go_on, retired.answers()), pausing(go_on, retired.samples()))?;
         let shelved = Arc::new(Shelved { numbers, part });
         self.parts.change(|mut parts| {
             parts.sorted.insert(0, shelved);
@@ -135,7 +139,8 @@ impl Work {
     }
 
     /// Makes one of `few`, which may take long: what is full meanwhile is sorted in between, for sled has it in memory until then.
-    /// Whether there was room for it: where there is none, all goes on with many, which is slower and no more.
+    /// Whether there was room for it: where there is none, all goes on with many, which is slower and no more. There may have been none
+    /// for what is sorted in between, for which there is some when this is given up.
     fn put_together(&self, few: &[Arc<Shelved>]) -> Result<bool> {
         let Some((newest, oldest)) = few.first().zip(few.last()) else { return Ok(true) };
         let numbers = *oldest.numbers.start()..=*newest.numbers.end();
@@ -145,7 +150,7 @@ impl Work {
         let samples = merged(few.iter().map(|shelved| shelved.part.samples()));
         let path = files::sorted_path(&self.folder, &numbers);
         let sort = || self.sort_what_waits();
-        let part = match Sorted::write(&path, bounds, with(sort, answers), with(sort, samples)) {
+        let part = match Sorted::write(&path, bounds, pausing(sort, answers), pausing(sort, samples)) {
             Err(error @ Error::RunFile { .. }) => {
                 tracing::warn!("parts of the index are not put together this time: {error}");
                 return Ok(false);
@@ -175,11 +180,11 @@ impl Work {
 }
 
 /// `entries`; every few of them `between` is done.
-fn with<'a, R: 'a>(between: impl Fn() -> Result<()> + 'a, entries: Entries<'a, R>) -> Entries<'a, R> {
-    let mut read = 0_u64;
+fn pausing<'a, R: 'a>(between: impl Fn() -> Result<()> + 'a, entries: Entries<'a, R>) -> Entries<'a, R> {
+    let (each, mut read) = (if is_to_be_full_with_few() { 4 } else { BETWEEN }, 0_u64);
     Box::new(entries.map(move |entry| {
         read += 1;
-        if read.is_multiple_of(BETWEEN) {
+        if read.is_multiple_of(each) {
             between()?;
         }
         entry
@@ -209,28 +214,62 @@ mod tests {
         Arc::new(young)
     }
 
+    /// Four sorted parts, one that is full, and the youngest.
+    fn work(folder: &Path) -> Work {
+        let parts = Parts { young: young(folder, 5), retired: None, sorted: Vec::new() };
+        let work = Work { folder: folder.to_owned(), parts: Arc::new(Shared::new(parts)), stop: Arc::default() };
+        for number in 0..5 {
+            work.sort_what_waits().unwrap();
+            work.parts.change(|parts| Parts { retired: Some(young(folder, number)), ..parts });
+        }
+        work
+    }
+
+    fn numbers(parts: &Parts) -> Vec<std::ops::RangeInclusive<u64>> {
+        parts.sorted.iter().map(|part| part.numbers.clone()).collect()
+    }
+
     #[test]
     fn what_is_full_is_sorted_while_others_are_put_together() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().to_owned();
-        let parts = Parts { young: young(&folder, 5), retired: None, sorted: Vec::new() };
-        let work = Work { folder, parts: Arc::new(Shared::new(parts)), stop: Arc::default() };
-        for number in 0..5 {
-            work.parts.change(|parts| Parts { retired: Some(young(&work.folder, number)), ..parts });
-            if number < 4 {
-                work.sort_what_waits().unwrap();
-            }
-        }
+        let work = work(dir.path());
         let sorted = work.parts.now().sorted.clone();
         assert!(work.put_together(&sorted).unwrap());
         let parts = work.parts.now();
         assert!(parts.retired.is_none());
-        assert_eq!(parts.sorted.iter().map(|part| part.numbers.clone()).collect::<Vec<_>>(), [4..=4, 0..=3]);
+        assert_eq!(numbers(&parts), [4..=4, 0..=3]);
         for number in 0..6 * EACH {
             let at = parts.find(|part| part.answer(&key(number))).unwrap();
             assert_eq!(at.map(|at| at.span.offset), Some(u64::from(number / EACH)));
         }
         drop((parts, sorted, work));
-        assert_eq!(files::open(dir.path()).unwrap().sorted.len(), 2);
+        assert_eq!(numbers(&files::open(dir.path()).unwrap()), [4..=4, 0..=3]);
+    }
+
+    #[test]
+    fn where_what_is_full_finds_no_room_nothing_is_put_together_and_it_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = work(dir.path());
+        let in_the_way = dir.path().join("sorted-4-4.new");
+        std::fs::create_dir(&in_the_way).unwrap();
+        let sorted = work.parts.now().sorted.clone();
+        assert!(!work.put_together(&sorted).unwrap());
+        assert!(work.parts.now().retired.is_some() && work.parts.now().sorted.len() == 4);
+        assert!(!dir.path().join("sorted-0-3.new").exists());
+        assert!(matches!(work.all(), Err(Error::RunFile { .. })), "told where there is no room without it either");
+        std::fs::remove_dir(&in_the_way).unwrap();
+        work.all().unwrap();
+        assert_eq!(numbers(&work.parts.now()), [0..=4]);
+    }
+
+    #[test]
+    fn a_merge_ends_when_it_is_told_to_and_what_it_is_made_of_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = work(dir.path());
+        work.stop.store(true, Ordering::Relaxed);
+        let sorted = work.parts.now().sorted.clone();
+        assert!(matches!(work.put_together(&sorted), Err(Error::Interrupted)));
+        drop((sorted, work));
+        assert_eq!(files::open(dir.path()).unwrap().sorted.len(), 4);
     }
 }

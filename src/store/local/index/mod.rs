@@ -1,16 +1,16 @@
 //! The index: where what resume looks up stands in the logs. All of it can be rebuilt.
 //!
 //! It is in parts, by age. What is put goes to the youngest, which is sled's (`young`). When that is full, another begins, and a thread
-//! of the index's own writes the full one to a file that never changes (`sorted`), and makes one file of several of a size. A look-up
-//! asks one part after the other, the youngest first. So sled has as much to hold, to check and to open with ten million texts as with a
+//! of the index's own writes the full one to a file that never changes (`sorted`), and makes one file of several of a size, between whose
+//! entries it writes what is full meanwhile. A look-up asks one part after the other, the youngest first. So sled has as much to hold, to check and to open with ten million texts as with a
 //! hundred thousand; a sorted entry costs its own bytes on the disk and next to nothing in memory. `files` says what is where.
 //!
 //! A key has an entry in several parts where an answer was tried again; the youngest holds.
 
 mod blocks;
+mod file_filter;
 mod files;
 mod keeper;
-mod keys;
 mod part;
 mod parts;
 mod sorted;
@@ -177,8 +177,7 @@ impl Index {
     ///
     /// Those of sled, and that of the thread which sorts, where it ended with one.
     fn tend(&self) -> Result<()> {
-        // A test may have parts that are full with few.
-        let (full, crowded) = if reach("index-few").is_err() { (16, 16) } else { (FULL, CROWDED) };
+        let (full, crowded) = if is_to_be_full_with_few() { (16, 16) } else { (FULL, CROWDED) };
         let Inner { folder, parts, .. } = self.inner.as_ref();
         let entries = parts.now().young.counts().all();
         if entries < full {
@@ -271,6 +270,11 @@ impl Index {
             }
         }
     }
+}
+
+/// A test may have parts that are full with few entries.
+fn is_to_be_full_with_few() -> bool {
+    reach("index-few").is_err()
 }
 
 /// Ids may be long; their keys are not. 128 bits, so that two ids of one corpus never meet.

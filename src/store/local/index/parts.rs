@@ -9,7 +9,7 @@ use super::young::Young;
 use crate::error::Result;
 
 /// Sorted parts of a size that become one. So an entry is written again each time there are four times as many, and with a thousand
-/// parts there are at most fifteen files.
+/// parts there are at most fifteen files, and what came while a large one was made.
 const TOGETHER: usize = 4;
 
 /// All parts at one moment.

@@ -1,10 +1,10 @@
-//! A part of the index that never changes: a file of sorted entries. In memory there is with which keys its blocks begin, a byte for six
-//! entries, and of a small one the filter of its keys, a byte an entry.
+//! A part of the index that never changes: a file of sorted entries. In memory there is with which keys its blocks begin, a seventh of a byte
+//! an entry, and of a small one the filter of its keys, a byte an entry.
 //!
 //! ```text
-//! blocks                                of the filter and of the entries, first of answers and then of ids
-//! contents                              a byte for the format; of both kinds: the number of the filter's first block, of its lines, of
-//!                                       the entries' first block, of entries, of their blocks; the first key of each of these
+//! blocks                                of the filter and then of the entries, first of answers and then of ids
+//! contents                              a byte for the format; of both kinds: how many lines the filter has, how many entries there are,
+//!                                       with which key each of their blocks begins
 //! CRC-32 of the contents, their length  four bytes and eight
 //! ```
 //!
@@ -16,8 +16,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::blocks::{Block, BlockFile, BlockWriter, FILLED, block, damaged};
-use super::keys::{Keys, KeysAt, KeysWriter};
+use super::blocks::{BLOCK, Block, BlockFile, BlockWriter, FILLED, block, damaged};
+use super::file_filter::{FileFilter, FilterAt, FilterWriter};
 use super::part::{Counts, Entries, Key, Part};
 use super::{AnswerAt, KnownSample};
 use crate::base::durable::rename;
@@ -65,15 +65,15 @@ impl Record for KnownSample {
 
 /// What the blocks hold.
 #[derive(Debug)]
-struct Contents<K> {
-    answers: Blocks<K>,
-    ids: Blocks<K>,
+struct Contents<F> {
+    answers: Blocks<F>,
+    ids: Blocks<F>,
 }
 
 /// The blocks of one kind of entry, and its filter.
 #[derive(Debug)]
-struct Blocks<K> {
-    keys: K,
+struct Blocks<F> {
+    filter: F,
     /// The number of the first block with entries.
     begin: u64,
     entries: u64,
@@ -81,7 +81,7 @@ struct Blocks<K> {
     firsts: Vec<Key>,
 }
 
-impl Contents<KeysAt> {
+impl Contents<FilterAt> {
     fn counts(&self) -> Counts {
         Counts { answers: self.answers.entries, samples: self.ids.entries }
     }
@@ -89,10 +89,9 @@ impl Contents<KeysAt> {
     /// With checksum and length.
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let mut bytes = vec![FORMAT];
-        for Blocks { keys, begin, entries, firsts } in [&self.answers, &self.ids] {
-            for number in [keys.begin, keys.lines, *begin, *entries, firsts.len() as u64] {
-                bytes.extend_from_slice(&number.to_le_bytes());
-            }
+        for Blocks { filter, entries, firsts, .. } in [&self.answers, &self.ids] {
+            bytes.extend_from_slice(&filter.lines.to_le_bytes());
+            bytes.extend_from_slice(&entries.to_le_bytes());
             bytes.extend_from_slice(firsts.as_flattened());
         }
         out.write_all(&bytes)?;
@@ -100,25 +99,35 @@ impl Contents<KeysAt> {
         out.write_all(&(bytes.len() as u64).to_le_bytes())
     }
 
-    fn read(bytes: &[u8]) -> Option<Self> {
+    /// What stands behind so many bytes of blocks, if they are as many as it says.
+    fn read(bytes: &[u8], behind: u64) -> Option<Self> {
         let mut fields = Fields(bytes.strip_prefix(&[FORMAT])?);
-        let mut blocks = || {
-            let keys = KeysAt { begin: fields.u64()?, lines: fields.u64()? };
-            let (begin, entries) = (fields.u64()?, fields.u64()?);
-            let firsts = usize::try_from(fields.u64()?).ok()?.checked_mul(KEY)?;
-            let (firsts, rest) = fields.0.split_at_checked(firsts)?;
-            fields.0 = rest;
-            Some(Blocks { keys, begin, entries, firsts: firsts.as_chunks().0.to_vec() })
-        };
-        let contents = Self { answers: blocks()?, ids: blocks()? };
-        fields.0.is_empty().then_some(contents)
+        let answers = Blocks::said::<AnswerAt>(&mut fields, 0)?;
+        let contents = Self { ids: Blocks::said::<KnownSample>(&mut fields, answers.end())?, answers };
+        let is_whole = fields.0.is_empty() && contents.ids.end().checked_mul(BLOCK as u64) == Some(behind);
+        is_whole.then_some(contents)
     }
 }
 
-impl Blocks<KeysAt> {
-    fn open(self, file: &BlockFile) -> Result<Blocks<Keys>> {
-        let Self { keys, begin, entries, firsts } = self;
-        Ok(Blocks { keys: Keys::open(keys, file)?, begin, entries, firsts })
+impl Blocks<FilterAt> {
+    /// Those from the block `at` on, by what the contents say.
+    fn said<R: Record>(fields: &mut Fields<'_>, at: u64) -> Option<Self> {
+        let filter = FilterAt { begin: at, lines: fields.u64()? };
+        let entries = fields.u64()?;
+        let blocks = usize::try_from(entries.div_ceil(in_block::<R>() as u64)).ok()?;
+        let (firsts, rest) = fields.0.split_at_checked(blocks.checked_mul(KEY)?)?;
+        fields.0 = rest;
+        Some(Self { filter, begin: filter.end(), entries, firsts: firsts.as_chunks().0.to_vec() })
+    }
+
+    /// The number of the block behind them.
+    fn end(&self) -> u64 {
+        self.begin.saturating_add(self.firsts.len() as u64)
+    }
+
+    fn open(self, file: &BlockFile) -> Result<Blocks<FileFilter>> {
+        let Self { filter, begin, entries, firsts } = self;
+        Ok(Blocks { filter: FileFilter::open(filter, file)?, begin, entries, firsts })
     }
 }
 
@@ -135,7 +144,7 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Sorted {
     file: BlockFile,
-    contents: Contents<Keys>,
+    contents: Contents<FileFilter>,
 }
 
 impl Sorted {
@@ -173,18 +182,22 @@ impl Sorted {
         if entries < least {
             return Err(damaged(path, format!("there are {entries} entries for it, of {least}")));
         }
-        let put = || {
+        let failed = || Error::run_file("write", path);
+        let end = || {
             contents.write(&mut writer.file)?;
             reach("index-sync")?;
             let file = writer.file.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.sync_data()?;
-            reach("index-rename")?;
-            rename(new, path)?;
-            reach("index-renamed")?;
             Ok(file)
         };
-        let file = put().map_err(Error::run_file("write", path))?;
-        Self::of(BlockFile { path: path.to_owned(), file }, contents)
+        let part = Self::of(BlockFile { path: path.to_owned(), file: end().map_err(failed())? }, contents)?;
+        let put = || {
+            reach("index-rename")?;
+            rename(new, path)?;
+            reach("index-renamed")
+        };
+        put().map_err(failed())?;
+        Ok(part)
     }
 
     /// # Errors
@@ -205,15 +218,14 @@ impl Sorted {
             let mut contents = vec![0; usize::try_from(at - begin).unwrap_or(0)];
             file.read_exact_at(&mut contents, begin)?;
             let is_whole = crc32fast::hash(&contents) == u32::from_le_bytes(crc);
-            Ok((file, is_whole.then_some(contents)))
+            Ok((file, is_whole.then_some(contents).and_then(|contents| Contents::read(&contents, begin))))
         };
         let (file, contents) = open().map_err(Error::run_file("open", path))?;
-        let contents = contents.and_then(|contents| Contents::read(&contents));
         let contents = contents.ok_or_else(|| damaged(path, "its end is not as it was written"))?;
         Self::of(BlockFile { path: path.to_owned(), file }, contents)
     }
 
-    fn of(file: BlockFile, Contents { answers, ids }: Contents<KeysAt>) -> Result<Self> {
+    fn of(file: BlockFile, Contents { answers, ids }: Contents<FilterAt>) -> Result<Self> {
         let contents = Contents { answers: answers.open(&file)?, ids: ids.open(&file)? };
         Ok(Self { file, contents })
     }
@@ -222,8 +234,8 @@ impl Sorted {
         &self.file.path
     }
 
-    fn find<R: Record>(&self, blocks: &Blocks<Keys>, key: &Key) -> Result<Option<R>> {
-        if !blocks.keys.may_have(&self.file, key)? {
+    fn find<R: Record>(&self, blocks: &Blocks<FileFilter>, key: &Key) -> Result<Option<R>> {
+        if !blocks.filter.may_have(&self.file, key)? {
             return Ok(None);
         }
         let above = blocks.firsts.partition_point(|first| first <= key);
@@ -245,7 +257,7 @@ impl Sorted {
     }
 
     /// The entries, after what is wrong with their filter.
-    fn all<'a, R: Record + 'a>(&'a self, blocks: &'a Blocks<Keys>) -> Entries<'a, R> {
+    fn all<'a, R: Record + 'a>(&'a self, blocks: &'a Blocks<FileFilter>) -> Entries<'a, R> {
         let unread = || self.file.damaged("an entry is not as it was written");
         let read = move |place| {
             let mut block = block();
@@ -255,11 +267,11 @@ impl Sorted {
         };
         let places = 0..blocks.firsts.len();
         let entries = places.flat_map(move |place| read(place).unwrap_or_else(|error| vec![Err(error)]));
-        Box::new(blocks.keys.damage(&self.file).map(Err).chain(entries))
+        Box::new(blocks.filter.damage(&self.file).map(Err).chain(entries))
     }
 }
 
-impl Blocks<Keys> {
+impl Blocks<FileFilter> {
     /// The bytes of the entries in the block at a place among those with entries.
     fn read<'a, R: Record>(&self, place: usize, file: &BlockFile, block: &'a mut Block) -> Result<&'a [u8]> {
         let filled = file.read(self.begin + place as u64, block)?;
@@ -305,16 +317,19 @@ fn split<R: Record>(bytes: &[u8]) -> Option<(Key, &[u8])> {
 }
 
 /// Writes the entries of one kind, and the filter of their keys, of which there are about `most`.
-fn written<R: Record>(out: &mut BlockWriter<'_>, most: u64, entries: Entries<'_, R>) -> Result<Blocks<KeysAt>> {
-    let mut keys = KeysWriter::new(most, out)?;
+fn written<R: Record>(out: &mut BlockWriter<'_>, most: u64, entries: Entries<'_, R>) -> Result<Blocks<FilterAt>> {
+    let mut filter = FilterWriter::new(most, out)?;
     let (begin, mut firsts, mut count) = (out.next(), Vec::new(), 0);
-    let mut block = Vec::with_capacity(FILLED);
+    let (mut block, mut before) = (Vec::with_capacity(FILLED), None);
     for entry in entries {
         let (key, record) = entry?;
+        if before.replace(key).is_some_and(|before| before >= key) {
+            return Err(damaged(out.path, "the keys of what it is made of do not rise"));
+        }
         if block.is_empty() {
             firsts.push(key);
         }
-        keys.add(&key, out)?;
+        filter.add(&key, out)?;
         block.extend_from_slice(&key);
         record.write(&mut block);
         count += 1;
@@ -326,5 +341,5 @@ fn written<R: Record>(out: &mut BlockWriter<'_>, most: u64, entries: Entries<'_,
         out.put(&mut block)?;
     }
     firsts.shrink_to_fit();
-    Ok(Blocks { keys: keys.end(out)?, begin, entries: count, firsts })
+    Ok(Blocks { filter: filter.end(out)?, begin, entries: count, firsts })
 }

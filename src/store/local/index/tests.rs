@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
+use super::part::Counts;
+use super::sorted::{Bounds, Sorted};
 use super::young::LOCK_TRY;
 use super::*;
 
@@ -90,7 +92,9 @@ fn what_is_missing_or_changed_of_a_file_is_damage() {
     for path in paths {
         let whole = std::fs::read(&path).unwrap();
         let len = whole.len();
-        for place in [0, 4095, len / 2, len - 30, len - 1] {
+        let contents = u64::from_le_bytes(*whole.last_chunk().unwrap()) as usize;
+        // A filter, its checksum, an entry of either kind, and what stands behind the blocks.
+        for place in [0, 4095, 4096 + 10, len - 12 - contents - 4090, len - 30, len - 1] {
             let mut bytes = whole.clone();
             bytes[place] ^= 1;
             std::fs::write(&path, bytes).unwrap();
@@ -110,6 +114,43 @@ fn what_is_missing_or_changed_of_a_file_is_damage() {
     Index::open(dir.path()).unwrap().verify(&applied, &|| false).unwrap();
     std::fs::remove_dir_all(dir.path()).unwrap();
     assert_eq!(Index::open(dir.path()).unwrap().applied().unwrap(), Applied::default());
+}
+
+#[test]
+fn entries_that_do_not_rise_are_damage_and_leave_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sorted-0-0");
+    for keys in [[2, 1], [1, 1]] {
+        let answers = keys.map(|first| Ok(([first; 16], at(0, 1))));
+        let bounds = Bounds { least: 2, most: Counts { answers: 2, samples: 0 } };
+        let written = Sorted::write(&path, bounds, Box::new(answers.into_iter()), Box::new(std::iter::empty()));
+        assert!(is_damaged(&written), "{keys:?}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
+
+/// Its checksum may hold: what it says of its blocks must be what there is.
+#[test]
+fn an_end_that_does_not_fit_its_blocks_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (index, applied) = filled(dir.path(), 2 * FULL);
+    index.set_applied(&applied).unwrap();
+    let path = rest(&index).sorted[0].part.path().to_owned();
+    drop(index);
+    let whole = std::fs::read(&path).unwrap();
+    let contents = u64::from_le_bytes(*whole.last_chunk().unwrap()) as usize;
+    let (crc, begin) = (whole.len() - 12, whole.len() - 12 - contents);
+    // How many lines the filter of answers has, and how many entries there are, both behind the format's byte.
+    for (place, number) in [(1, 0), (1, 64), (1, u64::MAX), (9, 1000), (9, u64::MAX)] {
+        let mut bytes = whole.clone();
+        bytes[begin + place..begin + place + 8].copy_from_slice(&u64::to_le_bytes(number));
+        let sum = crc32fast::hash(&bytes[begin..crc]).to_le_bytes();
+        bytes[crc..crc + 4].copy_from_slice(&sum);
+        std::fs::write(&path, bytes).unwrap();
+        assert!(is_damaged(&Index::open(dir.path())), "{number} at {place}");
+    }
+    std::fs::write(&path, whole).unwrap();
+    Index::open(dir.path()).unwrap().verify(&applied, &|| false).unwrap();
 }
 
 #[test]

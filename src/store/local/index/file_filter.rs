@@ -1,7 +1,7 @@
-//! Which keys the entries of one kind have, nearly: a [filter](crate::base::filter) in blocks of the file. A small one is in memory too; of
-//! a large one a look-up reads the block that it needs, for ten million texts have 20 MB of them.
+//! A [filter](crate::base::filter) in blocks of a file. A small one is in memory too; of a large one a look-up reads the block that it
+//! needs, for ten million texts have 20 MB of them.
 
-use super::blocks::{BlockFile, BlockWriter, FILLED, block, damaged};
+use super::blocks::{BlockFile, BlockWriter, FILLED, block};
 use super::part::Key;
 use crate::base::filter::{self, Filter, LINE, Line};
 use crate::error::{Error, Result};
@@ -13,35 +13,40 @@ const IN_BLOCK: u64 = (FILLED / LINE) as u64;
 
 /// A filter as it stands in a file.
 #[derive(Debug)]
-pub(super) struct Keys {
-    at: KeysAt,
+pub(super) struct FileFilter {
+    at: FilterAt,
     held: Option<Filter>,
 }
 
 /// Where it stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct KeysAt {
+pub(super) struct FilterAt {
     /// The number of its first block.
     pub(super) begin: u64,
     pub(super) lines: u64,
 }
 
-impl KeysAt {
+impl FilterAt {
     fn blocks(self) -> u64 {
         self.lines.div_ceil(IN_BLOCK)
     }
 
+    /// The number of the block behind it.
+    pub(super) fn end(self) -> u64 {
+        self.begin.saturating_add(self.blocks())
+    }
+
     /// What it fills its blocks with.
     fn read(self, file: &BlockFile) -> impl Iterator<Item = Result<Vec<Line>>> {
-        (self.begin..self.begin + self.blocks()).map(|number| Ok(lines(file.read(number, &mut block())?).to_vec()))
+        (self.begin..self.end()).map(|number| Ok(lines(file.read(number, &mut block())?).to_vec()))
     }
 }
 
-impl Keys {
+impl FileFilter {
     /// # Errors
     ///
     /// Those of [`BlockFile::read`].
-    pub(super) fn open(at: KeysAt, file: &BlockFile) -> Result<Self> {
+    pub(super) fn open(at: FilterAt, file: &BlockFile) -> Result<Self> {
         let held = (at.lines <= HELD).then(|| at.read(file).collect::<Result<Vec<_>>>()).transpose()?;
         let lines = usize::try_from(at.lines).unwrap_or(usize::MAX);
         Ok(Self { at, held: held.map(|blocks| blocks.into_iter().flatten().take(lines).collect()) })
@@ -62,7 +67,7 @@ impl Keys {
         Ok(lines.get(place(line)).is_none_or(|line| filter::may_have(line, key)))
     }
 
-    /// What is wrong with it: a look-up reads little of it, and would miss what is there.
+    /// What is wrong with it: a look-up reads little of it.
     pub(super) fn damage(&self, file: &BlockFile) -> impl Iterator<Item = Error> {
         self.at.read(file).filter_map(Result::err)
     }
@@ -77,35 +82,32 @@ fn place(line: u64) -> usize {
     usize::try_from(line % IN_BLOCK).unwrap_or(usize::MAX)
 }
 
-/// Writes a filter while its keys come, which rise: no more of it than a block is in memory.
-pub(super) struct KeysWriter {
-    at: KeysAt,
+/// Writes a filter while its keys come, which must rise: no more of it than a block is in memory.
+pub(super) struct FilterWriter {
+    at: FilterAt,
     /// Blocks before the one that the keys are in now.
     written: u64,
     lines: [Line; IN_BLOCK as usize],
 }
 
-impl KeysWriter {
+impl FilterWriter {
     /// Of so many keys, about. Takes room for it in the file.
     ///
     /// # Errors
     ///
     /// [`Error::RunFile`].
     pub(super) fn new(keys: u64, out: &mut BlockWriter<'_>) -> Result<Self> {
-        let at = KeysAt { begin: out.next(), lines: filter::lines(keys) };
+        let at = FilterAt { begin: out.next(), lines: filter::lines(keys) };
         out.leave(at.blocks())?;
         Ok(Self { at, written: 0, lines: [[0; LINE]; IN_BLOCK as usize] })
     }
 
     /// # Errors
     ///
-    /// [`Error::StoreDamaged`] where the key is before another that came, [`Error::RunFile`].
+    /// [`Error::RunFile`].
     pub(super) fn add(&mut self, key: &Key, out: &BlockWriter<'_>) -> Result<()> {
         let line = filter::line_of(key, self.at.lines);
         self.write_until(line / IN_BLOCK, out)?;
-        if self.written > line / IN_BLOCK {
-            return Err(damaged(out.path, "its keys do not rise"));
-        }
         if let Some(line) = self.lines.get_mut(place(line)) {
             filter::add(line, key);
         }
@@ -117,7 +119,7 @@ impl KeysWriter {
     /// # Errors
     ///
     /// [`Error::RunFile`].
-    pub(super) fn end(mut self, out: &BlockWriter<'_>) -> Result<KeysAt> {
+    pub(super) fn end(mut self, out: &BlockWriter<'_>) -> Result<FilterAt> {
         self.write_until(self.at.blocks(), out)?;
         Ok(self.at)
     }
@@ -147,10 +149,11 @@ mod tests {
         keys
     }
 
-    fn written(keys: &[Key], path: &std::path::Path) -> Result<KeysAt> {
+    fn written(keys: &[Key], path: &std::path::Path) -> Result<FilterAt> {
         let file = std::fs::File::create(path).unwrap();
         let mut out = BlockWriter::new(path, file);
-        let mut writer = KeysWriter::new(keys.len() as u64, &mut out)?;
+        (0..3).try_for_each(|_| out.put(&mut vec![1; FILLED]))?;
+        let mut writer = FilterWriter::new(keys.len() as u64, &mut out)?;
         keys.iter().try_for_each(|key| writer.add(key, &out))?;
         writer.end(&out)
     }
@@ -162,13 +165,13 @@ mod tests {
         for (count, is_held) in [(0, true), (100, true), (1000, false), (10_000, false)] {
             let at = written(&sorted(count), &path).unwrap();
             let file = BlockFile { path: path.clone(), file: std::fs::File::open(&path).unwrap() };
-            let keys = Keys::open(at, &file).unwrap();
-            assert_eq!(keys.held.is_some(), is_held, "{count}");
-            let has = |number| keys.may_have(&file, &key(number)).unwrap();
+            let filter = FileFilter::open(at, &file).unwrap();
+            assert_eq!(filter.held.is_some(), is_held, "{count}");
+            let has = |number| filter.may_have(&file, &key(number)).unwrap();
             assert!((0..count).all(has));
             let wrong = (10_000..20_000).filter(|number| has(*number)).count();
             assert!(wrong < 1000 || count == 0, "{wrong} of 10,000, with {count}");
-            assert_eq!(keys.damage(&file).count(), 0);
+            assert_eq!(filter.damage(&file).count(), 0);
         }
     }
 
@@ -178,12 +181,12 @@ mod tests {
         let path = dir.path().join("keys");
         let at = written(&sorted(10_000), &path).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes[5000] ^= 1;
+        bytes[4 * 4096 + 100] ^= 1;
         std::fs::write(&path, bytes).unwrap();
         let file = BlockFile { path: path.clone(), file: std::fs::File::open(&path).unwrap() };
-        let keys = Keys::open(at, &file).unwrap();
+        let filter = FileFilter::open(at, &file).unwrap();
         let (mut sound, mut damaged) = (0, 0);
-        for asked in (0..10_000).map(|number| keys.may_have(&file, &key(number))) {
+        for asked in (0..10_000).map(|number| filter.may_have(&file, &key(number))) {
             match asked {
                 Ok(has) => sound += u32::from(has),
                 Err(Error::StoreDamaged { .. }) => damaged += 1,
@@ -192,14 +195,6 @@ mod tests {
         }
         assert_eq!(sound + damaged, 10_000);
         assert!((3000..5000).contains(&damaged), "one block of three: {damaged}");
-        assert_eq!(keys.damage(&file).count(), 1);
-    }
-
-    #[test]
-    fn keys_that_do_not_rise_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut keys = sorted(10_000);
-        keys.reverse();
-        assert!(matches!(written(&keys, &dir.path().join("keys")), Err(Error::StoreDamaged { .. })));
+        assert_eq!(filter.damage(&file).count(), 1);
     }
 }
