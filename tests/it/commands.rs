@@ -84,9 +84,11 @@ fn what_needs_no_student_loads_no_libtorch() {
 #[test]
 fn without_its_engine_candist_says_what_is_missing_and_does_the_rest() {
     let project = complete();
-    // A folder of its own: what candist is copied to, and not linked.
+    // A folder of its own: what candist is copied to, and not linked. By another process, for what this one has open for writing is open in
+    // children that other tests start meanwhile, too, and the system starts no such program.
     let alone = project.path("candist");
-    std::fs::copy(env!("CARGO_BIN_EXE_candist"), &alone).unwrap();
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_candist")).arg(&alone).status().unwrap();
+    assert!(copied.success());
     let candist =
         |args: &[&str]| Finished::of(Command::new(&alone).args(args).current_dir(project.path("")).output().unwrap());
     for verb in [&["run", "config.toml"][..], &["check", "config.toml"], &["predict", "--student", "x"]] {

@@ -80,8 +80,10 @@ pub(super) fn open(wanted: &Wanted<'_>) -> Result<Opened> {
     // finds neither. A log that lost lines is read again once more after them.
     for _ in 0..3 {
         match open_once(wanted, &folder, &mut repairs) {
-            Err(Error::StoreDamaged { message, .. }) => {
-                let sentence = format!("store/ was damaged ({message}): made anew from the logs");
+            Err(Error::StoreDamaged { path, message }) => {
+                let part = path.strip_prefix(&folder).ok().filter(|part| !part.as_os_str().is_empty());
+                let part = part.map(|part| format!("{}: ", part.display())).unwrap_or_default();
+                let sentence = format!("store/ was damaged ({part}{message}): made anew from the logs");
                 tracing::debug!("{sentence}");
                 // The mark is gone already, so what a kill in here leaves of the store is checked, or found damaged
                 // once more.

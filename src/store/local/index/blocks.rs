@@ -1,4 +1,5 @@
-//! A file of blocks: 4096 bytes each, the last four of which are the CRC-32 of those before. What stands behind them is not theirs.
+//! A file of blocks: 4096 bytes each, the last four of which are the CRC-32 of the block's number, in eight bytes, and of those before. So
+//! a block that stands where another was written is not taken for it. What stands behind the blocks is not theirs.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -40,7 +41,7 @@ impl BlockFile {
             _ => Error::run_file("read", &self.path)(error),
         })?;
         let whole = block.split_first_chunk::<FILLED>();
-        let whole = whole.filter(|(filled, crc)| crc32fast::hash(*filled).to_le_bytes() == **crc);
+        let whole = whole.filter(|(filled, crc)| crc_of(number, filled) == **crc);
         whole.map(|(filled, _)| filled).ok_or_else(|| self.damaged("a block is not as it was written"))
     }
 
@@ -76,7 +77,7 @@ impl<'a> BlockWriter<'a> {
     /// Writes the next block. It has at most [`FILLED`] bytes, and is empty then.
     pub(super) fn put(&mut self, filled: &mut Vec<u8>) -> Result<()> {
         let failed = Error::run_file("write", self.path);
-        self.file.write_all(&sealed(filled)).map_err(failed)?;
+        self.file.write_all(&sealed(self.blocks, filled)).map_err(failed)?;
         filled.clear();
         self.blocks += 1;
         if self.blocks.is_multiple_of(SYNCED) {
@@ -96,17 +97,24 @@ impl<'a> BlockWriter<'a> {
     /// Writes the block `number`, for which room was left.
     pub(super) fn put_at(&self, number: u64, filled: &[u8]) -> Result<()> {
         let file = self.file.get_ref();
-        file.write_all_at(&sealed(filled), number * BLOCK as u64).map_err(Error::run_file("write", self.path))
+        file.write_all_at(&sealed(number, filled), number * BLOCK as u64).map_err(Error::run_file("write", self.path))
     }
 }
 
-/// A block that is filled with these bytes, and zeros.
-fn sealed(filled: &[u8]) -> Block {
+/// The block of this number that is filled with these bytes, and zeros.
+fn sealed(number: u64, filled: &[u8]) -> Block {
     debug_assert!(filled.len() <= FILLED);
     let mut block = block();
     if let Some((room, crc)) = block.split_first_chunk_mut::<FILLED>() {
         room.iter_mut().zip(filled).for_each(|(to, from)| *to = *from);
-        crc.copy_from_slice(&crc32fast::hash(&*room).to_le_bytes());
+        crc.copy_from_slice(&crc_of(number, room));
     }
     block
+}
+
+fn crc_of(number: u64, filled: &[u8; FILLED]) -> [u8; CRC] {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&number.to_le_bytes());
+    crc.update(filled);
+    crc.finalize().to_le_bytes()
 }

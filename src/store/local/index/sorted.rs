@@ -218,9 +218,13 @@ impl Sorted {
             let mut contents = vec![0; usize::try_from(at - begin).unwrap_or(0)];
             file.read_exact_at(&mut contents, begin)?;
             let is_whole = crc32fast::hash(&contents) == u32::from_le_bytes(crc);
-            Ok((file, is_whole.then_some(contents).and_then(|contents| Contents::read(&contents, begin))))
+            Ok((file, is_whole.then_some((contents, begin))))
         };
         let (file, contents) = open().map_err(Error::run_file("open", path))?;
+        if contents.as_ref().is_some_and(|(contents, _)| contents.first() != Some(&FORMAT)) {
+            return Err(damaged(path, "another version of candist wrote it"));
+        }
+        let contents = contents.and_then(|(contents, begin)| Contents::read(&contents, begin));
         let contents = contents.ok_or_else(|| damaged(path, "its end is not as it was written"))?;
         Self::of(BlockFile { path: path.to_owned(), file }, contents)
     }
@@ -275,6 +279,9 @@ impl Blocks<FileFilter> {
     /// The bytes of the entries in the block at a place among those with entries.
     fn read<'a, R: Record>(&self, place: usize, file: &BlockFile, block: &'a mut Block) -> Result<&'a [u8]> {
         let filled = file.read(self.begin + place as u64, block)?;
+        if !self.firsts.get(place).is_some_and(|first| filled.starts_with(first)) {
+            return Err(file.damaged("a block is of another file"));
+        }
         let rest = usize::try_from(self.entries).unwrap_or(usize::MAX).saturating_sub(place * in_block::<R>());
         Ok(filled.get(..rest.min(in_block::<R>()) * entry_size::<R>()).unwrap_or_default())
     }

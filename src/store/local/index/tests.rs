@@ -103,6 +103,13 @@ fn what_is_missing_or_changed_of_a_file_is_damage() {
                 "{place}"
             );
         }
+        // A block where another should be, whole as it is: the last of the entries in place of the first, and of the filter.
+        for place in [0, 1] {
+            let mut bytes = whole.clone();
+            bytes.copy_within(len - 12 - contents - 4096..len - 12 - contents, place * 4096);
+            std::fs::write(&path, bytes).unwrap();
+            assert!(is_damaged(&Index::open(dir.path()).and_then(|index| index.verify(&applied, &|| false))));
+        }
         for len in [0, 7, 4096, len - 1] {
             std::fs::write(&path, &whole[..len]).unwrap();
             assert!(is_damaged(&Index::open(dir.path())), "{len}");
@@ -140,15 +147,21 @@ fn an_end_that_does_not_fit_its_blocks_is_damage() {
     let whole = std::fs::read(&path).unwrap();
     let contents = u64::from_le_bytes(*whole.last_chunk().unwrap()) as usize;
     let (crc, begin) = (whole.len() - 12, whole.len() - 12 - contents);
-    // How many lines the filter of answers has, and how many entries there are, both behind the format's byte.
-    for (place, number) in [(1, 0), (1, 64), (1, u64::MAX), (9, 1000), (9, u64::MAX)] {
+    let changed = |place: usize, said: &[u8]| {
         let mut bytes = whole.clone();
-        bytes[begin + place..begin + place + 8].copy_from_slice(&u64::to_le_bytes(number));
+        bytes[begin + place..begin + place + said.len()].copy_from_slice(said);
         let sum = crc32fast::hash(&bytes[begin..crc]).to_le_bytes();
         bytes[crc..crc + 4].copy_from_slice(&sum);
         std::fs::write(&path, bytes).unwrap();
-        assert!(is_damaged(&Index::open(dir.path())), "{number} at {place}");
+        Index::open(dir.path()).unwrap_err().to_string()
+    };
+    // How many lines the filter of answers has, and how many entries there are, both behind the format's byte.
+    for (place, number) in [(1, 0), (1, 64), (1, u64::MAX), (9, 1000), (9, u64::MAX)] {
+        let said = changed(place, &u64::to_le_bytes(number));
+        assert!(said.contains("not as it was written"), "{said}: {number} at {place}");
     }
+    let said = changed(0, &[1]);
+    assert!(said.contains("another version of candist wrote it"), "{said}");
     std::fs::write(&path, whole).unwrap();
     Index::open(dir.path()).unwrap().verify(&applied, &|| false).unwrap();
 }
