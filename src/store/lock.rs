@@ -1,6 +1,7 @@
 //! One process per run directory: two would append to the same logs, each by its own count of what is there.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -48,8 +49,17 @@ impl RunLock {
     /// and a run that begins just then would be refused.
     pub(crate) fn is_held(dir: &Path) -> bool {
         let Ok(file) = std::fs::metadata(dir.join(FILE)) else { return false };
-        let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-        locks.lines().any(|line| holds(line, file.ino()))
+        // Of a long list one that is there may be missed, where another is let go between two reads.
+        (0..2).any(|_| locks().lines().any(|line| holds(line, file.ino())))
+    }
+}
+
+/// The kernel's list, with a page a read: each read is of one moment, and by itself a string is read in small pieces.
+fn locks() -> String {
+    let mut locks = String::with_capacity(1 << 16);
+    match File::open("/proc/locks").and_then(|mut file| file.read_to_string(&mut locks)) {
+        Ok(_) => locks,
+        Err(_) => String::new(),
     }
 }
 

@@ -135,7 +135,8 @@ fn a_runtime_that_goes_away_under_a_run_costs_nothing() {
             run
         });
         drop(under);
-        assert!(matches!(runtime().block_on(run.join()), Err(Error::Interrupted)));
+        let ended = runtime().block_on(run.join());
+        assert!(matches!(ended, Err(Error::Interrupted)), "{ended:?} with {wanted}");
         // Nobody is left to hold the directory for long, and the stream ends though nobody said so.
         assert!(runtime().block_on(streamed(&run, 0)).lines().count() < 1000);
         let held = Instant::now();
