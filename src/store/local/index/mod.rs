@@ -2,8 +2,9 @@
 //!
 //! It is in parts, by age. What is put goes to the youngest, which is sled's (`young`). When that is full, another begins, and a thread
 //! of the index's own writes the full one to a file that never changes (`sorted`), and makes one file of several of a size, between whose
-//! entries it writes what is full meanwhile. A look-up asks one part after the other, the youngest first. So sled has as much to hold, to check and to open with ten million texts as with a
-//! hundred thousand; a sorted entry costs its own bytes on the disk and next to nothing in memory. `files` says what is where.
+//! entries it writes what is full meanwhile. A look-up asks one part after the other, the youngest first. So sled has as much to hold, to
+//! check and to open with ten million texts as with a hundred thousand; a sorted entry costs its own bytes on the disk and next to nothing
+//! in memory. `files` says what is where.
 //!
 //! A key has an entry in several parts where an answer was tried again; the youngest holds.
 
